@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole files by directory handle.  DIR may be AT_FDCWD. */
+#pragma once
+
+#include "base/err.h"
+
+#include <sys/types.h>
+
+/*
+ * The file's content, NUL-terminated, owned by the caller.  A file of more than MAX bytes is
+ * -EFBIG.  Works for /proc, whose files have no size.  *RET_LEN may be NULL.
+ */
+int file_read_at(int dir, const char *name, size_t max, char **ret, size_t *ret_len) MUST_CHECK;
+
+/* Replaces NAME as a whole: a new file aside, synced, renamed.  -ENOSPC leaves the old one. */
+int file_replace_at(int dir, const char *name, const void *data, size_t len,
+		    mode_t mode) MUST_CHECK;
+
+/* Writes into an existing file in one write(2): /proc, /sys, cgroups. */
+int file_poke_at(int dir, const char *name, const char *text) MUST_CHECK;
+
+/* Creates PATH and its missing parents.  An existing directory is fine. */
+int file_mkdirs(const char *path, mode_t mode) MUST_CHECK;
+
+/*
+ * Removes the tree at NAME, never following links, never crossing into another mount.  A name
+ * that does not exist is fine.
+ */
+int file_remove_tree_at(int dir, const char *name) MUST_CHECK;

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Diagnostics for people who asked for them with --log-level; never errors, which travel by
+ * err.h.  One line each: time="..." level=debug msg="...".  The level is a program-wide setting.
+ */
+#pragma once
+
+#include "base/base.h"
+
+enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+extern enum log_level log_threshold; /* LOG_WARN at the start */
+
+/* Where lines go; -1 is stderr.  The descriptor stays the caller's. */
+void log_to_fd(int fd);
+
+/* Parses "debug", "info", "warn"/"warning", "error", "fatal", "panic", "trace"; -EINVAL. */
+int log_level_parse(const char *name, enum log_level *ret) MUST_CHECK;
+
+void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+#define log_at(level, ...)                                                                         \
+	do {                                                                                       \
+		if ((level) >= log_threshold)                                                      \
+			log_line(level, __VA_ARGS__);                                              \
+	} while (0)
+#define log_trace(...) log_at(LOG_TRACE, __VA_ARGS__)
+#define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...)  log_at(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_at(LOG_WARN, __VA_ARGS__)
