@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libcryo: freeze a process tree into images, and thaw it again.
+ *
+ * Dump:
+ *
+ *	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
+ *
+ *	r = cryo_dump_new(&options, &d);	// looks only: everything that would be refused, at
+ *once r = cryo_dump_write(d, dir);		// freezes, reads, writes the images; all stays
+ *frozen
+ *	... what else belongs to the checkpoint is written, then committed by rename ...
+ *	r = cryo_dump_finish(d, CRYO_KILL);	// or CRYO_RESUME
+ *
+ * Dropped before cryo_dump_finish(), the tree is cured and goes on as if nothing had happened; the
+ * same when this process dies.  With CRYO_RESUME the caller may finish before it commits.
+ *
+ * Restore:
+ *
+ *	struct cryo_box box = {.pid = host pid of the stub, .sock = our end of its socket};
+ *	r = cryo_restore(&options, &box, &result);
+ *
+ * The stub (agent/stub.h) is PID 1 of a container that the OCI runtime made, or a task forked by
+ * cryo_box_fork().  A restore that fails kills everything in the box and leaves the images alone.
+ *
+ * Both may be called by one thread only, the same for all calls on one object: ptrace binds
+ * tracees to a thread.  Everything blocks.  Errors as in base/err.h; where several things are
+ * wrong the story has one line for each, joined by "; ".
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <sys/types.h>
+
+/*
+ * A thing outside the tree that stays outside: "pipe:[INODE]", "tty[RDEV:DEV]" (hex, as CRIU's
+ * --external wants them), "file[MNT_ID:INODE]" (hex) or "dev[MAJOR:MINOR]" (decimal).  Recorded by
+ * its NAME; at restore the descriptor of that NAME takes its place.
+ */
+struct cryo_external {
+	const char *key, *name;
+};
+
+struct cryo_dump_options {
+	pid_t pid; /* the root of the tree, as we see it: a container's init */
+
+	/* Directories of freezer cgroups (v1 or v2) that hold exactly this tree; may be none. */
+	const char *const *cgroups;
+	unsigned ncgroups;
+
+	const struct cryo_external *externals;
+	unsigned nexternals;
+
+	/*
+	 * Mount points in the tree's mount namespace that whoever makes the box makes too: the
+	 * root, the bind mounts and tmpfs of config.json.  NULL: all that are there are taken for
+	 * granted. A tmpfs among them has its content saved.  Others are refused by name.
+	 */
+	const char *const *mounts;
+	unsigned nmounts;
+
+	bool leave_running;   /* only a hint for statistics and for checks */
+	bool tcp_established; /* keep established TCP connections instead of refusing */
+	bool file_locks;      /* keep file locks instead of refusing */
+};
+
+/* As CRIU's stats-dump, whose names they have; times in us. */
+struct cryo_dump_stats {
+	uint32_t freezing_time, frozen_time, memdump_time, memwrite_time;
+	uint64_t pages_scanned, pages_written;
+};
+
+struct cryo_dump;
+
+/*
+ * Looks at the running tree.  Everything that cannot be saved is an error now (-EOPNOTSUPP, with
+ * the full list); a process that does not exist is -ESRCH.  Does not stop anything.  OPTIONS is
+ * copied shallowly: what it points to must outlive the dump.
+ */
+int cryo_dump_new(const struct cryo_dump_options *options, struct cryo_dump **ret) MUST_CHECK;
+
+/*
+ * Freezes and writes all images, with stats-dump, into the empty directory DIR.  Nothing is synced:
+ * that is the committer's.  On failure the tree has been cured already.
+ */
+int cryo_dump_write(struct cryo_dump *d, int dir) MUST_CHECK;
+
+enum cryo_finish { CRYO_KILL, CRYO_RESUME };
+
+/* Kills the whole tree and waits until it is gone, or lets it go on. */
+int cryo_dump_finish(struct cryo_dump *d, enum cryo_finish how) MUST_CHECK;
+
+const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *d);
+
+/* Cures what is frozen; frees. */
+void cryo_dump_drop(struct cryo_dump **d);
+
+/* Where a tree is thawed. */
+struct cryo_box {
+	pid_t pid;  /* the stub, as we see it */
+	int sock;   /* connected to it; closed by cryo_restore(), whatever its result */
+	bool child; /* it is our child: reaped when the restore fails */
+};
+#define CRYO_BOX_NONE ((struct cryo_box){.sock = -1})
+
+/* The descriptor that stands for an external of this NAME. */
+struct cryo_inherit {
+	const char *name;
+	int fd; /* ours, or the stub's if IN_STUB (0-2, the container's stdio) */
+	bool in_stub;
+};
+
+struct cryo_restore_options {
+	int images; /* directory */
+
+	const struct cryo_inherit *inherits;
+	unsigned ninherits;
+
+	/*
+	 * No process gets a capability outside of CAP_CEILING (bit = capability number), whatever
+	 * the images say.  ~0 for none.
+	 */
+	uint64_t cap_ceiling;
+
+	/* Resource limits that may not be raised here are set as high as they can be. */
+	bool strict_rlimits; /* ... are an error instead */
+
+	/* CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from where they were, in a new time namespace.
+	 */
+	bool time_namespace;
+
+	bool leave_stopped; /* SIGSTOP before the first instruction */
+};
+
+struct cryo_restore_stats {
+	uint32_t forking_time, restore_time; /* us */
+	uint64_t pages_compared, pages_skipped_cow, pages_restored;
+};
+
+struct cryo_restored {
+	pid_t pid; /* the root of the tree, as we see it; the box's */
+	struct cryo_restore_stats stats;
+};
+
+/*
+ * Thaws into BOX.  stats-restore is written into the images directory if that can be written.
+ * On failure all processes of the box have been killed.
+ */
+int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *box,
+		 struct cryo_restored *ret) MUST_CHECK;
+
+struct cryo_box_options {
+	unsigned namespaces; /* CLONE_NEW* of the root task */
+	pid_t pid;	     /* wanted in its pid namespace; 0: any */
+	bool mount_proc;     /* over /proc; with CLONE_NEWPID and CLONE_NEWNS */
+	const char *root;    /* chroot there, or NULL */
+	const int *stdio;    /* three descriptors that become 0-2, or NULL: ours */
+};
+
+/* Forks a root task that runs the stub.  The caller reaps it, unless cryo_restore() failed. */
+int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) MUST_CHECK;
+
+/* The stub as a sealed memfd, read-only, ready to be handed to an OCI runtime: argv[0] must be
+   "/proc/self/fd/N" and argv[1] the number of its socket. */
+int cryo_stub_open(void) MUST_CHECK;
