@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Freezing a container to disk: `cryopod container checkpoint`.
+ *
+ * The order is what makes it safe: everything that could not be restored is refused before the
+ * container is touched; it is frozen and written into a directory aside; that directory is synced
+ * and renamed to userdata/checkpoint; only then are the processes killed.  Any failure before the
+ * rename leaves the container running as if nothing had happened.
+ */
+#pragma once
+
+#include "cr/cryo.h"
+
+struct engine;
+struct container;
+
+struct checkpoint_options {
+	bool keep;	      /* dump.log and stats-dump stay in the container's directory */
+	bool leave_running;
+	bool tcp_established; /* established connections are kept instead of refused */
+	bool file_locks;
+};
+
+struct checkpoint_report {
+	uint64_t runtime_us;	     /* freezing, dumping, killing: Podman's runtime_checkpoint_duration */
+	struct cryo_dump_stats cryo; /* times in us */
+};
+
+/*
+ * Takes C's lock itself; C is refreshed under it and stored.  Blocks until the checkpoint is on
+ * disk.  -EINVAL with Podman's text when C does not run.
+ */
+int container_checkpoint(struct engine *e, struct container *c, const struct checkpoint_options *o,
+			 struct checkpoint_report *ret) MUST_CHECK;

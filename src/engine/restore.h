@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Thawing a container: `cryopod container restore`.
+ *
+ * The OCI runtime builds the box from the container's own config.json, with our stub in the place
+ * of its program (spec_for_thaw()); libcryo thaws the checkpoint's processes into it.  A restore
+ * that fails kills the half-built box and leaves the container exited and its checkpoint whole.
+ */
+#pragma once
+
+#include "cr/cryo.h"
+
+#include <jansson.h>
+
+struct engine;
+struct container;
+
+struct restore_options {
+	bool keep;	      /* the checkpoint, dump.log, restore.log and statistics stay */
+	bool tcp_established;
+	bool tcp_close;	      /* established connections come back closed */
+	bool file_locks;
+	bool ignore_static_ip, ignore_static_mac;
+};
+
+struct restore_report {
+	uint64_t runtime_us;		/* box and thaw: Podman's runtime_restore_duration */
+	struct cryo_restore_stats cryo; /* times in us */
+};
+
+/* Takes C's lock itself.  C must be configured or exited and have a whole checkpoint. */
+int container_restore(struct engine *e, struct container *c, const struct restore_options *o,
+		      struct restore_report *ret) MUST_CHECK;
