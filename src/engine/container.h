@@ -69,7 +69,8 @@ struct container {
 	int64_t created_ns;
 	char *image_id;	  /* 64 hex digits */
 	char *image_name; /* as resolved: "docker.io/library/busybox:latest" */
-	json_t *config;	  /* options (options_to_json) and what was resolved at create: see below */
+	json_t *config; /* options (container_options_to_json) and what was resolved at create: see
+			   below */
 	struct container_options *options; /* decoded on demand: container_options() */
 	struct container_state state;
 	int lock; /* the flock, or -1 */

@@ -3,20 +3,11 @@
 #pragma once
 
 #include "engine/attach.h"
-
-struct exec_options {
-	const char *const *argv; /* NULL-terminated */
-	const char *const *env;	 /* NAME=value, added to the container's; or NULL */
-	const char *user;	 /* NULL: the container's */
-	const char *workdir;	 /* NULL: the container's */
-	bool tty, interactive, privileged;
-	unsigned preserve_fds; /* 3 .. 3 + n - 1 are handed through */
-	struct attach_options attach;
-};
+#include "engine/options.h"
 
 /* Runs to the end.  *RET_EXIT: the process's code.  126 and 127 by e->exit_hint on failure. */
 int container_exec(struct engine *e, struct container *c, const struct exec_options *o,
-		   int *ret_exit) MUST_CHECK;
+		   const struct attach_options *a, int *ret_exit) MUST_CHECK;
 
 /* -d: RET_SESSION is the session's ID, which is printed. */
 int container_exec_detached(struct engine *e, struct container *c, const struct exec_options *o,

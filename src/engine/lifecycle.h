@@ -51,9 +51,7 @@ int container_attach(struct engine *e, struct container *c, const struct attach_
  */
 int container_stop(struct engine *e, struct container *c, int timeout) MUST_CHECK;
 
-/* "KILL", "SIGKILL", "9", any case; -EINVAL: "invalid signal: BOGUS". */
-int signal_parse(const char *text, int *ret) MUST_CHECK;
-const char *signal_name(int sig); /* "SIGTERM" */
+/* options_parse_signal() reads signals. */
 int container_kill(struct engine *e, struct container *c, int sig) MUST_CHECK;
 
 int container_restart(struct engine *e, struct container *c, int timeout) MUST_CHECK;
