@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control groups: which hierarchies the host has, where a process is in them, and the freezer.
+ * What differs between versions 1 and 2 is in cgroup_v1.c and cgroup_v2.c.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <sys/types.h>
+
+enum cgroup_layout {
+	CGROUP_NONE,   /* nothing is mounted */
+	CGROUP_V1,     /* controllers in version 1 hierarchies only */
+	CGROUP_HYBRID, /* controllers in version 1, and a version 2 mount without them */
+	CGROUP_V2,     /* version 2 alone ("unified"), what crun wants */
+};
+
+struct cgroup_mount {
+	char *controllers; /* "cpu,cpuacct", "name=systemd"; "" for version 2 */
+	char *root;	   /* the cgroup that is mounted there, usually "/" */
+	char *target;	   /* /sys/fs/cgroup/freezer */
+};
+
+struct cgroup_host {
+	enum cgroup_layout layout;
+	struct cgroup_mount *v;
+	size_t n;
+};
+
+/* From mountinfo in DIR (/proc/self). */
+int cgroup_host_read(int dir, struct cgroup_host *ret) MUST_CHECK;
+void cgroup_host_clear(struct cgroup_host *h);
+const char *cgroup_layout_name(enum cgroup_layout l); /* "v1", "hybrid", "v2" */
+
+/*
+ * The cgroup of the process DIR for CONTROLLER ("" is version 2), as /proc/PID/cgroup has it.
+ * -ENOENT when the hierarchy does not exist.  The caller's.
+ */
+int cgroup_of(int dir, const char *controller, char **ret) MUST_CHECK;
+
+/* The same as a directory in the file system: mount point and path. */
+int cgroup_dir(const struct cgroup_host *h, int dir, const char *controller, char **ret) MUST_CHECK;
+
+/* Processes of the cgroup itself, not of those below. */
+struct pid_list;
+int cgroup_procs(int cgroup_fd, struct pid_list *ret) MUST_CHECK;
+
+/*
+ * The freezer of one cgroup.
+ *
+ *	CLEANUP(freezer_close) struct freezer f = FREEZER_NONE;
+ *
+ *	r = freezer_open(&f, &host, proc.dir);
+ *	r = freezer_freeze(&f, 5000);	// from here, any return thaws
+ *	...
+ *	r = freezer_thaw(&f);
+ *
+ * A container that somebody else had frozen already is left frozen.
+ */
+struct freezer;
+
+struct freezer_ops {
+	const char *name;
+	int (*set)(const struct freezer *f, bool frozen);
+	int (*wait)(const struct freezer *f, bool frozen, int timeout_ms); /* 1: reached, 0: not */
+	int (*get)(const struct freezer *f); /* 1: is or is being frozen, by itself or from above */
+};
+extern const struct freezer_ops freezer_v1, freezer_v2;
+
+struct freezer {
+	const struct freezer_ops *ops;
+	int dir; /* the cgroup */
+	char *path;
+	bool ours; /* we froze it */
+};
+#define FREEZER_NONE ((struct freezer){.dir = -1})
+
+/* -EOPNOTSUPP: the process is in the root cgroup or the host has no freezer. */
+int freezer_open(struct freezer *f, const struct cgroup_host *h, int dir) MUST_CHECK;
+int freezer_open_at(struct freezer *f, const struct freezer_ops *ops, const char *path) MUST_CHECK;
+
+/* -ETIMEDOUT names what would not freeze; the cgroup is thawed again then. */
+int freezer_freeze(struct freezer *f, int timeout_ms) MUST_CHECK;
+int freezer_thaw(struct freezer *f) MUST_CHECK;
+int freezer_is_frozen(const struct freezer *f) MUST_CHECK; /* 1 or 0 */
+void freezer_close(struct freezer *f);
