@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who forks whom, so that parents, sessions and process groups come out as they were.
+ *
+ * A session is entered only by being born in it, or by founding it (setsid(2)); a process group
+ * only by asking while somebody of it is there (setpgid(2)).  So:
+ *  - a child in its parent's session is born after the parent has founded it;
+ *  - a child in the session that its parent was *born* in is forked before the parent's setsid();
+ *  - an orphan that a reaper (the root, a subreaper) adopted from another session is born there: by
+ *    the session's leader, through a helper that dies at once, or by a dead leader's stand-in;
+ *  - a group whose leader is dead gets a stand-in with its number until all have joined.
+ * What none of this reaches is refused; dump asks the same question before it touches anything.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <sys/types.h>
+
+struct plan_task { /* numbers as inside the innermost pid namespace */
+	pid_t pid;
+	int parent;	 /* index, -1 for the root, which is number 0 */
+	pid_t pgid, sid; /* 0: outside of the namespace, inherited from the root */
+	bool zombie;
+	bool reaper; /* adopts orphans: the root, or PR_SET_CHILD_SUBREAPER */
+	bool helper; /* set by plan_make() for those it added: gone when the plan is done */
+};
+
+enum plan_verb {
+	PLAN_FORK,    /* TASK forks OTHER */
+	PLAN_SETSID,  /* TASK founds its session */
+	PLAN_SETPGID, /* TASK enters group PGID, its own if that is its pid */
+	PLAN_EXIT,    /* TASK, a helper, exits; OTHER, its parent by then, reaps it */
+};
+
+struct plan_step {
+	enum plan_verb verb;
+	unsigned task, other;
+	pid_t pgid;
+};
+
+struct plan {
+	GArray *tasks; /* struct plan_task: the given ones, then helpers */
+	GArray *steps; /* struct plan_step, in their order */
+};
+
+/* V[0] is the root.  ROOT_LEADS: the root finds itself a session leader already. */
+int plan_make(const struct plan_task *v, unsigned n, bool root_leads, struct plan *ret) MUST_CHECK;
+void plan_clear(struct plan *p);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs plans on a small model of what the kernel does with parents, sessions and groups. */
+#include "cr/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+
+struct model {
+	int parent;
+	pid_t pgid, sid;
+	bool alive;
+};
+
+static int reaper_of(const struct model *m, const struct plan_task *t, int dying)
+{
+	int p = m[dying].parent;
+
+	while (p > 0 && !t[p].reaper)
+		p = m[p].parent;
+	return p < 0 ? 0 : p;
+}
+
+static void die(struct model *m, const struct plan_task *t, unsigned n, unsigned who)
+{
+	int to = reaper_of(m, t, (int)who);
+
+	m[who].alive = false;
+	for (unsigned i = 0; i < n; i++)
+		if (m[i].alive && m[i].parent == (int)who)
+			m[i].parent = to;
+}
+
+static bool group_exists(const struct model *m, unsigned n, pid_t pgid, pid_t sid)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (m[i].alive && m[i].pgid == pgid)
+			return m[i].sid == sid;
+	return false;
+}
+
+static void run(const struct plan_task *want, unsigned n, bool root_leads)
+{
+	CLEANUP(plan_clear) struct plan p = {0};
+	g_autofree struct model *m = NULL;
+	const struct plan_task *t;
+	unsigned all;
+
+	assert_int_equal(plan_make(want, n, root_leads, &p), 0);
+	all = p.tasks->len;
+	t = (const struct plan_task *)(void *)p.tasks->data;
+	m = g_new0(struct model, all);
+	m[0] = (struct model){.parent = -1, .alive = true};
+	if (root_leads)
+		m[0].pgid = m[0].sid = want[0].pid;
+	for (unsigned i = 0; i < p.steps->len; i++) {
+		struct plan_step s = g_array_index(p.steps, struct plan_step, i);
+
+		assert_true(m[s.task].alive);
+		switch (s.verb) {
+		case PLAN_FORK:
+			assert_false(m[s.other].alive);
+			m[s.other] = m[s.task];
+			m[s.other].parent = (int)s.task;
+			break;
+		case PLAN_SETSID:
+			assert_false(group_exists(m, all, t[s.task].pid, m[s.task].sid));
+			m[s.task].sid = m[s.task].pgid = t[s.task].pid;
+			break;
+		case PLAN_SETPGID:
+			assert_int_not_equal(m[s.task].sid, t[s.task].pid);
+			if (s.pgid != t[s.task].pid)
+				assert_true(group_exists(m, all, s.pgid, m[s.task].sid));
+			m[s.task].pgid = s.pgid;
+			break;
+		case PLAN_EXIT:
+			assert_int_equal(m[s.task].parent, s.other);
+			assert_true(t[s.task].helper);
+			die(m, t, all, s.task);
+			break;
+		}
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (want[i].zombie)
+			die(m, t, all, i);
+	for (unsigned i = 0; i < n; i++) {
+		if (want[i].zombie)
+			continue;
+		assert_true(m[i].alive);
+		assert_int_equal(m[i].parent, want[i].parent);
+		assert_int_equal(m[i].sid, want[i].sid);
+		assert_int_equal(m[i].pgid, want[i].pgid);
+	}
+	for (unsigned i = n; i < all; i++)
+		assert_false(m[i].alive);
+}
+
+static void plain(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 7, .parent = 0, .pgid = 1, .sid = 1},
+		{.pid = 9, .parent = 1, .pgid = 9, .sid = 9},
+		{.pid = 12, .parent = 2, .pgid = 12, .sid = 9},
+		{.pid = 13, .parent = 2, .pgid = 12, .sid = 9},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+	run(t, ARRAY_SIZE(t), false);
+}
+
+static void daemons(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		/* double fork: the leader 20 is dead, orphans are adopted */
+		{.pid = 21, .parent = 0, .pgid = 20, .sid = 20},
+		{.pid = 22, .parent = 1, .pgid = 20, .sid = 20},
+		{.pid = 23, .parent = 0, .pgid = 19, .sid = 20},
+		/* an orphan of a session whose leader lives */
+		{.pid = 30, .parent = 0, .pgid = 30, .sid = 30},
+		{.pid = 32, .parent = 0, .pgid = 31, .sid = 30},
+		/* the leader is a zombie */
+		{.pid = 40, .parent = 4, .pgid = 40, .sid = 40, .zombie = true},
+		{.pid = 41, .parent = 0, .pgid = 40, .sid = 40},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+}
+
+static void early(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 5, .parent = 0, .pgid = 5, .sid = 5}, /* setsid() after forking 6 */
+		{.pid = 6, .parent = 1, .pgid = 1, .sid = 1},
+		{.pid = 7, .parent = 1, .pgid = 5, .sid = 5},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+}
+
+static void subreaper(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 5, .parent = 0, .pgid = 1, .sid = 1, .reaper = true},
+		{.pid = 6, .parent = 1, .pgid = 6, .sid = 6},
+		{.pid = 8, .parent = 1, .pgid = 6, .sid = 6},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+}
+
+static void outside(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 0, .sid = 0},
+		{.pid = 2, .parent = 0, .pgid = 2, .sid = 0},
+		{.pid = 4, .parent = 0, .pgid = 3, .sid = 0},
+	};
+
+	run(t, ARRAY_SIZE(t), false);
+}
+
+static void refused(void **state)
+{
+	const struct plan_task unborn[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 5, .parent = 0, .pgid = 1, .sid = 1},
+		{.pid = 6, .parent = 1, .pgid = 9, .sid = 9},
+	};
+	const struct plan_task twice[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 1, .parent = 0, .pgid = 1, .sid = 1},
+	};
+	CLEANUP(plan_clear) struct plan p = {0};
+
+	assert_int_equal(plan_make(unborn, ARRAY_SIZE(unborn), true, &p), -EOPNOTSUPP);
+	assert_int_equal(plan_make(twice, ARRAY_SIZE(twice), true, &p), -EBADMSG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(plain),     cmocka_unit_test(daemons), cmocka_unit_test(early),
+		cmocka_unit_test(subreaper), cmocka_unit_test(outside), cmocka_unit_test(refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
