@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/image.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define KEEP_BYTES (64u << 10) /* per file in memory */
+
+/* A file under construction: what is not in it yet. */
+struct pending {
+	uint64_t key;
+	char name[IMAGE_NAME_MAX];
+	GByteArray *bytes;
+	bool exists; /* the file was created */
+};
+
+static void pending_free(void *data)
+{
+	struct pending *p = data;
+
+	g_byte_array_unref(p->bytes);
+	g_free(p);
+}
+
+/* Ids are 32 bits, but shmids and device numbers of 64 fit as long as they are below 2^56. */
+static uint64_t make_key(enum image_kind kind, uint64_t id)
+{
+	return (uint64_t)kind << 56 | (id & ~(0xffull << 56));
+}
+
+static void append_u32(GByteArray *b, uint32_t v)
+{
+	g_byte_array_append(b, (const uint8_t *)&v, sizeof(v));
+}
+
+static void append_head(GByteArray *b, const struct image_file *f)
+{
+	if (f->head == IMAGE_HEAD_NONE)
+		return;
+	if (f->head == IMAGE_HEAD_COMMON)
+		append_u32(b, IMAGE_MAGIC_COMMON);
+	if (f->head == IMAGE_HEAD_SERVICE)
+		append_u32(b, IMAGE_MAGIC_SERVICE);
+	append_u32(b, f->magic);
+}
+
+static struct pending *get_file(struct image_writer *w, enum image_kind kind, uint64_t id)
+{
+	uint64_t key = make_key(kind, id);
+	struct pending *p = g_hash_table_lookup(w->files, &key);
+
+	if (p)
+		return p;
+	p = g_new0(struct pending, 1);
+	p->key = key;
+	p->bytes = g_byte_array_new();
+	image_name(kind, id, p->name);
+	append_head(p->bytes, image_file(kind));
+	g_hash_table_insert(w->files, &p->key, p);
+	return p;
+}
+
+void image_writer_init(struct image_writer *w, int dir)
+{
+	*w = (struct image_writer){
+		.dir = dir,
+		.files = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, pending_free),
+	};
+}
+
+void image_writer_drop(struct image_writer *w)
+{
+	if (w->files)
+		g_hash_table_unref(w->files);
+	w->files = NULL;
+}
+
+/* Puts what is pending in the file; an old file of that name goes away with the first bytes. */
+static int spill(struct image_writer *w, struct pending *p, int *ret_fd)
+{
+	autoclose int fd = -1;
+	int r;
+
+	fd = openat(w->dir, p->name,
+		    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (p->exists ? O_APPEND : O_TRUNC),
+		    0600);
+	if (fd < 0)
+		return err_errno("create image %s", p->name);
+	p->exists = true;
+	r = fd_write_full(fd, p->bytes->data, p->bytes->len);
+	if (r < 0)
+		return err_wrap(r, "image %s", p->name);
+	g_byte_array_set_size(p->bytes, 0);
+	if (ret_fd)
+		*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int spill_if_large(struct image_writer *w, struct pending *p)
+{
+	return p->bytes->len < KEEP_BYTES ? 0 : spill(w, p, NULL);
+}
+
+int image_write(struct image_writer *w, enum image_kind kind, uint64_t id,
+		const ProtobufCMessage *msg)
+{
+	struct pending *p = get_file(w, kind, id);
+	size_t len = protobuf_c_message_get_packed_size(msg);
+	guint at = p->bytes->len;
+
+	if (len > IMAGE_RECORD_MAX)
+		return err_set(E2BIG, "image %s: a record of %zu bytes", p->name, len);
+	append_u32(p->bytes, len);
+	g_byte_array_set_size(p->bytes, at + sizeof(uint32_t) + len);
+	protobuf_c_message_pack(msg, p->bytes->data + at + sizeof(uint32_t));
+	return spill_if_large(w, p);
+}
+
+int image_write_raw(struct image_writer *w, enum image_kind kind, uint64_t id, const void *data,
+		    size_t len)
+{
+	struct pending *p = get_file(w, kind, id);
+	autoclose int fd = -1;
+	int r;
+
+	if (len < KEEP_BYTES) {
+		g_byte_array_append(p->bytes, data, len);
+		return spill_if_large(w, p);
+	}
+	r = spill(w, p, &fd);
+	if (r < 0)
+		return r;
+	r = fd_write_full(fd, data, len);
+	return r < 0 ? err_wrap(r, "image %s", p->name) : 0;
+}
+
+int image_touch(struct image_writer *w, enum image_kind kind, uint64_t id)
+{
+	get_file(w, kind, id);
+	return 0;
+}
+
+int image_write_fd(struct image_writer *w, enum image_kind kind, uint64_t id, int *ret_fd)
+{
+	struct pending *p = get_file(w, kind, id);
+	autoclose int fd = -1;
+	int r, flags;
+
+	r = spill(w, p, &fd);
+	if (r < 0)
+		return r;
+	/* splice(2) and copy_file_range(2) refuse O_APPEND */
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_APPEND) < 0 || lseek(fd, 0, SEEK_END) < 0)
+		return err_errno("image %s", p->name);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int image_writer_finish(struct image_writer *w)
+{
+	GHashTableIter it;
+	void *value;
+
+	g_hash_table_iter_init(&it, w->files);
+	while (g_hash_table_iter_next(&it, NULL, &value)) {
+		struct pending *p = value;
+		int r = p->bytes->len || !p->exists ? spill(w, p, NULL) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	g_hash_table_remove_all(w->files);
+	return 0;
+}
