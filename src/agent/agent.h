@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent, seen from outside: a batch system call interpreter inside other tasks.  mailbox.h
+ * tells how both sides talk; batch.h how work is given to it.
+ *
+ * Dump: one agent per process, injected into all its threads, which are held by ptrace:
+ *
+ *	struct insns ins;
+ *	CLEANUP(seized_release) struct seized s = SEIZED_NONE;
+ *	CLEANUP(agent_free) struct agent *a = NULL;
+ *
+ *	r = agent_scout(dir, pid, &ins);	// before the freeze: costs 0.1 to 0.4 ms
+ *	r = seize_begin(pid, 0, &s);
+ *	r = seize_settle(&s, 5000);
+ *	r = agent_inject(&s, &ins, NULL, &a);	// all threads are agents now, slots 0 to n-1
+ *	... batches ...
+ *	r = agent_cure(a);			// all threads are held as they were found
+ *	seized_release(&s);			// and go on
+ *
+ * If the coordinator dies at any instant, the threads find their own way home: registers, mask,
+ * extended state and alternate stack are restored, descriptors closed, the mailbox is unmapped.
+ * Only the remaining time of an interrupted nanosleep or poll is then lost (it starts anew).
+ *
+ * Restore: one agent for the whole tree, whose first task is the stub.  Its children and threads
+ * are made by batch_clone() into slots that were planned at the beginning:
+ *
+ *	r = stub_await(sock, 5000, &stub);	// somebody has executed the stub
+ *	r = agent_adopt(&stub, &plan, &a);	// slot 0 is the stub's
+ *	... batches; the tree grows; everything dies if we die ...
+ *	r = agent_hold(a, slot, 5000);		// each task: into a ptrace stop
+ *	r = agent_unmap(a, slot);		// once per address space
+ *	ptrace_set_regs(), _xstate(), _sigmask() of agent_tid(a, slot)
+ *	r = agent_let_go(a);			// all that were held go on, first slot last
+ */
+#pragma once
+
+#include "agent/mailbox.h"
+#include "arch/x86_64/insn.h"
+#include "kernel/ptrace.h"
+
+/* Zeros mean the defaults. */
+struct agent_sizes {
+	uint32_t big_ops, big_arena;	 /* 512 operations, 128 KiB: one per process */
+	uint32_t small_ops, small_arena; /* 24 operations, 2 KiB: other threads */
+	uint32_t spare; /* more big slots than threads need: for agent_snapshot() */
+};
+
+struct agent_slot {
+	pid_t tid;	 /* as we see it; 0: nobody is there */
+	bool held;	 /* in a ptrace stop; otherwise it runs as an agent */
+	bool gone;	 /* it has ended or crashed; batches fail with -ESRCH */
+	bool cures;	 /* finds its own way home */
+	uint32_t offset; /* in the mailbox */
+	uint32_t nops, arena, arena_bytes;
+	struct slot *shm;
+};
+
+struct agent {
+	struct seized *group; /* injected; NULL: adopted */
+	uint64_t addr, bytes; /* in the targets */
+	uint8_t *map;	      /* the same memory here */
+	unsigned nslots, nbig;
+	struct agent_slot *slots;
+	int pidfd;	 /* of the process in slot 0 */
+	int mailbox_fd;	 /* adopted: the memfd */
+	bool traced;	 /* tasks are held by ptrace */
+	bool injected;	 /* the mailbox is mapped in the target */
+	bool hurried;	 /* no safe way home could be laid: see agent_inject() */
+	int sock, tsock; /* channel for descriptors: our end, the target's number */
+	struct insns insns;
+	uint64_t frame_at; /* the first thread's safe frame: address and what was there before */
+	uint64_t chain_at;
+	GByteArray *below;
+	size_t xstate_len;
+};
+
+/* Finds usable instructions in the code of a process.  1: not all; injection is still possible. */
+int agent_scout(int proc_dir, pid_t pid, struct insns *ret) MUST_CHECK;
+
+/*
+ * Injects.  KNOWN may be NULL (scouts by itself); SIZES may be NULL.  S must be settled and outlive
+ * the agent.  Thread i of S runs in slot agent_thread_slot(i).  On failure the threads are held
+ * as they were.  -EOPNOTSUPP: 32-bit task, or the first thread is dead.
+ *
+ * Where neither "syscall; ret" nor a restorer exist in the target (no C library), the first
+ * 0.2 ms have no safe way home, and a later death of ours leaves the mailbox mapped: a->hurried.
+ */
+int agent_inject(struct seized *s, const struct insns *known, const struct agent_sizes *sizes,
+		 struct agent **ret) MUST_CHECK;
+
+/* Takes the agent out again: every thread of the group is held, with all that it had. */
+int agent_cure(struct agent *a) MUST_CHECK;
+
+/* The targets have been killed, or live on without us: do not touch them any more. */
+void agent_forget(struct agent *a);
+
+/* Cures what is still injected (a failure is logged only), lets go, frees. */
+void agent_free(struct agent **a);
+
+static inline unsigned agent_thread_slot(const struct agent *a, unsigned thread)
+{
+	return thread ? a->nbig - 1 + thread : 0;
+}
+
+static inline pid_t agent_tid(const struct agent *a, unsigned slot)
+{
+	return a->slots[slot].tid;
+}
+
+/* The program that becomes the first task of a thawed container or an exec: agent/stub.h */
+struct stub {
+	pid_t pid;   /* as we see it */
+	pid_t nspid; /* as it sees itself */
+	int pidfd;   /* owned */
+	int sock;    /* not owned: the other end of the stub's descriptor 4 */
+};
+#define STUB_NONE ((struct stub){.pid = -1, .pidfd = -1, .sock = -1})
+
+/*
+ * Waits for the stub's greeting at SOCK (SOCK_SEQPACKET, the other end of what became its
+ * descriptor 4).  -ETIMEDOUT; -EPIPE: everybody who had the other end is gone.
+ */
+int stub_await(int sock, unsigned timeout_ms, struct stub *ret) MUST_CHECK;
+void stub_clear(struct stub *s);
+
+struct agent_plan {
+	uint64_t addr;	/* free in the stub and in every layout to come; 0: 0x200000000000 */
+	unsigned big;	/* slots for processes, at least 1 */
+	unsigned small; /* slots for other threads: numbers from BIG on */
+	struct agent_sizes sizes; /* .spare is not used */
+	bool exec;		  /* not traced: will execute a program (batch_run_exec()) */
+};
+
+/* Bytes of address space that the plan needs at .addr. */
+uint64_t agent_plan_bytes(const struct agent_plan *p);
+
+/*
+ * Seizes the stub (dies with us; its children are held from birth on) and starts the agent in it,
+ * in slot 0.  All signals are blocked there.  The stub's socket becomes the channel for
+ * descriptors: number STUB_SOCK there until a batch closes it.
+ */
+int agent_adopt(const struct stub *stub, const struct agent_plan *p, struct agent **ret) MUST_CHECK;
+
+/* Stops the task in a slot, which must be idle, by ptrace.  Many: all hold_begin first, then hold.
+ */
+int agent_hold_begin(struct agent *a, unsigned slot) MUST_CHECK;
+int agent_hold(struct agent *a, unsigned slot, unsigned timeout_ms) MUST_CHECK;
+
+/* Unmaps the mailbox from the address space of a held task, by a "syscall" of its own code. */
+int agent_unmap(struct agent *a, unsigned slot) MUST_CHECK;
+
+/* Detaches all held tasks, slot 0 last; they run with whatever registers they were given. */
+int agent_let_go(struct agent *a) MUST_CHECK;
+
+/*
+ * The descriptors' channel of an injected agent: made on first use by batch_recv_fds(), closed by
+ * agent_cure().  Explicit use is only needed to know its number in the target.
+ */
+int agent_channel(struct agent *a) MUST_CHECK;
+
+/*
+ * Copy-on-write snapshot: a child of the process in slot 0, in a spare slot (the first is number
+ * 1), that holds all private memory as it is now, is held by ptrace with SEIZE_EXITKILL and
+ * serves batches after agent_cure(), until agent_snapshot_end().  The child is not seen by
+ * the target's plain wait(2), but stays a zombie until it is reaped by agent_snapshot_reap() on a
+ * later injection.
+ */
+int agent_snapshot(struct agent *a, unsigned slot) MUST_CHECK;
+int agent_snapshot_end(struct agent *a, unsigned slot) MUST_CHECK;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Registers of a stopped task, as plain data.  kernel/ptrace.h reads and writes them; here is what
+ * they mean.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#include <sys/user.h>
+
+/* NT_PRSTATUS of elf(5).  On x86-64 it carries fs_base and gs_base too. */
+struct regs {
+	struct user_regs_struct gp;
+};
+
+/* NT_X86_XSTATE: the XSAVE area in its standard (not compacted) form; from 576 bytes to ~11 KiB. */
+struct xstate {
+	uint8_t *data;
+	size_t len;
+};
+#define XSTATE_NOTE 0x202	/* NT_X86_XSTATE, elf.h */
+#define XSTATE_MAX  (64 * 1024) /* no CPU has more; AMX has 11 KiB */
+
+void xstate_clear(struct xstate *x);
+
+/* Whether the task runs 32-bit code: neither the agent nor the images know that. */
+bool regs_are_compat(const struct regs *r);
+
+/*
+ * What an interrupted system call becomes.  The task was stopped inside the kernel's signal
+ * delivery, before it decided about restarting (arch/x86/kernel/signal.c:
+ * arch_do_signal_or_restart()), so registers may show -ERESTART*, which user space must never see.
+ * All three variants leave orig_rax = -1, so that the kernel does not do it again.
+ */
+enum regs_fix {
+	/* The same task goes on and nothing has touched its restart_block: nanosleep and poll end
+	 * on time through restart_syscall(2). */
+	REGS_CURE,
+	/* The restart_block is lost: another task, or rt_sigreturn(2), which forgets it
+	 * (do_no_restart_syscall()).  The call is issued anew with its arguments, which is exact
+	 * for absolute times, and repeats all of a relative time; nanosleep(2) with a place for
+	 * the remaining time returns EINTR instead, as the kernel has stored it there. */
+	REGS_RESTORE,
+};
+void regs_fix(struct regs *r, enum regs_fix how);
+
+/* True if the task was interrupted in a call that restarts through its restart_block. */
+bool regs_need_restart_block(const struct regs *r);
+
+/* Sets registers up for "syscall" at INSN with the stack at SP.  Flags that would trap or count
+ * backwards (TF, DF) are cleared. */
+void regs_set_syscall(struct regs *r, uint64_t insn, uint64_t sp, long nr, const uint64_t args[6]);
+
+/* Sets registers up to start code at PC with one argument, on the stack at SP. */
+void regs_set_call(struct regs *r, uint64_t pc, uint64_t sp, uint64_t arg);
+
+int64_t regs_result(const struct regs *r);
+uint64_t regs_sp(const struct regs *r);
+uint64_t regs_pc(const struct regs *r);
+
+/* How far below the stack pointer leaf functions may keep data (the red zone, System V ABI). */
+#define REGS_RED_ZONE 128

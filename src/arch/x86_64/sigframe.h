@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A signal frame as the kernel would have pushed it (arch/x86/kernel/signal_64.c:
+ * x64_setup_rt_frame()), made by hand.  A thread whose stack pointer points at it and that executes
+ * "ret" goes through the C library's restorer to rt_sigreturn(2), which atomically gives it back
+ * registers, extended state, signal mask and alternate stack.
+ */
+#pragma once
+
+#include "arch/x86_64/regs.h"
+
+#include <signal.h>
+
+/* Offsets from the frame's start, which is aligned to SIGFRAME_ALIGN. */
+#define SIGFRAME_ALIGN	  64
+#define SIGFRAME_RET	  56  /* stack pointer for "ret": the restorer's address lies here */
+#define SIGFRAME_UCONTEXT 64  /* stack pointer for a bare rt_sigreturn: struct ucontext */
+#define SIGFRAME_ALTSTACK 80  /* stack_t, within the ucontext: filled by sigaltstack(2) */
+#define SIGFRAME_FPSTATE  288 /* u64: address of the extended state, within the ucontext */
+#define SIGFRAME_XSTATE	  512 /* the extended state itself */
+
+/* Bytes of a frame with XSTATE_LEN bytes of extended state; a multiple of SIGFRAME_ALIGN. */
+size_t sigframe_size(size_t xstate_len);
+
+/*
+ * Builds into BUF (sigframe_size() bytes) the frame that will be placed at address AT.  REGS are
+ * those to return to, already regs_fix()ed.  RESTORER may be 0 if "ret" is never used.  The
+ * alternate stack says SS_DISABLE until filled in.
+ */
+void sigframe_build(void *buf, uint64_t at, const struct regs *regs, const struct xstate *x,
+		    uint64_t sigmask, uint64_t restorer);
