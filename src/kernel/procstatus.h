@@ -9,8 +9,8 @@
 #define PROC_NS_LEVELS 32 /* MAX_PID_NS_LEVEL */
 
 struct pid_chain {
-	unsigned n;		 /* how many pid namespaces see it, ours first */
-	pid_t v[PROC_NS_LEVELS]; /* v[n - 1]: as its own namespace sees it */
+	unsigned n;		     /* how many pid namespaces see it, ours first */
+	pid_t v[PROC_NS_LEVELS + 1]; /* v[n - 1]: as its own namespace sees it */
 };
 
 struct procstatus {

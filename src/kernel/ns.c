@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/ns.h"
+#include "base/fd.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+const struct ns_info ns_infos[NS_COUNT] = {
+	[NS_USER] = {"user", NULL, CLONE_NEWUSER},
+	[NS_MNT] = {"mnt", NULL, CLONE_NEWNS},
+	[NS_UTS] = {"uts", NULL, CLONE_NEWUTS},
+	[NS_IPC] = {"ipc", NULL, CLONE_NEWIPC},
+	[NS_PID] = {"pid", "pid_for_children", CLONE_NEWPID},
+	[NS_NET] = {"net", NULL, CLONE_NEWNET},
+	[NS_CGROUP] = {"cgroup", NULL, CLONE_NEWCGROUP},
+	[NS_TIME] = {"time", "time_for_children", CLONE_NEWTIME},
+};
+
+/* The link reads "net:[4026531840]"; a fixture has plain links with the same text. */
+static int link_id(int dir, const char *kind, uint64_t *ret)
+{
+	char name[40], text[64];
+	const char *open;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "ns/%s", kind);
+	n = readlinkat(dir, name, text, sizeof(text) - 1);
+	if (n < 0 && errno == ENOENT && faccessat(dir, "ns", F_OK, 0) == 0) {
+		*ret = 0; /* a kernel without this kind, or no such namespace yet */
+		return 0;
+	}
+	if (n < 0)
+		return err_errno("read link %s", name);
+	text[n] = 0;
+	open = strchr(text, '[');
+	if (!open)
+		return err_set(EBADMSG, "%s: unexpected text %s", name, text);
+	*ret = strtoull(open + 1, NULL, 10);
+	return 0;
+}
+
+int ns_id(int dir, enum ns_kind kind, uint64_t *ret)
+{
+	return link_id(dir, ns_infos[kind].name, ret);
+}
+
+int ns_child_id(int dir, enum ns_kind kind, uint64_t *ret)
+{
+	return link_id(dir, ns_infos[kind].for_children, ret);
+}
+
+int ns_ids(int dir, uint64_t ret[NS_COUNT])
+{
+	for (int k = 0; k < NS_COUNT; k++) {
+		int r = ns_id(dir, k, &ret[k]);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int ns_open(int dir, enum ns_kind kind, int *ret_fd)
+{
+	char name[40];
+	int fd;
+
+	snprintf(name, sizeof(name), "ns/%s", ns_infos[kind].name);
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno("open %s", name);
+	*ret_fd = fd;
+	return 0;
+}
+
+/* What the child of ns_run() tells at its end. */
+struct report {
+	int result;
+	bool has_fd;
+	char story[2048];
+};
+
+static _Noreturn void child(const int *ns, unsigned n, ns_fn fn, void *arg, int sock, bool wants_fd)
+{
+	struct report rep = {0};
+	int fd = -1;
+
+	for (unsigned i = 0; i < n && rep.result == 0; i++)
+		if (ns[i] >= 0 && setns(ns[i], 0) < 0)
+			rep.result = err_errno("enter namespace");
+	if (rep.result == 0)
+		rep.result = fn(arg, &fd);
+	if (rep.result < 0)
+		g_strlcpy(rep.story, err_message(), sizeof(rep.story));
+	rep.has_fd = wants_fd && rep.result >= 0 && fd >= 0;
+	if (fd_send(sock, &rep, sizeof(rep), &fd, rep.has_fd) < 0)
+		_exit(1);
+	_exit(0);
+}
+
+int ns_run(const int *ns, unsigned n, ns_fn fn, void *arg, int *ret_fd)
+{
+	autoclose int ours = -1, theirs = -1;
+	struct report rep = {0};
+	int sv[2], status, fd = -1;
+	unsigned nfds = 0;
+	ssize_t got;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_errno("create a socket pair");
+	ours = sv[0];
+	theirs = sv[1];
+	pid = fork();
+	if (pid < 0)
+		return err_errno("fork");
+	if (pid == 0)
+		child(ns, n, fn, arg, theirs, ret_fd != NULL);
+	close(take_fd(&theirs));
+	got = fd_recv(ours, &rep, sizeof(rep), &fd, 1, &nfds);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_errno("wait for the child in the namespace");
+	if (got < 0)
+		return (int)got;
+	if (got != sizeof(rep))
+		return err_set(EIO, "the child in the namespace died, status 0x%x", status);
+	if (rep.result < 0)
+		return err_adopt(rep.result, rep.story);
+	if (ret_fd)
+		*ret_fd = nfds ? fd : -1;
+	return rep.result;
+}
+
+/* "monotonic           0         0", "boottime ..."; also with clock numbers when written. */
+int timens_read(int dir, struct timens *ret)
+{
+	g_autofree char *text = NULL;
+	struct timens t = {0};
+	long long s[2];
+	long ns[2];
+	int r = file_read_at(dir, "timens_offsets", 4096, &text, NULL);
+
+	if (r < 0)
+		return r;
+	if (sscanf(text, "monotonic %lld %ld boottime %lld %ld", &s[0], &ns[0], &s[1], &ns[1]) != 4)
+		return err_set(EBADMSG, "timens_offsets: unexpected text %s", text);
+	t.monotonic_s = s[0];
+	t.monotonic_ns = (int32_t)ns[0];
+	t.boottime_s = s[1];
+	t.boottime_ns = (int32_t)ns[1];
+	*ret = t;
+	return 0;
+}
+
+int timens_text(const struct timens *t, char *buf, size_t len)
+{
+	return snprintf(buf, len, "monotonic %lld %d\nboottime %lld %d\n",
+			(long long)t->monotonic_s, t->monotonic_ns, (long long)t->boottime_s,
+			t->boottime_ns);
+}

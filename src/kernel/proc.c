@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/proc.h"
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+static int pidfd_open_(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static int pidfd_send_signal_(int pidfd, int sig)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+int proc_open(pid_t pid, struct proc *ret)
+{
+	autoclose int pidfd = -1, dir = -1;
+	char path[32];
+
+	pidfd = pidfd_open_(pid);
+	if (pidfd < 0)
+		return err_errno("process %d", pid);
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_code(errno == ENOENT ? ESRCH : errno, "process %d", pid);
+	/*
+	 * Still there after the directory was opened: both mean the same process.  EPERM says so
+	 * too; a zombie takes signal 0.
+	 */
+	if (pidfd_send_signal_(pidfd, 0) < 0 && errno != EPERM)
+		return err_errno("process %d", pid);
+	*ret = (struct proc){.pid = pid, .pidfd = take_fd(&pidfd), .dir = take_fd(&dir)};
+	return 0;
+}
+
+void proc_close(struct proc *p)
+{
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	if (p->dir >= 0)
+		close(p->dir);
+	*p = PROC_NONE;
+}
+
+int proc_dup(const struct proc *p, struct proc *ret)
+{
+	autoclose int pidfd = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 3);
+	autoclose int dir = fcntl(p->dir, F_DUPFD_CLOEXEC, 3);
+
+	if (pidfd < 0 || dir < 0)
+		return err_errno("process %d: duplicate handle", p->pid);
+	*ret = (struct proc){.pid = p->pid, .pidfd = take_fd(&pidfd), .dir = take_fd(&dir)};
+	return 0;
+}
+
+int proc_signal(const struct proc *p, int sig)
+{
+	if (pidfd_send_signal_(p->pidfd, sig) < 0)
+		return err_errno("signal %d to process %d", sig, p->pid);
+	return 0;
+}
+
+int proc_wait_end(const struct proc *p, int ms)
+{
+	struct pollfd f = {.fd = p->pidfd, .events = POLLIN};
+	gint64 end = g_get_monotonic_time() + (gint64)ms * 1000;
+	int r;
+
+	for (;;) {
+		r = poll(&f, 1, ms);
+		if (r >= 0)
+			return r > 0;
+		if (errno != EINTR)
+			return err_errno("wait for process %d", p->pid);
+		if (ms >= 0)
+			ms = (int)MAX((end - g_get_monotonic_time()) / 1000, 0);
+	}
+}
+
+int proc_getfd(const struct proc *p, int tfd, int *ret_fd)
+{
+	int fd = (int)syscall(SYS_pidfd_getfd, p->pidfd, tfd, 0);
+
+	if (fd < 0)
+		return err_errno("process %d: fd %d", p->pid, tfd);
+	*ret_fd = fd;
+	return 0;
+}
+
+int proc_of_pidfd(int pidfd, pid_t *ret_pid)
+{
+	g_autofree char *text = NULL;
+	char name[48];
+	const char *at;
+	int r;
+
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", pidfd);
+	r = file_read_at(AT_FDCWD, name, 4096, &text, NULL);
+	if (r < 0)
+		return r;
+	at = strstr(text, "\nPid:");
+	if (!at)
+		return err_set(EINVAL, "descriptor %d is not a pidfd", pidfd);
+	*ret_pid = (pid_t)strtol(at + 5, NULL, 10);
+	if (*ret_pid <= 0) /* -1: gone;  0: in a pid namespace that we do not see */
+		return err_set(ESRCH, "the process is gone or in another pid namespace");
+	return 0;
+}
+
+void pid_list_clear(struct pid_list *l)
+{
+	g_free(l->v);
+	*l = (struct pid_list){0};
+}
+
+bool pid_list_has(const struct pid_list *l, pid_t pid)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i] == pid)
+			return true;
+	return false;
+}
+
+static void pid_list_take(struct pid_list *l, GArray *a)
+{
+	l->n = a->len;
+	l->v = (pid_t *)(void *)g_array_free(a, FALSE);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const pid_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void close_dir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+/* The entries of a directory that are numbers, ascending. */
+static int numbers(int dir, const char *name, struct pid_list *ret)
+{
+	CLEANUP(close_dir) DIR *d = NULL;
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	autoclose int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *e;
+
+	if (fd < 0)
+		return err_code(errno == ENOENT ? ESRCH : errno, "open %s", name);
+	d = fdopendir(fd);
+	if (!d)
+		return err_errno("read %s", name);
+	take_fd(&fd);
+	while ((errno = 0, e = readdir(d))) {
+		char *end;
+		long v = strtol(e->d_name, &end, 10);
+		pid_t n = (pid_t)v;
+
+		if (!*end && v >= 0 && v <= INT_MAX && e->d_name[0] != '.')
+			g_array_append_val(all, n);
+	}
+	if (errno)
+		return err_errno("read %s", name);
+	g_array_sort(all, by_number);
+	pid_list_take(ret, g_steal_pointer(&all));
+	return 0;
+}
+
+int proc_tasks(int dir, struct pid_list *ret)
+{
+	return numbers(dir, "task", ret);
+}
+
+int proc_fds(int dir, struct pid_list *ret)
+{
+	return numbers(dir, "fd", ret);
+}
+
+int proc_children(int dir, struct pid_list *ret)
+{
+	CLEANUP(pid_list_clear) struct pid_list tasks = {0};
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	int r = proc_tasks(dir, &tasks);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < tasks.n; i++) {
+		g_autofree char *text = NULL;
+		char name[48], *at, *end;
+
+		snprintf(name, sizeof(name), "task/%d/children", tasks.v[i]);
+		r = file_read_at(dir, name, 64 << 20, &text, NULL);
+		if (r == -ENOENT || r == -ESRCH) {
+			/* Only a thread that ended meanwhile is fine, a missing file is not. */
+			snprintf(name, sizeof(name), "task/%d", tasks.v[i]);
+			if (faccessat(dir, name, F_OK, 0) < 0)
+				continue;
+		}
+		if (r < 0)
+			return r;
+		for (at = text;; at = end) {
+			pid_t pid = (pid_t)strtol(at, &end, 10);
+
+			if (end == at)
+				break;
+			g_array_append_val(all, pid);
+		}
+	}
+	pid_list_take(ret, g_steal_pointer(&all));
+	return 0;
+}
+
+int proc_open_task(int dir, pid_t tid, int *ret_fd)
+{
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "task/%d", tid);
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_code(errno == ENOENT ? ESRCH : errno, "thread %d", tid);
+	*ret_fd = fd;
+	return 0;
+}
+
+int proc_link(int dir, const char *name, char **ret)
+{
+	size_t size = 256;
+
+	for (;;) {
+		g_autofree char *buf = g_malloc(size);
+		ssize_t n = readlinkat(dir, name, buf, size);
+
+		if (n < 0)
+			return err_errno("read link %s", name);
+		if ((size_t)n < size) {
+			buf[n] = 0;
+			*ret = g_steal_pointer(&buf);
+			return 0;
+		}
+		size *= 2; /* d_path() gives up at a page: ENAMETOOLONG */
+	}
+}
+
+int proc_open_link(int dir, const char *name, int flags, int *ret_fd)
+{
+	int fd = openat(dir, name, flags | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno("open %s", name);
+	*ret_fd = fd;
+	return 0;
+}
