@@ -37,7 +37,7 @@ int procstat_read(int dir, struct procstat *ret)
 	g_autofree char *text = NULL;
 	uint64_t v[FIELDS + 1] = {0};
 	struct procstat st = {0};
-	char *at, *end;
+	char *at = NULL, *end;
 	int r, n;
 
 	r = file_read_at(dir, "stat", 65536, &text, NULL);
