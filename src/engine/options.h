@@ -28,9 +28,10 @@ struct container_options {
 	char **command;	    /* what followed IMAGE; NULL: the image's Cmd */
 	char **entrypoint;  /* NULL: the image's; an empty vector clears it (--entrypoint "") */
 	char **env;	    /* NAME=VALUE; files and bare names are resolved by the command line */
-	char *workdir, *user, *hostname, *umask, *timezone;
+	char *workdir, *user, *hostname;
+	char *umask; /* octal; NULL: 0022 */
 	char **group_add;
-	bool tty, interactive, init;
+	bool tty, interactive;
 	char *stop_signal;
 	int64_t stop_timeout; /* seconds; 10 at the start */
 
@@ -90,9 +91,14 @@ int container_options_from_json(const json_t *j, struct container_options *ret) 
 
 /*
  * Looks at every value that has a syntax (volumes, mounts, tmpfs, ulimits, capabilities, signals,
- * sizes, devices...).  -EINVAL with a message in the command line's terms.
+ * devices...; addresses and ports are network.h's) and that what is bound exists.  Relative sources
+ * of -v become absolute, so that the working directory does not matter later.  -EINVAL with a
+ * message in the command line's terms.
  */
-int container_options_check(const struct container_options *o) MUST_CHECK;
+int container_options_check(struct container_options *o) MUST_CHECK;
+
+/* A part of it: strings that JSON cannot hold (not UTF-8). */
+int container_options_check_text(const struct container_options *o) MUST_CHECK;
 
 /* What `exec` can say. */
 struct exec_options {
@@ -110,8 +116,27 @@ int exec_options_from_json(const json_t *j, struct exec_options *ret) MUST_CHECK
 /* "64m", "1gb", "1024": bytes, units of 1024.  WHAT names the option in errors. */
 int options_parse_size(const char *text, const char *what, int64_t *ret) MUST_CHECK;
 
+/* --ulimit NAME=SOFT[:HARD]; -1 is RLIM_INFINITY. */
+struct ulimit {
+	const char *type; /* "RLIMIT_NOFILE" */
+	uint64_t soft, hard;
+};
+int options_parse_ulimit(const char *text, struct ulimit *ret) MUST_CHECK;
+
+/* --device SRC[:DST][:PERM]; the strings are the caller's. */
+struct device_option {
+	char *source, *destination;
+	char access[4]; /* of "rwm" */
+};
+int options_parse_device(const char *text, struct device_option *ret) MUST_CHECK;
+void device_option_clear(struct device_option *d);
+
 /* "TERM", "SIGTERM", "sigterm", "15", "RTMIN+3".  -EINVAL: "invalid signal: BOGUS". */
 int options_parse_signal(const char *text, int *ret) MUST_CHECK;
 
 /* Capability names as "CAP_NET_ADMIN" from any spelling ("net_admin"); NULL when unknown. */
 const char *options_capability(const char *text);
+/* Number of one of those; -1 when unknown. */
+int options_capability_number(const char *name);
+/* The name of a number, or NULL. */
+const char *options_capability_name(unsigned number);

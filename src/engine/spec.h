@@ -37,6 +37,9 @@ int spec_build(const struct spec_input *in, json_t **ret) MUST_CHECK;
  */
 json_t *spec_for_thaw(const json_t *spec);
 
+/* The bounding set as a mask: nothing in the container may have more. */
+uint64_t spec_capability_ceiling(const json_t *spec);
+
 /*
  * The process object for `exec`: user, environment, capabilities, limits as the container has them,
  * changed by O.  ROOTFS as in spec_input, for user names.
@@ -51,6 +54,13 @@ int spec_write(const json_t *spec, int dir, const char *name) MUST_CHECK;
 /* The argv that SPEC_INPUT's options and image give, without looking at the root file system. */
 int spec_argv(const struct container_options *o, const json_t *image_config, char ***ret)
 	MUST_CHECK;
+
+/* The environment they give, without what depends on the container (HOME, HOSTNAME). */
+char **spec_env(const struct container_options *o, const json_t *image_config);
+
+/* RUNDIR/.containerenv: what programs inside may know of their container. */
+int spec_write_containerenv(const struct spec_input *in, const char *image_name,
+			    const char *image_id) MUST_CHECK;
 
 /* Stop signal: the options', else the image's, else SIGTERM. */
 int spec_stop_signal(const struct container_options *o, const json_t *image_config);
