@@ -3,27 +3,38 @@
 #
 #	load ../lib/helpers
 #	setup_file() { engine_setup; }
+#	teardown() { engine_clear; }		# no container outlives its test
 #	teardown_file() { engine_teardown; }
+#
+# CRYOPOD_BIN names another program to be tested, CRYOPOD_ARGS further global options.  With
+# CRYOPOD_BIN=/usr/bin/podman the files check themselves: what they assert is what Podman does.
+
+bats_require_minimum_version 1.5.0
 
 REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 CRYOPOD_BIN=${CRYOPOD_BIN:-$REPO/build/cryopod}
+# Messages name the program that prints them.
+PROG=$(basename "$CRYOPOD_BIN")
 
 # The tutorial's container.
 LOOP='i=0; while true; do echo $i; i=$(expr $i + 1); sleep 1; done'
 FAST_LOOP='i=0; while true; do echo $i; i=$(expr $i + 1); sleep 0.05; done'
 
+ID64='^[0-9a-f]{64}$'
+
 cryopod() {
-	"$CRYOPOD_BIN" --root "$CP_ROOT" --runroot "$CP_RUN" "$@"
+	# shellcheck disable=SC2086
+	"$CRYOPOD_BIN" --root "$CP_ROOT" --runroot "$CP_RUN" $CRYOPOD_ARGS "$@"
 }
 
 # make_rootfs_tar FILE: busybox with its applets and a few accounts.
 make_rootfs_tar() {
-	local d
+	local d a
 	d=$(mktemp -d)
 	mkdir -p "$d"/{bin,sbin,etc,proc,sys,dev,tmp,root,home/joe,usr/bin,var/tmp,run}
+	chmod 755 "$d"
 	chmod 1777 "$d/tmp" "$d/var/tmp"
 	cp /bin/busybox "$d/bin/busybox"
-	local a
 	for a in $(/bin/busybox --list); do
 		[ "$a" = busybox ] || ln -s busybox "$d/bin/$a"
 	done
@@ -34,6 +45,28 @@ make_rootfs_tar() {
 	rm -rf "$d"
 }
 
+# make_oci_layout DIR TAR TAG: an OCI layout with one image of one layer, made by hand.
+make_oci_layout() {
+	local blobs=$1/blobs/sha256 layer config manifest
+	mkdir -p "$blobs"
+	layer=$(oci_blob "$blobs" <"$2")
+	config=$(printf '{"created":"2026-01-02T03:04:05Z","architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin:/sbin","ORIGIN=layout"],"Cmd":["/bin/sh"],"Labels":{"kind":"test"}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"2026-01-02T03:04:05Z","created_by":"by hand"}]}' "$layer" | oci_blob "$blobs")
+	manifest=$(printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%d},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%d}]}' \
+		"$config" "$(stat -c %s "$blobs/$config")" "$layer" "$(stat -c %s "$blobs/$layer")" | oci_blob "$blobs")
+	printf '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
+	printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%d,"annotations":{"org.opencontainers.image.ref.name":"%s"}}]}' \
+		"$manifest" "$(stat -c %s "$blobs/$manifest")" "$3" >"$1/index.json"
+}
+
+# oci_blob DIR: stores standard input under its digest and prints that.
+oci_blob() {
+	local digest
+	cat >"$1/new"
+	digest=$(sha256sum <"$1/new" | cut -d' ' -f1)
+	mv "$1/new" "$1/$digest"
+	echo "$digest"
+}
+
 engine_setup() {
 	export CP_ROOT=$BATS_FILE_TMPDIR/root CP_RUN=$BATS_FILE_TMPDIR/run
 	export IMAGE=localhost/busybox:latest
@@ -42,24 +75,40 @@ engine_setup() {
 	cryopod import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox >/dev/null
 }
 
+engine_clear() {
+	cryopod rm -fa -t 0 >/dev/null
+}
+
 # What must be the same before and after a file: mounts, network namespaces and devices, cgroups,
-# firewall rules, processes.
+# firewall rules, processes.  Cgroups are the host's: one counts when its container is ours.
 leak_snapshot() {
 	awk '{print "mount", $5}' /proc/self/mountinfo | sort
 	find /run/netns "$BATS_FILE_TMPDIR/run/netns" -mindepth 1 2>/dev/null | sed 's/^/netns /'
 	ip -o link | awk '{print "link", $2}' | sort
-	find /sys/fs/cgroup -type d \( -name '*cryopod*' -o -regex '.*/[0-9a-f]\{64\}' \) 2>/dev/null | sed 's/^/cgroup /' | sort
+	find /sys/fs/cgroup -type d -regex '.*/[^/]*[0-9a-f]\{64\}' 2>/dev/null |
+		grep -Ff <(store_ids) | sed 's/^/cgroup /' | sort
 	iptables-save 2>/dev/null | grep -E '^-A' | sed 's/^/iptables /' | sort
 	nft list tables 2>/dev/null | grep -i cryo | sed 's/^/nft /'
 	ps -eo comm,args --no-headers | awk '$1 == "conmon" || $1 ~ /^cryopod/ || $1 == "runc" {print "process", $0}' | sort
+}
+
+# The ID of every container that this store has ever had.
+store_ids() {
+	python3 - "$CP_ROOT/db.sqlite" 2>/dev/null <<-'END'
+	import re, sqlite3, sys
+	db = sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True)
+	print("\n".join(set(re.findall("[0-9a-f]{64}", "\n".join(db.iterdump())))))
+	END
+	echo no-such-id
 }
 
 engine_teardown() {
 	cryopod rm -fa -t 0 >/dev/null 2>&1 || true
 	cryopod rmi -fa >/dev/null 2>&1 || true
 	# The default network's bridge and chains are the engine's to keep; they go with the namespace.
-	for _ in $(seq 50); do
-		leak_snapshot | grep -vE '^(link cryopod[0-9]+:?|iptables .*(NETAVARK|cryopod))' >"$BATS_FILE_TMPDIR/after"
+	local end=$((SECONDS + 5))
+	while [ $SECONDS -lt $end ]; do
+		leak_snapshot | grep -vE '^(link (cryopod|podman)[0-9]+:?|iptables .*(NETAVARK|cryopod))' >"$BATS_FILE_TMPDIR/after"
 		cmp -s "$BATS_FILE_TMPDIR/before" "$BATS_FILE_TMPDIR/after" && return 0
 		sleep 0.1
 	done
@@ -83,6 +132,11 @@ log_reaches() {
 	cryopod logs "$1" | grep -qx "$2"
 }
 
+# log_has CTR TEXT: a line of the log contains it.
+log_has() {
+	cryopod logs "$1" | grep -qF -- "$2"
+}
+
 # log_is_gapless CTR: 0 1 2 3 ... with no number lost or repeated.
 log_is_gapless() {
 	cryopod logs "$1" >"$BATS_TEST_TMPDIR/log"
@@ -94,13 +148,57 @@ last_number() {
 	cryopod logs --tail 1 "$1"
 }
 
+# state_is CTR STATUS: as inspect shows it.
+state_is() {
+	[ "$(cryopod inspect --format '{{.State.Status}}' "$1")" = "$2" ]
+}
+
+# container_limit CTR CONTROLLER FILE_V1 FILE_V2: a value of its cgroup, as the host sees it.
+container_limit() {
+	local pid path
+	pid=$(cryopod inspect --format '{{.State.Pid}}' "$1")
+	path=$(awk -F: -v c="$2" '$2 ~ "(^|,)" c "(,|$)" {print $3}' "/proc/$pid/cgroup")
+	if [ -n "$path" ]; then
+		cat "/sys/fs/cgroup/$2$path/$3"
+	else
+		cat "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$pid/cgroup")/$4"
+	fi
+}
+
+# expect CODE COMMAND...: exits with that status; $output is what it printed.
+expect() {
+	local code=$1
+	shift
+	# What bats thinks of status 127 is not asked for.
+	if [ "$code" -eq 127 ]; then run -127 "$@"; else run "$@"; fi
+	echo "[$status] $*"
+	echo "$output"
+	[ "$status" -eq "$code" ]
+}
+
+# is TEXT: $output is exactly that.
+is() {
+	[ "$output" = "$1" ] || { printf 'expected: %s\n' "$1"; return 1; }
+}
+
+# has TEXT...: $output contains each.
+has() {
+	local t
+	for t; do
+		[[ "$output" == *"$t"* ]] || { printf 'not in the output: %s\n' "$t"; return 1; }
+	done
+}
+
 # refuses CODE TEXT COMMAND...: fails with that status and one line "Error: ...TEXT...".
 refuses() {
 	local code=$1 text=$2
 	shift 2
-	run "$@"
-	echo "$output"
-	[ "$status" -eq "$code" ]
-	[[ "$output" == *"Error: "*"$text"* ]]
+	expect "$code" "$@"
+	has "$text"
 	[ "$(grep -c '^Error: ' <<<"$output")" -eq 1 ]
+}
+
+# only_main WHY: a test of what Podman 4.3.1 does otherwise than its development version.
+only_main() {
+	[ "$PROG" != podman ] || skip "Podman 4.3.1 differs: $1"
 }

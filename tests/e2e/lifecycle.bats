@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+# The granular life cycle, and what each state refuses.
+
+load ../lib/helpers
+setup_file() { engine_setup; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
+
+new() { cryopod create --network none --name "$@"; }
+status_of() { cryopod ps -a --filter "name=^$1\$" --format '{{.Status}}'; }
+
+@test "create, mount, init, start, kill, rm, step by step" {
+	expect 0 new c --label a=b $IMAGE sleep 100
+	[[ "$output" =~ $ID64 ]]
+	id=$output
+	expect 0 status_of c
+	[[ "${output,,}" == created ]]
+	expect 0 cryopod mount c
+	root=$output
+	[ -x "$root/bin/busybox" ]
+	expect 0 cryopod mount
+	is "${id:0:12}  $root"
+	echo written >"$root/from-outside"
+	expect 0 cryopod umount c
+	is c
+	dir=$(cryopod inspect --format '{{.StaticDir}}' c)
+	[ ! -e "$dir/config.json" ]
+	expect 0 cryopod init c
+	is c
+	# Everything that the OCI runtime will do is in a file, before anything runs.
+	[ "$(jq -r '.process.args | join(" ")' "$dir/config.json")" = "sleep 100" ]
+	[ "$(cryopod inspect --format '{{.OCIConfigPath}}' c)" = "$dir/config.json" ]
+	expect 0 status_of c
+	[[ "${output,,}" == initialized ]]
+	refuses 125 "container $id has already been created in runtime: container state improper" cryopod init c
+	expect 0 cryopod start c
+	is c
+	expect 0 status_of c
+	[[ "${output,,}" == "up "* ]]
+	expect 0 cryopod exec c cat /from-outside
+	is written
+	expect 0 cryopod kill c
+	is c
+	expect 0 cryopod wait c
+	is 137
+	expect 0 status_of c
+	[[ "${output,,}" == "exited (137) "*" ago" ]]
+	# What was written stays until the container goes.
+	expect 0 cryopod start c
+	expect 0 cryopod exec c cat /from-outside
+	expect 0 cryopod rm -f -t 0 c
+	is c
+	[ ! -e "$dir" ]
+}
+
+@test "init twice over a stop: start makes the runtime's part anew" {
+	new c $IMAGE sh -c 'echo up; exec sleep 100' >/dev/null
+	for _ in 1 2; do
+		expect 0 cryopod start c
+		wait_for 5 log_has c up
+		expect 0 cryopod stop -t 0 c
+		is c
+	done
+	[ "$(cryopod logs c)" = $'up\nup' ]
+}
+
+@test "created: what is refused" {
+	id=$(new c $IMAGE sleep 100)
+	refuses 125 "can only kill running containers. $id is in state created: container state improper" cryopod kill c
+	refuses 125 'you can only attach to running containers' cryopod attach c
+	refuses 125 'top can only be used on running containers' cryopod top c
+	refuses 125 "\"created\" is not running, can't pause: container state improper" cryopod pause c
+	refuses 125 '"created" is not running, cannot checkpoint: container state improper' cryopod container checkpoint c
+	expect 0 cryopod stop c
+	expect 0 cryopod logs c
+	is ""
+}
+
+@test "running: what is refused" {
+	id=$(cryopod run -d --name c --network none $IMAGE sleep 100)
+	refuses 2 "cannot remove container $id as it is running - running or paused containers cannot be removed without force: container state improper" cryopod rm c
+	refuses 125 "container $id is running or paused, cannot restore: container state improper" cryopod container restore c
+	refuses 125 "\"$id\" is not paused, can't unpause: container state improper" cryopod unpause c
+	refuses 125 'invalid signal: BOGUS' cryopod kill -s BOGUS c
+	refuses 125 'valid signals are 1 through 64' cryopod kill -s 99 c
+	expect 0 cryopod start c
+	[ "$(cryopod inspect --format '{{.State.Running}}' "$id")" = true ]
+}
+
+@test "exited: what is refused" {
+	id=$(cryopod run -d --name c --network none $IMAGE true)
+	cryopod wait c
+	refuses 125 "can only kill running containers. $id is in state exited: container state improper" cryopod kill c
+	refuses 125 "\"exited\" is not running, can't pause: container state improper" cryopod pause c
+	refuses 125 'top can only be used on running containers' cryopod top c
+	expect 0 cryopod stop c
+	is c
+	expect 0 cryopod rm c
+}
+
+@test "pause and unpause" {
+	id=$(cryopod run -d --name c --network none $IMAGE sh -c "$FAST_LOOP")
+	wait_for 5 log_reaches c 1
+	expect 0 cryopod pause c
+	is c
+	n=$(last_number c)
+	refuses 125 "\"$id\" is already paused: container state improper" cryopod pause c
+	state_is c paused
+	[ "$(cryopod ps -q)" = "" ]
+	[ "$(last_number c)" = "$n" ]
+	expect 0 cryopod unpause c
+	wait_for 5 log_reaches c $((n + 2))
+	log_is_gapless c
+}
+
+@test "stop: the stop signal, then SIGKILL; restart" {
+	cryopod run -d --name polite --network none $IMAGE sh -c 'trap "exit 5" TERM; echo up; while :; do sleep 0.05; done' >/dev/null
+	wait_for 5 log_has polite up
+	first=$(cryopod inspect --format '{{.State.Pid}}' polite)
+	expect 0 cryopod restart polite
+	is polite
+	[ "$(cryopod inspect --format '{{.State.Pid}}' polite)" != "$first" ]
+	wait_for 5 bash -c "[ \$($CRYOPOD_BIN --root $CP_ROOT --runroot $CP_RUN logs polite | grep -c up) = 2 ]"
+	expect 0 cryopod stop polite
+	is polite
+	[ "$(cryopod inspect --format '{{.State.ExitCode}}' polite)" = 5 ]
+	cryopod run -d --name stubborn --network none --stop-signal USR1 --init=false $IMAGE sh -c 'trap "" USR1; sleep 100; sleep 100' >/dev/null
+	expect 0 cryopod stop -t 1 stubborn
+	has stubborn
+	[ "$(cryopod inspect --format '{{.State.ExitCode}}' stubborn)" = 137 ]
+}
+
+@test "wait: exit codes, --condition" {
+	cryopod run -d --name a --network none $IMAGE sh -c 'exit 4' >/dev/null
+	cryopod run -d --name b --network none $IMAGE sleep 100 >/dev/null
+	expect 0 cryopod wait a
+	is 4
+	expect 0 cryopod wait --condition running b
+	is -1
+	cryopod wait b >"$BATS_TEST_TMPDIR/code" &
+	cryopod kill -s TERM b >/dev/null || true
+	cryopod kill -s KILL b >/dev/null
+	wait $!
+	[ "$(cat "$BATS_TEST_TMPDIR/code")" = 137 ]
+}
+
+@test "rename" {
+	new x1 $IMAGE true >/dev/null
+	id2=$(new x2 $IMAGE true)
+	expect 0 cryopod rename x1 x3
+	[ "$(cryopod inspect --format '{{.Name}}' x3)" = x3 ]
+	expect 1 cryopod container exists x1
+	refuses 125 'name x2 already in use' cryopod rename x3 x2
+	[ "$(cryopod inspect --format '{{.Id}}' x2)" = "$id2" ]
+	refuses 125 'accepts 2 arg(s), received 1' cryopod rename x3
+}
+
+@test "start: several, --attach, a program that is not there" {
+	new x1 $IMAGE true >/dev/null
+	new x2 $IMAGE sh -c 'echo hi; exit 6' >/dev/null
+	new x3 $IMAGE nosuch >/dev/null
+	expect 0 cryopod start x1 x2
+	is $'x1\nx2'
+	cryopod wait x2
+	expect 6 cryopod start -a x2
+	is hi
+	expect 125 cryopod start x3
+	has 'Error: unable to start container' 'exec: "nosuch": executable file not found in $PATH'
+	[[ "$(cryopod ps -a --filter name=x3 --format '{{.Status}}')" == Created ]]
+	expect 0 cryopod rm x1 x2 x3
+	[ "$(sort <<<"$output" | xargs)" = "x1 x2 x3" ]
+}
+
+@test "-l, -a, IDs and unique prefixes" {
+	id=$(cryopod run -d --name a --network none $IMAGE sleep 100)
+	id2=$(cryopod run -d --name b --network none $IMAGE sleep 100)
+	[ "$(cryopod inspect --format '{{.Name}}' -l)" = b ]
+	[ "$(cryopod inspect --format '{{.Name}}' "${id:0:12}")" = a ]
+	[ "$(cryopod inspect --format '{{.Name}}' "${id:0:20}")" = a ]
+	expect 0 cryopod kill -l
+	is "$id2"
+	cryopod wait b
+	expect 0 cryopod kill -a
+	is "$id"
+	cryopod wait a
+	expect 0 cryopod rm -a
+	[ "$(sort <<<"$output")" = "$(printf '%s\n' "$id" "$id2" | sort)" ]
+}

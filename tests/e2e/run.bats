@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+# run: exit statuses and what each option does, seen from inside.
+
+load ../lib/helpers
+setup_file() { engine_setup; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
+
+# box OPTIONS... IMAGE COMMAND...
+box() { cryopod run --rm --network none "$@"; }
+
+@test "exit statuses: the container's own, 125, 126, 127" {
+	expect 0 box $IMAGE true
+	expect 17 box $IMAGE sh -c 'exit 17'
+	expect 137 box $IMAGE sh -c 'sh -c "kill -9 \$\$"; exit $?'
+	refuses 127 'exec: "nosuch": executable file not found in $PATH: OCI runtime attempted to invoke a command that was not found' box $IMAGE nosuch
+	refuses 126 'exec: "/etc": ' box $IMAGE /etc
+	has 'OCI permission denied'
+	refuses 125 'unknown flag: --bogus' box --bogus $IMAGE true
+	has "See '$PROG run --help'"
+	refuses 125 'requires at least 1 arg(s), only received 0' cryopod run
+	refuses 125 'nosuchimage' box localhost/nosuchimage:x true
+	# None of the failures has left a container behind.
+	[ "$(cryopod ps -aq)" = "" ]
+}
+
+@test "run -d prints the ID; without --rm the container stays" {
+	expect 0 cryopod run -d --name d1 --network none $IMAGE sh -c 'echo out; exit 3'
+	[[ "$output" =~ $ID64 ]]
+	expect 0 cryopod wait d1
+	is 3
+	expect 0 cryopod logs d1
+	is out
+	expect 0 cryopod inspect --format '{{.State.Status}} {{.State.ExitCode}} {{.Name}}' d1
+	is "exited 3 d1"
+}
+
+@test "stdout and stderr stay apart; -i gives standard input, without it there is none" {
+	run --separate-stderr box $IMAGE sh -c 'echo one; echo two >&2'
+	[ "$output" = one ]
+	[ "$stderr" = two ]
+	run box -i $IMAGE sh -c 'read x; echo "got $x"; cat' <<<$'hello\nmore'
+	[ "$output" = $'got hello\nmore' ]
+	run box $IMAGE cat <<<hello
+	[ "$status" -eq 0 ] && [ "$output" = "" ]
+	# More than any pipe or socket buffer, byte for byte.
+	head -c 3000000 /dev/urandom >"$BATS_TEST_TMPDIR/in"
+	box -i $IMAGE cat <"$BATS_TEST_TMPDIR/in" | cmp - "$BATS_TEST_TMPDIR/in"
+}
+
+@test "-t: a terminal" {
+	expect 0 box -t $IMAGE sh -c 'tty; test -t 0 && test -t 1 && test -t 2 && echo all'
+	is $'/dev/pts/0\r\nall\r'
+}
+
+@test "-e, --env-file, -w, --entrypoint, --hostname" {
+	printf 'FROMFILE=yes\n# comment\n' >"$BATS_TEST_TMPDIR/env"
+	expect 0 env OUTER=passed bash -c 'exec "$0" "$@"' "$CRYOPOD_BIN" --root "$CP_ROOT" --runroot "$CP_RUN" run --rm --network none \
+		-e A='x y' -e OUTER --env-file "$BATS_TEST_TMPDIR/env" $IMAGE sh -c 'echo "$A|$OUTER|$FROMFILE|$HOME|$container"'
+	[[ "$output" == "x y|passed|yes|/root|"?* ]]
+	expect 0 box -w /var/tmp $IMAGE pwd
+	is /var/tmp
+	expect 126 box -w /nosuch $IMAGE pwd
+	has 'Error: workdir "/nosuch" does not exist on container'
+	expect 0 box --entrypoint /bin/echo $IMAGE a b
+	is "a b"
+	expect 0 box --entrypoint '["/bin/echo","x"]' $IMAGE a
+	is "x a"
+	expect 0 box --hostname boxy $IMAGE sh -c 'hostname; cat /etc/hostname; grep -c boxy /etc/hosts; echo $HOSTNAME'
+	[ "$(xargs <<<"$output" | tr -d ' ')" = "boxyboxy1boxy" ]
+}
+
+@test "-u by name, number and group; --group-add" {
+	expect 0 box -u joe $IMAGE id
+	is "uid=1000(joe) gid=1000(joe) groups=50(staff),1000(joe)"
+	expect 0 box -u joe:staff $IMAGE id
+	is "uid=1000(joe) gid=50(staff) groups=50(staff)"
+	expect 0 box -u 1234:56 $IMAGE sh -c 'id -u; id -g; cd; pwd'
+	is $'1234\n56\n/'
+	expect 0 box -u joe $IMAGE sh -c 'echo $HOME'
+	is /home/joe
+	expect 0 box --group-add 77 $IMAGE id -G
+	has 77
+	expect 126 box -u nobody9 $IMAGE true
+	has 'Error: unable to find user nobody9: no matching entries in passwd file'
+}
+
+@test "-v bind mounts and --tmpfs" {
+	mkdir "$BATS_TEST_TMPDIR/share" && echo outside >"$BATS_TEST_TMPDIR/share/f"
+	expect 0 box -v "$BATS_TEST_TMPDIR/share:/mnt/share" $IMAGE sh -c 'cat /mnt/share/f; echo inside >/mnt/share/g'
+	is outside
+	[ "$(cat "$BATS_TEST_TMPDIR/share/g")" = inside ]
+	expect 1 box -v "$BATS_TEST_TMPDIR/share:/ro:ro" $IMAGE touch /ro/x
+	has 'Read-only file system'
+	expect 0 box --tmpfs /tt:size=1m,mode=1770 $IMAGE sh -c 'grep " /tt " /proc/mounts; stat -c %a /tt'
+	has 'tmpfs /tt tmpfs' 'nosuid' 'size=1024k' 1770
+	refuses 125 '/nosuchdir: no such file or directory' box -v /nosuchdir:/x $IMAGE true
+	refuses 125 'invalid container path "rel", must be an absolute path' box -v /tmp:rel $IMAGE true
+}
+
+@test "--read-only: a root that cannot be written, /tmp and /run that can" {
+	expect 0 box --read-only $IMAGE sh -c 'touch /x 2>/dev/null || echo refused; touch /tmp/x /run/x /dev/shm/x && echo fine'
+	is $'refused\nfine'
+}
+
+@test "capabilities, --privileged, seccomp, no-new-privileges" {
+	expect 0 box $IMAGE grep -E '^(CapEff|CapBnd|Seccomp|NoNewPrivs):' /proc/self/status
+	is $'CapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t0\nSeccomp:\t2' || is $'CapEff:\t00000000800405fb\nCapBnd:\t00000000800405fb\nNoNewPrivs:\t0\nSeccomp:\t2'
+	expect 0 box --cap-drop all --cap-add net_admin $IMAGE grep CapEff /proc/self/status
+	is $'CapEff:\t0000000000001000'
+	expect 0 box -u joe $IMAGE grep -E '^Cap(Prm|Eff)' /proc/self/status
+	is $'CapPrm:\t0000000000000000\nCapEff:\t0000000000000000'
+	expect 0 box --privileged $IMAGE sh -c 'grep Seccomp: /proc/self/status; ls -d /dev/kmsg; cat /proc/sysrq-trigger 2>&1 | head -c 0'
+	is $'Seccomp:\t0\n/dev/kmsg'
+	expect 0 box --security-opt seccomp=unconfined --security-opt no-new-privileges $IMAGE grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status
+	is $'NoNewPrivs:\t1\nSeccomp:\t0'
+	refuses 125 '"CAP_BOGUS": unknown capability' box --cap-add bogus $IMAGE true
+	# Masked and read-only paths.
+	expect 0 box $IMAGE sh -c 'for f in kcore keys timer_list; do cat /proc/$f 2>/dev/null; done; (echo x >/proc/sys/kernel/domainname) 2>/dev/null || echo ro'
+	is ro
+}
+
+@test "limits: --ulimit, -m, --cpus, --pids-limit" {
+	if [ "$PROG" != podman ]; then # which fails without CAP_SYS_RESOURCE
+		expect 0 box --ulimit nofile=100:200 --ulimit core=0 $IMAGE sh -c 'ulimit -n; ulimit -Hn; ulimit -c'
+		is $'100\n200\n0'
+	fi
+	expect 0 cryopod run -d --name lim --network none -m 64m --cpus 0.5 --pids-limit 50 $IMAGE sleep 100
+	[ "$(container_limit lim memory memory.limit_in_bytes memory.max)" = 67108864 ]
+	[ "$(container_limit lim pids pids.max pids.max)" = 50 ]
+	[[ "$(container_limit lim cpu cpu.cfs_quota_us cpu.max)" == 50000* ]]
+	refuses 125 "invalid size: '1x'" box -m 1x $IMAGE true
+	refuses 125 'invalid ulimit type: foo' box --ulimit foo=1 $IMAGE true
+}
+
+@test "-m is enforced: who takes more is killed" {
+	expect 137 cryopod run --name oom --network none -m 16m --memory-swap 16m $IMAGE sh -c 'x=$(head -c 40000000 /dev/zero | tr "\0" a); echo ${#x}'
+	expect 0 cryopod inspect --format '{{.State.ExitCode}}' oom
+	is 137
+}
+
+@test "--name, --replace, --rm, --label, --stop-signal" {
+	expect 0 cryopod run -d --name a --network none --label kind=test --label flag --stop-signal USR1 $IMAGE sleep 100
+	id=$output
+	refuses 125 "the container name \"a\" is already in use by $id" cryopod run -d --name a --network none $IMAGE sleep 100
+	refuses 125 'names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*' box --name 'a b' $IMAGE true
+	expect 0 cryopod inspect --format '{{.Config.StopSignal}} {{index .Config.Labels "kind"}} {{len .Config.Labels}}' a
+	[[ "$output" == 10\ test\ 2 || "$output" == SIGUSR1\ test\ 2 ]]
+	expect 0 cryopod kill a
+	cryopod wait a
+	expect 0 cryopod run -d --name a --replace --network none $IMAGE true
+	[ "${lines[-1]}" != "$id" ]
+	expect 1 cryopod container exists "$id"
+	expect 0 cryopod run -d --rm --name gone --network none $IMAGE true
+	wait_for 5 bash -c "! $CRYOPOD_BIN --root $CP_ROOT --runroot $CP_RUN container exists gone"
+	refuses 125 'invalid signal: BOGUS' box --stop-signal BOGUS $IMAGE true
+	refuses 125 'the --rm option conflicts with --restart' box --restart always $IMAGE true
+}
