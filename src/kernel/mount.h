@@ -26,10 +26,12 @@ struct mount_overlay {
 	const char *upper, *work;	  /* both NULL: read-only */
 	const struct mount_param *params; /* more options, or NULL */
 	unsigned attrs;
+	bool old_way; /* as on a kernel without "lowerdir+", to test that */
 };
 /*
- * Every lower directory is given on its own ("lowerdir+", Linux 6.5), so that their number and
+ * Every lower directory is given on its own ("lowerdir+", Linux 6.7), so that their number and
  * characters do not matter; on older kernels as one string, escaped, which has to fit one page.
+ * A path of more than 255 bytes appears as /proc/self/fd/N in mountinfo.
  */
 int mount_make_overlay(const struct mount_overlay *o, int *ret_fd) MUST_CHECK;
 
