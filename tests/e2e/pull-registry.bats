@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+# pull: from a real registry on loopback, from layouts and archives; what is broken is refused.
+
+load ../lib/helpers
+
+setup_file() {
+	engine_setup
+	# Images from layouts are named after the path: it has to be in lower case.
+	export REG=127.0.0.1:5055 W=/tmp/cryopod-registry.$$
+	mkdir -p "$W"
+	cat >"$W/config.yml" <<-END
+	version: 0.1
+	log: {level: error}
+	storage: {filesystem: {rootdirectory: $W/data}, delete: {enabled: true}, cache: {}}
+	http: {addr: $REG}
+	END
+	docker-registry serve "$W/config.yml" >"$W/log" 2>&1 3>&- &
+	echo $! >"$W/pid"
+	# A layer that the store does not have yet.
+	cp "$BATS_FILE_TMPDIR/busybox.tar" "$W/base.tar"
+	tar -C "$W" -rf "$W/base.tar" config.yml
+	make_oci_layout "$W/layout" "$W/base.tar" v1
+	wait_for 20 curl -sf "http://$REG/v2/"
+	push tiny:v1
+	cat >"$W/registries.conf" <<-END
+	unqualified-search-registries = ["$REG"]
+	short-name-mode = "permissive"
+	[[registry]]
+	location = "$REG"
+	insecure = true
+	[aliases]
+	"nick" = "$REG/tiny"
+	END
+}
+teardown() {
+	engine_clear
+	cryopod images --format '{{.ID}} {{.Repository}}' | awk '$2 != "localhost/busybox" {print $1}' | sort -u |
+		while read -r id; do cryopod rmi -f "$id" >/dev/null; done
+}
+teardown_file() {
+	kill "$(cat "$W/pid")"
+	wait_for 5 bash -c "! kill -0 $(cat "$W/pid")"
+	rm -rf "$W"
+	engine_teardown
+}
+
+push() { skopeo copy -q --dest-tls-verify=false "oci:$W/layout:v1" "docker://$REG/$1"; }
+layer_digest() { jq -r '.layers[0].digest' "$W/layout/blobs/sha256/$(jq -r '.manifests[0].digest' "$W/layout/index.json" | cut -d: -f2)" | cut -d: -f2; }
+works() {
+	expect 0 cryopod run --rm --network none "$1" sh -c 'echo $ORIGIN'
+	is layout
+}
+
+@test "docker://: pulled, named, and run" {
+	run --separate-stderr cryopod pull --tls-verify=false "docker://$REG/tiny:v1"
+	echo "$output / $stderr"
+	[ "$status" -eq 0 ]
+	[[ "$output" =~ $ID64 ]]
+	id=$output
+	expect 0 cryopod images --format '{{.Repository}}:{{.Tag}}'
+	has "$REG/tiny:v1"
+	works "$REG/tiny:v1"
+	works tiny:v1
+	expect 0 cryopod image inspect --format '{{.Id}} {{index .Labels "kind"}} {{index .RepoDigests 0}}' "$REG/tiny:v1"
+	[[ "$output" == "$id test $REG/tiny@sha256:"* ]]
+	expect 0 cryopod pull -q --tls-verify=false "$REG/tiny:v1"
+	is "$id"
+}
+
+@test "by digest; several in one command; latest is the default tag" {
+	push many
+	expect 0 cryopod pull -q --tls-verify=false "$REG/tiny:v1" "$REG/many"
+	[ "${#lines[@]}" -eq 2 ]
+	expect 0 cryopod images --format '{{.Repository}}:{{.Tag}}'
+	has "$REG/tiny:v1" "$REG/many:latest"
+	digest=$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://$REG/tiny:v1")
+	expect 0 cryopod pull -q --tls-verify=false "$REG/tiny@$digest"
+	works "$REG/tiny@$digest"
+}
+
+@test "short names: an alias, then the search list; run and create pull what is missing" {
+	export CONTAINERS_REGISTRIES_CONF=$W/registries.conf
+	expect 0 cryopod pull -q nick:v1
+	expect 0 cryopod images --format '{{.Repository}}:{{.Tag}}'
+	has "$REG/tiny:v1"
+	cryopod rmi "$REG/tiny:v1"
+	expect 0 cryopod create --name c --network none tiny:v1
+	expect 0 cryopod inspect --format '{{.ImageName}}' c
+	is "$REG/tiny:v1"
+	expect 125 cryopod run --pull=never --network none other:v9 true
+	has 'other:v9'
+	[ "$(cryopod ps -aq | wc -l)" -eq 1 ]
+}
+
+@test "oci:, oci-archive:, docker-archive:, dir:" {
+	skopeo copy -q "oci:$W/layout:v1" "oci-archive:$W/oci.tar:example.com/fromoci:1"
+	skopeo copy -q "oci:$W/layout:v1" "docker-archive:$W/docker.tar:example.com/fromdocker:2"
+	skopeo copy -q "oci:$W/layout:v1" "dir:$W/dir"
+	for ref in "oci:$W/layout:v1" "oci-archive:$W/oci.tar" "docker-archive:$W/docker.tar" "dir:$W/dir"; do
+		run --separate-stderr cryopod pull -q "$ref"
+		echo "$ref: $output / $stderr"
+		[ "$status" -eq 0 ]
+		[[ "${lines[-1]}" =~ $ID64 ]]
+		works "${lines[-1]}"
+	done
+	expect 0 cryopod images --format '{{.Repository}}:{{.Tag}}'
+	has example.com/fromoci:1 example.com/fromdocker:2
+}
+
+@test "missing images and registries: one line, nothing is left" {
+	n=$(cryopod images -q | wc -l)
+	expect 125 cryopod pull -q --tls-verify=false "$REG/tiny:v99"
+	has 'Error: ' 'v99' 'manifest unknown'
+	expect 125 cryopod pull -q --tls-verify=false 127.0.0.1:1/x
+	has 'Error: ' 'connection refused'
+	expect 125 cryopod pull -q "oci:$BATS_TEST_TMPDIR/nosuch"
+	has 'Error: ' nosuch
+	expect 125 cryopod pull -q UPPER:bad
+	has 'Error: '
+	refuses 125 'requires at least 1 arg(s), only received 0' cryopod pull
+	[ "$(cryopod images -q | wc -l)" -eq "$n" ]
+}
+
+@test "a blob whose digest is wrong is refused, in the registry and in a layout" {
+	push bad
+	layer=$(find "$W/data" -path '*/blobs/sha256/*' -name data -size +500k | head -n 1)
+	cp "$layer" "$W/saved"
+	printf 'XXXX' | dd of="$layer" bs=1 seek=4096 conv=notrunc status=none
+	expect 125 cryopod pull -q --tls-verify=false "$REG/bad"
+	cp "$W/saved" "$layer"
+	has Error:
+	[[ "$output" == *igest* || "$output" == *corrupt* || "$output" == *"did not match"* || "$output" == *gzip* || "$output" == *flate* ]]
+	cp -r "$W/layout" "$W/broken"
+	printf 'XXXX' | dd of="$W/broken/blobs/sha256/$(layer_digest)" bs=1 seek=4096 conv=notrunc status=none
+	expect 125 cryopod pull -q "oci:$W/broken:v1"
+	has Error: igest
+	[ "$(cryopod images -q | wc -l)" -eq 1 ]
+	# The store is not harmed: the sound ones still come.
+	expect 0 cryopod pull -q "oci:$W/layout:v1"
+	works "$output"
+}
+
+@test "a whiteout, an opaque directory, hard links, attributes and modes over two layers" {
+	make_two_layers "$W/two"
+	expect 0 cryopod pull -q "oci:$W/two:v2"
+	id=${lines[-1]}
+	expect 0 cryopod run --rm --network none "$id" sh -c 'ls /data; cat /opaque/*; stat -c "%a %u:%g %h" /data/hard1; readlink /data/link; cat /data/hard2'
+	is $'hard1\nhard2\nkept\nlink\nnew\nvisible\n4750 5:6 2\nkept\nsame'
+}
+
+# A second layer that removes /data/gone, hides what was in /opaque, and links.
+make_two_layers() {
+	local blobs=$1/blobs/sha256 base=$BATS_TEST_TMPDIR/l1 top=$BATS_TEST_TMPDIR/l2 a b config manifest
+	mkdir -p "$blobs" "$base"/{data,opaque} "$top"/{data,opaque}
+	tar -C "$base" -xf "$BATS_FILE_TMPDIR/busybox.tar"
+	echo kept >"$base/data/kept" && echo gone >"$base/data/gone" && echo hidden >"$base/opaque/old"
+	: >"$top/data/.wh.gone" && : >"$top/opaque/.wh..wh..opq" && echo visible >"$top/opaque/new" && echo x >"$top/data/new"
+	echo same >"$top/data/hard1" && ln "$top/data/hard1" "$top/data/hard2" && chown 5:6 "$top/data/hard1" && chmod 4750 "$top/data/hard1"
+	ln -s kept "$top/data/link"
+	a=$(tar -C "$base" -cf - . | oci_blob "$blobs") b=$(tar -C "$top" -cf - . | oci_blob "$blobs")
+	config=$(printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s","sha256:%s"]}}' "$a" "$b" | oci_blob "$blobs")
+	manifest=$(jq -cn --arg c "$config" --argjson cc "$(stat -c %s "$blobs/$config")" --arg a "$a" --argjson aa "$(stat -c %s "$blobs/$a")" --arg b "$b" --argjson bb "$(stat -c %s "$blobs/$b")" \
+		'"application/vnd.oci.image." as $t | {schemaVersion: 2, mediaType: ($t + "manifest.v1+json"), config: {mediaType: ($t + "config.v1+json"), digest: ("sha256:" + $c), size: $cc},
+		layers: [{mediaType: ($t + "layer.v1.tar"), digest: ("sha256:" + $a), size: $aa}, {mediaType: ($t + "layer.v1.tar"), digest: ("sha256:" + $b), size: $bb}]}' | oci_blob "$blobs")
+	printf '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
+	jq -cn --arg m "$manifest" --argjson s "$(stat -c %s "$blobs/$manifest")" '{schemaVersion: 2, manifests: [{mediaType: "application/vnd.oci.image.manifest.v1+json",
+		digest: ("sha256:" + $m), size: $s, annotations: {"org.opencontainers.image.ref.name": "v2"}}]}' >"$1/index.json"
+}
