@@ -8,7 +8,7 @@
  *	... files are created below d.fd ...
  *	r = atomicdir_commit(&d);	// syncs all of it, then puts it in the place of the old one
  *
- * Left without a commit, everything is removed.  What a crashed process left behind is removed
+ * The directory is flat: files in subdirectories are not synced.  Left without a commit, everything is removed.  What a crashed process left behind is removed
  * by the next atomicdir_begin() of the same name; the caller holds whatever lock makes it the
  * only writer.
  */

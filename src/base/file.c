@@ -40,7 +40,7 @@ int file_read_at(int dir, const char *name, size_t max, char **ret, size_t *ret_
 	return 0;
 }
 
-int file_replace_at(int dir, const char *name, const void *data, size_t len, mode_t mode)
+static int replace(int dir, const char *name, const void *data, size_t len, mode_t mode, bool sync)
 {
 	g_autofree char *aside = g_strdup_printf("%s.new-%d-%x", name, getpid(), g_random_int());
 	autoclose int fd = openat(dir, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
@@ -51,7 +51,7 @@ int file_replace_at(int dir, const char *name, const void *data, size_t len, mod
 	r = fd_write_full(fd, data, len);
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = err_errno("set mode");
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && sync && fsync(fd) < 0)
 		r = err_errno("sync");
 	if (r == 0 && renameat(dir, aside, dir, name) < 0)
 		r = err_errno("rename");
@@ -60,6 +60,16 @@ int file_replace_at(int dir, const char *name, const void *data, size_t len, mod
 		return err_wrap(r, "write %s", name);
 	}
 	return 0;
+}
+
+int file_replace_at(int dir, const char *name, const void *data, size_t len, mode_t mode)
+{
+	return replace(dir, name, data, len, mode, true);
+}
+
+int file_write_at(int dir, const char *name, const void *data, size_t len, mode_t mode)
+{
+	return replace(dir, name, data, len, mode, false);
 }
 
 int file_poke_at(int dir, const char *name, const char *text)

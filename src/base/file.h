@@ -16,6 +16,9 @@ int file_read_at(int dir, const char *name, size_t max, char **ret, size_t *ret_
 int file_replace_at(int dir, const char *name, const void *data, size_t len,
 		    mode_t mode) MUST_CHECK;
 
+/* The same without the sync: for files that need not outlive a crash of the machine. */
+int file_write_at(int dir, const char *name, const void *data, size_t len, mode_t mode) MUST_CHECK;
+
 /* Writes into an existing file in one write(2): /proc, /sys, cgroups. */
 int file_poke_at(int dir, const char *name, const char *text) MUST_CHECK;
 
