@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/checkpoint.h"
+#include "base/atomicdir.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "engine/box.h"
+#include "engine/ckfiles.h"
+#include "engine/events.h"
+#include "engine/exec.h"
+#include "engine/lifecycle.h"
+#include "kernel/cgroup.h"
+#include "kernel/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Podman's own texts; nothing has been touched yet. */
+static int check_state(struct engine *e, struct container *c)
+{
+	const struct container_options *o;
+	int r;
+
+	if (c->state.status != CONTAINER_RUNNING)
+		return err_set(EINVAL,
+			       "\"%s\" is not running, cannot checkpoint: container state improper",
+			       container_status_name(c->state.status));
+	r = container_options(c, &o);
+	if (r < 0)
+		return r;
+	if (o->rm)
+		return err_set(EINVAL, "cannot checkpoint containers that have been started with "
+				       "'--rm' unless '--export' is used");
+	return 0;
+}
+
+/*
+ * A process that `exec` put in has a parent outside of the container, so it is not part of the tree
+ * below the container's init and would die with it.
+ */
+static int check_sessions(struct engine *e, struct container *c)
+{
+	json_t *sessions = exec_list(e, c);
+	size_t n = json_array_size(sessions);
+	char id[13] = "";
+
+	if (n)
+		g_strlcpy(id, json_string_value(json_array_get(sessions, 0)) ?: "", sizeof(id));
+	json_decref(sessions);
+	if (n)
+		return err_set(EBUSY,
+			       "%zu exec session%s (%s%s) run%s in the container and could not be "
+			       "restored: end %s first",
+			       n, n > 1 ? "s" : "", id, n > 1 ? ", ..." : "", n > 1 ? "" : "s",
+			       n > 1 ? "them" : "it");
+	return 0;
+}
+
+/* The cgroup with a freezer, as a directory; NULL when the host has none or it is the root's. */
+static int freezer_dir(pid_t pid, char **ret)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(cgroup_host_clear) struct cgroup_host host = {0};
+	CLEANUP(freezer_close) struct freezer f = FREEZER_NONE;
+	int r = proc_open(pid, &p);
+
+	*ret = NULL;
+	if (r < 0)
+		return r;
+	r = cgroup_host_read(p.dir, &host);
+	if (r < 0)
+		return r;
+	r = freezer_open(&f, &host, p.dir);
+	if (r == -EOPNOTSUPP) {
+		err_clear();
+		return 0;
+	}
+	if (r == 0)
+		*ret = g_strdup(f.path);
+	return r;
+}
+
+struct job {
+	struct engine *e;
+	struct container *c;
+	const struct checkpoint_options *o;
+	struct box box;
+	int dir;	 /* userdata */
+	const char *cgroups[1];
+	char *cgroup;
+	struct cryo_dump *dump;
+	struct cklog log;
+};
+
+#define JOB_NONE ((struct job){.dir = -1, .log = CKLOG_NONE})
+
+static void job_clear(struct job *j)
+{
+	cryo_dump_drop(&j->dump);
+	cklog_close(&j->log);
+	box_clear(&j->box);
+	g_free(j->cgroup);
+	if (j->dir >= 0)
+		close(j->dir);
+	*j = JOB_NONE;
+}
+
+static int look(struct job *j)
+{
+	const struct cryo_dump_options o = {
+		.pid = j->c->state.pid,
+		.cgroups = j->cgroups,
+		.ncgroups = j->cgroup ? 1 : 0,
+		.externals = j->box.externals,
+		.nexternals = j->box.nexternals,
+		.mounts = (const char *const *)j->box.mounts,
+		.nmounts = j->box.mounts ? g_strv_length(j->box.mounts) : 0,
+		.leave_running = j->o->leave_running,
+		.tcp_established = j->o->tcp_established,
+		.file_locks = j->o->file_locks,
+	};
+
+	j->cgroups[0] = j->cgroup;
+	return cryo_dump_new(&o, &j->dump);
+}
+
+/* The images, and what Podman and its readers expect beside them. */
+static int write_images(struct job *j)
+{
+	CLEANUP(atomicdir_drop) struct atomicdir d = ATOMICDIR_NONE;
+	int r = atomicdir_begin(&d, j->dir, CK_IMAGES);
+
+	if (r == 0)
+		r = cryo_dump_write(j->dump, d.fd);
+	if (r == 0)
+		r = ck_write_descriptors(d.fd, j->box.descriptors);
+	if (r == 0)
+		r = ck_copy(d.fd, CK_STATS_DUMP, j->dir);
+	if (r == 0 && j->o->leave_running)
+		r = cryo_dump_finish(j->dump, CRYO_RESUME); /* the disk is waited for later */
+	if (r == 0)
+		r = ck_write_network(j->dir, j->c->state.network);
+	if (r == 0)
+		r = atomicdir_commit(&d);
+	return r;
+}
+
+/* From here on the checkpoint is what counts: the processes go. */
+static int end_container(struct job *j)
+{
+	struct container_state *s = &j->c->state;
+	int r = cryo_dump_finish(j->dump, CRYO_KILL);
+
+	if (r < 0)
+		return r;
+	s->status = CONTAINER_STOPPED;
+	s->checkpointed = true;
+	s->restored = false;
+	s->checkpointed_ns = s->finished_ns = engine_now_ns();
+	s->restored_ns = 0;
+	s->exit_code = 0;
+	r = container_save(j->e, j->c);
+	if (r < 0)
+		return r;
+	/* conmon reaps, notes the exit and leaves; its note must not meet the restored container. */
+	r = ck_wait_exit(j->e, j->c);
+	if (r < 0)
+		return r;
+	r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
+	if (r < 0)
+		return r;
+	s->status = CONTAINER_EXITED;
+	s->pid = s->conmon_pid = 0;
+	return 0;
+}
+
+static int settle(struct job *j)
+{
+	struct container_state *s = &j->c->state;
+
+	g_free(s->checkpoint_path);
+	s->checkpoint_path = ck_path(j->e, j->c, CK_IMAGES);
+	g_clear_pointer(&s->checkpoint_log, g_free);
+	cklog_close(&j->log);
+	if (j->o->keep) {
+		s->checkpoint_log = ck_path(j->e, j->c, CK_DUMP_LOG);
+	} else {
+		ck_remove(j->dir, CK_DUMP_LOG);
+		ck_remove(j->dir, CK_STATS_DUMP);
+	}
+	return container_save(j->e, j->c);
+}
+
+static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
+{
+	int64_t from;
+	int r = check_state(j->e, j->c);
+
+	if (r == 0)
+		r = check_sessions(j->e, j->c);
+	if (r == 0)
+		r = box_read(j->e, j->c, &j->box);
+	if (r == 0)
+		r = freezer_dir(j->c->state.pid, &j->cgroup);
+	if (r == 0)
+		r = ck_open_static(j->e, j->c, &j->dir);
+	if (r == 0)
+		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
+	if (r < 0)
+		return r;
+	from = g_get_monotonic_time();
+	r = look(j);
+	if (r == 0)
+		r = write_images(j);
+	if (r < 0)
+		return r;
+	if (!j->o->leave_running)
+		r = end_container(j);
+	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
+	ret->cryo = *cryo_dump_stats(j->dump);
+	event_container(j->e, j->c, "checkpoint");
+	if (r == 0)
+		r = settle(j);
+	return r;
+}
+
+int container_checkpoint(struct engine *e, struct container *c, const struct checkpoint_options *o,
+			 struct checkpoint_report *ret)
+{
+	CLEANUP(job_clear) struct job j = JOB_NONE;
+	int r = container_lock(e, c);
+
+	if (r < 0)
+		return r;
+	j.e = e;
+	j.c = c;
+	j.o = o;
+	*ret = (struct checkpoint_report){0};
+	r = checkpoint_locked(&j, ret);
+	job_clear(&j); /* resumes the container before others may look at it */
+	container_unlock(c);
+	return r;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/restore.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "engine/box.h"
+#include "engine/caps.h"
+#include "engine/ckfiles.h"
+#include "engine/events.h"
+#include "engine/exec_thawed.h"
+#include "engine/lifecycle.h"
+#include "engine/monitor.h"
+#include "engine/network.h"
+#include "engine/runtime.h"
+#include "engine/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+struct job {
+	struct engine *e;
+	struct container *c;
+	const struct restore_options *o;
+	int dir, images;
+	struct cklog log;
+	struct cryo_box box;
+};
+#define JOB_NONE ((struct job){.dir = -1, .images = -1, .log = CKLOG_NONE, .box = CRYO_BOX_NONE})
+
+static void job_clear(struct job *j)
+{
+	cklog_close(&j->log);
+	if (j->box.sock >= 0)
+		close(j->box.sock);
+	if (j->images >= 0)
+		close(j->images);
+	if (j->dir >= 0)
+		close(j->dir);
+	*j = JOB_NONE;
+}
+
+static int check_state(struct job *j)
+{
+	g_autofree char *dir = container_static_dir(j->e, j->c);
+	struct stat st;
+	int r;
+
+	if (j->c->state.status != CONTAINER_CREATED && j->c->state.status != CONTAINER_EXITED &&
+	    j->c->state.status != CONTAINER_STOPPED)
+		return err_set(EINVAL,
+			       "container %s is running or paused, cannot restore: container state "
+			       "improper",
+			       j->c->id);
+	r = ck_open_static(j->e, j->c, &j->dir);
+	if (r == -ENOENT || (r == 0 && fstatat(j->dir, CK_INVENTORY, &st, 0) < 0))
+		return err_set(ENOENT,
+			       "a complete checkpoint for this container cannot be found, cannot "
+			       "restore: stat %s/" CK_INVENTORY ": no such file or directory",
+			       dir);
+	if (r < 0)
+		return r;
+	j->images = openat(j->dir, CK_IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return j->images < 0 ? err_errno("open %s/" CK_IMAGES, dir) : 0;
+}
+
+static int drop_addresses(struct job *j)
+{
+	int r = 0;
+
+	if (j->o->ignore_static_ip || j->o->ignore_static_mac)
+		r = network_teardown(j->e, j->c->id);
+	if (r == 0 && j->o->ignore_static_ip)
+		r = network_release_ip(j->e, j->c->id);
+	if (r == 0 && j->o->ignore_static_mac)
+		r = network_release_mac(j->e, j->c->id);
+	return r;
+}
+
+/* No thawed process gets more than the container's spec allows. */
+static uint64_t ceiling(const json_t *spec)
+{
+	const json_t *process = json_object_get(spec, "process");
+
+	return caps_from_json(json_object_get(json_object_get(process, "capabilities"), "bounding"));
+}
+
+/* The bundle of the box: the container's own spec with the stub as its program. */
+static int write_bundle(struct job *j, char **ret_path, uint64_t *ret_caps)
+{
+	g_autofree char *run = container_run_dir(j->e, j->c), *path = NULL;
+	autoclose int dir = -1;
+	json_t *spec = NULL, *thaw;
+	int r = spec_read(j->dir, "config.json", &spec);
+
+	if (r < 0)
+		return r;
+	*ret_caps = ceiling(spec);
+	thaw = spec_for_thaw(spec);
+	json_decref(spec);
+	path = g_strdup_printf("%s/thaw", run);
+	r = file_mkdirs(path, 0700);
+	if (r == 0) {
+		dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = dir < 0 ? err_errno("open %s", path) : spec_write(thaw, dir, "config.json");
+	}
+	json_decref(thaw);
+	if (r == 0)
+		*ret_path = g_steal_pointer(&path);
+	return r;
+}
+
+/* Runs until the stub waits for us at the other end of j->box.sock. */
+static int make_box(struct job *j, const char *bundle)
+{
+	autoclose int stub = cryo_stub_open(), theirs = -1;
+	int pair[2], r;
+
+	if (stub < 0)
+		return stub;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno("create a socket pair");
+	j->box.sock = pair[0];
+	theirs = pair[1];
+
+	const int fds[] = {stub, theirs};
+	const struct monitor_options m = {.bundle = bundle, .fds = fds, .nfds = 2};
+
+	r = monitor_create(j->e, j->c, &m);
+	if (r < 0)
+		return r;
+	j->box.pid = j->c->state.pid;
+	r = box_record(j->e, j->c);
+	return r < 0 ? r : runtime_start(j->e, j->c);
+}
+
+static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
+{
+	const struct cryo_restore_options o = {
+		.images = j->images,
+		.inherits = box_inherits,
+		.ninherits = ARRAY_SIZE(box_inherits),
+		.cap_ceiling = caps,
+		.time_namespace = true,
+	};
+	struct cryo_restored done;
+	int r = cryo_restore(&o, &j->box, &done);
+
+	j->box.sock = -1; /* cryo_restore() closes it */
+	if (r == 0)
+		ret->cryo = done.stats;
+	return r;
+}
+
+/* Nothing of the half-built container stays; the checkpoint does. */
+static void take_down(struct job *j)
+{
+	g_autofree char *why = g_strdup(err_message());
+	struct container_state *s = &j->c->state;
+
+	if (s->pid > 0 && runtime_kill(j->e, j->c, SIGKILL, true) < 0)
+		err_clear();
+	if (s->conmon_pid > 0 && ck_wait_exit(j->e, j->c) < 0)
+		err_clear();
+	if (container_release(j->e, j->c, RELEASE_KEEP_NETWORK) < 0)
+		err_clear();
+	s->status = CONTAINER_EXITED;
+	s->pid = s->conmon_pid = 0;
+	s->thawed = false;
+	g_free(s->restore_log);
+	s->restore_log = ck_path(j->e, j->c, CK_RESTORE_LOG);
+	if (container_save(j->e, j->c) < 0)
+		err_clear();
+	err_set(EIO, "%s", why);
+}
+
+static int build(struct job *j, struct restore_report *ret)
+{
+	g_autofree char *bundle = NULL, *exit_file = container_exit_file(j->e, j->c);
+	uint64_t caps;
+	int64_t from;
+	int r;
+
+	r = drop_addresses(j);
+	if (r == 0)
+		r = container_prepare(j->e, j->c);
+	if (r == 0)
+		r = write_bundle(j, &bundle, &caps);
+	if (r < 0)
+		return r;
+	unlink(exit_file);
+	from = g_get_monotonic_time();
+	r = make_box(j, bundle);
+	if (r == 0)
+		r = thaw(j, caps, ret);
+	if (r == 0)
+		r = exec_thawed_keep_filter(j->e, j->c, j->images);
+	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
+	return r;
+}
+
+static int settle(struct job *j)
+{
+	static const char *const consumed[] = {CK_IMAGES,    CK_RESTORE_LOG, CK_DUMP_LOG,
+					       CK_STATS_DUMP, CK_STATS_RESTORE, CK_NETWORK};
+	struct container_state *s = &j->c->state;
+
+	s->thawed = true;
+	s->checkpointed = false;
+	s->restored = true;
+	s->checkpointed_ns = 0;
+	s->restored_ns = engine_now_ns();
+	s->finished_ns = 0;
+	cklog_close(&j->log);
+	g_clear_pointer(&s->restore_log, g_free);
+	if (j->o->keep) {
+		s->restore_log = ck_path(j->e, j->c, CK_RESTORE_LOG);
+		if (ck_copy(j->images, CK_STATS_RESTORE, j->dir) < 0)
+			err_clear();
+	} else {
+		g_clear_pointer(&s->checkpoint_path, g_free);
+		g_clear_pointer(&s->checkpoint_log, g_free);
+	}
+	/* First the record, then the files: a crash between leaves a checkpoint, never half of one. */
+	if (container_set_running(j->e, j->c, s->pid, true) < 0)
+		return -EIO;
+	if (!j->o->keep)
+		for (size_t i = 0; i < ARRAY_SIZE(consumed); i++)
+			ck_remove(j->dir, consumed[i]);
+	return 0;
+}
+
+static int restore_locked(struct job *j, struct restore_report *ret)
+{
+	int r = check_state(j);
+
+	if (r == 0)
+		r = cklog_open(&j->log, j->dir, CK_RESTORE_LOG);
+	if (r < 0)
+		return r;
+	if (j->c->state.status == CONTAINER_STOPPED)
+		r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
+	if (r == 0)
+		r = build(j, ret);
+	if (r == 0)
+		r = settle(j);
+	if (r < 0) {
+		take_down(j);
+		return r;
+	}
+	event_container(j->e, j->c, "restore");
+	return 0;
+}
+
+int container_restore(struct engine *e, struct container *c, const struct restore_options *o,
+		      struct restore_report *ret)
+{
+	CLEANUP(job_clear) struct job j = JOB_NONE;
+	int r = container_lock(e, c);
+
+	if (r < 0)
+		return r;
+	j.e = e;
+	j.c = c;
+	j.o = o;
+	*ret = (struct restore_report){0};
+	r = restore_locked(&j, ret);
+	container_unlock(c);
+	return r;
+}
