@@ -60,7 +60,7 @@ int pages_add(struct pages_writer *p, uint64_t vaddr, uint64_t nr_pages, uint32_
 int pages_finish(struct pages_writer *p) MUST_CHECK;
 void pages_writer_drop(struct pages_writer *p);
 
-struct page_run {
+struct image_run {
 	uint64_t vaddr, nr_pages;
 	uint32_t flags;	 /* of the entry: PE_PRESENT, PE_LAZY; PE_PARENT is resolved */
 	int fd;		 /* owned by the set */
@@ -68,7 +68,7 @@ struct page_run {
 };
 
 struct page_set {
-	struct page_run *runs; /* ascending, not overlapping */
+	struct image_run *runs; /* ascending, not overlapping */
 	unsigned n;
 	uint64_t nr_pages;
 	int *fds; /* the pages files: this image's and its parents' */

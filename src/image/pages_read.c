@@ -19,7 +19,7 @@
 struct load {
 	enum image_kind kind;
 	uint64_t id;
-	GArray *runs, *fds; /* struct page_run, int */
+	GArray *runs, *fds; /* struct image_run, int */
 	uint64_t nr_pages;
 	/* this image */
 	char name[IMAGE_NAME_MAX];
@@ -55,7 +55,7 @@ static unsigned find_run(const struct page_set *s, uint64_t vaddr)
 
 	while (low < high) {
 		unsigned mid = low + (high - low) / 2;
-		const struct page_run *run = &s->runs[mid];
+		const struct image_run *run = &s->runs[mid];
 
 		if (run->vaddr + run->nr_pages * IMAGE_PAGE_SIZE <= vaddr)
 			low = mid + 1;
@@ -65,7 +65,7 @@ static unsigned find_run(const struct page_set *s, uint64_t vaddr)
 	return low;
 }
 
-static void add_run(struct load *l, struct page_run run)
+static void add_run(struct load *l, struct image_run run)
 {
 	g_array_append_val(l->runs, run);
 	l->nr_pages += run.nr_pages;
@@ -76,7 +76,7 @@ static int add_from_parent(struct load *l, uint64_t vaddr, uint64_t nr_pages)
 	uint64_t end = vaddr + nr_pages * IMAGE_PAGE_SIZE;
 
 	for (unsigned i = l->parent ? find_run(l->parent, vaddr) : 0; vaddr < end; i++) {
-		struct page_run run;
+		struct image_run run;
 		uint64_t skip;
 
 		if (!l->parent || i >= l->parent->n || l->parent->runs[i].vaddr > vaddr)
@@ -100,11 +100,11 @@ static int add_present(struct load *l, uint64_t vaddr, uint64_t nr_pages, uint32
 
 	if (bytes > l->file_bytes - l->offset)
 		return err_set(EBADMSG, "image %s: the pages image is too short", l->name);
-	add_run(l, (struct page_run){.vaddr = vaddr,
-				     .nr_pages = nr_pages,
-				     .flags = flags,
-				     .fd = g_array_index(l->fds, int, l->fd_index),
-				     .offset = l->offset});
+	add_run(l, (struct image_run){.vaddr = vaddr,
+				      .nr_pages = nr_pages,
+				      .flags = flags,
+				      .fd = g_array_index(l->fds, int, l->fd_index),
+				      .offset = l->offset});
 	l->offset += bytes;
 	return 0;
 }
@@ -201,7 +201,7 @@ static int load_level(int dir, enum image_kind kind, uint64_t id, unsigned level
 	CLEANUP(load_clear) struct load l = {.kind = kind, .id = id, .parent = &parent};
 	int r;
 
-	l.runs = g_array_new(false, false, sizeof(struct page_run));
+	l.runs = g_array_new(false, false, sizeof(struct image_run));
 	l.fds = g_array_new(false, false, sizeof(int));
 	image_name(kind, id, l.name);
 	r = load_parent(dir, kind, id, level, &parent);
@@ -213,7 +213,7 @@ static int load_level(int dir, enum image_kind kind, uint64_t id, unsigned level
 	g_array_append_vals(l.fds, parent.fds, parent.nfds);
 	parent.nfds = 0; /* they are ours now */
 	*ret = (struct page_set){.n = l.runs->len, .nfds = l.fds->len, .nr_pages = l.nr_pages};
-	ret->runs = g_memdup2(l.runs->data, l.runs->len * sizeof(struct page_run));
+	ret->runs = g_memdup2(l.runs->data, l.runs->len * sizeof(struct image_run));
 	ret->fds = g_memdup2(l.fds->data, l.fds->len * sizeof(int));
 	g_array_set_size(l.fds, 0);
 	return 0;
