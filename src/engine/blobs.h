@@ -9,18 +9,13 @@
  */
 #pragma once
 
+#include "engine/digest.h"
 #include "engine/engine.h"
-
-#define DIGEST_MAX 80
 
 /* *RET is the descriptor that holds the lock until it is closed. */
 int blobs_hold(struct engine *e, int *ret) MUST_CHECK;
 /* The same exclusively; 1: somebody else holds it, nothing was done. */
 int blobs_hold_alone(struct engine *e, int *ret) MUST_CHECK;
-
-/* "sha256:" and 64 digits; -EINVAL naming the digest otherwise. */
-int digest_check(const char *digest) MUST_CHECK;
-void digest_of(const void *data, size_t len, char ret[DIGEST_MAX]);
 
 /* The path of a blob, for the caller to free; DIGEST was checked. */
 char *blob_path(struct engine *e, const char *digest);

@@ -100,8 +100,9 @@ int image_tag(struct engine *e, const struct image *img, const char *name) MUST_
 int image_untag(struct engine *e, const struct image *img, const char *const *names) MUST_CHECK;
 
 struct image_remove_options {
-	bool force;  /* all names of an image, and the containers that use it */
-	bool ignore; /* an unknown image is fine */
+	bool force;	/* all names of an image, and the containers that use it */
+	bool ignore;	/* an unknown image is fine */
+	bool all_names; /* also when it was named by its ID (`rmi -a`) */
 	/* Removes a container with force; must be there if FORCE is. */
 	int (*remove_container)(struct engine *e, const char *id);
 	/* Each line of the output: "Untagged: NAME", "Deleted: ID". */

@@ -12,16 +12,15 @@
  */
 #pragma once
 
+#include "engine/digest.h"
 #include "engine/engine.h"
-
-#define LAYER_DIGEST_MAX 80 /* "sha256:" and 64 digits, with room */
 
 struct layer_limits {
 	uint64_t bytes; /* of the uncompressed stream */
 	uint64_t entries;
 	unsigned depth; /* of directories */
 };
-#define LAYER_LIMITS ((struct layer_limits){.bytes = 1ULL << 40, .entries = 16000000, .depth = 512})
+#define LAYER_LIMITS ((struct layer_limits){.bytes = 1ULL << 40, .entries = 16000000, .depth = 256})
 
 struct layer_stream {
 	int fd;		     /* the packed layer: a file or a pipe, from where it stands */
@@ -32,7 +31,7 @@ struct layer_stream {
 };
 
 struct layer_result {
-	char digest[LAYER_DIGEST_MAX], diff_id[LAYER_DIGEST_MAX]; /* "sha256:..." */
+	char digest[DIGEST_MAX], diff_id[DIGEST_MAX]; /* "sha256:..." */
 	uint64_t packed_bytes, tar_bytes;
 };
 
@@ -54,3 +53,10 @@ void layer_chain_id(const char *parent, const char *diff_id, char ret[ENGINE_ID_
  */
 int layer_ensure(struct engine *e, const struct layer_stream *s, char *const *parents,
 		 char ret_chain[ENGINE_ID_LEN + 1]) MUST_CHECK;
+
+/*
+ * Takes the directory PATH, with an unpacked layer in PATH/diff that RES describes, over as a
+ * layer on top of PARENT (a chain ID or NULL).  One that is there already stays.
+ */
+int layer_take(struct engine *e, const char *path, const char *parent,
+	       const struct layer_result *res) MUST_CHECK;

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * skopeo: moves images between registries, archives, directories and our blobs.
+ *
+ * Images keep their bytes, and so their digests and IDs.  What is OCI goes straight into
+ * ROOT/blobs, and what is there already is not fetched again.  Docker's own formats go through a
+ * scratch directory of skopeo's "dir:" form, whose files are then taken over.
+ */
+#pragma once
+
+#include "engine/blobs.h"
+#include "engine/image.h"
+
+struct transport {
+	struct engine *e;
+	const struct pull_options *options;
+	char *scratch; /* a private directory; skopeo runs in it */
+	int hold;      /* blobs_hold(): handed to skopeo as descriptor 3 */
+};
+
+/* Takes the lock and makes the directory. */
+int transport_open(struct engine *e, const struct pull_options *o, struct transport *ret)
+	MUST_CHECK;
+void transport_close(struct transport *t);
+
+/*
+ * Fetches one image, so that all its blobs are in the store; RET is its manifest's digest.
+ * SOURCE as skopeo(1) has it; relative paths in it are relative to T->scratch.  Errors are one
+ * line, in skopeo's words.
+ */
+int transport_fetch(struct transport *t, const char *source, char ret[DIGEST_MAX]) MUST_CHECK;
