@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int check_capability(const char *text)
 {
@@ -145,6 +146,25 @@ static void make_absolute(char **volumes)
 	}
 }
 
+/* seccomp=FILE is read at each start. */
+static int resolve_profile(char **options)
+{
+	for (; options && *options; options++) {
+		const char *file = *options + strlen("seccomp=");
+		g_autofree char *path = NULL;
+
+		if (!g_str_has_prefix(*options, "seccomp=") || !strcmp(file, "unconfined") ||
+		    !strcmp(file, "default"))
+			continue;
+		path = g_canonicalize_filename(file, NULL);
+		if (access(path, R_OK) < 0)
+			return err_errno("opening seccomp profile %s", path);
+		g_free(*options);
+		*options = g_strdup_printf("seccomp=%s", path);
+	}
+	return 0;
+}
+
 int container_options_check(struct container_options *o)
 {
 	int r;
@@ -154,6 +174,8 @@ int container_options_check(struct container_options *o)
 		return r;
 	make_absolute(o->volumes);
 	r = check_lists(o);
+	if (r == 0)
+		r = resolve_profile(o->security_opt);
 	if (r == 0)
 		r = check_numbers(o);
 	return r == 0 ? check_mounts(o) : r;

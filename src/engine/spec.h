@@ -47,7 +47,10 @@ uint64_t spec_capability_ceiling(const json_t *spec);
 int spec_exec_process(const json_t *spec, const char *rootfs, const struct exec_options *o,
 		      json_t **ret) MUST_CHECK;
 
-/* Reads and replaces whole files; the document is compact JSON. */
+/*
+ * Reads and replaces whole files; the document is compact JSON.  Use these also for the process of
+ * exec: limits without end are numbers that jansson cannot write.
+ */
 int spec_read(int dir, const char *name, json_t **ret) MUST_CHECK;
 int spec_write(const json_t *spec, int dir, const char *name) MUST_CHECK;
 
