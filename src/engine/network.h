@@ -117,6 +117,7 @@ struct network_files {
 	char *const *add_host; /* NAME:IP */
 	char *const *dns, *const *dns_search, *const *dns_option;
 	bool no_hosts;
+	const char *like; /* the run directory of the container whose network is shared, or NULL */
 };
 
 /* hosts, resolv.conf and hostname, made from the host's as Podman does. */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of engine/network*.c; all others include engine/network.h. */
+#pragma once
+
+#include "engine/network.h"
+
+/* Network namespaces as bind mounts: netns.c */
+
+/* A new one with lo up, mounted at PATH, whose directory exists.  What was there is replaced. */
+int netns_make(const char *path) MUST_CHECK;
+int netns_remove(const char *path) MUST_CHECK; /* nothing there: 0 */
+int netns_exists(const char *path) MUST_CHECK; /* 1 or 0 */
+
+/* 1: interface NAME in there has IP. */
+int netns_has_address(const char *path, const char *name, const char *ip) MUST_CHECK;
+
+/* Makes an interface NAME in there that can be deleted and does nothing. */
+int netns_make_decoy(const char *path, const char *name) MUST_CHECK;
+
+/*
+ * netavark.c: one run of `netavark VERB NETNS` with REQUEST on its stdin, alone in this host
+ * network namespace.  *RET (or NULL) is its answer, a new reference.
+ */
+int netavark_run(const char *verb, const char *netns, const json_t *request, json_t **ret)
+	MUST_CHECK;
+
+/* Networks and leases: network_lease.c */
+
+struct lease {
+	char ip[16], mac[18];
+};
+
+/*
+ * The addresses of container ID in the network DEFINITION: those it has, unless IP or MAC say
+ * otherwise; new ones at its first time.
+ */
+int lease_take(struct engine *e, const char *id, const json_t *definition, const char *ip,
+	       const char *mac, struct lease *ret) MUST_CHECK;
+int lease_drop(struct engine *e, const char *id) MUST_CHECK;
+
+/* Ports and such: network_ports.c */
+
+/* -EADDRINUSE when somebody listens on one of PORTS on this host. */
+int ports_check_free(const json_t *ports) MUST_CHECK;
+/* A pair of entries with a host port in common, as "0.0.0.0:80/tcp"; NULL: none.  The caller's. */
+char *ports_overlap(const json_t *a, const json_t *b);
