@@ -37,6 +37,9 @@ int spec_build(const struct spec_input *in, json_t **ret) MUST_CHECK;
  */
 json_t *spec_for_thaw(const json_t *spec);
 
+/* The same for a process object alone, in place: exec into a thawed container. */
+void spec_process_for_stub(json_t *process);
+
 /* The bounding set as a mask: nothing in the container may have more. */
 uint64_t spec_capability_ceiling(const json_t *spec);
 

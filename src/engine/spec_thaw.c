@@ -57,20 +57,25 @@ uint64_t spec_capability_ceiling(const json_t *spec)
 	return list_mask(set_of(spec, "bounding"));
 }
 
-json_t *spec_for_thaw(const json_t *spec)
+void spec_process_for_stub(json_t *process)
 {
-	json_t *copy = json_deep_copy(spec);
-	json_t *process = json_object_get(copy, "process"), *user;
-	uint64_t caps = spec_capability_ceiling(spec);
+	const json_t *sets = json_object_get(process, "capabilities");
+	uint64_t caps = list_mask(json_object_get(sets, "bounding"));
 
 	for (unsigned i = 0; i < ARRAY_SIZE(stub_needs); i++)
 		caps |= 1ull << stub_needs[i] & spec_own_capabilities();
-	user = json_pack("{s:i,s:i}", "uid", 0, "gid", 0);
-	json_object_set_new(process, "user", user);
+	json_object_set_new(process, "user", json_pack("{s:i,s:i}", "uid", 0, "gid", 0));
 	json_object_set_new(process, "args", json_pack("[s]", "/proc/self/fd/3"));
 	json_object_set_new(process, "cwd", json_string("/"));
 	json_object_set_new(process, "noNewPrivileges", json_false());
 	json_object_set_new(process, "capabilities", spec_capability_sets(caps, 0, 0));
+}
+
+json_t *spec_for_thaw(const json_t *spec)
+{
+	json_t *copy = json_deep_copy(spec);
+
+	spec_process_for_stub(json_object_get(copy, "process"));
 	json_object_del(json_object_get(copy, "linux"), "seccomp");
 	return copy;
 }

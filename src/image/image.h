@@ -21,7 +21,7 @@
  *
  *	CLEANUP(image_record_free) CoreEntry *core = NULL;
  *
- *	r = image_load(dir_fd, IMG_CORE, pid, &core);		// a file of one record
+ *	r = image_load_needed(dir_fd, IMG_CORE, pid, &core);		// a file of one record
  *
  *	CLEANUP(image_close) struct image *img = NULL;
  *
@@ -111,7 +111,7 @@ int image_skip_raw(struct image *img, uint64_t len, uint64_t *ret_offset) MUST_C
 uint64_t image_rest(const struct image *img);
 
 /* The only record of a file: none is -EBADMSG, a missing file -ENOENT. */
-int image_load(int dir, enum image_kind kind, uint64_t id, void *ret) MUST_CHECK;
+int image_load_needed(int dir, enum image_kind kind, uint64_t id, void *ret) MUST_CHECK;
 
 /* 1 when there is no such file; *RET is NULL then. */
 int image_load_optional(int dir, enum image_kind kind, uint64_t id, void *ret) MUST_CHECK;

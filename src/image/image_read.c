@@ -203,7 +203,7 @@ int image_load_optional(int dir, enum image_kind kind, uint64_t id, void *ret)
 	return r > 0 ? err_set(EBADMSG, "image %s has no record", img->name) : r;
 }
 
-int image_load(int dir, enum image_kind kind, uint64_t id, void *ret)
+int image_load_needed(int dir, enum image_kind kind, uint64_t id, void *ret)
 {
 	int r = image_load_optional(dir, kind, id, ret);
 

@@ -156,10 +156,10 @@ static void test_records(void **state)
 	assert_int_equal(image_load_all(t->fd, IMG_PSTREE, 0, &tree), 0);
 	assert_int_equal(tree->len, 3000);
 	assert_int_equal(((PstreeEntry *)tree->pdata[2999])->threads[0], 3000);
-	assert_int_equal(image_load(t->fd, IMG_CORE, 17, &core), 0);
+	assert_int_equal(image_load_needed(t->fd, IMG_CORE, 17, &core), 0);
 	assert_string_equal(core->tc->comm, "looper");
 	assert_int_equal(core->thread_core->sched_nice, -5);
-	assert_int_equal(image_load(t->fd, IMG_CORE, 4000, &core), -ENOENT);
+	assert_int_equal(image_load_needed(t->fd, IMG_CORE, 4000, &core), -ENOENT);
 	assert_string_equal(err_message(), "open image core-4000.img: No such file or directory");
 	assert_int_equal(image_load_all(t->fd, IMG_FILES, 0, &none), 0);
 	assert_int_equal(none->len, 0);

@@ -26,7 +26,7 @@ void inventory_init(InventoryEntry *e)
 int inventory_load(int dir, InventoryEntry **ret)
 {
 	CLEANUP(image_record_free) InventoryEntry *e = NULL;
-	int r = image_load(dir, IMG_INVENTORY, 0, &e);
+	int r = image_load_needed(dir, IMG_INVENTORY, 0, &e);
 
 	if (r < 0)
 		return r;
@@ -67,7 +67,7 @@ int stats_write_restore(int dir, RestoreStatsEntry *restore)
 int stats_load(int dir, enum image_kind kind, StatsEntry **ret)
 {
 	CLEANUP(image_record_free) StatsEntry *e = NULL;
-	int r = image_load(dir, kind, 0, &e);
+	int r = image_load_needed(dir, kind, 0, &e);
 
 	if (r < 0)
 		return r;
