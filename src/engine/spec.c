@@ -96,18 +96,6 @@ int spec_build(const struct spec_input *in, json_t **ret)
 	return r;
 }
 
-int spec_write_containerenv(const struct spec_input *in, const char *image_name,
-			    const char *image_id)
-{
-	g_autofree char *path = g_build_filename(in->rundir, ".containerenv", NULL);
-	g_autofree char *text = g_strdup_printf(
-		"engine=\"cryopod-" CRYOPOD_VERSION
-		"\"\nname=\"%s\"\nid=\"%s\"\nimage=\"%s\"\nimageid=\"%s\"\nrootless=0\n",
-		in->name, in->id, image_name ? image_name : "", image_id ? image_id : "");
-
-	return file_replace_at(AT_FDCWD, path, text, strlen(text), 0644);
-}
-
 /*
  * RLIM_INFINITY is 2^64-1, and jansson's numbers end at 2^63-1: that stands for it in memory.  Only
  * members are replaced; within a string the quotes would have backslashes.

@@ -64,9 +64,5 @@ int spec_argv(const struct container_options *o, const json_t *image_config, cha
 /* The environment they give, without what depends on the container (HOME, HOSTNAME). */
 char **spec_env(const struct container_options *o, const json_t *image_config);
 
-/* RUNDIR/.containerenv: what programs inside may know of their container. */
-int spec_write_containerenv(const struct spec_input *in, const char *image_name,
-			    const char *image_id) MUST_CHECK;
-
 /* Stop signal: the options', else the image's, else SIGTERM. */
 int spec_stop_signal(const struct container_options *o, const json_t *image_config);
