@@ -120,12 +120,32 @@ int netns_has_address(const char *path, const char *name, const char *ip)
 	return inside(path, has_address, &a);
 }
 
-/* rtnetlink(7): one request that makes a link. */
+/* rtnetlink(7): one request about a link, and its answer. */
 struct link_request {
 	struct nlmsghdr head;
 	struct ifinfomsg info;
 	char attributes[128];
 };
+
+union link_answer {
+	struct nlmsghdr head;
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr err;
+	} error;
+	struct {
+		struct nlmsghdr head;
+		struct ifinfomsg info;
+	} link;
+	char space[16384];
+};
+
+static void begin(struct link_request *q, unsigned short type, unsigned short flags)
+{
+	*q = (struct link_request){.head = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)),
+					    .nlmsg_type = type,
+					    .nlmsg_flags = NLM_F_REQUEST | flags}};
+}
 
 static struct rtattr *add(struct link_request *q, unsigned short type, const void *data, size_t len)
 {
@@ -139,35 +159,78 @@ static struct rtattr *add(struct link_request *q, unsigned short type, const voi
 	return a;
 }
 
+static int ask(const struct link_request *q, union link_answer *a)
+{
+	autoclose int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	ssize_t n;
+
+	if (s < 0 || send(s, q, q->head.nlmsg_len, 0) < 0)
+		return err_errno("rtnetlink");
+	n = recv(s, a, sizeof(*a), 0);
+	if (n < 0)
+		return err_errno("rtnetlink");
+	if (!NLMSG_OK(&a->head, (size_t)n))
+		return err_set(EBADMSG, "rtnetlink: short answer");
+	if (a->head.nlmsg_type == NLMSG_ERROR && a->error.err.error)
+		return err_code(a->error.err.error, "rtnetlink");
+	return 0;
+}
+
 /* A veth pair whose other end, named by the kernel, is here too. */
 static int make_veth(void *arg, int *ret_fd)
 {
 	const char *name = arg;
-	autoclose int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct link_request q = {
-		.head = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)),
-			 .nlmsg_type = RTM_NEWLINK,
-			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL}};
-	struct {
-		struct nlmsghdr head;
-		struct nlmsgerr err;
-		char rest[256];
-	} answer;
+	struct link_request q;
+	union link_answer a;
 	struct rtattr *nest;
+	int r;
 
+	begin(&q, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
 	add(&q, IFLA_IFNAME, name, strlen(name) + 1);
 	nest = add(&q, IFLA_LINKINFO, NULL, 0);
 	add(&q, IFLA_INFO_KIND, "veth", 4);
 	nest->rta_len = (unsigned short)((char *)&q + q.head.nlmsg_len - (char *)nest);
-	if (s < 0 || send(s, &q, q.head.nlmsg_len, 0) < 0 ||
-	    recv(s, &answer, sizeof(answer), 0) < (ssize_t)NLMSG_LENGTH(sizeof(int)))
-		return err_errno("make interface %s", name);
-	if (answer.err.error && answer.err.error != -EEXIST)
-		return err_code(answer.err.error, "make interface %s", name);
-	return 0;
+	r = ask(&q, &a);
+	return r < 0 && r != -EEXIST ? err_wrap(r, "make interface %s", name) : 0;
 }
 
 int netns_make_decoy(const char *path, const char *name)
 {
 	return inside(path, make_veth, (char *)name);
+}
+
+static int find_peer(void *arg, int *ret_fd)
+{
+	const char *name = arg;
+	struct link_request q;
+	union link_answer a;
+	int r, left;
+
+	begin(&q, RTM_GETLINK, 0);
+	add(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	r = ask(&q, &a);
+	if (r < 0)
+		return err_wrap(r, "look at interface %s", name);
+	left = (int)IFLA_PAYLOAD(&a.head);
+	for (struct rtattr *at = IFLA_RTA(&a.link.info); RTA_OK(at, left); at = RTA_NEXT(at, left))
+		if (at->rta_type == IFLA_LINK)
+			return *(int *)RTA_DATA(at);
+	return 0;
+}
+
+int netns_peer_index(const char *path, const char *name)
+{
+	return inside(path, find_peer, (char *)name);
+}
+
+int netns_delete_link(int index)
+{
+	struct link_request q;
+	union link_answer a;
+	int r;
+
+	begin(&q, RTM_DELLINK, NLM_F_ACK);
+	q.info.ifi_index = index;
+	r = ask(&q, &a);
+	return r == -ENODEV ? 0 : r;
 }

@@ -23,6 +23,7 @@ struct connection {
 	bool there, this_boot;
 	char *netns;
 	json_t *request, *status; /* request NULL: nothing but a namespace */
+	int peer;		  /* index of the host's end of eth0; never given twice in a boot */
 };
 
 static void connection_clear(struct connection *c)
@@ -51,7 +52,7 @@ static int load(struct engine *e, const char *id, struct connection *ret)
 {
 	CLEANUP(store_finish)
 	sqlite3_stmt *q = store_prepare(
-		e, "SELECT netns, boot, request, status FROM connections WHERE container=?");
+		e, "SELECT netns, boot, request, status, peer FROM connections WHERE container=?");
 	g_autofree char *boot = NULL;
 	int r = boot_id(&boot);
 
@@ -66,6 +67,7 @@ static int load(struct engine *e, const char *id, struct connection *ret)
 	ret->this_boot = !strcmp(boot, store_text(q, 1));
 	ret->request = store_json(q, 2);
 	ret->status = store_json(q, 3);
+	ret->peer = sqlite3_column_int(q, 4);
 	return 0;
 }
 
@@ -82,9 +84,10 @@ static int save(struct engine *e, const char *id, const char *netns, const json_
 			  "sssj", id, netns, boot, request);
 }
 
-static int save_status(struct engine *e, const char *id, const json_t *status)
+static int save_status(struct engine *e, const char *id, const json_t *status, int peer)
 {
-	return store_exec(e, "UPDATE connections SET status=? WHERE container=?", "js", status, id);
+	return store_exec(e, "UPDATE connections SET status=?, peer=? WHERE container=?", "jis",
+			  status, peer, id);
 }
 
 static char *netns_path(struct engine *e, const char *id)
@@ -196,19 +199,21 @@ static int bring_up(struct engine *e, const struct network_request *r, const cha
 		    const json_t *request, const json_t *definition, json_t **ret_status)
 {
 	CLEANUP(unref_json) json_t *answer = NULL;
-	int k;
+	int k, peer = 0;
 
 	k = save(e, r->id, netns, request);
 	if (k == 0)
 		k = netns_make(netns);
 	if (k == 0 && request)
 		k = netavark_run("setup", netns, request, &answer);
+	if (k == 0 && request)
+		k = peer = netns_peer_index(netns, IFNAME);
 	if (k < 0)
 		return k;
 	if (request)
 		*ret_status = make_status(answer, definition);
 	/* A namespace alone is up when its row says so. */
-	return save_status(e, r->id, *ret_status ?: json_null());
+	return save_status(e, r->id, *ret_status ?: json_null(), peer);
 }
 
 static int prepare(struct engine *e, const struct network_request *r, json_t **ret_definition,
@@ -304,6 +309,9 @@ static int take_down(const struct connection *c)
 			r = netns_make(c->netns);
 		if (r == 0)
 			r = netns_make_decoy(c->netns, IFNAME);
+		/* The kernel takes its time over what was in there; a bridge in use would stay. */
+		if (r == 0 && c->peer)
+			r = netns_delete_link(c->peer);
 	} else if (!c->status) {
 		r = netns_make_decoy(c->netns, IFNAME);
 	} else {

@@ -26,7 +26,7 @@ const char network_schema_sql[] =
 	" UNIQUE(network, ip));"
 	"CREATE TABLE IF NOT EXISTS connections("
 	" container TEXT PRIMARY KEY, netns TEXT NOT NULL, boot TEXT NOT NULL,"
-	" request TEXT, status TEXT);";
+	" request TEXT, status TEXT, peer INTEGER);";
 
 struct subnet {
 	uint32_t net, mask, gateway; /* host byte order */

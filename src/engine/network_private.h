@@ -17,6 +17,10 @@ int netns_has_address(const char *path, const char *name, const char *ip) MUST_C
 /* Makes an interface NAME in there that can be deleted and does nothing. */
 int netns_make_decoy(const char *path, const char *name) MUST_CHECK;
 
+/* > 0: the index, in the host's namespace, of the other end of veth NAME in there; 0: none. */
+int netns_peer_index(const char *path, const char *name) MUST_CHECK;
+int netns_delete_link(int index) MUST_CHECK; /* gone already: 0 */
+
 /*
  * netavark.c: one run of `netavark VERB NETNS` with REQUEST on its stdin, alone in this host
  * network namespace.  *RET (or NULL) is its answer, a new reference.

@@ -345,8 +345,8 @@ static void up_and_down(void **state)
 	assert_non_null(ip);
 	server = serve(a.netns);
 	assert_answers(ip, 80);
-	/* The published port is the host's; from here it is reached by the bridge's own address. */
 	assert_non_null(json_object_get(a.status, "cryopod"));
+	assert_answers("127.0.0.1", 8080); /* the published port, on this host */
 
 	/* A checkpoint leaves it as it is, a restore takes it as it is. */
 	assert_ok(network_setup(e, &ra, &b));
