@@ -23,10 +23,10 @@ void user_mounts_clear(struct user_mounts *m)
 static bool known_bind_option(const char *s)
 {
 	static const char *const known[] = {
-		"ro",	  "rw",	     "rbind",  "bind",	     "z",	    "Z",
-		"U",	  "exec",    "noexec", "suid",	     "nosuid",	    "dev",
-		"nodev",  "private", "shared", "slave",	     "rprivate",    "rshared",
-		"rslave", "copy",    "nocopy", "unbindable", "runbindable",
+		"ro",	   "rw",     "rbind",	   "bind",	  "z",	     "Z",
+		"exec",	   "noexec", "suid",	   "nosuid",	  "dev",     "nodev",
+		"private", "shared", "slave",	   "rprivate",	  "rshared", "rslave",
+		"copy",	   "nocopy", "unbindable", "runbindable",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(known); i++)
@@ -165,8 +165,7 @@ static bool take_word(struct words *w, const char *key, const char *value)
 	} map[] = {
 		{"ro", "ro"},	      {"readonly", "ro"},
 		{"rw", "rw"},	      {"bind-propagation", NULL},
-		{"relabel", NULL},    {"U", "U"},
-		{"chown", "U"},	      {"tmpfs-size", NULL},
+		{"relabel", NULL},    {"tmpfs-size", NULL},
 		{"tmpfs-mode", NULL}, {"notmpcopyup", "notmpcopyup"},
 		{"exec", "exec"},     {"noexec", "noexec"},
 		{"nosuid", "nosuid"}, {"nodev", "nodev"},

@@ -13,7 +13,7 @@ struct user_mount {
 	enum user_mount_type type;
 	char *source;	   /* bind: an absolute path; volume: its name, NULL when anonymous */
 	char *destination; /* absolute, without . and .. */
-	char **options;	   /* ro, rw, rbind, z, Z, U, noexec, size=..., propagation */
+	char **options;	   /* ro, rw, rbind, z, Z, noexec, size=..., propagation */
 	bool read_only;
 };
 

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mounts: the kernel's file systems, the engine's files, the user's mounts. */
-#include "engine/mounts.h"
 #include "engine/spec_parts.h"
-
-#include "base/file.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -139,7 +136,7 @@ static bool has_propagation(char *const *options)
 
 static void add_user_bind(struct mounting *m, const struct user_mount *u, const char *source)
 {
-	/* z, Z: SELinux labels; U, copy, nocopy: done, or not, when the volume is made */
+	/* z, Z: SELinux labels; copy, nocopy: done, or not, when the volume is made */
 	static const char *const ours[] = {"z", "Z", "U", "copy", "nocopy", NULL};
 	json_t *options = json_array();
 
@@ -177,19 +174,11 @@ static void add_user_tmpfs(struct mounting *m, const struct user_mount *u)
 static int add_user_volume(struct mounting *m, const struct user_mount *u)
 {
 	g_autofree char *path = NULL;
-	int r;
+	int r = spec_volume_make(m->c, u, &path);
 
-	if (!m->c->in->volume_dir || !u->source)
-		return err_set(EOPNOTSUPP,
-			       "volume at %s: only directories of the host can be mounted here, as "
-			       "-v /DIR:%s",
-			       u->destination, u->destination);
-	path = g_build_filename(m->c->in->volume_dir, u->source, "_data", NULL);
-	r = file_mkdirs(path, 0755);
-	if (r < 0)
-		return err_wrap(r, "volume %s", u->source);
-	add_user_bind(m, u, path);
-	return 0;
+	if (r == 0)
+		add_user_bind(m, u, path);
+	return r;
 }
 
 static int add_user_mounts(struct mounting *m)

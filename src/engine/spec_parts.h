@@ -2,6 +2,7 @@
 /* Between the files that make config.json; nobody else includes this. */
 #pragma once
 
+#include "engine/mounts.h"
 #include "engine/spec.h"
 
 struct spec_user {
@@ -60,6 +61,10 @@ json_t *spec_capability_sets(uint64_t bounding, uint64_t others, uint32_t uid);
  * /proc's magic links are refused.
  */
 int spec_open_in_root(int root, const char *path, int flags) MUST_CHECK;
+
+/* The directory of a volume, made and filled from the image if it is new. */
+int spec_volume_make(struct spec_context *c, const struct user_mount *u, char **ret_path)
+	MUST_CHECK;
 
 /* The value of --security-opt KEY=VALUE or KEY:VALUE, the last one; NULL when not given. */
 const char *spec_security_option(const struct container_options *o, const char *key);

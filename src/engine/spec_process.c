@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* process: what runs, its environment and working directory. */
-#include "engine/mounts.h"
 #include "engine/spec_parts.h"
 
 #include <errno.h>

@@ -74,6 +74,7 @@ static char *run(struct container_options *o, const char *script, json_t *(*chan
 {
 	g_autofree char *rootfs = g_build_filename(room, "rootfs", NULL);
 	g_autofree char *rundir = g_build_filename(room, "run", NULL);
+	g_autofree char *volumes = g_build_filename(room, "volumes", NULL);
 	g_autofree char *userdata = g_build_filename(room, "userdata", NULL);
 	g_autofree char *cgroup = g_strdup_printf("/spec-run-%d-%u", getpid(), ++counter);
 	g_autofree char *name = g_strdup_printf("spec-run-%d-%u", getpid(), counter);
@@ -83,6 +84,7 @@ static char *run(struct container_options *o, const char *script, json_t *(*chan
 				.rootfs = rootfs,
 				.rundir = rundir,
 				.userdata = userdata,
+				.volume_dir = volumes,
 				.cgroup_path = cgroup,
 				.netns = ""};
 	const char *const argv[] = {runtime, "--root", "runtime", "run",
@@ -164,6 +166,29 @@ static void test_flags(void **state)
 				 "CapBnd:\t0000000000000000\nNoNewPrivs:\t1\n1\n");
 }
 
+static void test_volumes(void **state)
+{
+	if (cannot_run())
+		skip();
+	assert_int_equal(mkdir("rootfs/data", 0750), 0);
+	assert_int_equal(file_replace_at(AT_FDCWD, "rootfs/data/seed", "s", 1, 0600), 0);
+	for (int i = 0; i < 2; i++) {
+		CLEANUP(container_options_clear) struct container_options o;
+		g_autofree char *out = NULL;
+
+		container_options_init(&o);
+		options_append(&o.volumes, "named:/data");
+		options_append(&o.volumes, "/anon/ymous");
+		out = run(&o,
+			  "b() { /bin/busybox \"$@\"; }; b ls /data; b stat -c %a /data; "
+			  "echo x >> /data/log; echo x >> /anon/ymous/log; b cat /anon/ymous/log",
+			  NULL);
+		assert_string_equal(out, i ? "log\nseed\n750\nx\nx\n" : "seed\n750\nx\n");
+	}
+	assert_int_equal(access("volumes/named/_data/log", F_OK), 0);
+	assert_int_not_equal(access("rootfs/data/log", F_OK), 0);
+}
+
 static void test_privileged(void **state)
 {
 	CLEANUP(container_options_clear) struct container_options o;
@@ -212,9 +237,8 @@ static void test_thaw(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_privileged),
+		cmocka_unit_test(test_plain),	cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_volumes), cmocka_unit_test(test_privileged),
 		cmocka_unit_test(test_thaw),
 	};
 
