@@ -12,7 +12,6 @@ ended() {
 	cryopod wait "$1" >/dev/null
 }
 pty() { "$REPO/tests/lib/pty" "$@"; }
-CP() { echo "$CRYOPOD_BIN --root $CP_ROOT --runroot $CP_RUN"; }
 
 @test "logs: both streams, lines without an end" {
 	ended l 'echo o1; echo e1 >&2; echo o2; printf part'
@@ -61,10 +60,10 @@ CP() { echo "$CRYOPOD_BIN --root $CP_ROOT --runroot $CP_RUN"; }
 
 @test "logs -f: follows to the end of the container" {
 	cryopod run -d --name f --network none $IMAGE sh -c 'for i in 1 2 3 4 5; do echo $i; sleep 0.1; done' >/dev/null
-	expect 0 timeout 10 $(CP) logs -f f
+	expect 0 timeout 10 "$CP" logs -f f
 	is $'1\n2\n3\n4\n5'
 	# Of a container that has ended: what there is, then it returns.
-	expect 0 timeout 5 $(CP) logs -f --tail 1 f
+	expect 0 timeout 5 "$CP" logs -f --tail 1 f
 	is 5
 }
 
@@ -79,7 +78,7 @@ CP() { echo "$CRYOPOD_BIN --root $CP_ROOT --runroot $CP_RUN"; }
 
 @test "attach: output and input" {
 	cryopod run -d -i --name a --network none $IMAGE sh -c 'read x; echo "got $x"; exit 8' >/dev/null
-	run timeout 10 $(CP) attach a <<<hello
+	run timeout 10 "$CP" attach a <<<hello
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ "$output" = "got hello" ]
@@ -89,24 +88,24 @@ CP() { echo "$CRYOPOD_BIN --root $CP_ROOT --runroot $CP_RUN"; }
 
 @test "attach on a terminal; ctrl-p ctrl-q leaves the container running" {
 	cryopod run -dit --name t --network none $IMAGE sh >/dev/null
-	run pty -r 30x100 -s '\n' -e '# ' -s 'echo a$((1+1))b\n' -e a2b -s '\x10\x11' -- $(CP) attach t
+	run pty -r 30x100 -s '\n' -e '# ' -s 'echo a$((1+1))b\n' -e a2b -s '\x10\x11' -- "$CP" attach t
 	echo "$output"
 	[ "$status" -eq 0 ]
 	state_is t running
-	run pty -s '\n' -e '# ' -s 'exit 3\n' -- $(CP) attach t
+	run pty -s '\n' -e '# ' -s 'exit 3\n' -- "$CP" attach t
 	expect 0 cryopod wait t
 	is 3
 }
 
 @test "run -it: keys and window size reach the program" {
-	run pty -r 41x99 -e '# ' -s 'stty size\n' -e '41 99' -s 'echo a$((1+1))b; sleep 100\n' -e a2b -s '\x03' -e '# ' -s 'exit 4\n' -- $(CP) run --rm -it --network none $IMAGE sh
+	run pty -r 41x99 -e '# ' -s 'stty size\n' -e '41 99' -s 'echo a$((1+1))b; sleep 100\n' -e a2b -s '\x03' -e '# ' -s 'exit 4\n' -- "$CP" run --rm -it --network none $IMAGE sh
 	echo "$output"
 	[ "$status" -eq 4 ]
 	has '41 99'
 }
 
 @test "run in the foreground passes signals on" {
-	$(CP) run --name s --network none $IMAGE sh -c 'trap "echo caught; exit 5" USR1; echo up; while :; do sleep 0.05; done' >"$BATS_TEST_TMPDIR/out" &
+	"$CP" run --name s --network none $IMAGE sh -c 'trap "echo caught; exit 5" USR1; echo up; while :; do sleep 0.05; done' >"$BATS_TEST_TMPDIR/out" &
 	wait_for 5 grep -q up "$BATS_TEST_TMPDIR/out"
 	kill -USR1 $!
 	code=0

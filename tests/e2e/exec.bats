@@ -39,7 +39,7 @@ teardown_file() { engine_teardown; }
 	expect 0 cryopod exec -t c sh -c 'test -t 0 && test -t 1 && test -t 2 && tty'
 	[[ "$output" == /dev/pts/[0-9]* ]]
 	run "$REPO/tests/lib/pty" -r 33x111 -e '$ ' -s 'stty size; echo a$((1+1))b\n' -e a2b -s 'exit 7\n' -- \
-		"$CRYOPOD_BIN" --root "$CP_ROOT" --runroot "$CP_RUN" exec -it c sh
+		"$CP" exec -it c sh
 	echo "$output"
 	[ "$status" -eq 7 ]
 	has '33 111' a2b

@@ -3,12 +3,10 @@
 # addresses, limits; each compared field by field with before.
 
 load ../lib/helpers
-setup_file() {
-	[ "$PROG" != podman ] || skip "Podman's CRIU does not work with this kernel"
-	engine_setup
-}
-teardown() { [ "$PROG" = podman ] || engine_clear; }
-teardown_file() { [ "$PROG" = podman ] || engine_teardown; }
+setup_file() { engine_setup; }
+setup() { needs_engine; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
 
 pid_of() { cryopod inspect --format '{{.State.Pid}}' "$1"; }
 
@@ -64,14 +62,6 @@ survives() {
 	seq 0 $(($(wc -l <"$BATS_TEST_TMPDIR/log") - 1)) | diff - "$BATS_TEST_TMPDIR/log"
 }
 
-# cycle CTR: checkpoint and restore, both quiet.
-cycle() {
-	expect 0 cryopod container checkpoint "$1"
-	is "$1"
-	expect 0 cryopod container restore "$1"
-	is "$1"
-}
-
 @test "plain" { survives; }
 @test "-t: a terminal" { survives -t; }
 @test "-i" { survives -i; }
@@ -89,92 +79,4 @@ cycle() {
 }
 @test "joe with no capabilities, read-only, on a terminal, seccomp and limits" {
 	survives -u joe -t --read-only --cap-drop all --security-opt no-new-privileges --ulimit nofile=64:64 -m 64m
-}
-
-@test "limits of the cgroup are those of before" {
-	cryopod run -d --name m --network none -m 99m --pids-limit 77 $IMAGE sleep 1000 >/dev/null
-	for _ in before after; do
-		[ "$(container_limit m memory memory.limit_in_bytes memory.max)" = $((99 << 20)) ]
-		[ "$(container_limit m pids pids.max pids.max)" = 77 ]
-		cycle m
-	done
-}
-
-@test "tmpfs, /dev/shm, written files, deleted files that are open" {
-	cryopod run -d --name f --network none --tmpfs /scratch:size=4m $IMAGE sh -c 'exec 3<>/tmp/gone; rm /tmp/gone; echo held >&3; exec sleep 1000' >/dev/null
-	cryopod exec f sh -c 'echo one >/scratch/a; mkdir -m 750 /scratch/d; echo two >/scratch/d/b; chown 5:6 /scratch/d/b; ln -s a /scratch/l; ln /scratch/a /scratch/hard
-		echo three >/dev/shm/c; chmod 600 /dev/shm/c; echo four >/written; rm /etc/group'
-	show='cd /; ls -lnR scratch dev/shm | sed "s/ [A-Z][a-z][a-z] .*[0-9] / /"; cat scratch/a scratch/d/b dev/shm/c written; ls /etc/group 2>&1; grep scratch /proc/mounts'
-	cryopod exec f sh -c "$show" >"$BATS_TEST_TMPDIR/before"
-	cycle f
-	cryopod exec f sh -c "$show" | diff "$BATS_TEST_TMPDIR/before" -
-	p=$(pid_of f)
-	[[ "$(readlink "/proc/$p/fd/3")" == *"/tmp/gone (deleted)" ]]
-	[ "$(cat "/proc/$p/fd/3")" = held ]
-	[ "$(awk '/^pos/ {print $2}' "/proc/$p/fdinfo/3")" = 5 ]
-}
-
-@test "the same address and hardware address; published ports closed and open again" {
-	cryopod run -d --name n -p 8088:80 $IMAGE sleep 1000 >/dev/null
-	show='cat /sys/class/net/eth0/address; ip -4 -o addr show eth0; ip route; cat /etc/resolv.conf /etc/hosts'
-	cryopod exec n sh -c "$show" >"$BATS_TEST_TMPDIR/before"
-	cryopod inspect --format '{{.NetworkSettings.IPAddress}} {{.NetworkSettings.MacAddress}} {{.HostConfig.PortBindings}}' n >>"$BATS_TEST_TMPDIR/before"
-	expect 0 cryopod container checkpoint n
-	run ! curl -s -m 1 http://127.0.0.1:8088/
-	expect 0 cryopod container restore n
-	cryopod exec n sh -c "$show" >"$BATS_TEST_TMPDIR/after"
-	cryopod inspect --format '{{.NetworkSettings.IPAddress}} {{.NetworkSettings.MacAddress}} {{.HostConfig.PortBindings}}' n >>"$BATS_TEST_TMPDIR/after"
-	diff "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
-	cryopod exec -d n httpd -f -p 80 -h /etc
-	wait_for 5 curl -sf -m 2 http://127.0.0.1:8088/passwd
-	busybox ping -c 1 -W 2 "$(cryopod inspect --format '{{.NetworkSettings.IPAddress}}' n)"
-}
-
-@test "time goes on from where it was" {
-	cryopod run -d --name t --network none $IMAGE sleep 1000 >/dev/null
-	uptime='cut -d. -f1 /proc/uptime'
-	cryopod container checkpoint -R t
-	before=$(cryopod exec t $uptime)
-	cryopod container checkpoint t
-	sleep 2.5
-	cryopod container restore t
-	after=$(cryopod exec t $uptime)
-	echo "$before $after"
-	[ "$after" -ge "$before" ] && [ $((after - before)) -lt 2 ]
-}
-
-@test "ten cycles of the counting loop lose and repeat nothing" {
-	cryopod run -d --name c --network none $IMAGE sh -c "${FAST_LOOP/0.05/0.01}" >/dev/null
-	for i in 1 2 3 4 5 6 7 8 9 10; do
-		wait_for 10 log_reaches c $((i * 3))
-		cycle c
-	done
-	wait_for 10 log_reaches c $(($(last_number c) + 5))
-	log_is_gapless c
-	expect 0 cryopod stop -t 0 c
-}
-
-@test "attach works on after a restore" {
-	cryopod run -dit --name a --network none $IMAGE sh >/dev/null
-	cryopod run -d -i --name p --network none $IMAGE cat >/dev/null
-	cycle a && cycle p
-	run "$REPO/tests/lib/pty" -s '\n' -e '# ' -s 'x=$((20+22)); echo a${x}b\n' -e a42b -s '\x10\x11' -- "$CRYOPOD_BIN" --root "$CP_ROOT" --runroot "$CP_RUN" attach a
-	echo "$output"
-	[ "$status" -eq 0 ]
-	run timeout 10 "$CRYOPOD_BIN" --root "$CP_ROOT" --runroot "$CP_RUN" attach p <<<hello
-	[ "$output" = hello ]
-}
-
-@test "what is refused has not been touched; what is accepted works afterwards" {
-	cryopod run -d --name w $IMAGE httpd -f -p 80 -h /etc >/dev/null
-	url="http://$(cryopod inspect --format '{{.NetworkSettings.IPAddress}}' w)/passwd"
-	wait_for 5 curl -sf "$url"
-	run cryopod container checkpoint w
-	echo "$output"
-	if [ "$status" -eq 0 ]; then
-		expect 0 cryopod container restore w
-	else
-		[ "$status" -eq 125 ] && [ "$(grep -c ^Error: <<<"$output")" -eq 1 ]
-	fi
-	expect 0 curl -sf -m 5 "$url"
 }

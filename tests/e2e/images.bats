@@ -139,7 +139,7 @@ teardown_file() { engine_teardown; }
 
 # An OCI layout made by hand, the source of all other forms.
 make_archives() {
-	make_oci_layout "$BATS_FILE_TMPDIR/layout" "$BATS_FILE_TMPDIR/busybox.tar" 1
+	make_oci_layout "$BATS_FILE_TMPDIR/layout" 1 "$BATS_FILE_TMPDIR/busybox.tar"
 	skopeo copy -q "oci:$BATS_FILE_TMPDIR/layout:1" "docker-archive:$BATS_FILE_TMPDIR/docker.tar:example.com/loaded:1"
 	skopeo copy -q "oci:$BATS_FILE_TMPDIR/layout:1" "oci-archive:$BATS_FILE_TMPDIR/oci.tar"
 }

@@ -19,7 +19,7 @@ setup_file() {
 	# A layer that the store does not have yet.
 	cp "$BATS_FILE_TMPDIR/busybox.tar" "$W/base.tar"
 	tar -C "$W" -rf "$W/base.tar" config.yml
-	make_oci_layout "$W/layout" "$W/base.tar" v1
+	make_oci_layout "$W/layout" v1 "$W/base.tar"
 	wait_for 20 curl -sf "http://$REG/v2/"
 	push tiny:v1
 	cat >"$W/registries.conf" <<-END
@@ -150,19 +150,14 @@ works() {
 
 # A second layer that removes /data/gone, hides what was in /opaque, and links.
 make_two_layers() {
-	local blobs=$1/blobs/sha256 base=$BATS_TEST_TMPDIR/l1 top=$BATS_TEST_TMPDIR/l2 a b config manifest
-	mkdir -p "$blobs" "$base"/{data,opaque} "$top"/{data,opaque}
+	local base=$BATS_TEST_TMPDIR/l1 top=$BATS_TEST_TMPDIR/l2
+	mkdir -p "$base"/{data,opaque} "$top"/{data,opaque}
 	tar -C "$base" -xf "$BATS_FILE_TMPDIR/busybox.tar"
 	echo kept >"$base/data/kept" && echo gone >"$base/data/gone" && echo hidden >"$base/opaque/old"
 	: >"$top/data/.wh.gone" && : >"$top/opaque/.wh..wh..opq" && echo visible >"$top/opaque/new" && echo x >"$top/data/new"
-	echo same >"$top/data/hard1" && ln "$top/data/hard1" "$top/data/hard2" && chown 5:6 "$top/data/hard1" && chmod 4750 "$top/data/hard1"
+	echo same >"$top/data/hard1" && ln "$top/data/hard1" "$top/data/hard2"
+	chown 5:6 "$top/data/hard1" && chmod 4750 "$top/data/hard1"
 	ln -s kept "$top/data/link"
-	a=$(tar -C "$base" -cf - . | oci_blob "$blobs") b=$(tar -C "$top" -cf - . | oci_blob "$blobs")
-	config=$(printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s","sha256:%s"]}}' "$a" "$b" | oci_blob "$blobs")
-	manifest=$(jq -cn --arg c "$config" --argjson cc "$(stat -c %s "$blobs/$config")" --arg a "$a" --argjson aa "$(stat -c %s "$blobs/$a")" --arg b "$b" --argjson bb "$(stat -c %s "$blobs/$b")" \
-		'"application/vnd.oci.image." as $t | {schemaVersion: 2, mediaType: ($t + "manifest.v1+json"), config: {mediaType: ($t + "config.v1+json"), digest: ("sha256:" + $c), size: $cc},
-		layers: [{mediaType: ($t + "layer.v1.tar"), digest: ("sha256:" + $a), size: $aa}, {mediaType: ($t + "layer.v1.tar"), digest: ("sha256:" + $b), size: $bb}]}' | oci_blob "$blobs")
-	printf '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
-	jq -cn --arg m "$manifest" --argjson s "$(stat -c %s "$blobs/$manifest")" '{schemaVersion: 2, manifests: [{mediaType: "application/vnd.oci.image.manifest.v1+json",
-		digest: ("sha256:" + $m), size: $s, annotations: {"org.opencontainers.image.ref.name": "v2"}}]}' >"$1/index.json"
+	tar -C "$base" -cf "$base.tar" . && tar -C "$top" -cf "$top.tar" .
+	make_oci_layout "$1" v2 "$base.tar" "$top.tar"
 }

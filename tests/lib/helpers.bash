@@ -12,7 +12,9 @@
 bats_require_minimum_version 1.5.0
 
 REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-CRYOPOD_BIN=${CRYOPOD_BIN:-$REPO/build/cryopod}
+export CRYOPOD_BIN=${CRYOPOD_BIN:-$REPO/build/cryopod} CRYOPOD_ARGS
+# The same as the function cryopod, for timeout, pty, and what is to be killed.
+CP=$REPO/tests/lib/here
 # Messages name the program that prints them.
 PROG=$(basename "$CRYOPOD_BIN")
 
@@ -23,8 +25,7 @@ FAST_LOOP='i=0; while true; do echo $i; i=$(expr $i + 1); sleep 0.05; done'
 ID64='^[0-9a-f]{64}$'
 
 cryopod() {
-	# shellcheck disable=SC2086
-	"$CRYOPOD_BIN" --root "$CP_ROOT" --runroot "$CP_RUN" $CRYOPOD_ARGS "$@"
+	"$CP" "$@"
 }
 
 # make_rootfs_tar FILE: busybox with its applets and a few accounts.
@@ -45,17 +46,29 @@ make_rootfs_tar() {
 	rm -rf "$d"
 }
 
-# make_oci_layout DIR TAR TAG: an OCI layout with one image of one layer, made by hand.
+# make_oci_layout DIR TAG TAR...: an OCI layout with one image of these layers, made by hand.
 make_oci_layout() {
-	local blobs=$1/blobs/sha256 layer config manifest
+	local blobs=$1/blobs/sha256 tag=$2 type=application/vnd.oci.image config manifest digests=() layers=() t
 	mkdir -p "$blobs"
-	layer=$(oci_blob "$blobs" <"$2")
-	config=$(printf '{"created":"2026-01-02T03:04:05Z","architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin:/sbin","ORIGIN=layout"],"Cmd":["/bin/sh"],"Labels":{"kind":"test"}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"2026-01-02T03:04:05Z","created_by":"by hand"}]}' "$layer" | oci_blob "$blobs")
-	manifest=$(printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%d},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%d}]}' \
-		"$config" "$(stat -c %s "$blobs/$config")" "$layer" "$(stat -c %s "$blobs/$layer")" | oci_blob "$blobs")
-	printf '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
-	printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%d,"annotations":{"org.opencontainers.image.ref.name":"%s"}}]}' \
-		"$manifest" "$(stat -c %s "$blobs/$manifest")" "$3" >"$1/index.json"
+	for t in "${@:3}"; do
+		digests+=("$(oci_blob "$blobs" <"$t")")
+		layers+=("$(oci_entry "$blobs" $type.layer.v1.tar "${digests[-1]}")")
+	done
+	config=$(jq -cn '{created: "2026-01-02T03:04:05Z", architecture: "amd64", os: "linux",
+		config: {Env: ["PATH=/bin:/sbin", "ORIGIN=layout"], Cmd: ["/bin/sh"], Labels: {kind: "test"}},
+		rootfs: {type: "layers", diff_ids: $ARGS.positional | map("sha256:" + .)},
+		history: $ARGS.positional | map({created: "2026-01-02T03:04:05Z", created_by: "by hand"})}' \
+		--args "${digests[@]}" | oci_blob "$blobs")
+	manifest=$(jq -cn --arg type $type.manifest.v1+json --argjson config "$(oci_entry "$blobs" $type.config.v1+json "$config")" \
+		'{schemaVersion: 2, mediaType: $type, config: $config, layers: $ARGS.positional}' --jsonargs "${layers[@]}" | oci_blob "$blobs")
+	echo '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
+	jq -cn --arg tag "$tag" --argjson m "$(oci_entry "$blobs" $type.manifest.v1+json "$manifest")" \
+		'{schemaVersion: 2, manifests: [$m + {annotations: {"org.opencontainers.image.ref.name": $tag}}]}' >"$1/index.json"
+}
+
+# oci_entry DIR TYPE DIGEST: how a manifest names a blob.
+oci_entry() {
+	printf '{"mediaType":"%s","digest":"sha256:%s","size":%d}' "$2" "$3" "$(stat -c %s "$1/$3")"
 }
 
 # oci_blob DIR: stores standard input under its digest and prints that.
@@ -82,6 +95,14 @@ engine_clear() {
 # What must be the same before and after a file: mounts, network namespaces and devices, cgroups,
 # firewall rules, processes.  Cgroups are the host's: one counts when its container is ours.
 leak_snapshot() {
+	leak_candidates | grep -vE "$STAYS"
+}
+
+# The default network's bridge and chains are the engine's to keep; they go with the namespace.
+STAYS='^(link (cryopod|podman)[0-9]+:?|iptables .*(NETAVARK|cryopod))'
+[ "$PROG" != podman ] || STAYS+='|^mount (/run/netns|.*/root/overlay)$'
+
+leak_candidates() {
 	awk '{print "mount", $5}' /proc/self/mountinfo | sort
 	find /run/netns "$BATS_FILE_TMPDIR/run/netns" -mindepth 1 2>/dev/null | sed 's/^/netns /'
 	ip -o link | awk '{print "link", $2}' | sort
@@ -105,10 +126,9 @@ store_ids() {
 engine_teardown() {
 	cryopod rm -fa -t 0 >/dev/null 2>&1 || true
 	cryopod rmi -fa >/dev/null 2>&1 || true
-	# The default network's bridge and chains are the engine's to keep; they go with the namespace.
 	local end=$((SECONDS + 5))
 	while [ $SECONDS -lt $end ]; do
-		leak_snapshot | grep -vE '^(link (cryopod|podman)[0-9]+:?|mount /run/netns$|iptables .*(NETAVARK|cryopod))' >"$BATS_FILE_TMPDIR/after"
+		leak_snapshot >"$BATS_FILE_TMPDIR/after"
 		cmp -s "$BATS_FILE_TMPDIR/before" "$BATS_FILE_TMPDIR/after" && return 0
 		sleep 0.1
 	done
@@ -146,6 +166,33 @@ log_is_gapless() {
 
 last_number() {
 	cryopod logs --tail 1 "$1"
+}
+
+# looper CTR OPTIONS...: counts; has counted to 2.
+looper() {
+	local name=$1
+	shift
+	cryopod run -d --name "$name" --network none "$@" $IMAGE sh -c "$FAST_LOOP" >/dev/null
+	wait_for 10 log_reaches "$name" 2
+}
+
+# goes_on CTR: counts on from where it was.
+goes_on() {
+	wait_for 10 log_reaches "$1" $(($(last_number "$1") + 2))
+	log_is_gapless "$1"
+}
+
+# times CTR LINE N: the log has that line so many times.
+times() {
+	[ "$(cryopod logs "$1" | grep -cx -- "$2")" -eq "$3" ]
+}
+
+# cycle CTR: checkpoint and restore, both quiet.
+cycle() {
+	expect 0 cryopod container checkpoint "$1"
+	is "$1"
+	expect 0 cryopod container restore "$1"
+	is "$1"
 }
 
 # state_is CTR STATUS: as inspect shows it.
@@ -196,6 +243,19 @@ refuses() {
 	expect "$code" "$@"
 	has "$text"
 	[ "$(grep -c '^Error: ' <<<"$output")" -eq 1 ]
+}
+
+# store_is_sound: nothing blocks, and containers run.
+store_is_sound() {
+	expect 0 timeout 20 "$CP" ps -a
+	expect 0 timeout 20 "$CP" run --rm --network none $IMAGE echo sound
+	is sound
+}
+
+# needs_engine: Podman can only be asked for messages, as this distribution's CRIU does not know
+# this kernel's vDSO.
+needs_engine() {
+	[ "$PROG" != podman ] || skip "Podman's CRIU does not work with this kernel"
 }
 
 # only_main WHY: a test of what Podman 4.3.1 does otherwise than its development version.

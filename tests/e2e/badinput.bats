@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+# What goes wrong is said in one line that names it; nothing is changed and nothing is lost.
+
+load ../lib/helpers
+setup_file() { engine_setup; }
+teardown() {
+	umount -l "$BATS_FILE_TMPDIR/small" 2>/dev/null || true
+	umount -l /usr/lib/podman 2>/dev/null || true
+	engine_clear
+}
+teardown_file() { engine_teardown; }
+
+box() { cryopod run --rm --network none "$@"; }
+@test "unknown names, for every command" {
+	for c in start stop kill restart wait pause unpause "exec nosuch true" attach logs top port mount umount init rename inspect \
+		"container checkpoint" "container restore"; do
+		case $c in
+		"exec"*) args=($c) ;;
+		rename) args=(rename nosuch other) ;;
+		*) args=($c nosuch) ;;
+		esac
+		expect 125 cryopod "${args[@]}"
+		has Error: nosuch
+	done
+	expect 1 cryopod rm nosuch
+	expect 1 cryopod rmi nosuch
+	expect 125 cryopod image inspect nosuch
+	expect 125 cryopod start "$(printf 'a%.0s' {1..5000})"
+	expect 125 cryopod start "x'; DROP TABLE containers; --"
+	store_is_sound
+}
+
+@test "a full disk: import and run" {
+	small=$BATS_FILE_TMPDIR/small
+	mkdir -p "$small"
+	mount -t tmpfs -o size=1500k tmpfs "$small"
+	tiny() { CP_ROOT=$small/root CP_RUN=$BATS_TEST_TMPDIR/run cryopod "$@"; }
+	expect 125 tiny import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox
+	has Error: 'o space left on device'
+	expect 0 tiny images -q
+	is ""
+	mount -o remount,size=20m "$small"
+	expect 0 tiny import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox
+	expect 0 tiny run --rm --network none busybox echo hi
+	expect 0 tiny rmi -fa
+}
+
+@test "a full disk: checkpoint leaves the container running" {
+	needs_engine
+	small=$BATS_FILE_TMPDIR/small
+	mkdir -p "$small"
+	mount -t tmpfs -o size=20m tmpfs "$small"
+	export CP_ROOT=$small/root CP_RUN=$BATS_TEST_TMPDIR/run
+	cryopod import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox >/dev/null
+	looper full
+	dd if=/dev/zero of="$small/fill" bs=4k 2>/dev/null || true
+	refuses 125 'o space left on device' cryopod container checkpoint full
+	rm "$small/fill"
+	goes_on full
+	[ ! -e "$(cryopod inspect --format '{{.StaticDir}}' full)/checkpoint" ]
+	expect 0 cryopod container checkpoint full
+	expect 0 cryopod container restore full
+	goes_on full
+	expect 0 cryopod rm -f -t 0 full
+}
+
+# without PROGRAM COMMAND...: with a PATH that has everything but that, and no /usr/lib/podman.
+without() {
+	local d=$BATS_TEST_TMPDIR/without-$1 dir
+	mkdir -p "$d"
+	for dir in /usr/local/bin /usr/sbin /usr/bin; do
+		ln -sf -t "$d" "$dir"/* 2>/dev/null || true
+	done
+	rm -f "$d/$1"
+	[ "$1" = crun ] || rm -f "$d/crun"
+	shift
+	PATH=$d "$@"
+}
+
+@test "runtime, monitor, network and copy programs that are not installed" {
+	only_main "it has paths of its own"
+	expect 125 without runc cryopod run --network none --name a $IMAGE true
+	has Error: runc
+	expect 125 without conmon cryopod run --network none --name b $IMAGE true
+	has Error: conmon
+	expect 125 without skopeo cryopod pull -q "docker://127.0.0.1:1/x"
+	has Error: skopeo
+	mount -t tmpfs tmpfs /usr/lib/podman
+	run without netavark cryopod run --name d $IMAGE true
+	echo "$output"
+	[ "$status" -eq 125 ] || [ "$status" -eq 126 ]
+	has Error: netavark
+	umount /usr/lib/podman
+	# What needs none of them works without.
+	expect 0 without runc cryopod ps -a
+	expect 0 without conmon cryopod images
+	expect 125 cryopod --runtime /nosuch/runtime run --rm --network none $IMAGE true
+	has Error: /nosuch/runtime
+	store_is_sound
+}
+
+@test "a checkpoint that is damaged is refused and stays; whole again, it is restored" {
+	needs_engine
+	looper a
+	cryopod container checkpoint a
+	d=$(cryopod inspect --format '{{.StaticDir}}' a)/checkpoint
+	cp -a "$d" "$BATS_TEST_TMPDIR/saved"
+	for f in inventory pstree core-1 mm-1 files; do
+		[ -e "$d/$f.img" ]
+		head -c 30 /dev/urandom >"$d/$f.img"
+		refuses 125 "" cryopod container restore a
+		state_is a exited
+		rm "$d/$f.img"
+		refuses 125 "" cryopod container restore a
+		cp -a "$BATS_TEST_TMPDIR/saved/$f.img" "$d/$f.img"
+	done
+	expect 0 cryopod container restore a
+	goes_on a
+}
