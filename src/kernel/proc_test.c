@@ -12,14 +12,15 @@
 
 static void *thread_main(void *arg)
 {
-	pid_t *ret = arg, pid = fork();
+	pid_t *ret = arg;
 
-	if (pid == 0) {
+	/* It says that it is there when it is certain to go with its parent. */
+	if (fork() == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		__atomic_store_n(ret, getpid(), __ATOMIC_RELEASE);
 		pause();
 		_exit(0);
 	}
-	__atomic_store_n(ret, pid, __ATOMIC_RELEASE);
 	pause();
 	return NULL;
 }
