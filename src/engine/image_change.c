@@ -150,9 +150,6 @@ int image_change(json_t *config, const char *change)
 	const char *end = strpbrk(change, " =");
 	g_autofree char *word = NULL, *value = NULL;
 
-	/* A blank comes first: "ENV A=b" is not the instruction "ENV A". */
-	if (strchr(change, ' '))
-		end = strchr(change, ' ');
 	if (!end)
 		return err_set(EINVAL, "invalid change \"%s\" - must be formatted as KEY VALUE",
 			       change);

@@ -125,48 +125,75 @@ static int pull_name(struct transport *t, const char *text, char **ret_name,
 	return fetch_name(t, *ret_name, id);
 }
 
-static int pull_elsewhere(struct transport *t, const char *source, char id[ENGINE_ID_LEN + 1])
+/* Podman's name for what has none: "dir:/tmp/x" is localhost/tmp/x:latest. */
+static char *name_from_path(const char *path)
 {
-	char *names[2] = {NULL, NULL};
-	char digest[DIGEST_MAX];
+	CLEANUP(image_name_clear) struct image_name n = {0};
+	g_autofree char *local = g_strconcat("localhost/", path + strspn(path, "/"), NULL);
+
+	if (image_name_parse(local, &n) < 0) {
+		err_clear();
+		return NULL;
+	}
+	return image_name_full(&n, NULL);
+}
+
+/* "dir:", "docker-daemon:" and the like, and archives with a reference into them. */
+static int pull_other(struct transport *t, const char *source, const char *details, char **ret_name,
+		      char id[ENGINE_ID_LEN + 1])
+{
+	char *names[2] = {NULL, NULL}, digest[DIGEST_MAX];
 	g_autofree char *absolute = NULL;
-	const char *details = strchr(source, ':') + 1;
 	int r;
 
-	/* skopeo runs in its scratch directory. */
 	if (g_str_has_prefix(source, "dir:") || g_str_has_prefix(source, "oci:") ||
-	    strstr(source, "-archive:")) {
+	    strstr(source, "-archive:")) { /* skopeo runs in its scratch directory */
 		g_autofree char *path = g_canonicalize_filename(details, NULL);
 
 		absolute = g_strdup_printf("%.*s%s", (int)(details - source), source, path);
 	}
 	r = transport_fetch(t, absolute ? absolute : source, digest);
-	return r < 0 ? r
-		     : image_adopt(t->e, &(struct image_source){.digest = digest, .names = names},
-				   id);
+	if (r < 0)
+		return r;
+	if (!strchr(details, ':') && !g_str_has_prefix(source, "containers-storage:"))
+		*ret_name = name_from_path(details);
+	names[0] = *ret_name;
+	return image_adopt(t->e, &(struct image_source){.digest = digest, .names = names}, id);
 }
 
-static void close_transport(struct transport *t)
+/* Whole archives bring their names with them. */
+static int pull_archive(struct transport *t, const char *path, char **ret_name,
+			char id[ENGINE_ID_LEN + 1])
 {
-	transport_close(t);
+	g_autoptr(GPtrArray) said = g_ptr_array_new_with_free_func(g_free);
+	int r = image_load_from(t, path, said, id);
+
+	if (r == 0 && !g_str_has_prefix(said->pdata[said->len - 1], DIGEST_PREFIX))
+		*ret_name = g_strdup(said->pdata[said->len - 1]);
+	return r;
+}
+
+static int pull_from(struct transport *t, const char *name, char **ret_name,
+		     char id[ENGINE_ID_LEN + 1])
+{
+	const char *details = name + transport_length(name);
+
+	if (details == name || g_str_has_prefix(name, "docker://"))
+		return pull_name(t, details, ret_name, id);
+	if (strstr(name, "-archive:") && !strchr(details, ':'))
+		return pull_archive(t, details, ret_name, id);
+	return pull_other(t, name, details, ret_name, id);
 }
 
 static int pull(struct engine *e, const char *name, const struct pull_options *o, struct image *ret)
 {
-	CLEANUP(close_transport) struct transport t = {.hold = -1};
+	CLEANUP(transport_close) struct transport t = {.hold = -1};
 	g_autofree char *full = NULL;
 	char id[ENGINE_ID_LEN + 1];
-	size_t scheme = transport_length(name);
 	int r = transport_open(e, o, &t);
 
-	if (r < 0)
-		return r;
-	if (g_str_has_prefix(name, "docker://"))
-		r = pull_name(&t, name + scheme, &full, id);
-	else if (scheme)
-		r = pull_elsewhere(&t, name, id);
-	else
-		r = pull_name(&t, name, &full, id);
+	if (r == 0)
+		r = pull_from(&t, name, &full, id);
 	if (r == 0)
 		r = load_by_id(e, id, full, ret);
 	if (r == 0)

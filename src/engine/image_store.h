@@ -42,3 +42,8 @@ uint64_t image_layer_size(struct engine *e, const char *chain);
 
 /* "2026-11-21T07:35:53.708228545Z" and with other zones; 0 when it cannot be read. */
 int64_t image_parse_time(const char *text);
+
+struct transport;
+/* `load` from PATH (NULL: stdin); SAID gets a name or ID for each image, ID is the last one's. */
+int image_load_from(struct transport *t, const char *path, GPtrArray *said,
+		    char id[ENGINE_ID_LEN + 1]) MUST_CHECK;

@@ -261,9 +261,9 @@ static int unpack_hardlink(struct layer_unpacker *u, const struct place *p, cons
 	if (here < 0)
 		return here;
 	r = layer_tree_parent(&u->tree, clean, false, &dir, &base);
-	if (r < 0)
+	if (r < 0 && r != -ENOENT && r != -ENOTDIR)
 		return err_wrap(r, "%s: hard link", p->path);
-	if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0 || overlay_is_whiteout(&st))
+	if (r < 0 || fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0 || overlay_is_whiteout(&st))
 		return err_set(EXDEV, "%s: hard link to %s, which is not in the layer", p->path,
 			       target);
 	r = remove_existing(u, &(struct place){p->path, p->base, here});
