@@ -4,6 +4,7 @@
  * that the machine's are not touched.
  */
 #include "base/file.h"
+#include "engine/container.h"
 #include "engine/network_private.h"
 #include "engine/options.h"
 #include "engine/store.h"
@@ -323,6 +324,32 @@ static void end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+static void insert(const char *id, enum container_status status)
+{
+	struct container c = {.refs = 1,
+			      .lock = -1,
+			      .name = (char *)"a",
+			      .image_name = (char *)"",
+			      .config = json_object(),
+			      .state = {.status = status}};
+
+	g_strlcpy(c.id, id, sizeof(c.id));
+	c.state.pid = getpid();
+	c.state.pid_start = container_pid_start(getpid());
+	assert_ok(container_insert(e, &c));
+	json_decref(c.config);
+}
+
+static void set_status(const char *id, enum container_status status)
+{
+	CLEANUP(container_unref) struct container *c = NULL;
+
+	assert_ok(container_find(e, id, &c));
+	c->state.status = status;
+	c->state.pid = 0;
+	assert_ok(container_save(e, c));
+}
+
 static void up_and_down(void **state)
 {
 	CLEANUP(unref_json) json_t *published = json_array();
@@ -356,7 +383,8 @@ static void up_and_down(void **state)
 	assert_true(json_equal(a.status, b.status));
 	assert_answers(ip, 80);
 
-	/* Ports of another container, and of anybody else, are not taken from them. */
+	/* Ports of a running container are not taken from it. */
+	insert(A, CONTAINER_RUNNING);
 	assert_int_equal(network_setup(e, &rb, &c), -EADDRINUSE);
 	assert_int_equal(network_is_up(e, B), 0);
 	end(server);
@@ -374,6 +402,29 @@ static void up_and_down(void **state)
 	assert_string_equal(ip, again);
 	assert_true(json_equal(a.status, b.status));
 	assert_ok(network_forget(e, A));
+	assert_int_equal(host_links(), links);
+}
+
+/* A checkpointed container gives its ports up to one that is started, and gets them back later. */
+static void ports_change_hands(void **state)
+{
+	CLEANUP(unref_json) json_t *published = json_array();
+	CLEANUP(network_result_clear) struct network_result a = {0}, b = {0}, c = {0};
+	struct network_request ra = {.id = A, .name = "a", .choice = &bridge, .ports = published};
+	struct network_request rb = {.id = B, .name = "b", .choice = &bridge, .ports = published};
+	unsigned links = host_links();
+
+	need_netavark();
+	assert_ok(network_port_parse("8083:80", published));
+	set_status(A, CONTAINER_EXITED);
+	assert_ok(network_setup(e, &ra, &a));
+	assert_ok(network_setup(e, &rb, &b));
+	assert_int_equal(network_is_up(e, A), 0);
+	assert_ok(network_teardown(e, B));
+	assert_ok(network_setup(e, &ra, &c));
+	assert_true(json_equal(a.status, c.status));
+	assert_ok(network_forget(e, A));
+	assert_ok(network_forget(e, B));
 	assert_int_equal(host_links(), links);
 }
 
@@ -578,6 +629,7 @@ int main(void)
 		cmocka_unit_test(another_boot),
 		cmocka_unit_test(files),
 		cmocka_unit_test(up_and_down),
+		cmocka_unit_test(ports_change_hands),
 		cmocka_unit_test(run_root_gone),
 		cmocka_unit_test(half_a_setup),
 		cmocka_unit_test(failure_leaves_nothing),
