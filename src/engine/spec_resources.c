@@ -2,26 +2,52 @@
 /* linux.resources: limits by control groups, and sysctls and namespaces. */
 #include "engine/spec_parts.h"
 
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CPU_PERIOD_US  100000
-#define PIDS_DEFAULT   2048
-#define CGROUP_V1_ROOT "/sys/fs/cgroup"
-#define SYSCTL_PING    "net.ipv4.ping_group_range"
+#define CPU_PERIOD_US 100000
+#define PIDS_DEFAULT  2048
+#define CGROUP_ROOT   "/sys/fs/cgroup"
+#define SYSCTL_PING   "net.ipv4.ping_group_range"
+
+/* What a limit needs: a file of version 1, a controller of version 2. */
+struct need {
+	const char *v1, *v2, *what;
+};
+static const struct need need_memory = {"memory", "memory", "memory"};
+static const struct need need_swap = {"memory/memory.memsw.limit_in_bytes", "memory", "swap"};
+static const struct need need_cpu = {"cpu/cpu.cfs_quota_us", "cpu", "CPU time"};
+static const struct need need_shares = {"cpu/cpu.shares", "cpu", "CPU shares"};
+static const struct need need_cpuset = {"cpuset", "cpuset", "cpuset"};
+static const struct need need_pids = {"pids", "pids", "pids"};
+
+static bool v2_has(const char *controller)
+{
+	g_autofree char *text = NULL;
+	g_auto(GStrv) words = NULL;
+
+	if (file_read_at(AT_FDCWD, CGROUP_ROOT "/cgroup.controllers", 4096, &text, NULL) < 0) {
+		err_clear();
+		return false;
+	}
+	words = g_strsplit(g_strchomp(text), " ", -1);
+	return g_strv_contains((const char *const *)words, controller);
+}
 
 /* A limit whose controller is missing is told and left out, as Podman does. */
-static bool v1_has(const struct spec_context *c, const char *file, const char *what, bool asked)
+static bool has(const struct spec_context *c, const struct need *n, bool asked)
 {
-	g_autofree char *path = g_build_filename(CGROUP_V1_ROOT, file, NULL);
+	g_autofree char *path = g_build_filename(CGROUP_ROOT, n->v1, NULL);
 
-	if (c->unified || access(path, F_OK) == 0)
+	if (c->unified ? v2_has(n->v2) : access(path, F_OK) == 0)
 		return true;
 	if (asked)
-		log_warn("this kernel has no %s limit: it is not set", what);
+		log_warn("this host has no %s limit: it is not set", n->what);
 	return false;
 }
 
@@ -37,11 +63,11 @@ static void put_memory(struct spec_context *c, json_t *limits)
 	int64_t swap = o->memory_swap ? o->memory_swap : o->memory * 2;
 	json_t *j = json_object();
 
-	if (v1_has(c, "memory", "memory", o->memory)) {
+	if (has(c, &need_memory, o->memory || o->memory_reservation)) {
 		set_number(j, "limit", o->memory);
 		set_number(j, "reservation", o->memory_reservation);
 		/* with swap accounting only (swapaccount=1) */
-		if (swap && v1_has(c, "memory/memory.memsw.limit_in_bytes", "swap", o->memory_swap))
+		if (swap && has(c, &need_swap, o->memory_swap))
 			set_number(j, "swap", swap);
 		if (o->oom_kill_disable && !c->unified)
 			json_object_set_new(j, "disableOOMKiller", json_true());
@@ -58,12 +84,13 @@ static void put_cpu(struct spec_context *c, json_t *limits)
 	int64_t quota = o->cpus ? (int64_t)(o->cpus * CPU_PERIOD_US + 0.5) : o->cpu_quota;
 	json_t *j = json_object();
 
-	set_number(j, "shares", o->cpu_shares);
-	if (v1_has(c, "cpu/cpu.cfs_quota_us", "CPU time", period || quota)) {
+	if (has(c, &need_shares, o->cpu_shares))
+		set_number(j, "shares", o->cpu_shares);
+	if (has(c, &need_cpu, period || quota)) {
 		set_number(j, "period", period);
 		set_number(j, "quota", quota);
 	}
-	if (v1_has(c, "cpuset", "cpuset", o->cpuset_cpus || o->cpuset_mems)) {
+	if (has(c, &need_cpuset, o->cpuset_cpus || o->cpuset_mems)) {
 		if (o->cpuset_cpus)
 			json_object_set_new(j, "cpus", json_string(o->cpuset_cpus));
 		if (o->cpuset_mems)
@@ -83,7 +110,7 @@ int spec_put_resources(struct spec_context *c)
 
 	put_memory(c, limits);
 	put_cpu(c, limits);
-	if (v1_has(c, "pids", "pids", c->o->pids_limit))
+	if (has(c, &need_pids, c->o->pids_limit > 0))
 		json_object_set_new(limits, "pids", json_pack("{s:I}", "limit", (json_int_t)pids));
 	json_object_set_new(c->os, "cgroupsPath",
 			    json_string(c->in->cgroup_path ? c->in->cgroup_path : path));
