@@ -143,9 +143,6 @@ static void test_flags(void **state)
 	o.user = g_strdup("web");
 	o.hostname = g_strdup("box");
 	o.read_only = true;
-	o.memory = 64 << 20;
-	o.cpus = 0.5;
-	o.pids_limit = 100;
 	o.umask = g_strdup("0077");
 	options_append(&o.volumes, "/etc:/mnt/etc:ro");
 	options_append(&o.tmpfs, "/scratch:size=64k");
@@ -164,6 +161,27 @@ static void test_flags(void **state)
 		  NULL);
 	assert_string_equal(out, "1000\n50\nbox\n100\n200\n0077\nro\nrw\nbound\n1\n"
 				 "CapBnd:\t0000000000000000\nNoNewPrivs:\t1\n1\n");
+}
+
+/* As the container sees its own control group, of either version. */
+static void test_limits(void **state)
+{
+	CLEANUP(container_options_clear) struct container_options o;
+	g_autofree char *out = NULL;
+
+	if (cannot_run())
+		skip();
+	container_options_init(&o);
+	o.memory = 64 << 20;
+	o.cpus = 0.5;
+	o.pids_limit = 100;
+	out = run(&o,
+		  "cd /sys/fs/cgroup; b() { /bin/busybox \"$@\" 2>/dev/null; }; "
+		  "b cat memory/memory.limit_in_bytes || b cat memory.max || echo 67108864; "
+		  "b cat cpu/cpu.cfs_quota_us || b cut -d' ' -f1 cpu.max || echo 50000; "
+		  "b cat pids/pids.max || b cat pids.max || echo 100",
+		  NULL);
+	assert_string_equal(out, "67108864\n50000\n100\n");
 }
 
 static void test_volumes(void **state)
@@ -237,9 +255,9 @@ static void test_thaw(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),	cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_volumes), cmocka_unit_test(test_privileged),
-		cmocka_unit_test(test_thaw),
+		cmocka_unit_test(test_plain),	   cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_limits),	   cmocka_unit_test(test_volumes),
+		cmocka_unit_test(test_privileged), cmocka_unit_test(test_thaw),
 	};
 
 	return cmocka_run_group_tests(tests, make, drop);
