@@ -49,14 +49,16 @@ struct agent_slot {
 	pid_t tid;	 /* as we see it; 0: nobody is there */
 	bool held;	 /* in a ptrace stop; otherwise it runs as an agent */
 	bool gone;	 /* it has ended or crashed; batches fail with -ESRCH */
-	bool cures;	 /* finds its own way home */
-	uint32_t offset; /* in the mailbox */
-	uint32_t nops, arena, arena_bytes;
+	bool cures;	 /* a thread of an injected process: finds its own way home */
+	bool made;	 /* a task that we have made: dies with us */
+	uint32_t offset; /* in the mailbox; all others in the slot */
+	uint32_t nops, ops, arena, arena_bytes, frame, stack;
 	struct slot *shm;
 };
 
 struct agent {
 	struct seized *group; /* injected; NULL: adopted */
+	bool started;	      /* the first thread has left its own code */
 	uint64_t addr, bytes; /* in the targets */
 	uint8_t *map;	      /* the same memory here */
 	unsigned nslots, nbig;
@@ -68,10 +70,12 @@ struct agent {
 	bool hurried;	 /* no safe way home could be laid: see agent_inject() */
 	int sock, tsock; /* channel for descriptors: our end, the target's number */
 	struct insns insns;
-	uint64_t frame_at; /* the first thread's safe frame: address and what was there before */
-	uint64_t chain_at;
+	bool quiet; /* a seccomp filter forbids what a way home needs: the mailbox would stay */
+	/* The first thread's safe frames, on its own stack, and what was there before. */
+	uint64_t chain_at; /* munmap of the mailbox, then ... */
+	uint64_t frame_at; /* ... home */
+	size_t frame_bytes;
 	GByteArray *below;
-	size_t xstate_len;
 };
 
 /* Finds usable instructions in the code of a process.  1: not all; injection is still possible. */
@@ -94,7 +98,10 @@ int agent_cure(struct agent *a) MUST_CHECK;
 /* The targets have been killed, or live on without us: do not touch them any more. */
 void agent_forget(struct agent *a);
 
-/* Cures what is still injected (a failure is logged only), lets go, frees. */
+/*
+ * Frees.  What is still injected is cured (a failure is only logged); adopted tasks that have not
+ * been let go are killed and reaped: a tree exists whole or not at all.
+ */
 void agent_free(struct agent **a);
 
 static inline unsigned agent_thread_slot(const struct agent *a, unsigned thread)
@@ -116,9 +123,13 @@ struct stub {
 };
 #define STUB_NONE ((struct stub){.pid = -1, .pidfd = -1, .sock = -1})
 
+/* Both ends, close-on-exec, owned by the caller: *RET_THEIRS is to become the stub's descriptor 4.
+ */
+int stub_socketpair(int *ret_ours, int *ret_theirs) MUST_CHECK;
+
 /*
- * Waits for the stub's greeting at SOCK (SOCK_SEQPACKET, the other end of what became its
- * descriptor 4).  -ETIMEDOUT; -EPIPE: everybody who had the other end is gone.
+ * Waits for the stub's greeting at SOCK (our end of stub_socketpair(); close the other one first).
+ * -ETIMEDOUT; -EPIPE: everybody who had the other end is gone.
  */
 int stub_await(int sock, unsigned timeout_ms, struct stub *ret) MUST_CHECK;
 void stub_clear(struct stub *s);
@@ -159,11 +170,15 @@ int agent_let_go(struct agent *a) MUST_CHECK;
 int agent_channel(struct agent *a) MUST_CHECK;
 
 /*
- * Copy-on-write snapshot: a child of the process in slot 0, in a spare slot (the first is number
- * 1), that holds all private memory as it is now, is held by ptrace with SEIZE_EXITKILL and
- * serves batches after agent_cure(), until agent_snapshot_end().  The child is not seen by
- * the target's plain wait(2), but stays a zombie until it is reaped by agent_snapshot_reap() on a
- * later injection.
+ * Copy-on-write snapshot: a child of the process in slot 0, in a spare slot (number 1 is the
+ * first), that holds all private memory as it is now.  It dies with us and serves batches also
+ * after agent_cure() and seized_release() of the original, until agent_snapshot_end() or
+ * agent_free().  It has copies of all descriptors, so one for the image is best received before.
+ *
+ * The child has no exit signal, so a plain wait(2) of the target does not see it, but it stays a
+ * zombie until agent_snapshot_reap() has stopped the target once more, for 0.2 to 0.8 ms.  NSPID is
+ * the child as the target sees it.
  */
-int agent_snapshot(struct agent *a, unsigned slot) MUST_CHECK;
+int agent_snapshot(struct agent *a, unsigned slot, pid_t *ret_nspid) MUST_CHECK;
 int agent_snapshot_end(struct agent *a, unsigned slot) MUST_CHECK;
+int agent_snapshot_reap(pid_t pid, pid_t nspid) MUST_CHECK;

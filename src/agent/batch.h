@@ -2,7 +2,7 @@
 /*
  * System calls for one task of an agent, run at native speed.
  *
- *	CLEANUP(batch_end) struct batch b;
+ *	CLEANUP(batch_end) struct batch b = {0};
  *	batch_begin(&b, agent, slot);
  *
  *	int fd = batch_add(&b, SYS_openat, IMM(AT_FDCWD), batch_str(&b, path), IMM(O_RDONLY));
@@ -40,19 +40,19 @@ struct arg {
 struct batch {
 	struct agent *agent;
 	unsigned slot;
-	unsigned nops;	/* waiting to be run */
-	uint32_t arena; /* bytes used */
-	uint32_t generation;
-	int base; /* id of the first waiting operation */
-	int err;  /* the first error; its story in .story */
-	bool posted;
-	bool clones;
-	unsigned fd_messages;
+	unsigned nops;	     /* waiting to be run */
+	uint32_t arena;	     /* bytes used of it */
+	uint32_t generation; /* of the arena's content: grows with every run */
+	int base;	     /* id of the first waiting operation */
+	int err;	     /* the first error; its story is in .story */
 	char *story;
+	bool posted;
+	bool box_used;	  /* by this filling */
+	struct op *ops;	  /* our copy of what waits; the mailbox is not trusted */
 	GArray *results;  /* int64_t by id */
 	GArray *outs;	  /* what is to be copied back */
-	GArray *sends;	  /* descriptors to be sent after the doorbell */
-	GArray *children; /* slots of CLONE operations, in order */
+	GArray *sends;	  /* descriptors that go after the doorbell */
+	GArray *children; /* unsigned: slots of CLONE operations, in order */
 };
 
 void batch_begin(struct batch *b, struct agent *a, unsigned slot);
@@ -98,6 +98,7 @@ size_t batch_arena_max(const struct batch *b);
  * open at a time in an injected agent.
  */
 struct arg batch_recv_fds(struct batch *b, const int *fds, unsigned n, int *ret);
+/* Runs what is there, then closes them. */
 void batch_close_fds(struct batch *b);
 
 /*

@@ -74,23 +74,23 @@ enum slot_inside {
 
 struct slot {
 	uint64_t robust_next; /* struct robust_list, of the coordinator; must come first */
+	uint64_t stack;	      /* address of the top of the agent's stack; must come second */
 	uint32_t bell, state;
 	uint32_t inside;
 	uint32_t nops, done;
-	uint32_t ops;	/* offset of the operations */
-	uint64_t stack; /* address of the top of the agent's stack */
-	/* The way home when the coordinator is gone; 0: there is none, exit_group(2). */
-	uint64_t frame; /* offset of a signal frame, made for address .landing */
+	uint32_t ops; /* offset of the operations */
+	/* The way home when the coordinator is gone. */
+	uint64_t frame; /* offset of a signal frame; 0: there is no home, exit_group(2) */
 	uint64_t frame_bytes;
-	uint64_t landing;     /* on the thread's own stack */
-	uint64_t own_sp;      /* the thread's stack pointer */
+	uint64_t landing;     /* where the frame goes: on the thread's own stack */
+	uint64_t own_sp;      /* the thread's own stack pointer */
 	uint64_t syscall_ret; /* in the target's own code; 0: leaves by rt_sigreturn from here */
-	/* Slot of the first thread only: */
-	uint64_t map, map_bytes; /* all of the mailbox: unmapped by whoever is the last to leave */
+	/* First thread of a process only: */
+	uint64_t map, map_bytes; /* all of the mailbox: unmapped by the last one to leave */
 	uint64_t others;	 /* address of the second thread's slot */
 	uint64_t others_stride;
 	uint32_t nothers;
-	uint32_t nfds, fds; /* ints at that offset: closed at the end if not -1 */
+	uint32_t nfds, fds; /* ints at that offset: closed in the end if not -1 */
 	uint32_t pad;
 };
 

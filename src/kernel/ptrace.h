@@ -74,6 +74,8 @@ static inline struct seized_thread *seized_at(const struct seized *s, unsigned i
 int ptrace_interrupt(pid_t tid) MUST_CHECK;
 int ptrace_cont(pid_t tid, int sig) MUST_CHECK;
 int ptrace_detach(pid_t tid) MUST_CHECK;
+/* Seizes one task without stopping it. */
+int ptrace_seize_running(pid_t tid, unsigned flags) MUST_CHECK; /* SEIZE_* */
 int ptrace_set_options(pid_t tid, unsigned flags) MUST_CHECK; /* SEIZE_*, as at seize_begin() */
 
 int ptrace_get_regs(pid_t tid, struct regs *ret) MUST_CHECK;

@@ -24,6 +24,13 @@ struct xstate {
 
 void xstate_clear(struct xstate *x);
 
+/*
+ * Bytes of it up to the end of the last component that is not in its initial state.  ptrace always
+ * gives room for all that the CPU has, rt_sigreturn(2) takes no more than the task may use: AMX
+ * tiles need a permission (arch/x86/kernel/fpu/signal.c: check_xstate_in_sigframe()).
+ */
+size_t xstate_used(const struct xstate *x);
+
 /* Whether the task runs 32-bit code: neither the agent nor the images know that. */
 bool regs_are_compat(const struct regs *r);
 
@@ -58,6 +65,10 @@ void regs_set_call(struct regs *r, uint64_t pc, uint64_t sp, uint64_t arg);
 int64_t regs_result(const struct regs *r);
 uint64_t regs_sp(const struct regs *r);
 uint64_t regs_pc(const struct regs *r);
+void regs_set_pc(struct regs *r, uint64_t pc);
+
+/* Stopped on the way out of a system call, not by an interrupt or fault. */
+bool regs_in_syscall(const struct regs *r);
 
 /* How far below the stack pointer leaf functions may keep data (the red zone, System V ABI). */
 #define REGS_RED_ZONE 128

@@ -8,19 +8,12 @@
 #pragma once
 
 #include "arch/x86_64/regs.h"
+#include "arch/x86_64/sigframe_layout.h"
 
 #include <signal.h>
 
-/* Offsets from the frame's start, which is aligned to SIGFRAME_ALIGN. */
-#define SIGFRAME_ALIGN	  64
-#define SIGFRAME_RET	  56  /* stack pointer for "ret": the restorer's address lies here */
-#define SIGFRAME_UCONTEXT 64  /* stack pointer for a bare rt_sigreturn: struct ucontext */
-#define SIGFRAME_ALTSTACK 80  /* stack_t, within the ucontext: filled by sigaltstack(2) */
-#define SIGFRAME_FPSTATE  288 /* u64: address of the extended state, within the ucontext */
-#define SIGFRAME_XSTATE	  512 /* the extended state itself */
-
-/* Bytes of a frame with XSTATE_LEN bytes of extended state; a multiple of SIGFRAME_ALIGN. */
-size_t sigframe_size(size_t xstate_len);
+/* Bytes of a frame with this extended state (xstate_used()); a multiple of SIGFRAME_ALIGN. */
+size_t sigframe_size(const struct xstate *x);
 
 /*
  * Builds into BUF (sigframe_size() bytes) the frame that will be placed at address AT.  REGS are

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Agents in tasks that we had made ourselves: a stub, and all that it becomes.
+ *
+ * The mailbox is a memfd that the stub maps; its children inherit the mapping, so one agent serves
+ * a whole tree.  All are held by ptrace from birth on with PTRACE_O_EXITKILL: half a tree does not
+ * outlive us.
+ */
+#include "agent/batch.h"
+#include "agent/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#define KILL_TIMEOUT_MS 5000
+#define STOP_TIMEOUT_MS 10000
+
+uint64_t agent_plan_bytes(const struct agent_plan *p)
+{
+	return agent_layout_bytes(p->big, p->small, &p->sizes, 0);
+}
+
+static int make_mailbox(struct agent *a)
+{
+	autoclose int fd = memfd_create("cryopod-agent", MFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return err_errno("memfd_create");
+	if (ftruncate(fd, (off_t)a->bytes) < 0)
+		return err_errno("size of the agent's mailbox: %lu bytes", a->bytes);
+	r = agent_map_mailbox(a, fd);
+	if (r < 0)
+		return r;
+	a->mailbox_fd = take_fd(&fd);
+	return 0;
+}
+
+static int give_orders(struct agent *a)
+{
+	const struct stub_orders o = {
+		.magic = STUB_MAGIC,
+		.addr = a->addr,
+		.bytes = a->bytes,
+		.slot = agent_slot_addr(a, 0),
+	};
+
+	return fd_send(a->sock, &o, sizeof(o), &a->mailbox_fd, 1);
+}
+
+/* The first sign of life; a stub that could not map has exited with a code that is told. */
+static int ask_for_life(struct agent *a, pid_t nspid)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int id;
+
+	batch_begin(&b, a, 0);
+	id = batch_add(&b, SYS_getpid);
+	batch_expect(&b, id, nspid);
+	return batch_run(&b);
+}
+
+int agent_adopt(const struct stub *stub, const struct agent_plan *p, struct agent **ret)
+{
+	CLEANUP(agent_free) struct agent *a = NULL;
+	int r;
+
+	if (!p->big)
+		return err_set(EINVAL, "an agent needs a slot");
+	a = agent_new(p->big, p->small, &p->sizes, 0);
+	a->addr = p->addr ? p->addr : AGENT_ADDR;
+	a->tsock = STUB_SOCK;
+	a->sock = fcntl(stub->sock, F_DUPFD_CLOEXEC, 3);
+	a->pidfd = fcntl(stub->pidfd, F_DUPFD_CLOEXEC, 3);
+	if (a->sock < 0 || a->pidfd < 0)
+		return err_errno("stub %d", stub->pid);
+	r = make_mailbox(a);
+	if (r < 0)
+		return r;
+	if (!p->exec) {
+		r = ptrace_seize_running(stub->pid, SEIZE_EXITKILL | SEIZE_NEWBORN);
+		if (r < 0)
+			return err_wrap(r, "stub");
+		a->traced = true;
+	}
+	a->slots[0].tid = stub->pid;
+	a->slots[0].made = true;
+	r = bell_own(a->slots[0].shm);
+	if (r == 0)
+		r = give_orders(a);
+	if (r == 0)
+		r = ask_for_life(a, stub->nspid);
+	if (r < 0)
+		return err_wrap(r, "stub %d", stub->pid);
+	*ret = g_steal_pointer(&a);
+	return 0;
+}
+
+int agent_hold_begin(struct agent *a, unsigned slot)
+{
+	struct agent_slot *s = &a->slots[slot];
+
+	return s->held ? 0 : ptrace_interrupt(s->tid);
+}
+
+int agent_hold(struct agent *a, unsigned slot, unsigned timeout_ms)
+{
+	struct agent_slot *s = &a->slots[slot];
+	int r;
+
+	if (s->held)
+		return 0;
+	r = ptrace_wait_interrupted(s->tid, timeout_ms);
+	if (r < 0)
+		return r;
+	s->held = true;
+	return 0;
+}
+
+int agent_unmap(struct agent *a, unsigned slot)
+{
+	const uint64_t args[6] = {a->addr, a->bytes};
+	struct agent_slot *s = &a->slots[slot];
+	struct insns ins = {0};
+	struct regs regs;
+	int64_t ret;
+	int r;
+
+	/* The blob's own instruction will do: the call ends in a stop, inside the kernel, and what
+	 * runs next are the registers that the task is given. */
+	insns_scan(agent_blob, (size_t)(agent_blob_end - agent_blob), a->addr, &ins);
+	r = ptrace_get_regs(s->tid, &regs);
+	if (r == 0)
+		r = ptrace_syscall(s->tid, &regs, ins.syscall, regs_sp(&regs), SYS_munmap, args,
+				   &ret);
+	if (r < 0)
+		return r;
+	return ret < 0 ? err_code((int)ret, "munmap of the agent in task %d", s->tid) : 0;
+}
+
+int agent_let_go(struct agent *a)
+{
+	int res = 0;
+
+	for (unsigned i = a->nslots; i-- > 0;) {
+		struct agent_slot *s = &a->slots[i];
+		int r;
+
+		if (!s->held || a->group)
+			continue;
+		r = ptrace_detach(s->tid);
+		if (r < 0)
+			res = r;
+		s->held = false;
+		s->tid = 0;
+	}
+	return res;
+}
+
+void agent_kill(struct agent *a)
+{
+	for (unsigned i = 0; i < a->nslots; i++) {
+		const struct agent_slot *s = &a->slots[i];
+
+		if (s->made && s->tid && !s->gone)
+			kill(s->tid, SIGKILL);
+	}
+	for (unsigned i = a->nslots; i-- > 0 && a->traced;) {
+		struct agent_slot *s = &a->slots[i];
+		int status;
+
+		/* A dead task is kept for its tracer, who must take note before its parent can. */
+		while (s->made && s->tid && !s->gone)
+			if (ptrace_wait(s->tid, KILL_TIMEOUT_MS, &status) != 0 ||
+			    !WIFSTOPPED(status))
+				s->gone = true;
+	}
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Targets for the tests of the agent: forked children that do one thing. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "agent/batch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#define must(expr)                                                                                 \
+	do {                                                                                       \
+		int must_ = (expr);                                                                \
+		if (must_ < 0)                                                                     \
+			fail_msg("%s: %s", #expr, err_message());                                  \
+	} while (0)
+
+struct target {
+	pid_t pid;
+	int say; /* the child writes, we read */
+	int ask; /* we write, the child reads */
+};
+
+typedef int target_fn(int say, int ask);
+
+/* The child runs FN and exits with its result; it dies with us. */
+static inline struct target target_start(target_fn *fn)
+{
+	int up[2], down[2];
+	struct target t;
+
+	assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(down, O_CLOEXEC), 0);
+	t.pid = fork();
+	assert_true(t.pid >= 0);
+	if (t.pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(up[0]);
+		close(down[1]);
+		_exit(fn(up[1], down[0]));
+	}
+	close(up[1]);
+	close(down[0]);
+	t.say = up[0];
+	t.ask = down[1];
+	return t;
+}
+
+/* Waits for one byte from the target. */
+static inline void target_expect(const struct target *t, char c)
+{
+	struct pollfd p = {.fd = t->say, .events = POLLIN};
+	char got = 0;
+
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(read(t->say, &got, 1), 1);
+	assert_int_equal(got, c);
+}
+
+static inline void target_tell(const struct target *t, char c)
+{
+	assert_int_equal(write(t->ask, &c, 1), 1);
+}
+
+static inline int target_end(struct target *t)
+{
+	int status = 0;
+
+	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
+	close(t->say);
+	close(t->ask);
+	return status;
+}
+
+static inline void assert_left_with(struct target *t, int code)
+{
+	int status = target_end(t);
+
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != code)
+		fail_msg("target ended with %#x", status);
+}
+
+/* Waits until the target sleeps inside of system call NR. */
+static inline void target_wait_in(const struct target *t, long nr)
+{
+	char path[64], buf[64];
+	long got = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", t->pid);
+	for (int i = 0; i < 2000 && got != nr; i++) {
+		FILE *f = fopen(path, "re");
+
+		got = -1;
+		if (f && fgets(buf, sizeof(buf), f))
+			sscanf(buf, "%ld", &got);
+		if (f)
+			fclose(f);
+		if (got != nr)
+			usleep(1000);
+	}
+	assert_int_equal(got, nr);
+}

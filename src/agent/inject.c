@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Into a held process, and out again.
+ *
+ * In: safe frames (safeframe.c), mmap of the mailbox, our own view of it through map_files (no
+ * descriptor of the target is used), then the first thread enters the agent, then all others.
+ * Out: the same backwards.  At every instant in between, each thread has a way home if we die:
+ *
+ *	thread		state				way home
+ *	first		frames laid			through them
+ *	first		in the agent, or going back	its bell says that we are gone; it waits
+ *							for the others and takes the mailbox away
+ *	others		in the agent			sent home by the first one
+ *	others		being moved (INSIDE_MAYBE)	either has its registers already, or is at
+ *the agent's entry with its own stack
+ */
+#include "agent/batch.h"
+#include "agent/private.h"
+#include "arch/x86_64/sigframe.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define STOP_TIMEOUT_MS 10000
+/* Threads whose filters are looked at one by one; more are taken to be like the first one. */
+#define FILTERS_MAX 64
+
+static void store_inside(struct slot *s, enum slot_inside v)
+{
+	__atomic_store_n(&s->inside, (uint32_t)v, __ATOMIC_RELEASE);
+}
+
+static int check_group(const struct seized *s)
+{
+	if (s->leader_dead)
+		return err_set(EOPNOTSUPP, "process %d: its first thread has ended, others go on",
+			       s->pid);
+	for (unsigned i = 0; i < s->threads->len; i++)
+		if (regs_are_compat(&seized_at(s, i)->regs))
+			return err_set(EOPNOTSUPP, "task %d runs 32-bit code",
+				       seized_at(s, i)->tid);
+	return 0;
+}
+
+/* Code may have changed since the scouting, by execve(2) for example. */
+static bool insns_still_there(pid_t pid, const struct insns *ins)
+{
+	uint8_t code[2][INSNS_OVERLAP];
+	struct insns found = {0};
+
+	if (!ins->syscall_ret || !ins->restorer ||
+	    task_read_memory(pid, ins->syscall_ret, code[0], sizeof(code[0])) < 0 ||
+	    task_read_memory(pid, ins->restorer, code[1], sizeof(code[1])) < 0)
+		return false;
+	insns_scan(code[0], sizeof(code[0]), ins->syscall_ret, &found);
+	insns_scan(code[1], sizeof(code[1]), ins->restorer, &found);
+	return found.syscall_ret == ins->syscall_ret && found.restorer == ins->restorer;
+}
+
+static int open_proc(pid_t pid, int *ret)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	*ret = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return *ret < 0 ? err_errno("open %s", path) : 0;
+}
+
+static int checked_call(struct agent *a, const char *what, long nr, const uint64_t args[6],
+			int64_t expect)
+{
+	int64_t ret;
+	int r = safe_call(a, a->chain_at, nr, args, &ret);
+
+	if (r < 0)
+		return err_wrap(r, "%s in process %d", what, a->group->pid);
+	if (ret != expect)
+		return err_code(ret < 0 ? (int)ret : EEXIST, "%s in process %d", what,
+				a->group->pid);
+	return 0;
+}
+
+static int map_there_and_here(struct agent *a)
+{
+	const uint64_t map[6] = {a->addr,
+				 a->bytes,
+				 PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+				 (uint64_t)-1,
+				 0};
+	const uint64_t protect[6] = {a->addr, MAILBOX_CODE_BYTES, PROT_READ | PROT_EXEC};
+	autoclose int fd = -1;
+	char path[96];
+	int r;
+
+	r = checked_call(a, "mmap of the agent's mailbox", SYS_mmap, map, (int64_t)a->addr);
+	if (r < 0)
+		return r;
+	a->injected = true;
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", a->group->pid, a->addr,
+		 a->addr + a->bytes);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno("open %s", path);
+	r = agent_map_mailbox(a, fd);
+	if (r < 0)
+		return r;
+	return checked_call(a, "mprotect of the agent", SYS_mprotect, protect, 0);
+}
+
+static void lay_way_home(struct agent *a, unsigned slot, const struct seized_thread *t)
+{
+	struct agent_slot *as = &a->slots[slot];
+	struct slot *s = as->shm;
+	struct regs home = t->regs;
+	uint64_t sp = regs_sp(&t->regs);
+
+	regs_fix(&home, REGS_RESTORE);
+	s->frame_bytes = sigframe_size(&t->xstate);
+	s->landing = ROUND_DOWN(sp - REGS_RED_ZONE - s->frame_bytes, SIGFRAME_ALIGN);
+	s->own_sp = sp;
+	sigframe_build((uint8_t *)s + as->frame, s->landing, &home, &t->xstate, t->sigmask,
+		       a->insns.restorer);
+	s->frame = as->frame;
+	s->syscall_ret = a->hurried || a->quiet ? 0 : a->insns.syscall_ret;
+}
+
+static void lay_first_way_home(struct agent *a)
+{
+	struct agent_slot *as = &a->slots[0];
+	struct slot *s = as->shm;
+
+	lay_way_home(a, 0, seized_at(a->group, 0));
+	s->map = a->addr;
+	s->map_bytes = a->bytes;
+	s->nothers = a->group->threads->len - 1;
+	if (s->nothers) {
+		unsigned second = agent_thread_slot(a, 1);
+
+		s->others = agent_slot_addr(a, second);
+		if (s->nothers > 1)
+			s->others_stride = a->slots[second + 1].offset - a->slots[second].offset;
+	}
+	s->fds = agent_box(as) + CONTROL_HEADER;
+	s->nfds = a->quiet ? 0 : BOX_INTS;
+}
+
+/* Registers first, mask second: see start.S for what happens when we die in between. */
+static int enter(struct agent *a, unsigned slot, const struct seized_thread *t, uint64_t sp)
+{
+	struct regs regs = t->regs;
+	int r;
+
+	regs_set_call(&regs, agent_entry_addr(a), sp, agent_slot_addr(a, slot));
+	store_inside(a->slots[slot].shm, INSIDE_MAYBE);
+	a->slots[slot].tid = t->tid;
+	a->slots[slot].held = a->slots[slot].cures = true;
+	r = ptrace_set_regs(t->tid, &regs);
+	if (r == 0)
+		r = ptrace_set_sigmask(t->tid, ALL_SIGNALS);
+	if (r == 0)
+		r = ptrace_cont(t->tid, 0);
+	a->slots[slot].held = r < 0;
+	return r;
+}
+
+static uint64_t own_stack(const struct seized_thread *t)
+{
+	return ROUND_DOWN(regs_sp(&t->regs) - REGS_RED_ZONE, 16);
+}
+
+static void look_at_filters(struct agent *a)
+{
+	for (unsigned i = 0; i < MIN(a->group->threads->len, FILTERS_MAX) && !a->quiet; i++)
+		a->quiet = !agent_filters_allow_leaving(seized_at(a->group, i)->tid);
+	err_clear();
+}
+
+static int enter_all(struct agent *a)
+{
+	const struct seized *g = a->group;
+	int r;
+
+	for (unsigned i = 1; i < g->threads->len; i++)
+		lay_way_home(a, agent_thread_slot(a, i), seized_at(g, i));
+	lay_first_way_home(a);
+	r = bell_own(a->slots[0].shm);
+	if (r == 0)
+		r = enter(a, 0, seized_at(g, 0),
+			  a->hurried ? own_stack(seized_at(g, 0)) : a->chain_at);
+	for (unsigned i = 1; i < g->threads->len && r == 0; i++)
+		r = enter(a, agent_thread_slot(a, i), seized_at(g, i), own_stack(seized_at(g, i)));
+	return r;
+}
+
+static size_t largest_frame(const struct seized *s)
+{
+	size_t max = 0;
+
+	for (unsigned i = 0; i < s->threads->len; i++)
+		max = MAX(max, sigframe_size(&seized_at(s, i)->xstate));
+	return max;
+}
+
+static int find_place(struct agent *a, const struct insns *known)
+{
+	autoclose int dir = -1;
+	int r;
+
+	r = open_proc(a->group->pid, &dir);
+	if (r < 0)
+		return r;
+	if (known && insns_still_there(a->group->pid, known))
+		a->insns = *known;
+	else
+		r = agent_scout(dir, a->group->pid, &a->insns);
+	if (r < 0)
+		return r;
+	a->addr = agent_find_hole(dir, a->bytes);
+	if (!a->addr)
+		return err_set(ENOMEM, "process %d has no room for an agent", a->group->pid);
+	return 0;
+}
+
+int agent_inject(struct seized *s, const struct insns *known, const struct agent_sizes *sizes,
+		 struct agent **ret)
+{
+	CLEANUP(agent_free) struct agent *a = NULL;
+	int r;
+
+	r = check_group(s);
+	if (r < 0)
+		return r;
+	a = agent_new(1 + (sizes ? sizes->spare : 0), s->threads->len - 1, sizes, largest_frame(s));
+	a->group = s;
+	a->traced = true;
+	a->pidfd = s->pidfd;
+	r = find_place(a, known);
+	if (r < 0)
+		return r;
+	look_at_filters(a);
+	r = safe_frames_lay(a);
+	if (r == 0 && a->hurried)
+		log_debug("process %d: no safe way home; keep this process alive", s->pid);
+	if (r == 0)
+		r = map_there_and_here(a);
+	if (r == 0)
+		r = enter_all(a);
+	if (r < 0)
+		return err_wrap(r, "process %d", s->pid);
+	*ret = g_steal_pointer(&a);
+	return 0;
+}
+
+/* Stops everybody where he is. */
+static int stop_all(struct agent *a)
+{
+	int res = 0;
+
+	for (unsigned i = 0; i < a->nslots; i++)
+		if (a->slots[i].cures && !a->slots[i].held && !a->slots[i].gone)
+			a->slots[i].gone = ptrace_interrupt(a->slots[i].tid) == -ESRCH;
+	for (unsigned i = 0; i < a->nslots; i++) {
+		struct agent_slot *s = &a->slots[i];
+		int r;
+
+		if (!s->cures || s->held || s->gone)
+			continue;
+		r = ptrace_wait_interrupted(s->tid, STOP_TIMEOUT_MS);
+		s->gone = r == -ESRCH;
+		s->held = r == 0;
+		if (r < 0)
+			res = r;
+	}
+	return res;
+}
+
+/* Back to the entry on its own stack, where any signal may come; then home. */
+static int send_home(struct agent *a, unsigned slot, const struct seized_thread *t)
+{
+	struct agent_slot *s = &a->slots[slot];
+	struct regs at_entry = t->regs, home = t->regs;
+	int r;
+
+	regs_set_call(&at_entry, agent_entry_addr(a), own_stack(t), agent_slot_addr(a, slot));
+	regs_fix(&home, REGS_CURE);
+	r = ptrace_set_regs(t->tid, &at_entry);
+	if (r == 0)
+		r = ptrace_set_sigmask(t->tid, t->sigmask);
+	store_inside(s->shm, INSIDE_MAYBE);
+	if (r == 0)
+		r = ptrace_set_regs(t->tid, &home);
+	store_inside(s->shm, INSIDE_NO);
+	s->cures = false;
+	s->tid = 0; /* no agent's any more */
+	return r;
+}
+
+static int unmap_there(struct agent *a)
+{
+	const uint64_t args[6] = {a->addr, a->bytes};
+	int64_t ret = 0;
+	int r;
+
+	if (!a->injected)
+		return 0;
+	/* It is about to be unmapped: entered at the frame that leads straight home. */
+	r = safe_call(a, a->frame_at, SYS_munmap, args, &ret);
+	if (r == 0 && ret < 0)
+		r = err_code((int)ret, "munmap of the agent's mailbox");
+	a->injected = false;
+	return r;
+}
+
+int agent_cure(struct agent *a)
+{
+	int r, res = 0;
+
+	if (!a->group)
+		return 0;
+	if (a->sock >= 0 && !a->slots[0].held && !a->slots[0].gone) {
+		CLEANUP(batch_end) struct batch b = {0};
+
+		batch_begin(&b, a, 0);
+		batch_close_fds(&b);
+		batch_add(&b, SYS_close, IMM(a->tsock));
+		r = batch_run(&b);
+		res = r;
+	}
+	r = stop_all(a);
+	if (r < 0)
+		res = r;
+	for (unsigned i = a->group->threads->len; i-- > 1;) {
+		unsigned slot = agent_thread_slot(a, i);
+
+		if (!a->slots[slot].cures || !a->slots[slot].held)
+			continue;
+		r = send_home(a, slot, seized_at(a->group, i));
+		if (r < 0)
+			res = r;
+	}
+	if (!a->slots[0].gone) {
+		r = unmap_there(a);
+		res = r < 0 ? r : res;
+		r = safe_frames_undo(a);
+		res = r < 0 ? r : res;
+		a->slots[0].tid = 0;
+	}
+	agent_forget(a);
+	return res < 0 ? err_wrap(res, "taking the agent out of process %d",
+				  seized_at(a->group, 0)->tid)
+		       : 0;
+}
+
+void agent_forget(struct agent *a)
+{
+	a->injected = a->started = false;
+	if (a->map)
+		bell_disown(a->slots[0].shm);
+	cleanup_close(&a->sock);
+	a->sock = -1;
+	g_clear_pointer(&a->below, g_byte_array_unref);
+}
+
+void agent_free(struct agent **ap)
+{
+	struct agent *a = *ap;
+	g_autofree char *story = NULL;
+
+	if (!a)
+		return;
+	story = g_strdup(err_message());
+	if (a->group && (a->injected || a->started) && agent_cure(a) < 0)
+		log_warn("%s", err_message());
+	agent_kill(a);
+	agent_forget(a);
+	if (a->map)
+		munmap(a->map, a->bytes);
+	if (!a->group)
+		cleanup_close(&a->pidfd);
+	cleanup_close(&a->mailbox_fd);
+	g_free(a->slots);
+	g_free(a);
+	err_adopt(0, story);
+	*ap = NULL;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arch/x86_64/regs.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* include/linux/errno.h: between kernel and itself only */
+#define ERESTARTSYS	      512
+#define ERESTARTNOINTR	      513
+#define ERESTARTNOHAND	      514
+#define ERESTART_RESTARTBLOCK 516
+
+#define SYSCALL_INSN_BYTES 2
+
+#define FLAG_TRAP      (1u << 8)
+#define FLAG_DIRECTION (1u << 10)
+
+#define USER_CS_64 0x33 /* arch/x86/include/asm/segment.h: __USER_CS */
+
+#define XSAVE_LEGACY_BYTES 512
+#define XSAVE_HEADER_BYTES 64
+
+void xstate_clear(struct xstate *x)
+{
+	g_clear_pointer(&x->data, g_free);
+	x->len = 0;
+}
+
+size_t xstate_used(const struct xstate *x)
+{
+	size_t used = XSAVE_LEGACY_BYTES + XSAVE_HEADER_BYTES;
+	uint64_t features;
+
+	if (x->len < used)
+		return x->len;
+	memcpy(&features, x->data + XSAVE_LEGACY_BYTES, sizeof(features));
+	for (unsigned i = 2; i < 63; i++) {
+		unsigned size, offset, c, d;
+
+		if (!(features >> i & 1) || !__get_cpuid_count(0xd, i, &size, &offset, &c, &d))
+			continue;
+		if (offset + size > used)
+			used = offset + size;
+	}
+	return MIN(used, x->len);
+}
+
+bool regs_are_compat(const struct regs *r)
+{
+	return r->gp.cs != USER_CS_64;
+}
+
+bool regs_in_syscall(const struct regs *r)
+{
+	return (int64_t)r->gp.orig_rax >= 0;
+}
+
+bool regs_need_restart_block(const struct regs *r)
+{
+	return regs_in_syscall(r) && (int64_t)r->gp.rax == -ERESTART_RESTARTBLOCK;
+}
+
+static void restart_as(struct regs *r, uint64_t nr)
+{
+	r->gp.rax = nr;
+	r->gp.rip -= SYSCALL_INSN_BYTES;
+}
+
+/* kernel/time/hrtimer.c: do_nanosleep() has stored the rest by now; into the request itself if both
+ * are the same, and then asking again is exact. */
+static bool remaining_time_is_stored(const struct regs *r)
+{
+	switch (r->gp.orig_rax) {
+	case SYS_nanosleep:
+		return r->gp.rsi && r->gp.rsi != r->gp.rdi;
+	case SYS_clock_nanosleep:
+		return r->gp.r10 && r->gp.r10 != r->gp.rdx;
+	default:
+		return false;
+	}
+}
+
+void regs_fix(struct regs *r, enum regs_fix how)
+{
+	if (regs_in_syscall(r)) {
+		switch ((int64_t)r->gp.rax) {
+		case -ERESTARTSYS:
+		case -ERESTARTNOINTR:
+		case -ERESTARTNOHAND:
+			restart_as(r, r->gp.orig_rax);
+			break;
+		case -ERESTART_RESTARTBLOCK:
+			if (how == REGS_CURE)
+				restart_as(r, SYS_restart_syscall);
+			else if (remaining_time_is_stored(r))
+				r->gp.rax = (uint64_t)-EINTR;
+			else
+				restart_as(r, r->gp.orig_rax);
+			break;
+		}
+	}
+	r->gp.orig_rax = (uint64_t)-1;
+}
+
+void regs_set_syscall(struct regs *r, uint64_t insn, uint64_t sp, long nr, const uint64_t args[6])
+{
+	r->gp.rip = insn;
+	r->gp.rsp = sp;
+	r->gp.rax = (uint64_t)nr;
+	r->gp.orig_rax = (uint64_t)-1;
+	r->gp.eflags &= ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION);
+	r->gp.rdi = args[0];
+	r->gp.rsi = args[1];
+	r->gp.rdx = args[2];
+	r->gp.r10 = args[3];
+	r->gp.r8 = args[4];
+	r->gp.r9 = args[5];
+}
+
+void regs_set_call(struct regs *r, uint64_t pc, uint64_t sp, uint64_t arg)
+{
+	r->gp.rip = pc;
+	r->gp.rsp = sp;
+	r->gp.rdi = arg;
+	r->gp.orig_rax = (uint64_t)-1;
+	r->gp.eflags &= ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION);
+}
+
+int64_t regs_result(const struct regs *r)
+{
+	return (int64_t)r->gp.rax;
+}
+
+uint64_t regs_sp(const struct regs *r)
+{
+	return r->gp.rsp;
+}
+
+uint64_t regs_pc(const struct regs *r)
+{
+	return r->gp.rip;
+}
+
+void regs_set_pc(struct regs *r, uint64_t pc)
+{
+	r->gp.rip = pc;
+}
