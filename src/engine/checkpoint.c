@@ -69,7 +69,7 @@ static int freezer_dir(pid_t pid, char **ret)
 	*ret = NULL;
 	if (r < 0)
 		return r;
-	r = cgroup_host_read(p.dir, &host);
+	r = cgroup_host_ours(&host);
 	if (r < 0)
 		return r;
 	r = freezer_open(&f, &host, p.dir);

@@ -79,6 +79,15 @@ int cgroup_host_read(int dir, struct cgroup_host *ret)
 	return 0;
 }
 
+int cgroup_host_ours(struct cgroup_host *ret)
+{
+	autoclose int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (self < 0)
+		return err_errno("open /proc/self");
+	return cgroup_host_read(self, ret);
+}
+
 void cgroup_host_clear(struct cgroup_host *h)
 {
 	for (size_t i = 0; i < h->n; i++) {

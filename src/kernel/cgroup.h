@@ -28,7 +28,10 @@ struct cgroup_host {
 	size_t n;
 };
 
-/* From mountinfo in DIR (/proc/self). */
+/* What we see; another process, in a container, may have the same names for other directories. */
+int cgroup_host_ours(struct cgroup_host *ret) MUST_CHECK;
+
+/* The same from mountinfo in DIR, for captures: paths are as that process sees them. */
 int cgroup_host_read(int dir, struct cgroup_host *ret) MUST_CHECK;
 void cgroup_host_clear(struct cgroup_host *h);
 const char *cgroup_layout_name(enum cgroup_layout l); /* "v1", "hybrid", "v2" */

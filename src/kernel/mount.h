@@ -29,7 +29,7 @@ struct mount_overlay {
 	bool old_way; /* as on a kernel without "lowerdir+", to test that */
 };
 /*
- * Every lower directory is given on its own ("lowerdir+", Linux 6.7), so that their number and
+ * Every lower directory is given on its own ("lowerdir+", Linux 6.8), so that their number and
  * characters do not matter; on older kernels as one string, escaped, which has to fit one page.
  * A path of more than 255 bytes appears as /proc/self/fd/N in mountinfo.
  */

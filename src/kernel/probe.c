@@ -276,8 +276,7 @@ static int check_lower_plus(void)
 static int check_freezer(void)
 {
 	CLEANUP(cgroup_host_clear) struct cgroup_host h = {0};
-	autoclose int self = self_dir();
-	int r = cgroup_host_read(self, &h);
+	int r = cgroup_host_ours(&h);
 
 	if (r < 0)
 		return r;
