@@ -630,6 +630,22 @@ static void assert_line(const char *dir, const char *file, const char *line)
 		fail_msg("%s lacks '%s':\n%s", file, line, text);
 }
 
+/* --network container:X has X's very files, and its own name. */
+static void sharing_is_linking(const char *like)
+{
+	g_autofree char *dir = g_strdup_printf("%s/sharing", root);
+	struct network_files f = {
+		.dir = dir, .hostname = "h1", .mode = NETWORK_CONTAINER, .like = like};
+
+	assert_ok(file_mkdirs(dir, 0700));
+	for (int twice = 0; twice < 2; twice++) {
+		assert_ok(network_write_files(&f));
+		assert_line(dir, "hosts", "10.88.0.5\th0 web\n");
+		assert_line(dir, "resolv.conf", "nameserver 9.9.9.9\n");
+		assert_line(dir, "hostname", "h1\n");
+	}
+}
+
 static void files(void **state)
 {
 	g_autofree char *dir = g_strdup_printf("%s/files", root), *other = NULL;
@@ -662,6 +678,7 @@ static void files(void **state)
 	assert_ok(network_write_files(&f));
 	assert_int_equal(stat(other, &b), 0);
 	assert_int_equal(a.st_ino, b.st_ino); /* a mounted file keeps up */
+	sharing_is_linking(dir);
 	f.add_host = bad;
 	assert_int_equal(network_write_files(&f), -EINVAL);
 }

@@ -161,6 +161,10 @@ static int write_files(struct engine *e, struct container *c, const struct conta
 						"name=\"%s\"\nid=\"%s\"\nimage=\"%s\"\n"
 						"imageid=\"%s\"\nrootless=0\n",
 						c->name, c->id, c->image_name, c->image_id);
+	const char *partner = json_string_value(
+		json_object_get(json_object_get(c->config, "partners"), "network"));
+	g_autofree char *like =
+		partner ? g_build_filename(e->runroot, "containers", partner, NULL) : NULL;
 	const struct network_files files = {
 		.dir = dir,
 		.hostname = container_text(c, "hostname"),
@@ -172,6 +176,7 @@ static int write_files(struct engine *e, struct container *c, const struct conta
 		.dns_search = o->dns_search,
 		.dns_option = o->dns_option,
 		.no_hosts = o->no_hosts,
+		.like = like,
 	};
 	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;
