@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container checkpoint: freezes containers to disk. */
+#include "engine/checkpoint.h"
+
+#include "cli/cmd/checkpoint_stats.h"
+#include "cli/cmd/common.h"
+
+struct checkpoint_opts {
+	struct checkpoint_options o;
+	bool all, latest, ignore_rootfs, ignore_volumes, pre_checkpoint, with_previous, print_stats;
+	const char *export, *compress, *create_image;
+};
+
+#define O(field, ...) OPT(struct checkpoint_opts, field, __VA_ARGS__)
+static const struct opt options[] = {
+	O(all, "all", 'a', "Checkpoint all running containers"),
+	O(compress, "compress", 'c',
+	  "Select compression algorithm (gzip, none, zstd) for checkpoint archive.", .def = "zstd"),
+	O(create_image, "create-image", 0, "Create checkpoint image with specified name"),
+	O(export, "export", 'e', "Export the checkpoint image to a tar.gz"),
+	O(o.file_locks, "file-locks", 0, "Checkpoint a container with file locks"),
+	O(ignore_rootfs, "ignore-rootfs", 0,
+	  "Do not include root file-system changes when exporting"),
+	O(ignore_volumes, "ignore-volumes", 0, "Do not export volumes associated with container"),
+	O(o.keep, "keep", 'k', "Keep all temporary checkpoint files"),
+	O(latest, "latest", 'l', HELP_LATEST),
+	O(o.leave_running, "leave-running", 'R',
+	  "Leave the container running after writing checkpoint to disk"),
+	O(pre_checkpoint, "pre-checkpoint", 'P',
+	  "Dump container's memory information only, leave the container running"),
+	O(print_stats, "print-stats", 0, "Display checkpoint statistics"),
+	O(o.tcp_established, "tcp-established", 0,
+	  "Checkpoint a container with established TCP connections"),
+	O(with_previous, "with-previous", 0, "Checkpoint container with pre-checkpoint images"),
+	{}};
+
+static int check_compress(const struct cli *cli, const struct checkpoint_opts *o)
+{
+	if (!cli_given(cli, "compress"))
+		return 0;
+	if (!o->export)
+		return err_set(EINVAL, "--compress can only be used with --export");
+	if (!g_ascii_strcasecmp(o->compress, "gzip") || !g_ascii_strcasecmp(o->compress, "none") ||
+	    !g_ascii_strcasecmp(o->compress, "zstd"))
+		return 0;
+	return err_set(EINVAL,
+		       "selected compression algorithm (\"%s\") not supported. Please select one "
+		       "from: gzip, none, zstd",
+		       o->compress);
+}
+
+/* In Podman's order. */
+static int check(const struct cli *cli, const struct checkpoint_opts *o)
+{
+	int r = pick_check(cli, o->all, o->latest, false);
+
+	if (r < 0 || (r = check_compress(cli, o)) < 0)
+		return r;
+	if (geteuid() != 0)
+		return err_set(EPERM, "checkpointing a container requires root");
+	if (o->ignore_rootfs && !o->export)
+		return err_set(EINVAL, "--ignore-rootfs can only be used with --export");
+	if (o->ignore_volumes && !o->export)
+		return err_set(EINVAL, "--ignore-volumes can only be used with --export");
+	if (o->pre_checkpoint && o->with_previous)
+		return err_set(EINVAL, "--with-previous can not be used with --pre-checkpoint");
+	return 0;
+}
+
+/* What the engine cannot do is refused by name, before anything is touched. */
+static int check_features(const struct checkpoint_opts *o)
+{
+	if (o->pre_checkpoint || o->with_previous)
+		return err_set(ENOTSUP, "%s is not supported: memory is written in one go",
+			       o->pre_checkpoint ? "--pre-checkpoint" : "--with-previous");
+	if (o->export)
+		return err_set(ENOTSUP, "--export is not supported: checkpoints stay with their "
+					"container");
+	if (o->create_image)
+		return err_set(ENOTSUP, "--create-image is not supported: checkpoints stay with "
+					"their container");
+	return 0;
+}
+
+static bool is_running(const struct container *c)
+{
+	return c->state.status == CONTAINER_RUNNING;
+}
+
+static json_t *stats_of(const struct container *c, const struct checkpoint_report *report)
+{
+	const struct cryo_dump_stats *s = &report->cryo;
+	const struct checkpoint_stat rows[] = {
+		{"freezing_time", s->freezing_time},
+		{"frozen_time", s->frozen_time},
+		{"memdump_time", s->memdump_time},
+		{"memwrite_time", s->memwrite_time},
+		{"pages_scanned", s->pages_scanned},
+		{"pages_written", s->pages_written},
+		{},
+	};
+
+	return checkpoint_stats_entry(c->id, "runtime_checkpoint_duration", report->runtime_us,
+				      rows);
+}
+
+static int checkpoint_all(struct cli *cli, const GArray *picks, json_t *stats)
+{
+	const struct checkpoint_opts *o = cli->opts;
+	int status = 0;
+
+	for (guint i = 0; i < picks->len; i++) {
+		const struct pick *p = &g_array_index(picks, struct pick, i);
+		struct checkpoint_report report = {0};
+
+		if (container_checkpoint(cli->engine, p->c, &o->o, &report) < 0) {
+			cli_print_error();
+			status = 125;
+			continue;
+		}
+		if (o->print_stats)
+			json_array_append_new(stats, stats_of(p->c, &report));
+		else
+			puts(p->shown);
+		fflush(stdout);
+	}
+	return status;
+}
+
+static int run(struct cli *cli)
+{
+	const struct checkpoint_opts *o = cli->opts;
+	const struct pick_how how = {.all = o->all, .latest = o->latest, .wanted = is_running};
+	int64_t start_us = g_get_monotonic_time();
+	g_autoptr(GArray) picks = NULL;
+	json_t *stats;
+	int r = check(cli, o);
+
+	if (r < 0)
+		return r;
+	r = pick_containers(cli, &how, &picks);
+	if (r < 0 || (r = check_features(o)) < 0)
+		return r;
+	stats = json_array();
+	r = checkpoint_all(cli, picks, stats);
+	if (o->print_stats)
+		checkpoint_stats_print("podman_checkpoint_duration", start_us, stats);
+	json_decref(stats);
+	return r;
+}
+
+const struct command cmd_checkpoint = {
+	.path = "container checkpoint",
+	.usage = "[options] CONTAINER [CONTAINER...]",
+	.brief = "Checkpoint one or more containers",
+	.text = "Freezes running containers to disk.  Their processes are gone then, and go on "
+		"from "
+		"the\nsame point with container restore, also after a reboot.",
+	.examples = "--keep web\n--all\n--leave-running --latest",
+	.options = options,
+	.size = sizeof(struct checkpoint_opts),
+	.complete = COMPLETE_RUNNING,
+	.run = run,
+};

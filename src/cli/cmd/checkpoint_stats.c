@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cmd/checkpoint_stats.h"
+
+#include "cli/report.h"
+
+json_t *checkpoint_stats_entry(const char *id, const char *duration_name, uint64_t duration_us,
+			       const struct checkpoint_stat *rows)
+{
+	json_t *cryo = json_object();
+
+	for (; rows->name; rows++)
+		if (rows->value)
+			json_object_set_new(cryo, rows->name, json_integer(rows->value));
+	return json_pack("{s:s, s:I, s:o}", "Id", id, duration_name, (json_int_t)duration_us,
+			 "criu_statistics", cryo);
+}
+
+void checkpoint_stats_print(const char *duration_name, int64_t start_us, json_t *entries)
+{
+	json_int_t took = g_get_monotonic_time() - start_us;
+	json_t *list = json_array_size(entries) ? json_incref(entries) : json_null();
+	json_t *j = json_pack("{s:I, s:o}", duration_name, took, "container_statistics", list);
+
+	report_json(j, 4);
+	json_decref(j);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* container restore: thaws containers that container checkpoint has frozen. */
+#include "engine/restore.h"
+
+#include "cli/cmd/checkpoint_stats.h"
+#include "cli/cmd/common.h"
+#include "engine/image.h"
+
+#include <fcntl.h>
+
+struct restore_opts {
+	struct restore_options o;
+	bool all, latest, ignore_rootfs, ignore_volumes, print_stats;
+	const char *import, *import_previous, *name, *pod;
+	char **publish;
+};
+
+#define O(field, ...) OPT(struct restore_opts, field, __VA_ARGS__)
+static const struct opt options[] = {
+	O(all, "all", 'a', "Restore all checkpointed containers"),
+	O(o.file_locks, "file-locks", 0, "Restore a container with file locks"),
+	O(ignore_rootfs, "ignore-rootfs", 0,
+	  "Do not apply root file-system changes when importing from exported checkpoint"),
+	O(o.ignore_static_ip, "ignore-static-ip", 0, "Ignore IP address set via --static-ip"),
+	O(o.ignore_static_mac, "ignore-static-mac", 0, "Ignore MAC address set via --mac-address"),
+	O(ignore_volumes, "ignore-volumes", 0, "Do not restore volumes associated with container"),
+	O(import, "import", 'i', "Restore from exported checkpoint archive (tar.gz)"),
+	O(import_previous, "import-previous", 0,
+	  "Restore from exported pre-checkpoint archive (tar.gz)"),
+	O(o.keep, "keep", 'k', "Keep all temporary checkpoint files"),
+	O(latest, "latest", 'l', HELP_LATEST),
+	O(name, "name", 'n',
+	  "Specify new name for container restored from exported checkpoint (only works with image "
+	  "or --import)"),
+	O(pod, "pod", 0, "Restore container into existing Pod (only works with image or --import)"),
+	O(print_stats, "print-stats", 0, "Display restore statistics"),
+	O(publish, "publish", 'p', "Publish a container's port, or a range of ports, to the host"),
+	O(o.tcp_close, "tcp-close", 0, "Close all TCP connections on restore"),
+	O(o.tcp_established, "tcp-established", 0,
+	  "Restore a container with established TCP connections"),
+	{}};
+
+/* An archive that cannot be opened is the very first complaint. */
+static int check_archive(const char *path)
+{
+	autoclose int fd = -1;
+
+	if (!path)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return 0;
+	return err_set(errno,
+		       "failed extracting runtime information from %s: failed to open checkpoint "
+		       "archive %s for import: open %s: %s",
+		       path, path, path,
+		       errno == ENOENT ? "no such file or directory" : g_strerror(errno));
+}
+
+/* Options that need an archive or an image, in Podman's order. */
+static int check_needs_import(const struct cli *cli)
+{
+	static const char *const names[] = {"import-previous", "ignore-rootfs", "ignore-volumes",
+					    "name", "pod"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (cli_given(cli, names[i]))
+			return err_set(EINVAL, "--%s can only be used with image or --import",
+				       names[i]);
+	return 0;
+}
+
+static int check_arguments(const struct cli *cli, const struct restore_opts *o)
+{
+	if (o->import && (o->all || o->latest))
+		return err_set(EINVAL, "cannot use --import with --all or --latest");
+	if (o->import && cli->nargs)
+		return err_set(EINVAL, "cannot use --import with positional arguments");
+	if (o->latest && cli->nargs)
+		return err_set(EINVAL, "--all or --latest and containers cannot be used together");
+	if (!cli->nargs && !o->all && !o->latest && !o->import)
+		return err_set(EINVAL, "you must provide at least one name or id");
+	if (o->name && cli->nargs > 1)
+		return err_set(EINVAL, "--name can only be used with one checkpoint image");
+	return 0;
+}
+
+/*
+ * Names that are no container may be images, but only images of checkpoints can be restored, and
+ * the engine makes none.  A name that is a container makes the others count as containers, too.
+ */
+static int check_images(struct cli *cli, struct engine *e)
+{
+	for (size_t i = 0; i < cli->nargs; i++) {
+		CLEANUP(container_unref) struct container *c = NULL;
+		CLEANUP(image_clear) struct image img = IMAGE_NONE;
+
+		if (container_find(e, pick_name(cli->args[i]), &c) >= 0)
+			return 0;
+		if (image_resolve(e, cli->args[i], &img) >= 0)
+			return err_set(EINVAL, "image is not a checkpoint: %s", img.id);
+	}
+	err_clear();
+	return 0;
+}
+
+static int check(struct cli *cli, const struct restore_opts *o)
+{
+	struct engine *e;
+	int r;
+
+	if (o->all && o->latest)
+		return err_set(EINVAL, "--all and --latest cannot be used together");
+	if (o->all && cli->nargs)
+		return err_set(EINVAL, "no arguments are needed with --all");
+	r = check_archive(o->import);
+	if (r < 0)
+		return r;
+	if (geteuid() != 0)
+		return err_set(EPERM, "restoring a container requires root");
+	if ((r = cli_engine(cli, &e)) < 0 || (r = check_images(cli, e)) < 0)
+		return r;
+	if (!o->import && (r = check_needs_import(cli)) < 0)
+		return r;
+	if (o->name && o->o.tcp_established)
+		return err_set(EINVAL, "--tcp-established cannot be used with --name");
+	if (o->publish && !o->import)
+		return err_set(EINVAL, "--publish can only be used with image or --import");
+	r = check_arguments(cli, o);
+	if (r < 0)
+		return r;
+	if (o->import)
+		return err_set(ENOTSUP, "--import is not supported: checkpoints stay with their "
+					"container");
+	return 0;
+}
+
+static int find_all(struct cli *cli, const struct pick_how *how, GArray **ret)
+{
+	int r = pick_containers(cli, how, ret);
+
+	/* Which of the names it was is in the text of the failure, in Podman's words here. */
+	for (size_t i = 0; r == -ENOENT && i < cli->nargs; i++) {
+		CLEANUP(container_unref) struct container *c = NULL;
+
+		if (container_find(cli->engine, pick_name(cli->args[i]), &c) == -ENOENT)
+			return err_set(ENOENT, "no such container or image: %s", cli->args[i]);
+	}
+	return r;
+}
+
+static bool is_exited(const struct container *c)
+{
+	return c->state.status == CONTAINER_EXITED;
+}
+
+static json_t *stats_of(const struct container *c, const struct restore_report *report)
+{
+	const struct cryo_restore_stats *s = &report->cryo;
+	const struct checkpoint_stat rows[] = {
+		{"pages_compared", s->pages_compared}, {"pages_skipped_cow", s->pages_skipped_cow},
+		{"forking_time", s->forking_time},     {"restore_time", s->restore_time},
+		{"pages_restored", s->pages_restored}, {},
+	};
+
+	return checkpoint_stats_entry(c->id, "runtime_restore_duration", report->runtime_us, rows);
+}
+
+static int restore_all(struct cli *cli, const GArray *picks, json_t *stats)
+{
+	const struct restore_opts *o = cli->opts;
+	int status = 0;
+
+	for (guint i = 0; i < picks->len; i++) {
+		const struct pick *p = &g_array_index(picks, struct pick, i);
+		struct restore_report report = {0};
+
+		if (container_restore(cli->engine, p->c, &o->o, &report) < 0) {
+			cli_print_error();
+			status = 125;
+			continue;
+		}
+		if (o->print_stats)
+			json_array_append_new(stats, stats_of(p->c, &report));
+		else
+			puts(p->shown);
+		fflush(stdout);
+	}
+	return status;
+}
+
+static int run(struct cli *cli)
+{
+	const struct restore_opts *o = cli->opts;
+	const struct pick_how how = {.all = o->all, .latest = o->latest, .wanted = is_exited};
+	int64_t start_us = g_get_monotonic_time();
+	g_autoptr(GArray) picks = NULL;
+	json_t *stats;
+	int r = check(cli, o);
+
+	if (r < 0 || (r = find_all(cli, &how, &picks)) < 0)
+		return r;
+	stats = json_array();
+	r = restore_all(cli, picks, stats);
+	if (o->print_stats)
+		checkpoint_stats_print("podman_restore_duration", start_us, stats);
+	json_decref(stats);
+	return r;
+}
+
+const struct command cmd_restore = {
+	.path = "container restore",
+	.usage = "[options] CONTAINER [CONTAINER...]",
+	.brief = "Restore one or more containers from a checkpoint",
+	.text = "Thaws containers that were frozen with container checkpoint: their processes go "
+		"on "
+		"from\nwhere they were.  The checkpoint is used up unless --keep is given.",
+	.examples = "web\n--latest\n--keep web\n--all",
+	.options = options,
+	.size = sizeof(struct restore_opts),
+	.complete = COMPLETE_CONTAINERS,
+	.run = run,
+};

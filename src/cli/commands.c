@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every command, in the order of suggestions and completion. */
+#include "cli/command.h"
+
+/* clang-format off */
+#define COMMANDS(X)							\
+	X(attach) X(create) X(diff) X(exec) X(history) X(images)	\
+	X(import) X(info) X(init) X(inspect) X(kill) X(load)		\
+	X(logs) X(mount) X(pause) X(port) X(ps) X(pull) X(rename)	\
+	X(restart) X(rm) X(rmi) X(run) X(start) X(stop) X(tag) X(top)	\
+	X(umount) X(unpause) X(untag) X(version) X(wait)		\
+	X(checkpoint) X(restore) X(container_exists)			\
+	X(container_inspect) X(container_cleanup)			\
+	X(image_exists) X(image_inspect)				\
+	X(complete) X(man)
+/* clang-format on */
+
+#define DECLARE(name) extern const struct command cmd_##name;
+COMMANDS(DECLARE)
+
+#define LIST(name) &cmd_##name,
+const struct command *const commands[] = {COMMANDS(LIST) NULL};
+
+const struct command_group command_groups[] = {
+	{"container", "Manage containers"},
+	{"image", "Manage images"},
+	{},
+};
