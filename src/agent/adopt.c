@@ -164,8 +164,12 @@ void agent_kill(struct agent *a)
 	for (unsigned i = 0; i < a->nslots; i++) {
 		const struct agent_slot *s = &a->slots[i];
 
-		if (s->made && s->tid && !s->gone)
+		if (!s->made || !s->tid || s->gone)
+			continue;
+		if (a->traced)
 			kill(s->tid, SIGKILL);
+		else /* only what is traced keeps its number */
+			syscall(SYS_pidfd_send_signal, a->pidfd, SIGKILL, NULL, 0);
 	}
 	for (unsigned i = a->nslots; i-- > 0 && a->traced;) {
 		struct agent_slot *s = &a->slots[i];

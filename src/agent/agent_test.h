@@ -112,3 +112,10 @@ static inline void target_wait_in(const struct target *t, long nr)
 	}
 	assert_int_equal(got, nr);
 }
+
+/* For arrays of four: CLEANUP(batches_end) struct batch b[4] */
+static inline void batches_end(struct batch (*b)[4])
+{
+	for (unsigned i = 0; i < 4; i++)
+		batch_end(&(*b)[i]);
+}

@@ -127,8 +127,10 @@ int batch_wait(struct batch *b) MUST_CHECK;
 int64_t batch_result(const struct batch *b, int id);
 
 /*
- * Runs a batch that ends in execve(2).  0: the new program runs; the agent is of no more use than
- * agent_free().  Otherwise the error of the operation that failed.
+ * Runs a batch that ends in execve(2), in an agent adopted for that (agent_plan.exec).  0: the
+ * task has left the agent: the new program runs, or has run, or the task was killed, which is told
+ * to whoever waits for it.  The agent is of no more use than agent_free().  Otherwise the error of
+ * the operation that failed; the stub dies with agent_free().
  */
 int batch_run_exec(struct batch *b) MUST_CHECK;
 

@@ -224,12 +224,7 @@ int batch_run_exec(struct batch *b)
 		if (channel_has_closed(b->agent)) {
 			b->posted = false;
 			s->gone = true;
-			if (!has_ended(b->agent))
-				return 0;
-			return batch_fail(b, err_set(ESRCH,
-						     "task %d has ended before it executed "
-						     "its program",
-						     s->tid));
+			return 0;
 		}
 		futex(&s->shm->state, FUTEX_WAIT, SLOT_POSTED, &slice);
 	}

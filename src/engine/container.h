@@ -51,14 +51,14 @@ struct container_state {
 	int64_t checkpointed_ns, restored_ns;
 	char *checkpoint_path, *checkpoint_log, *restore_log; /* NULL: none */
 	/*
-	 * The processes came out of a checkpoint: the runtime's own record describes the stub, and
-	 * exec goes through exec_thawed_hook (engine/exec.h).
+	 * The processes came out of a checkpoint: the runtime's own record describes the stub, exec
+	 * goes through it (engine/exec_thawed.h), and the bundle is RUNDIR/thaw.
 	 */
 	bool thawed;
 	char *netns;	 /* path of the network namespace that the engine owns, or NULL */
 	json_t *network; /* netavark's answer ("network status": name -> interfaces), or NULL */
-	int mounts;	 /* how often the root file system is mounted (init, `mount`) */
-	char *error;	 /* of the last failed start, or NULL */
+	int mounts;  /* how often `mount` was asked for; a started container's own is not counted */
+	char *error; /* of the last failed start, or NULL */
 	int restarts;
 };
 
@@ -85,6 +85,8 @@ struct container {
  *	"runtime"	name of the OCI runtime		"runtimePath"
  *	"createCommand"	[strings]			"hostname"
  *	"terminal" "stdin" "remove" booleans		"logPath"
+ *	"networkMode" "networkArg"			"ports" [] (network_ports())
+ *	"exposed" {}	"volumes" [strings]		"imageDigest"
  */
 
 struct container *container_ref(struct container *c);
@@ -124,9 +126,14 @@ int container_options(struct container *c, const struct container_options **ret)
 
 bool container_is_running(const struct container *c); /* running, paused or stopping */
 
+/* A member of config as text, "" when it is not there. */
+const char *container_text(const struct container *c, const char *key);
+
 /* Paths, for the caller to free. */
 char *container_static_dir(struct engine *e, const struct container *c); /* .../userdata */
 char *container_run_dir(struct engine *e, const struct container *c);
+char *container_bundle(struct engine *e,
+		       const struct container *c); /* where conmon's sockets are */
 char *container_exit_file(struct engine *e, const struct container *c);
 char *container_log_path(struct engine *e, const struct container *c);
 

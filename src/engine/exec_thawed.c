@@ -110,9 +110,10 @@ static const char *env_path(const json_t *process)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(json_object_get(process, "env"), i, v)
-		if (g_str_has_prefix(json_string_value(v) ?: "", "PATH="))
-			return json_string_value(v) + strlen("PATH=");
+	json_array_foreach(json_object_get(process, "env"), i,
+			   v) if (g_str_has_prefix(json_string_value(v) ?: "",
+						   "PATH=")) return json_string_value(v) +
+		strlen("PATH=");
 	return "";
 }
 
@@ -120,7 +121,8 @@ static const char *env_path(const json_t *process)
 static int find_program(struct engine *e, struct container *c, const struct proc *p,
 			struct exec_thawed *x)
 {
-	const char *name = json_string_value(json_array_get(json_object_get(x->process, "args"), 0));
+	const char *name =
+		json_string_value(json_array_get(json_object_get(x->process, "args"), 0));
 	const char *cwd = json_string_value(json_object_get(x->process, "cwd")) ?: "/";
 	g_auto(GStrv) dirs = g_strsplit(env_path(x->process), ":", -1);
 	autoclose int root = -1;
@@ -147,11 +149,11 @@ static int find_program(struct engine *e, struct container *c, const struct proc
 		return err_set(EACCES,
 			       "%s: %s exec failed: unable to start container process: exec: "
 			       "\"%s\": permission denied: OCI permission denied",
-			       e->runtime_name, e->runtime_name, name);
+			       container_text(c, "runtime"), container_text(c, "runtime"), name);
 	return err_set(ENOENT,
 		       "%s: %s exec failed: unable to start container process: exec: \"%s\": %s: "
 		       "OCI runtime attempted to invoke a command that was not found",
-		       e->runtime_name, e->runtime_name, name,
+		       container_text(c, "runtime"), container_text(c, "runtime"), name,
 		       strchr(name, '/') ? "stat: no such file or directory"
 					 : "executable file not found in $PATH");
 }
@@ -202,7 +204,8 @@ static void join_time_ns(struct batch *b, const struct exec_thawed *x)
 
 static void install_filter(struct batch *b, const struct exec_thawed *x)
 {
-	struct sock_fprog prog = {.len = (unsigned short)(x->filter_len / sizeof(struct sock_filter))};
+	struct sock_fprog prog = {
+		.len = (unsigned short)(x->filter_len / sizeof(struct sock_filter))};
 	struct arg code;
 
 	if (!x->filter_len)
@@ -218,7 +221,8 @@ static void drop_bounding(struct batch *b, uint64_t keep)
 {
 	for (int cap = 0; cap <= caps_last(); cap++)
 		if (!(keep & (UINT64_C(1) << cap)))
-			batch_add(b, SYS_prctl, IMM(PR_CAPBSET_DROP), IMM(cap), IMM(0), IMM(0), IMM(0));
+			batch_add(b, SYS_prctl, IMM(PR_CAPBSET_DROP), IMM(cap), IMM(0), IMM(0),
+				  IMM(0));
 }
 
 static void set_ids(struct batch *b, const struct exec_thawed *x)
@@ -279,8 +283,7 @@ static size_t strings_bytes(const json_t *list)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v)
-		bytes += json_string_length(v) + 1 + 16 + sizeof(uint64_t);
+	json_array_foreach(list, i, v) bytes += json_string_length(v) + 1 + 16 + sizeof(uint64_t);
 	return bytes;
 }
 

@@ -16,11 +16,12 @@
 #include "engine/options.h"
 
 /*
- * Resolves the image (pulling it as options say), stores the record.  With o->name NULL a name is
+ * Checks O (container_options_check() may complete it), resolves the image (pulling it as options
+ * say), stores the record.  With o->name NULL a name is
  * made up.  The name of an existing container is -EEXIST; with o->replace that one is removed
  * first.
  */
-int container_create(struct engine *e, const struct container_options *o, struct container **ret)
+int container_create(struct engine *e, struct container_options *o, struct container **ret)
 	MUST_CHECK;
 
 /* Root file system, network, config.json, conmon, `runtime create`.  Initialized already: an error.

@@ -32,7 +32,9 @@ struct monitor_exec {
 struct monitor_session {
 	int start, sync; /* pipes to and from conmon; closed by monitor_session_clear() */
 	pid_t conmon;
+	char *dir;
 };
+#define MONITOR_SESSION_NONE ((struct monitor_session){.start = -1, .sync = -1})
 void monitor_session_clear(struct monitor_session *s);
 /* Returns when conmon listens for us, and the process waits for monitor_exec_go(). */
 int monitor_exec_begin(struct engine *e, struct container *c, const struct monitor_exec *x,

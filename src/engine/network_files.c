@@ -136,7 +136,7 @@ static int write_hosts(int dir, const struct network_files *f)
 	if (ip && f->hostname)
 		g_string_append_printf(out, "%s\t%s %s\n", ip, f->hostname, f->name ?: "");
 	else if (f->mode == NETWORK_NONE && f->hostname)
-		g_string_append_printf(out, "127.0.1.1\t%s %s\n", f->hostname, f->name ?: "");
+		g_string_append_printf(out, "127.0.0.1\t%s %s\n", f->hostname, f->name ?: "");
 	return write_over(dir, "hosts", out);
 }
 
@@ -242,10 +242,10 @@ static int write_resolver(int dir, const struct network_files *f)
 	return write_over(dir, "resolv.conf", out);
 }
 
-/* The very files of the container whose network is shared. */
+/* The very files of the container whose network is shared; the host name is our own. */
 static int link_from(int dir, const char *like)
 {
-	static const char *const names[] = {"hosts", "resolv.conf", "hostname"};
+	static const char *const names[] = {"hosts", "resolv.conf"};
 	autoclose int from = open(like, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (from < 0)
@@ -266,11 +266,11 @@ int network_write_files(const struct network_files *f)
 
 	if (dir < 0)
 		return err_errno("open %s", f->dir);
-	if (f->like)
-		return link_from(dir, f->like);
 	g_string_append_c(hostname, '\n');
 	if (f->hostname)
 		r = write_over(dir, "hostname", hostname);
+	if (r == 0 && f->like)
+		return link_from(dir, f->like);
 	if (r == 0 && !f->no_hosts)
 		r = write_hosts(dir, f);
 	if (r == 0)

@@ -502,6 +502,56 @@ static void half_a_setup(void **state)
 	assert_int_equal(host_links(), links);
 }
 
+/* One of several commands at once, each with an engine of its own. */
+static _Noreturn void one_of_many(char c, int go)
+{
+	struct engine_options o = {.root = root, .runroot = run};
+	CLEANUP(network_result_clear) struct network_result a = {0};
+	char id[ENGINE_ID_LEN + 1], byte;
+	struct network_request ra = {.id = id, .name = id, .choice = &bridge};
+	struct engine *own;
+	int r;
+
+	memset(id, c, ENGINE_ID_LEN);
+	id[ENGINE_ID_LEN] = 0;
+	while (read(go, &byte, 1) > 0)
+		;
+	r = engine_open(&o, &own);
+	if (r == 0)
+		r = network_setup(own, &ra, &a);
+	if (r == 0)
+		r = network_is_up(own, id) == 1 ? 0 : err_set(EIO, "not up");
+	if (r == 0)
+		r = network_forget(own, id);
+	if (r < 0)
+		fprintf(stderr, "%c: %s\n", c, err_message());
+	_exit(r < 0);
+}
+
+static void several_at_once(void **state)
+{
+	unsigned links = host_links();
+	int go[2], status;
+	pid_t pids[3];
+
+	need_netavark();
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(pids); i++) {
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			close(go[1]);
+			one_of_many((char)('c' + i), go[0]);
+		}
+	}
+	close(go[0]);
+	close(go[1]);
+	for (unsigned i = 0; i < ARRAY_SIZE(pids); i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(host_links(), links);
+}
+
 static void another_boot(void **state)
 {
 	CLEANUP(network_result_clear) struct network_result a = {0};
@@ -580,6 +630,22 @@ static void assert_line(const char *dir, const char *file, const char *line)
 		fail_msg("%s lacks '%s':\n%s", file, line, text);
 }
 
+/* --network container:X has X's very files, and its own name. */
+static void sharing_is_linking(const char *like)
+{
+	g_autofree char *dir = g_strdup_printf("%s/sharing", root);
+	struct network_files f = {
+		.dir = dir, .hostname = "h1", .mode = NETWORK_CONTAINER, .like = like};
+
+	assert_ok(file_mkdirs(dir, 0700));
+	for (int twice = 0; twice < 2; twice++) {
+		assert_ok(network_write_files(&f));
+		assert_line(dir, "hosts", "10.88.0.5\th0 web\n");
+		assert_line(dir, "resolv.conf", "nameserver 9.9.9.9\n");
+		assert_line(dir, "hostname", "h1\n");
+	}
+}
+
 static void files(void **state)
 {
 	g_autofree char *dir = g_strdup_printf("%s/files", root), *other = NULL;
@@ -612,6 +678,7 @@ static void files(void **state)
 	assert_ok(network_write_files(&f));
 	assert_int_equal(stat(other, &b), 0);
 	assert_int_equal(a.st_ino, b.st_ino); /* a mounted file keeps up */
+	sharing_is_linking(dir);
 	f.add_host = bad;
 	assert_int_equal(network_write_files(&f), -EINVAL);
 }
@@ -632,6 +699,7 @@ int main(void)
 		cmocka_unit_test(ports_change_hands),
 		cmocka_unit_test(run_root_gone),
 		cmocka_unit_test(half_a_setup),
+		cmocka_unit_test(several_at_once),
 		cmocka_unit_test(failure_leaves_nothing),
 	};
 

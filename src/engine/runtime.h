@@ -4,10 +4,13 @@
 
 #include "engine/container.h"
 
-/* "--root RUNROOT/runtime/NAME", as an argument pair for the caller to free. */
+/* RUNROOT/runtime/NAME, the runtime's --root; the caller frees. */
 char *runtime_root(struct engine *e, const struct container *c);
 /* The path of the runtime that the container was created with. */
 int runtime_path(struct engine *e, const struct container *c, const char **ret) MUST_CHECK;
+
+/* The runtime has a record of the container (a directory in its root). */
+bool runtime_knows(struct engine *e, const struct container *c);
 
 int runtime_start(struct engine *e, struct container *c) MUST_CHECK;
 /* All: every process of the container (it may have no pid namespace of its own).  -ESRCH: gone. */
@@ -25,3 +28,9 @@ int runtime_state(struct engine *e, struct container *c, json_t **ret) MUST_CHEC
  * Sets e->exit_hint.  Returns a negative errno.
  */
 int runtime_error(struct engine *e, const char *name, const char *output);
+
+/* The file that is given to the runtime's --log, for who starts it by conmon; callers free. */
+char *runtime_log(struct engine *e, const struct container *c);
+void runtime_log_reset(struct engine *e, const struct container *c);
+char *runtime_log_read(struct engine *e, const struct container *c); /* "" when there is none */
+char *runtime_log_read_in(const char *dir);			     /* DIR/oci-log */

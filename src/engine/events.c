@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/events.h"
+#include "base/log.h"
+#include "engine/schema.h"
+
+#include <string.h>
+
+#define EVENTS_KEPT 20000
+
+const char event_schema_sql[] =
+	"CREATE TABLE IF NOT EXISTS events(id INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER,"
+	" type TEXT, status TEXT, object TEXT, name TEXT, image TEXT, attributes TEXT,"
+	" exit_code INTEGER);"
+	"CREATE INDEX IF NOT EXISTS events_time ON events(time_ns);";
+
+/* Old ones go now and then, so that the table stays small without a daemon. */
+static void trim(struct engine *e)
+{
+	int64_t last = sqlite3_last_insert_rowid(e->db);
+
+	if (last % 256 == 0 &&
+	    store_exec(e, "DELETE FROM events WHERE id < ?", "l", last - EVENTS_KEPT) < 0)
+		log_warn("events: %s", err_message());
+}
+
+#define INSERT                                                                                     \
+	"INSERT INTO events(time_ns, type, status, object, name, image, attributes, exit_code) "   \
+	"VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+
+void event_container(struct engine *e, const struct container *c, const char *status)
+{
+	json_t *labels = json_object_get(c->config, "labels");
+
+	if (store_exec(e, INSERT, "lsssssji", engine_now_ns(), "container", status, c->id, c->name,
+		       c->image_name, labels, c->state.exit_code) < 0)
+		log_warn("event %s of %s: %s", status, c->name, err_message());
+	else
+		trim(e);
+}
+
+void event_image(struct engine *e, const char *status, const char *id, const char *name)
+{
+	if (store_exec(e, INSERT, "lsssssji", engine_now_ns(), "image", status, id, name, NULL,
+		       NULL, 0) < 0)
+		log_warn("event %s of %s: %s", status, name, err_message());
+	else
+		trim(e);
+}
+
+static char *column(sqlite3_stmt *q, int i)
+{
+	return (char *)sqlite3_column_text(q, i);
+}
+
+int events_read(struct engine *e, int64_t after, int64_t since_ns, int64_t until_ns,
+		int (*each)(void *data, const struct event *ev), void *data)
+{
+	CLEANUP(store_finish)
+	sqlite3_stmt *q = store_prepare(
+		e, "SELECT id, time_ns, type, status, object, name, image, attributes, exit_code "
+		   "FROM events WHERE id > ? AND time_ns >= ? AND time_ns <= ? ORDER BY id");
+	int r;
+
+	store_bind(q, "lll", after, since_ns, until_ns ? until_ns : INT64_MAX);
+	while ((r = store_step(e, q)) > 0) {
+		struct event ev = {
+			.id = sqlite3_column_int64(q, 0),
+			.time_ns = sqlite3_column_int64(q, 1),
+			.type = column(q, 2),
+			.status = column(q, 3),
+			.object_id = column(q, 4),
+			.name = column(q, 5),
+			.image = column(q, 6),
+			.attributes = store_json(q, 7),
+			.exit_code = sqlite3_column_int(q, 8),
+		};
+
+		r = each(data, &ev);
+		json_decref(ev.attributes);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
