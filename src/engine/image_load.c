@@ -107,6 +107,9 @@ int image_load(struct engine *e, const char *path, bool quiet, char ***ret)
 
 	if (r == 0)
 		r = image_load_from(&t, path, said, id);
+	transport_close(&t);
+	if (r == 0)
+		r = image_collect_garbage(e);
 	if (r < 0)
 		return r;
 	g_ptr_array_add(said, NULL);

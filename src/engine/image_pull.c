@@ -196,9 +196,11 @@ static int pull(struct engine *e, const char *name, const struct pull_options *o
 		r = pull_from(&t, name, &full, id);
 	if (r == 0)
 		r = load_by_id(e, id, full, ret);
-	if (r == 0)
-		event_image(e, "pull", ret->id, ret->name);
-	return r;
+	if (r < 0)
+		return r;
+	event_image(e, "pull", ret->id, ret->name);
+	transport_close(&t);
+	return image_collect_garbage(e);
 }
 
 int image_obtain(struct engine *e, const char *name, const struct pull_options *o,

@@ -4,13 +4,11 @@
 #include "base/log.h"
 #include "base/spawn.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
-#define MANIFEST_MAX ((size_t)16 << 20)
+#define LAYOUT "layout" /* in the scratch directory: an index.json that points to our blobs */
 
 int transport_open(struct engine *e, const struct pull_options *o, struct transport *ret)
 {
@@ -45,7 +43,7 @@ static void add_platform(GPtrArray *argv, const char *platform)
 		add(argv, options[i], parts[i]);
 }
 
-static GPtrArray *copy_argv(const struct transport *t, const char *source, bool oci)
+static GPtrArray *copy_argv(const struct transport *t, const char *source)
 {
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
 	const struct pull_options *o = t->options;
@@ -66,12 +64,11 @@ static GPtrArray *copy_argv(const struct transport *t, const char *source, bool 
 	}
 	/* Signatures were looked at by the policy; the layout has no place for them. */
 	g_ptr_array_add(argv, g_strdup("--remove-signatures"));
+	/* Docker's manifests stay Docker's: an image's ID is its configuration's digest. */
 	g_ptr_array_add(argv, g_strdup("--preserve-digests"));
-	if (oci)
-		g_ptr_array_add(argv,
-				g_strdup_printf("--dest-shared-blob-dir=%s/blobs", t->e->root));
+	g_ptr_array_add(argv, g_strdup_printf("--dest-shared-blob-dir=%s/blobs", t->e->root));
 	g_ptr_array_add(argv, g_strdup(source));
-	g_ptr_array_add(argv, g_strdup(oci ? "oci:oci" : "dir:dir"));
+	g_ptr_array_add(argv, g_strdup("oci:" LAYOUT));
 	g_ptr_array_add(argv, NULL);
 	return argv;
 }
@@ -113,10 +110,10 @@ static char **environment(const struct transport *t)
 	return g_environ_setenv(g_get_environ(), "TMPDIR", t->scratch, TRUE);
 }
 
-static int run_skopeo(struct transport *t, const char *source, bool oci)
+static int run_skopeo(struct transport *t, const char *source)
 {
 	CLEANUP(spawn_result_clear) struct spawn_result res = {0};
-	g_autoptr(GPtrArray) argv = copy_argv(t, source, oci);
+	g_autoptr(GPtrArray) argv = copy_argv(t, source);
 	g_auto(GStrv) env = environment(t);
 	g_autofree char *why = NULL;
 	int r;
@@ -138,9 +135,6 @@ static int run_skopeo(struct transport *t, const char *source, bool oci)
 	why = failure_message(res.err);
 	if (!*why)
 		return err_set(EIO, "skopeo: exit status %d", spawn_exit_code(res.status));
-	/* Docker's manifests do not fit into an OCI layout as they are. */
-	if (oci && strstr(why, "digest"))
-		return err_set(EMEDIUMTYPE, "%s", why);
 	return err_set(strstr(why, "no space left on device") ? ENOSPC : EIO, "%s", why);
 }
 
@@ -161,67 +155,13 @@ static int read_index(const char *layout, char ret[DIGEST_MAX])
 	return r;
 }
 
-static void close_dir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
-/* A "dir:" directory: blobs under the digits of their digests, and manifest.json. */
-static int adopt_files(struct engine *e, const char *path, char ret[DIGEST_MAX])
-{
-	CLEANUP(close_dir) DIR *d = opendir(path);
-	g_autofree char *manifest = NULL;
-	struct dirent *entry;
-	autoclose int dir = -1;
-	size_t len;
-	int r;
-
-	if (!d)
-		return err_errno("open %s", path);
-	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_errno("open %s", path);
-	while ((entry = readdir(d))) {
-		g_autofree char *from = g_build_filename(path, entry->d_name, NULL);
-		g_autofree char *digest = g_strconcat(DIGEST_PREFIX, entry->d_name, NULL);
-
-		if (!digest_is_hex(entry->d_name, DIGEST_HEX, DIGEST_HEX))
-			continue;
-		r = blob_adopt(e, from, digest);
-		if (r < 0)
-			return r;
-	}
-	r = file_read_at(dir, "manifest.json", MANIFEST_MAX, &manifest, &len);
-	return r < 0 ? r : blob_write(e, manifest, len, ret);
-}
-
-/* A second attempt, or the next image of an archive, starts with a clean directory. */
-static int fetch_as(struct transport *t, const char *source, bool oci, char ret[DIGEST_MAX])
-{
-	g_autofree char *to = g_build_filename(t->scratch, oci ? "oci" : "dir", NULL);
-	int r = file_remove_tree_at(AT_FDCWD, to);
-
-	if (r == 0)
-		r = run_skopeo(t, source, oci);
-	if (r < 0)
-		return r;
-	return oci ? read_index(to, ret) : adopt_files(t->e, to, ret);
-}
-
-static bool may_be_oci(const char *source)
-{
-	return !g_str_has_prefix(source, "docker-archive:") &&
-	       !g_str_has_prefix(source, "docker-daemon:") && !g_str_has_prefix(source, "dir:");
-}
-
 int transport_fetch(struct transport *t, const char *source, char ret[DIGEST_MAX])
 {
-	int r = -EMEDIUMTYPE;
+	g_autofree char *layout = g_build_filename(t->scratch, LAYOUT, NULL);
+	/* The next image of an archive starts with an empty index. */
+	int r = file_remove_tree_at(AT_FDCWD, layout);
 
-	if (may_be_oci(source))
-		r = fetch_as(t, source, true, ret);
-	if (r == -EMEDIUMTYPE)
-		r = fetch_as(t, source, false, ret);
-	return r;
+	if (r == 0)
+		r = run_skopeo(t, source);
+	return r < 0 ? r : read_index(layout, ret);
 }

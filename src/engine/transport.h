@@ -2,9 +2,8 @@
 /*
  * skopeo: moves images between registries, archives, directories and our blobs.
  *
- * Images keep their bytes, and so their digests and IDs.  What is OCI goes straight into
- * ROOT/blobs, and what is there already is not fetched again.  Docker's own formats go through a
- * scratch directory of skopeo's "dir:" form, whose files are then taken over.
+ * Images keep their bytes, and so their digests and IDs.  They go straight into ROOT/blobs, and
+ * what is there already is not fetched again.
  */
 #pragma once
 
