@@ -3,79 +3,22 @@
 #include "base/file.h"
 #include "engine/layer.h"
 #include "engine/layer_tree.h"
+#include "engine/test_tar.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include <cmocka.h>
-
-struct member {
-	const char *name;
-	mode_t mode; /* 0: a plain file */
-	const char *content, *link, *hardlink;
-	dev_t dev;
-	uid_t owner;
-	const char *xattr, *value;
-};
-
-static void add_member(struct archive *a, const struct member *m)
-{
-	struct archive_entry *e = archive_entry_new();
-	const char *content = m->content ? m->content : "";
-
-	archive_entry_set_pathname(e, m->name);
-	archive_entry_set_mode(e, m->mode ? m->mode : S_IFREG | 0644);
-	archive_entry_set_uid(e, m->owner);
-	archive_entry_set_mtime(e, 1000, 500);
-	if (m->link)
-		archive_entry_set_symlink(e, m->link);
-	if (m->hardlink)
-		archive_entry_set_hardlink(e, m->hardlink);
-	archive_entry_set_rdev(e, m->dev);
-	archive_entry_set_size(e, m->hardlink ? 0 : (la_int64_t)strlen(content));
-	if (m->xattr)
-		archive_entry_xattr_add_entry(e, m->xattr, m->value, strlen(m->value));
-	assert_int_equal(archive_write_header(a, e), ARCHIVE_OK);
-	if (!m->hardlink)
-		assert_int_equal(archive_write_data(a, content, strlen(content)), strlen(content));
-	archive_entry_free(e);
-}
-
-/* Members end with one that has no name. */
-static int make_tar(const struct member *m, bool gzip)
-{
-	struct archive *a = archive_write_new();
-	int fd = memfd_create("tar", MFD_CLOEXEC);
-	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	locale_t old = uselocale(utf8); /* or libarchive could not write the names */
-
-	assert_true(fd >= 0);
-	archive_write_set_format_pax(a);
-	if (gzip)
-		archive_write_add_filter_gzip(a);
-	assert_int_equal(archive_write_open_fd(a, fd), ARCHIVE_OK);
-	for (; m->name; m++)
-		add_member(a, m);
-	assert_int_equal(archive_write_free(a), ARCHIVE_OK);
-	uselocale(old);
-	freelocale(utf8);
-	lseek(fd, 0, SEEK_SET);
-	return fd;
-}
 
 struct place {
 	char top[64]; /* only "diff" may ever be in it */
@@ -105,16 +48,16 @@ static void place_close(struct place *p)
 	assert_int_equal(file_remove_tree_at(AT_FDCWD, p->top), 0);
 }
 
-static int unpack_limited(struct place *p, const struct member *m, const struct place *below,
+static int unpack_limited(struct place *p, const struct test_member *m, const struct place *below,
 			  struct layer_limits limits)
 {
-	autoclose int fd = make_tar(m, true);
+	autoclose int fd = test_tar(m, true);
 	struct layer_stream s = {.fd = fd, .limits = limits, .copy_fd = -1};
 
 	return layer_unpack(&s, p->diff, below ? &below->diff : NULL, below ? 1 : 0, &p->res);
 }
 
-static int unpack(struct place *p, const struct member *m, const struct place *below)
+static int unpack(struct place *p, const struct test_member *m, const struct place *below)
 {
 	return unpack_limited(p, m, below, LAYER_LIMITS);
 }
@@ -151,7 +94,7 @@ static bool is_opaque(const struct place *p, const char *name)
 
 static void test_kinds(void **state)
 {
-	const struct member m[] = {
+	const struct test_member m[] = {
 		{"d", S_IFDIR | 01777, .owner = 3},
 		{"d/file", S_IFREG | 06755, "hello", .owner = 1000},
 		{"d/hard", .hardlink = "d/file"},
@@ -197,7 +140,7 @@ static void test_escapes(void **state)
 {
 	static const struct {
 		const char *named;
-		struct member m[3];
+		struct test_member m[3];
 	} cases[] = {
 		{"../x", {{"../x"}}},
 		{"a/../../x", {{"a/../../x"}}},
@@ -232,16 +175,16 @@ static void test_escapes(void **state)
 
 static void test_links_inside(void **state)
 {
-	const struct member m[] = {{"usr/bin", DIR()},
-				   {"bin", LINK("usr/bin")},
-				   {"bin/sh", 0, "shell"},
-				   {"a", DIR()},
-				   {"a/x"},
-				   {"a", LINK("usr")},
-				   {"a/y", 0, "through"},
-				   {"f", 0, "old"},
-				   {"f", 0, "newer"},
-				   {NULL}};
+	const struct test_member m[] = {{"usr/bin", DIR()},
+					{"bin", LINK("usr/bin")},
+					{"bin/sh", 0, "shell"},
+					{"a", DIR()},
+					{"a/x"},
+					{"a", LINK("usr")},
+					{"a/y", 0, "through"},
+					{"f", 0, "old"},
+					{"f", 0, "newer"},
+					{NULL}};
 	struct place p;
 
 	place_open(&p);
@@ -254,7 +197,7 @@ static void test_links_inside(void **state)
 
 static void test_whiteouts(void **state)
 {
-	const struct member m[] = {
+	const struct test_member m[] = {
 		{"etc/.wh.gone"}, {"opt/.wh..wh..opq"}, {"opt/new"},  {".wh..wh.plnk", DIR()},
 		{".wh.again"},	  {"again", DIR()},	{".wh.deep"}, {"deep/er/x"},
 		{"kept", DIR()},  {".wh.kept"},		{NULL}};
@@ -278,8 +221,8 @@ static void test_whiteouts(void **state)
 /* Directories that a layer has no entry for look as they did below. */
 static void test_implicit_parents(void **state)
 {
-	const struct member base[] = {{"tmp", S_IFDIR | 01777, .owner = 5}, {NULL}};
-	const struct member m[] = {{"tmp/x/y"}, {NULL}};
+	const struct test_member base[] = {{"tmp", S_IFDIR | 01777, .owner = 5}, {NULL}};
+	const struct test_member m[] = {{"tmp/x/y"}, {NULL}};
 	struct place below, p;
 
 	place_open(&below);
@@ -297,10 +240,10 @@ static void test_implicit_parents(void **state)
 
 static void test_digests(void **state)
 {
-	const struct member m[] = {{"f", 0, "content"}, {NULL}};
+	const struct test_member m[] = {{"f", 0, "content"}, {NULL}};
 	char wrong[DIGEST_MAX];
 	struct place p;
-	autoclose int fd = make_tar(m, true);
+	autoclose int fd = test_tar(m, true);
 	struct layer_stream s = {.fd = fd, .limits = LAYER_LIMITS, .copy_fd = -1};
 	struct layer_result res;
 	off_t size = lseek(fd, 0, SEEK_END);
@@ -332,9 +275,9 @@ static void test_digests(void **state)
 static void test_damage(void **state)
 {
 	g_autofree char *big = g_strnfill(300000, 'x');
-	const struct member m[] = {{"f", 0, big}, {"g", 0, "y"}, {NULL}};
+	const struct test_member m[] = {{"f", 0, big}, {"g", 0, "y"}, {NULL}};
 	struct place p;
-	autoclose int fd = make_tar(m, true);
+	autoclose int fd = test_tar(m, true);
 	struct layer_stream s = {.fd = fd, .limits = LAYER_LIMITS, .copy_fd = -1};
 	off_t size = lseek(fd, 0, SEEK_END);
 	int r;
@@ -359,8 +302,8 @@ static void test_limits(void **state)
 {
 	g_autofree char *big = g_strnfill(100000, 0x20);
 	g_autoptr(GString) deep = g_string_new("x");
-	struct member bomb[] = {{"f", 0, big}, {"g"}, {NULL}};
-	struct member pit[] = {{NULL}, {NULL}};
+	struct test_member bomb[] = {{"f", 0, big}, {"g"}, {NULL}};
+	struct test_member pit[] = {{NULL}, {NULL}};
 	struct layer_limits limits = LAYER_LIMITS;
 	struct place p;
 
@@ -381,7 +324,7 @@ static void test_limits(void **state)
 static int fill_disk(void)
 {
 	g_autofree char *big = g_strnfill(3 << 20, 'x');
-	const struct member m[] = {{"big", 0, big}, {NULL}};
+	const struct test_member m[] = {{"big", 0, big}, {NULL}};
 	struct place p = {.diff = -1};
 	int r;
 
