@@ -164,3 +164,9 @@ int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) 
 /* The stub as a sealed memfd, read-only, ready to be handed to an OCI runtime: argv[0] must be
    "/proc/self/fd/N" and argv[1] the number of its socket. */
 int cryo_stub_open(void) MUST_CHECK;
+
+/*
+ * The first seccomp filter of the tree's root, which is the OCI runtime's: struct sock_filter[] of
+ * *RET_LEN bytes, the caller's; NULL when it had none.
+ */
+int cryo_images_first_filter(int images, char **ret, size_t *ret_len) MUST_CHECK;

@@ -87,7 +87,7 @@ struct job {
 	struct container *c;
 	const struct checkpoint_options *o;
 	struct box box;
-	int dir;	 /* userdata */
+	int dir; /* userdata */
 	const char *cgroups[1];
 	char *cgroup;
 	struct cryo_dump *dump;
@@ -164,7 +164,8 @@ static int end_container(struct job *j)
 	r = container_save(j->e, j->c);
 	if (r < 0)
 		return r;
-	/* conmon reaps, notes the exit and leaves; its note must not meet the restored container. */
+	/* conmon reaps, notes the exit and leaves; its note must not meet the restored container.
+	 */
 	r = ck_wait_exit(j->e, j->c);
 	if (r < 0)
 		return r;

@@ -15,14 +15,14 @@ struct engine;
 struct container;
 
 struct checkpoint_options {
-	bool keep;	      /* dump.log and stats-dump stay in the container's directory */
+	bool keep; /* dump.log and stats-dump stay in the container's directory */
 	bool leave_running;
 	bool tcp_established; /* established connections are kept instead of refused */
 	bool file_locks;
 };
 
 struct checkpoint_report {
-	uint64_t runtime_us;	     /* freezing, dumping, killing: Podman's runtime_checkpoint_duration */
+	uint64_t runtime_us; /* freezing, dumping, killing: Podman's runtime_checkpoint_duration */
 	struct cryo_dump_stats cryo; /* times in us */
 };
 

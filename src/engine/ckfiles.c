@@ -3,13 +3,11 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "kernel/proc.h"
+#include "engine/exit.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #define SMALL_FILE	((size_t)1 << 20)
@@ -41,8 +39,7 @@ int ck_write_descriptors(int images, char *const descriptors[3])
 
 int ck_write_network(int dir, const json_t *status)
 {
-	g_autofree char *text =
-		status ? json_dumps(status, JSON_INDENT(2)) : g_strdup("null");
+	g_autofree char *text = status ? json_dumps(status, JSON_INDENT(2)) : g_strdup("null");
 
 	return file_write_at(dir, CK_NETWORK, text, strlen(text), 0600);
 }
@@ -68,48 +65,16 @@ void ck_remove(int dir, const char *name)
 	}
 }
 
-/* 1: something happened in the watched directory or to conmon, 0: time is up. */
-static int wait_event(int watch, int conmon, int ms)
-{
-	struct pollfd f[2] = {{.fd = watch, .events = POLLIN}, {.fd = conmon, .events = POLLIN}};
-	char drain[4096];
-	int r = poll(f, 2, ms);
-
-	if (r < 0 && errno != EINTR)
-		return err_errno("poll");
-	if (f[0].revents && read(watch, drain, sizeof(drain)) < 0 && errno != EINTR)
-		return err_errno("read inotify");
-	return r != 0;
-}
-
 int ck_wait_exit(struct engine *e, struct container *c)
 {
-	g_autofree char *file = container_exit_file(e, c), *dir = g_path_get_dirname(file);
-	autoclose int watch = inotify_init1(IN_CLOEXEC);
-	CLEANUP(proc_close) struct proc conmon = PROC_NONE;
-	int64_t end = g_get_monotonic_time() / 1000 + EXIT_TIMEOUT_MS;
+	g_autofree char *file = container_exit_file(e, c);
+	int r = exit_wait_file(e, c, EXIT_TIMEOUT_MS);
 
-	if (watch < 0 || inotify_add_watch(watch, dir, IN_CLOSE_WRITE | IN_MOVED_TO) < 0)
-		return err_errno("watch %s", dir);
-	if (c->state.conmon_pid <= 0 || proc_open(c->state.conmon_pid, &conmon) < 0) {
-		err_clear(); /* it is gone: nobody will write the file any more */
-		unlink(file);
-		return 0;
-	}
-	while (access(file, F_OK) < 0) {
-		int64_t left = end - g_get_monotonic_time() / 1000;
-		int r;
-
-		if (left <= 0)
-			return err_set(ETIMEDOUT, "conmon (%d) of container %s does not note its end",
-				       c->state.conmon_pid, c->name);
-		r = wait_event(watch, conmon.pidfd, (int)left);
-		if (r < 0)
-			return r;
-		if (access(file, F_OK) < 0 && proc_wait_end(&conmon, 0) != 0)
-			return 0;
-	}
-	return unlink(file) < 0 && errno != ENOENT ? err_errno("remove %s", file) : 0;
+	if (r < 0)
+		return r;
+	if (unlink(file) < 0 && errno != ENOENT)
+		return err_errno("remove %s", file);
+	return 0;
 }
 
 int cklog_open(struct cklog *l, int dir, const char *name)

@@ -4,7 +4,6 @@
 #include "agent/stub.h"
 #include "base/file.h"
 #include "cr/cryo.h"
-#include "engine/caps.h"
 #include "engine/spec.h"
 #include "kernel/ns.h"
 #include "kernel/proc.h"
@@ -187,7 +186,18 @@ int exec_thawed_prepare(struct engine *e, struct container *c, json_t *process,
 
 static uint64_t cap_set(const struct exec_thawed *x, const char *which)
 {
-	return caps_from_json(json_object_get(json_object_get(x->process, "capabilities"), which));
+	return spec_capability_mask(
+		json_object_get(json_object_get(x->process, "capabilities"), which));
+}
+
+/* The highest capability that the running kernel knows. */
+static int caps_last(void)
+{
+	int cap = 0;
+
+	while (cap < 63 && prctl(PR_CAPBSET_READ, cap + 1, 0, 0, 0) >= 0)
+		cap++;
+	return cap;
 }
 
 static void join_time_ns(struct batch *b, const struct exec_thawed *x)
@@ -231,11 +241,14 @@ static void set_ids(struct batch *b, const struct exec_thawed *x)
 	const json_t *more = json_object_get(user, "additionalGids");
 	uint64_t uid = (uint64_t)json_integer_value(json_object_get(user, "uid"));
 	uint64_t gid = (uint64_t)json_integer_value(json_object_get(user, "gid"));
+	const json_t *mask = json_object_get(user, "umask");
 	size_t n = json_array_size(more);
 	g_autofree uint32_t *gids = g_new0(uint32_t, n + 1);
 
 	for (size_t i = 0; i < n; i++)
 		gids[i] = (uint32_t)json_integer_value(json_array_get(more, i));
+	if (mask)
+		batch_add(b, SYS_umask, IMM(json_integer_value(mask)));
 	batch_add(b, SYS_prctl, IMM(PR_SET_KEEPCAPS), IMM(1), IMM(0), IMM(0), IMM(0));
 	batch_add(b, SYS_setgroups, IMM(n), batch_in(b, gids, n * sizeof(*gids) + 4));
 	batch_add(b, SYS_setresgid, IMM(gid), IMM(gid), IMM(gid));

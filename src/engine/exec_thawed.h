@@ -22,9 +22,9 @@ struct exec_thawed {
 	char *path;	 /* its file, as the container sees it */
 	int fds[2];	 /* the stub, its socket */
 	unsigned nfds;
-	int sock;	 /* our end */
-	int time_ns;	 /* of the container, or -1: it is ours */
-	char *filter;	 /* struct sock_filter[], or NULL */
+	int sock;     /* our end */
+	int time_ns;  /* of the container, or -1: it is ours */
+	char *filter; /* struct sock_filter[], or NULL */
 	size_t filter_len;
 };
 #define EXEC_THAWED_NONE ((struct exec_thawed){.fds = {-1, -1}, .sock = -1, .time_ns = -1})

@@ -3,7 +3,6 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "engine/box.h"
-#include "engine/caps.h"
 #include "engine/ckfiles.h"
 #include "engine/events.h"
 #include "engine/exec_thawed.h"
@@ -78,14 +77,6 @@ static int drop_addresses(struct job *j)
 	return r;
 }
 
-/* No thawed process gets more than the container's spec allows. */
-static uint64_t ceiling(const json_t *spec)
-{
-	const json_t *process = json_object_get(spec, "process");
-
-	return caps_from_json(json_object_get(json_object_get(process, "capabilities"), "bounding"));
-}
-
 /* The bundle of the box: the container's own spec with the stub as its program. */
 static int write_bundle(struct job *j, char **ret_path, uint64_t *ret_caps)
 {
@@ -96,7 +87,7 @@ static int write_bundle(struct job *j, char **ret_path, uint64_t *ret_caps)
 
 	if (r < 0)
 		return r;
-	*ret_caps = ceiling(spec);
+	*ret_caps = spec_capability_ceiling(spec); /* no process gets more than that */
 	thaw = spec_for_thaw(spec);
 	json_decref(spec);
 	path = g_strdup_printf("%s/thaw", run);
@@ -178,7 +169,7 @@ static void take_down(struct job *j)
 static int build(struct job *j, struct restore_report *ret)
 {
 	g_autofree char *bundle = NULL, *exit_file = container_exit_file(j->e, j->c);
-	uint64_t caps;
+	uint64_t caps = 0;
 	int64_t from;
 	int r;
 
@@ -202,7 +193,7 @@ static int build(struct job *j, struct restore_report *ret)
 
 static int settle(struct job *j)
 {
-	static const char *const consumed[] = {CK_IMAGES,    CK_RESTORE_LOG, CK_DUMP_LOG,
+	static const char *const consumed[] = {CK_IMAGES,     CK_RESTORE_LOG,	CK_DUMP_LOG,
 					       CK_STATS_DUMP, CK_STATS_RESTORE, CK_NETWORK};
 	struct container_state *s = &j->c->state;
 
@@ -222,7 +213,8 @@ static int settle(struct job *j)
 		g_clear_pointer(&s->checkpoint_path, g_free);
 		g_clear_pointer(&s->checkpoint_log, g_free);
 	}
-	/* First the record, then the files: a crash between leaves a checkpoint, never half of one. */
+	/* First the record, then the files: a crash between leaves a checkpoint, never half of one.
+	 */
 	if (container_set_running(j->e, j->c, s->pid, true) < 0)
 		return -EIO;
 	if (!j->o->keep)

@@ -16,9 +16,9 @@ struct engine;
 struct container;
 
 struct restore_options {
-	bool keep;	      /* the checkpoint, dump.log, restore.log and statistics stay */
+	bool keep; /* the checkpoint, dump.log, restore.log and statistics stay */
 	bool tcp_established;
-	bool tcp_close;	      /* established connections come back closed */
+	bool tcp_close; /* established connections come back closed */
 	bool file_locks;
 	bool ignore_static_ip, ignore_static_mac;
 };

@@ -43,6 +43,9 @@ void spec_process_for_stub(json_t *process);
 /* The bounding set as a mask: nothing in the container may have more. */
 uint64_t spec_capability_ceiling(const json_t *spec);
 
+/* A list of names such as "CAP_CHOWN" as a mask; names that we do not know are left out. */
+uint64_t spec_capability_mask(const json_t *list);
+
 /*
  * The process object for `exec`: user, environment, capabilities, limits as the container has them,
  * changed by O.  ROOTFS as in spec_input, for user names.

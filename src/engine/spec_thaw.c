@@ -31,7 +31,7 @@ static const unsigned stub_needs[] = {
 	CAP_DAC_OVERRIDE,
 };
 
-static uint64_t list_mask(const json_t *list)
+uint64_t spec_capability_mask(const json_t *list)
 {
 	uint64_t mask = 0;
 
@@ -54,13 +54,13 @@ static const json_t *set_of(const json_t *spec, const char *name)
 
 uint64_t spec_capability_ceiling(const json_t *spec)
 {
-	return list_mask(set_of(spec, "bounding"));
+	return spec_capability_mask(set_of(spec, "bounding"));
 }
 
 void spec_process_for_stub(json_t *process)
 {
 	const json_t *sets = json_object_get(process, "capabilities");
-	uint64_t caps = list_mask(json_object_get(sets, "bounding"));
+	uint64_t caps = spec_capability_mask(json_object_get(sets, "bounding"));
 
 	for (unsigned i = 0; i < ARRAY_SIZE(stub_needs); i++)
 		caps |= 1ull << stub_needs[i] & spec_own_capabilities();
@@ -132,7 +132,7 @@ static void set_capabilities(json_t *process, const json_t *spec, const struct e
 	const json_t *user = json_object_get(process, "user");
 	uint32_t uid = json_integer_value(json_object_get(user, "uid"));
 	uint64_t own = spec_own_capabilities();
-	uint64_t others = list_mask(set_of(spec, "ambient"));
+	uint64_t others = spec_capability_mask(set_of(spec, "ambient"));
 
 	if (o->privileged)
 		json_object_set_new(process, "capabilities", spec_capability_sets(own, own, uid));

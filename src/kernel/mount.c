@@ -56,8 +56,7 @@ static int open_context(const char *fstype, int *ret_fd)
 	*ret_fd = fsopen(fstype, FSOPEN_CLOEXEC);
 	if (*ret_fd < 0)
 		return err_errno("file system %s", fstype);
-	/* What mount(8) shows in front of " on "; "none" without it. */
-	return set_param(*ret_fd, fstype, "source", fstype);
+	return 0;
 }
 
 static int finish_context(int fs, const char *fstype, unsigned attrs, int *ret_fd)

@@ -14,8 +14,8 @@ struct mount_param {
 };
 
 /*
- * A new detached mount of FSTYPE.  Its source is FSTYPE as well.  PARAMS end with a NULL key; ATTRS
- * are MOUNT_ATTR_*.  What the kernel writes into the context's log is in the error.
+ * A new detached mount of FSTYPE.  PARAMS end with a NULL key; ATTRS are MOUNT_ATTR_*.  What the
+ * kernel writes into the context's log is in the error.
  */
 int mount_make(const char *fstype, const struct mount_param *params, unsigned attrs, int *ret_fd)
 	MUST_CHECK;
