@@ -4,11 +4,10 @@
 #include "base/file.h"
 
 #include <immintrin.h>
-#include <linux/filter.h>
 #include <linux/futex.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -193,15 +192,6 @@ static int waits_for_futex(int say, int ask)
 	return on_time(t0, 400);
 }
 
-static int reads(int say, int ask)
-{
-	char c = 0;
-
-	if (write(say, "r", 1) != 1 || read(ask, &c, 1) != 1)
-		return 1;
-	return c == 'x' ? 0 : 2;
-}
-
 static void test_waiting_calls_go_on(void **state)
 {
 	static const struct {
@@ -300,6 +290,8 @@ static void test_stopped_target(void **state)
 	assert_int_equal(kill(t.pid, SIGSTOP), 0);
 	assert_int_equal(waitpid(t.pid, &status, WUNTRACED), t.pid);
 	visit(t.pid);
+	for (int i = 0; i < 2000 && proc_state(t.pid) != 'T'; i++)
+		usleep(1000); /* it stops by itself, when it gets a CPU */
 	assert_int_equal(proc_state(t.pid), 'T');
 	assert_int_equal(kill(t.pid, SIGCONT), 0);
 	{
@@ -318,27 +310,6 @@ static void test_stopped_target(void **state)
 	assert_int_equal(kill(t.pid, SIGCONT), 0);
 	target_tell(&t, 'x');
 	assert_left_with(&t, 0);
-}
-
-#define ALLOW(nr)                                                                                  \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
-static int reads_under_filter(int say, int ask)
-{
-	struct sock_filter f[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		ALLOW(SYS_read),
-		ALLOW(SYS_write),
-		ALLOW(SYS_exit_group),
-		ALLOW(SYS_rt_sigreturn),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-	struct sock_fprog prog = {ARRAY_SIZE(f), f};
-
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
-		return 1;
-	return reads(say, ask);
 }
 
 static void test_seccomp(void **state)
@@ -400,6 +371,61 @@ static void test_threads(void **state)
 	target_wait_in(&t, SYS_read);
 	for (int i = 0; i < 5; i++)
 		visit(t.pid);
+	target_tell(&t, 'x');
+	assert_left_with(&t, 0);
+}
+
+static int busybox_sleeps(int say, int ask)
+{
+	if (write(say, "r", 1) != 1)
+		return 1;
+	execl("/bin/busybox", "busybox", "sleep", "1", NULL);
+	return 77;
+}
+
+/* No shared library, another C library's code, another layout. */
+static void test_static_target(void **state)
+{
+	struct target t;
+
+	if (access("/bin/busybox", X_OK)) {
+		print_message("no /bin/busybox\n");
+		skip();
+	}
+	t = target_start(busybox_sleeps);
+	target_expect(&t, 'r');
+	target_wait_in(&t, SYS_clock_nanosleep);
+	visit(t.pid);
+	visit(t.pid);
+	assert_left_with(&t, 0);
+}
+
+static int reads_without_descriptors(int say, int ask)
+{
+	struct rlimit none = {.rlim_cur = 4, .rlim_max = 64};
+
+	while (dup(0) >= 0)
+		if (setrlimit(RLIMIT_NOFILE, &none))
+			return 9;
+	return reads(say, ask);
+}
+
+static void test_full_table(void **state)
+{
+	struct target t = target_start(reads_without_descriptors);
+
+	target_expect(&t, 'r');
+	visit(t.pid);
+	{
+		CLEANUP(seized_release) struct seized s = hold(t.pid);
+		CLEANUP(agent_free) struct agent *a = NULL;
+		int fds = count_fds(t.pid);
+
+		must(agent_inject(&s, NULL, NULL, &a));
+		must(agent_channel(a));
+		must(agent_cure(a));
+		assert_int_equal(fds, count_fds(t.pid));
+	}
 	target_tell(&t, 'x');
 	assert_left_with(&t, 0);
 }
@@ -523,6 +549,7 @@ int main(void)
 		cmocka_unit_test(test_state_is_kept), cmocka_unit_test(test_waiting_calls_go_on),
 		cmocka_unit_test(test_signals_wait),  cmocka_unit_test(test_stopped_target),
 		cmocka_unit_test(test_seccomp),	      cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_static_target), cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_batches),	      cmocka_unit_test(test_death_is_noticed),
 		cmocka_unit_test(test_snapshot),
 	};

@@ -41,8 +41,12 @@ static int make_pair_beyond_limit(struct agent *a, int64_t *ret)
 	if (prlimit(pid, RLIMIT_NOFILE, NULL, &was) < 0)
 		return err_errno("reading limits of process %d", pid);
 	more = (struct rlimit){was.rlim_cur + MORE_FDS, MAX(was.rlim_max, was.rlim_cur + MORE_FDS)};
+	/* Beyond the hard limit: CAP_SYS_RESOURCE */
 	if (prlimit(pid, RLIMIT_NOFILE, &more, NULL) < 0)
-		return err_errno("raising limits of process %d", pid);
+		return err_set(EMFILE,
+			       "process %d has used up its limit of %lu descriptors, and we may "
+			       "not raise it",
+			       pid, was.rlim_cur);
 	r = make_pair(a, ret);
 	if (prlimit(pid, RLIMIT_NOFILE, &was, NULL) < 0)
 		log_warn("process %d keeps a raised limit of descriptors", pid);

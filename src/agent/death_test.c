@@ -170,10 +170,74 @@ static void test_any_instant(void **state)
 	assert_left_with(&t, 0);
 }
 
+static bool has_mailbox(pid_t pid)
+{
+	g_autofree char *text = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	must(file_read_at(AT_FDCWD, path, 1 << 20, &text, NULL));
+	return strstr(text, "\n200000");
+}
+
+static pid_t start_idle_coordinator(pid_t target)
+{
+	int p[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct seized s = SEIZED_NONE;
+		struct agent *a = NULL;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (seize_begin(target, 0, &s) || seize_settle(&s, 5000) ||
+		    agent_inject(&s, NULL, NULL, &a) || write(p[1], "i", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(p[1]);
+	assert_int_equal(read(p[0], &c, 1), 1);
+	close(p[0]);
+	return pid;
+}
+
+/* rt_sigreturn is all that this filter lets pass of a way home: the mailbox stays, until the next
+ * agent takes it away. */
+static void test_strict_filter(void **state)
+{
+	struct target t = target_start(reads_under_filter);
+	pid_t c;
+
+	target_expect(&t, 'r');
+	target_wait_in(&t, SYS_read);
+	c = start_idle_coordinator(t.pid);
+	kill(c, SIGKILL);
+	assert_int_equal(waitpid(c, NULL, 0), c);
+	target_wait_in(&t, SYS_read);
+	assert_true(has_mailbox(t.pid));
+	{
+		CLEANUP(seized_release) struct seized s = SEIZED_NONE;
+		CLEANUP(agent_free) struct agent *a = NULL;
+
+		must(seize_begin(t.pid, 0, &s));
+		must(seize_settle(&s, 5000));
+		must(agent_inject(&s, NULL, NULL, &a));
+		must(agent_cure(a));
+	}
+	assert_false(has_mailbox(t.pid));
+	target_tell(&t, 'x');
+	assert_left_with(&t, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_any_instant),
+		cmocka_unit_test(test_strict_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,8 @@ int agent_inject(struct seized *s, const struct insns *known, const struct agent
 		r = map_there_and_here(a);
 	if (r == 0)
 		r = enter_all(a);
+	if (r == 0)
+		r = agent_remove_leftovers(a);
 	if (r < 0)
 		return err_wrap(r, "process %d", s->pid);
 	*ret = g_steal_pointer(&a);

@@ -83,3 +83,6 @@ int safe_frames_undo(struct agent *a) MUST_CHECK;
 
 /* layout.c: a free range of BYTES in the process, or 0 */
 uint64_t agent_find_hole(int proc_dir, uint64_t bytes);
+
+/* leftover.c: removes mailboxes that agents without a whole way home have left behind. */
+int agent_remove_leftovers(struct agent *a) MUST_CHECK;

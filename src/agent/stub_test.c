@@ -217,6 +217,37 @@ static void test_nobody_comes(void **state)
 	assert_int_equal(stub_await(ours, 10, &stub), -EPIPE);
 }
 
+/* A program without a C library, so without instructions for a way home. */
+static void test_inject_into_stub(void **state)
+{
+	CLEANUP(stub_clear) struct stub stub = STUB_NONE;
+	const struct agent_plan plan = {.big = 1};
+	autoclose int sock = -1;
+	int status;
+	pid_t pid;
+
+	pid = start_stub(0, &sock);
+	must(stub_await(sock, TIMEOUT_MS, &stub));
+	{
+		CLEANUP(seized_release) struct seized s = SEIZED_NONE;
+		CLEANUP(agent_free) struct agent *a = NULL;
+
+		must(seize_begin(pid, 0, &s));
+		must(seize_settle(&s, TIMEOUT_MS));
+		must(agent_inject(&s, NULL, NULL, &a));
+		assert_true(a->hurried);
+		check_ids(a, 0, pid, pid);
+		must(agent_cure(a));
+	}
+	{
+		CLEANUP(agent_free) struct agent *a = NULL;
+
+		must(agent_adopt(&stub, &plan, &a));
+		check_ids(a, 0, pid, pid);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_half_a_tree_dies),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_nobody_comes),
+		cmocka_unit_test(test_inject_into_stub),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
