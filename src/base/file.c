@@ -108,9 +108,29 @@ int file_mkdirs(const char *path, mode_t mode)
 	}
 }
 
-static int remove_content(int dir, dev_t dev);
+/*
+ * Every level holds two descriptors, and a tree may be deeper than those last: what is far down is
+ * moved up to the top, where the next pass finds it.
+ */
+#define REMOVE_DEPTH 64
 
-static int remove_entry(int dir, const char *name, const dev_t *dev)
+struct removal {
+	int top;
+	dev_t dev;
+	unsigned moved;
+};
+
+static int remove_content(struct removal *t, int dir, unsigned depth);
+
+static bool move_to_top(struct removal *t, int dir, const char *name)
+{
+	char aside[32];
+
+	snprintf(aside, sizeof(aside), ".removing-%u", t->moved++);
+	return renameat2(dir, name, t->top, aside, RENAME_NOREPLACE) == 0;
+}
+
+static int remove_entry(struct removal *t, int dir, const char *name, unsigned depth)
 {
 	struct stat st;
 
@@ -124,9 +144,18 @@ static int remove_entry(int dir, const char *name, const dev_t *dev)
 
 	if (sub < 0 || fstat(sub, &st) < 0)
 		return err_errno("remove %s", name);
-	if (dev && st.st_dev != *dev)
+	if (depth == 0) {
+		t->top = sub;
+		t->dev = st.st_dev;
+	}
+	if (st.st_dev != t->dev)
 		return err_set(EBUSY, "remove %s: something is mounted there", name);
-	r = remove_content(sub, st.st_dev);
+	if (depth >= REMOVE_DEPTH && move_to_top(t, dir, name))
+		return 0;
+	do {
+		t->moved = depth ? t->moved : 0;
+		r = remove_content(t, sub, depth + 1);
+	} while (r == 0 && depth == 0 && t->moved);
 	if (r < 0)
 		return err_wrap(r, "%s", name);
 	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
@@ -140,14 +169,14 @@ static void close_dir(DIR **d)
 		closedir(*d);
 }
 
-static int remove_content(int dir, dev_t dev)
+static int remove_content(struct removal *t, int dir, unsigned depth)
 {
 	CLEANUP(close_dir) DIR *d = NULL;
-	int copy = fcntl(dir, F_DUPFD_CLOEXEC, 3);
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* an offset of its own */
 	struct dirent *e;
 
 	if (copy < 0)
-		return err_errno("duplicate directory");
+		return err_errno("read directory");
 	d = fdopendir(copy);
 	if (!d) {
 		close(copy);
@@ -158,7 +187,7 @@ static int remove_content(int dir, dev_t dev)
 
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		r = remove_entry(dir, e->d_name, &dev);
+		r = remove_entry(t, dir, e->d_name, depth);
 		if (r < 0)
 			return r;
 	}
@@ -167,5 +196,7 @@ static int remove_content(int dir, dev_t dev)
 
 int file_remove_tree_at(int dir, const char *name)
 {
-	return remove_entry(dir, name, NULL);
+	struct removal t = {.top = -1};
+
+	return remove_entry(&t, dir, name, 0);
 }

@@ -57,6 +57,27 @@ static void remove_tree_does_not_follow_links(void **state)
 	assert_int_equal(file_remove_tree_at(dir, "never-there"), 0);
 }
 
+/* Deeper than descriptors and than PATH_MAX: made one step at a time, as anybody can. */
+static void remove_tree_of_any_depth(void **state)
+{
+	autoclose int dir = open(*state, O_RDONLY | O_DIRECTORY);
+	autoclose int at = -1;
+
+	assert_int_equal(mkdirat(dir, "deep", 0700), 0);
+	at = openat(dir, "deep", O_RDONLY | O_DIRECTORY);
+	for (unsigned i = 0; i < 3000; i++) {
+		int next;
+
+		assert_int_equal(mkdirat(at, "x", 0700), 0);
+		next = openat(at, "x", O_RDONLY | O_DIRECTORY);
+		assert_true(next >= 0);
+		close(at);
+		at = next;
+	}
+	assert_int_equal(file_remove_tree_at(dir, "deep"), 0);
+	assert_int_equal(faccessat(dir, "deep", F_OK, 0), -1);
+}
+
 static void atomicdir_is_all_or_nothing(void **state)
 {
 	autoclose int dir = open(*state, O_RDONLY | O_DIRECTORY);
@@ -103,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replace_then_read),
 		cmocka_unit_test(remove_tree_does_not_follow_links),
+		cmocka_unit_test(remove_tree_of_any_depth),
 		cmocka_unit_test(atomicdir_is_all_or_nothing),
 		cmocka_unit_test(descriptors_travel),
 	};

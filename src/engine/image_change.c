@@ -52,6 +52,13 @@ static int set_string(json_t *config, const char *key, const char *value)
 	return 0;
 }
 
+/* Docker's extension of the configuration. */
+static int add_trigger(json_t *config, const char *key, const char *value)
+{
+	json_array_append_new(member(config, key, json_array()), json_string(value));
+	return 0;
+}
+
 /* EXPOSE, VOLUME: one name, several words or a JSON list; members of an object. */
 static int add_names(json_t *config, const char *key, const char *value)
 {
@@ -139,6 +146,7 @@ static const struct {
 	{"ENV", "Env", add_env},
 	{"EXPOSE", "ExposedPorts", add_names},
 	{"LABEL", "Labels", add_label},
+	{"ONBUILD", "OnBuild", add_trigger},
 	{"STOPSIGNAL", "StopSignal", set_string},
 	{"USER", "User", set_string},
 	{"VOLUME", "Volumes", add_names},

@@ -158,12 +158,12 @@ int image_collect_garbage(struct engine *e)
 
 	if (r != 0) /* 1: whoever has it leaves more garbage anyway, for the next one */
 		return r < 0 ? r : 0;
-	r = sweep_blobs(e);
+	r = sweep_mounts(e); /* first: they are made of layers */
+	if (r == 0)
+		r = sweep_blobs(e);
 	if (r == 0)
 		r = sweep_layers(e);
 	if (r == 0)
 		r = sweep_scratch(e);
-	if (r == 0)
-		r = sweep_mounts(e);
 	return r < 0 ? err_wrap(r, "remove unused layers") : 0;
 }

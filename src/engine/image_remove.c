@@ -102,8 +102,6 @@ int image_remove(struct engine *e, const char *name, const struct image_remove_o
 	if (o->force)
 		r = remove_users(e, img.id, o);
 	if (r == 0)
-		r = image_umount(e, &img);
-	if (r == 0)
 		r = delete_record(e, img.id);
 	if (r < 0)
 		return r;
