@@ -163,7 +163,7 @@ static unsigned edit_distance(const char *a, const char *b)
 	return row[nb];
 }
 
-/* cobra's rule: at most two edits away, or begins like it. */
+/* cobra's rule: begins like it or, for the program's own commands, at most two edits away. */
 void help_suggest(const char *group, const char *word, GString *to)
 {
 	g_autoptr(GArray) list = entries_of(group);
@@ -172,7 +172,7 @@ void help_suggest(const char *group, const char *word, GString *to)
 	for (guint i = 0; i < list->len; i++) {
 		struct entry *e = &g_array_index(list, struct entry, i);
 
-		if (edit_distance(word, e->name) > 2 &&
+		if ((*group || edit_distance(word, e->name) > 2) &&
 		    g_ascii_strncasecmp(e->name, word, strlen(word)))
 			continue;
 		g_string_append_printf(to, "%s\t%s\n", any ? "" : "\nDid you mean this?\n",

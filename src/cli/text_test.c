@@ -2,6 +2,7 @@
 /* Tables, times, sizes. */
 #include "cli/human.h"
 #include "cli/table.h"
+#include "cli/yaml.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,13 +90,38 @@ static void columns(void **state)
 	assert_string_equal(b, "plain\na           b\n\nc           d\n");
 }
 
+static void yaml(void **state)
+{
+	json_t *j =
+		json_loads("{\"b\": {\"list\": [\"x\", {\"k\": 1, \"a\": true}], \"empty\": [], "
+			   "\"n\": null}, \"a\": \"12\", \"c\": \"two\\nlines\", "
+			   "\"d\": \"with: colon\", \"e\": \"\", \"f\": \"plain text\"}",
+			   0, NULL);
+	g_autoptr(GString) s = g_string_new(NULL);
+
+	yaml_print(j, s);
+	json_decref(j);
+	assert_string_equal(s->str, "a: \"12\"\n"
+				    "b:\n"
+				    "  empty: []\n"
+				    "  list:\n"
+				    "  - x\n"
+				    "  - a: true\n"
+				    "    k: 1\n"
+				    "  n: null\n"
+				    "c: |-\n"
+				    "  two\n"
+				    "  lines\n"
+				    "d: 'with: colon'\n"
+				    "e: \"\"\n"
+				    "f: plain text\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(durations),
-		cmocka_unit_test(sizes),
-		cmocka_unit_test(times),
-		cmocka_unit_test(columns),
+		cmocka_unit_test(durations), cmocka_unit_test(sizes), cmocka_unit_test(times),
+		cmocka_unit_test(columns),   cmocka_unit_test(yaml),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
