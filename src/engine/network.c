@@ -10,14 +10,12 @@
  */
 #include "base/file.h"
 #include "base/log.h"
-#include "engine/container.h"
 #include "engine/network_private.h"
 #include "engine/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 
 #define IFNAME "eth0"
 
@@ -41,7 +39,7 @@ static void unref_json(json_t **j)
 	json_decref(*j);
 }
 
-static int boot_id(char **ret)
+int network_boot_id(char **ret)
 {
 	int r = file_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, ret, NULL);
 
@@ -56,7 +54,7 @@ static int load(struct engine *e, const char *id, struct connection *ret)
 	sqlite3_stmt *q = store_prepare(
 		e, "SELECT netns, boot, request, status, peer FROM connections WHERE container=?");
 	g_autofree char *boot = NULL;
-	int r = boot_id(&boot);
+	int r = network_boot_id(&boot);
 
 	if (r < 0)
 		return r;
@@ -76,7 +74,7 @@ static int load(struct engine *e, const char *id, struct connection *ret)
 static int save(struct engine *e, const char *id, const char *netns, const json_t *request)
 {
 	g_autofree char *boot = NULL;
-	int r = boot_id(&boot);
+	int r = network_boot_id(&boot);
 
 	if (r < 0)
 		return r;
@@ -151,107 +149,6 @@ static json_t *make_request(const struct network_request *r, const json_t *defin
 			 "static_mac", l->mac, "interface_name", IFNAME, "aliases", aliases,
 			 "network_info", name, info, "port_mappings",
 			 r->ports ? json_deep_copy(r->ports) : json_array());
-}
-
-/*
- * Tries the lock of a container that is not the caller's: waiting for it while holding one's own
- * could go round in a circle.  1: *RET_FD holds it; 0: somebody is at work on it.
- */
-static int try_lock(struct engine *e, const char *id, int *ret_fd)
-{
-	g_autofree char *path = g_build_filename(e->runroot, "locks", id, NULL);
-	autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return err_errno("open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? 0 : err_errno("lock %s", path);
-	*ret_fd = take_fd(&fd);
-	return 1;
-}
-
-/*
- * A checkpointed container keeps its network for the restore, but not against one that wants its
- * ports now.  1: they are free; 0: the container is in use.
- */
-static int take_over(struct engine *e, const char *id)
-{
-	CLEANUP(container_unref) struct container *c = NULL;
-	autoclose int lock = -1;
-	int r = container_find(e, id, &c);
-
-	if (r < 0 && r != -ENOENT) /* ENOENT: what a crash left of a removed one */
-		return r;
-	if (r == 0) {
-		r = try_lock(e, id, &lock);
-		if (r <= 0)
-			return r;
-		r = container_reload(e, c);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		if (r == 0 && c->state.status != CONTAINER_EXITED &&
-		    c->state.status != CONTAINER_CREATED)
-			return 0;
-	}
-	r = network_teardown(e, id);
-	return r < 0 ? r : 1;
-}
-
-struct rival {
-	char *id, *port;
-};
-
-static void rival_free(void *p)
-{
-	struct rival *v = p;
-
-	g_free(v->id);
-	g_free(v->port);
-	g_free(v);
-}
-
-/* Our other containers that publish one of PORTS: netavark's second rule would never match. */
-static int find_rivals(struct engine *e, const char *id, const json_t *ports, GPtrArray *to)
-{
-	CLEANUP(store_finish)
-	sqlite3_stmt *q =
-		store_prepare(e, "SELECT container, request FROM connections WHERE boot=? AND "
-				 "container<>? AND request IS NOT NULL");
-	g_autofree char *boot = NULL;
-	int r = boot_id(&boot);
-
-	if (r < 0)
-		return r;
-	store_bind(q, "ss", boot, id);
-	while ((r = store_step(e, q)) > 0) {
-		CLEANUP(unref_json) json_t *other = store_json(q, 1);
-		struct rival v = {
-			.port = ports_overlap(ports, json_object_get(other, "port_mappings"))};
-
-		if (!v.port)
-			continue;
-		v.id = g_strdup(store_text(q, 0));
-		g_ptr_array_add(to, g_memdup2(&v, sizeof(v)));
-	}
-	return r;
-}
-
-static int check_others(struct engine *e, const char *id, const json_t *ports)
-{
-	g_autoptr(GPtrArray) rivals = g_ptr_array_new_with_free_func(rival_free);
-	int r = json_array_size(ports) ? find_rivals(e, id, ports, rivals) : 0;
-
-	for (guint i = 0; r >= 0 && i < rivals->len; i++) {
-		const struct rival *v = rivals->pdata[i];
-
-		r = take_over(e, v->id);
-		if (r == 0)
-			return err_set(EADDRINUSE,
-				       "port %s is already published by container %.12s: stop or "
-				       "remove that one first",
-				       v->port, v->id);
-	}
-	return r < 0 ? r : 0;
 }
 
 /* As Podman keeps it: by the name that users know, without what is empty. */
@@ -344,7 +241,7 @@ int network_setup(struct engine *e, const struct network_request *r, struct netw
 		return k < 0 ? k : 0;
 	k = network_teardown(e, r->id);
 	if (k == 0)
-		k = check_others(e, r->id, json_object_get(request, "port_mappings"));
+		k = rivals_make_way(e, r->id, json_object_get(request, "port_mappings"));
 	if (k == 0)
 		k = ports_check_free(json_object_get(request, "port_mappings"));
 	if (k == 0)

@@ -359,32 +359,3 @@ int ports_check_free(const json_t *ports)
 	}
 	return 0;
 }
-
-static bool same_host(const char *a, const char *b)
-{
-	return !*a || !*b || !strcmp(a, b) || !strcmp(a, "0.0.0.0") || !strcmp(b, "0.0.0.0");
-}
-
-char *ports_overlap(const json_t *a, const json_t *b)
-{
-	size_t i, k;
-	json_t *p, *q;
-
-	json_array_foreach(a, i, p) json_array_foreach(b, k, q)
-	{
-		const char *ip = json_string_value(json_object_get(p, "host_ip"));
-		const char *ip2 = json_string_value(json_object_get(q, "host_ip"));
-		int first = (int)json_integer_value(json_object_get(p, "host_port"));
-		int count = (int)json_integer_value(json_object_get(p, "range"));
-		int first2 = (int)json_integer_value(json_object_get(q, "host_port"));
-		int count2 = (int)json_integer_value(json_object_get(q, "range"));
-
-		if (first < first2 + count2 && first2 < first + count &&
-		    json_equal(json_object_get(p, "protocol"), json_object_get(q, "protocol")) &&
-		    same_host(ip ?: "", ip2 ?: ""))
-			return g_strdup_printf("%s:%d/%s", ip && *ip ? ip : "0.0.0.0",
-					       MAX(first, first2),
-					       json_string_value(json_object_get(p, "protocol")));
-	}
-	return NULL;
-}

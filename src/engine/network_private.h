@@ -28,7 +28,16 @@ int netns_delete_link(int index) MUST_CHECK; /* gone already: 0 */
 int netavark_run(const char *verb, const char *netns, const json_t *request, json_t **ret)
 	MUST_CHECK;
 
-/* Networks and leases: network_lease.c */
+/* network_definition.c */
+
+struct subnet {
+	uint32_t net, mask, gateway; /* host byte order */
+};
+int subnet_of(const json_t *definition, struct subnet *ret) MUST_CHECK;
+uint32_t subnet_parse_ip(const char *text); /* 0: not an address */
+void subnet_ip_text(uint32_t ip, char text[16]);
+
+/* network_lease.c */
 
 struct lease {
 	char ip[16], mac[18];
@@ -46,5 +55,12 @@ int lease_drop(struct engine *e, const char *id) MUST_CHECK;
 
 /* -EADDRINUSE when somebody listens on one of PORTS on this host. */
 int ports_check_free(const json_t *ports) MUST_CHECK;
-/* A pair of entries with a host port in common, as "0.0.0.0:80/tcp"; NULL: none.  The caller's. */
-char *ports_overlap(const json_t *a, const json_t *b);
+
+/*
+ * network_rivals.c: makes sure that no other container of ours publishes one of PORTS.  One that is
+ * not in use, because it is checkpointed, is taken down.  -EADDRINUSE: one is.
+ */
+int rivals_make_way(struct engine *e, const char *id, const json_t *ports) MUST_CHECK;
+
+/* network.c: what tells one boot of the host from another.  The caller's. */
+int network_boot_id(char **ret) MUST_CHECK;
