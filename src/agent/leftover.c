@@ -12,18 +12,22 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-static bool is_code_of_mailbox(const struct agent *a, const struct vma *v)
+/* Its bell belongs to nobody any more.  A process that shares its memory with another one shows
+ * that one's agent, too, which works. */
+static bool is_deserted_mailbox(const struct agent *a, const struct vma *v)
 {
 	struct blob_header h;
+	struct slot first;
 
 	if (!v->shared || v->prot != (PROT_READ | PROT_EXEC) || vma_len(v) != MAILBOX_CODE_BYTES ||
 	    v->start == a->addr)
 		return false;
-	if (task_read_memory(a->group->pid, v->start, &h, sizeof(h)) < 0) {
+	if (task_read_memory(a->group->pid, v->start, &h, sizeof(h)) < 0 ||
+	    task_read_memory(a->group->pid, v->end, &first, sizeof(first)) < 0) {
 		err_clear();
 		return false;
 	}
-	return h.magic == BLOB_MAGIC;
+	return h.magic == BLOB_MAGIC && !(first.bell & BELL_OWNER);
 }
 
 int agent_remove_leftovers(struct agent *a)
@@ -46,7 +50,7 @@ int agent_remove_leftovers(struct agent *a)
 		const struct vma *v = &m.v[i], *slots = i + 1 < m.n ? v + 1 : NULL;
 		uint64_t end = v->end;
 
-		if (!is_code_of_mailbox(a, v))
+		if (!is_deserted_mailbox(a, v))
 			continue;
 		if (slots && slots->start == v->end && slots->ino == v->ino)
 			end = slots->end;
