@@ -6,6 +6,7 @@
 #include "engine/store.h"
 #include "base/log.h"
 #include "engine/schema.h"
+#include "engine/store_migrate.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -67,7 +68,7 @@ static int read_version(struct engine *e, uint32_t *ret)
 
 static uint32_t wanted_version(void)
 {
-	uint32_t hash = 1;
+	uint32_t hash = 2;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(schemas); i++)
 		hash = hash * 31 + g_str_hash(schemas[i].sql);
@@ -84,6 +85,8 @@ static int migrate(struct engine *e, uint32_t version)
 	r = run(e, "PRAGMA journal_mode=WAL");
 	if (r == 0)
 		r = store_begin(e, &tx);
+	if (r == 0)
+		r = store_add_columns(e->db, schemas, ARRAY_SIZE(schemas));
 	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(schemas); i++)
 		r = run(e, schemas[i].sql);
 	if (r == 0)
