@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define CAPTURE_MAX ((size_t)64 << 20)
@@ -72,10 +73,13 @@ static void child_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void child(const struct spawn *s, const int std[3], int status)
+static _Noreturn void child(const struct spawn *s, const int std[3], int status, pid_t parent)
 {
 	int e;
 
+	/* Asked of the kernel first, then looked whether it was too late. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(127);
 	child_signals();
 	if (s->new_session)
 		setsid();
@@ -102,8 +106,8 @@ static int launch(const struct spawn *s, struct pipes *p, pid_t *ret_pid)
 {
 	autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int std[3], e = 0;
+	pid_t pid, parent;
 	ssize_t n;
-	pid_t pid;
 
 	if (null < 0)
 		return err_errno("open /dev/null");
@@ -114,11 +118,12 @@ static int launch(const struct spawn *s, struct pipes *p, pid_t *ret_pid)
 	std[0] = s->input ? p->in[0] : pick(s->in, -1, null);
 	std[1] = pick(s->out, p->out[1], null);
 	std[2] = pick(s->err, p->err[1], null);
+	parent = getpid();
 	pid = fork();
 	if (pid < 0)
 		return err_errno("fork");
 	if (pid == 0)
-		child(s, std, p->status[1]);
+		child(s, std, p->status[1], parent);
 	close_at(&p->status[1]);
 	close_at(&p->in[0]);
 	close_at(&p->out[1]);

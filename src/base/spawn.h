@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Running other programs.  The child gets exactly the descriptors that are named, default signal
- * actions and an empty signal mask.
+ * actions and an empty signal mask.  It dies with us (PR_SET_PDEATHSIG), so that nobody works on
+ * behind the back of the command that comes after a killed one; what the child forks itself, such
+ * as a daemon, does not.
  */
 #pragma once
 

@@ -3,6 +3,7 @@
 #include "engine/monitor.h"
 #include "engine/monitor_command.h"
 #include "engine/options.h"
+#include "engine/orphans.h"
 #include "engine/runtime.h"
 
 #include <errno.h>
@@ -150,7 +151,9 @@ int monitor_create(struct engine *e, struct container *c, const struct monitor_o
 	m.dir = bundle;
 	command_hand_pipe(&m, "_OCI_SYNCPIPE", sync_write);
 	command_hand_pipe(&m, "_OCI_STARTPIPE", start_read);
-	r = command_launch(&m, start_write, &conmon_stderr);
+	r = orphans_mark(e, c);
+	if (r == 0)
+		r = command_launch(&m, start_write, &conmon_stderr);
 	if (r < 0)
 		return r;
 	close(take_fd(&sync_write));

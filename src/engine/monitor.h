@@ -16,7 +16,7 @@ struct monitor_options {
 
 /*
  * conmon + `runtime create`.  Afterwards c->state has pid, pid_start and conmon_pid; saving is the
- * caller's.  A failure is the runtime's own, translated (runtime.h), and leaves nothing running.
+ * caller's, with orphans_unmark() (orphans.h) after it; container_set_running() does both.  A failure is the runtime's own, translated (runtime.h), and leaves nothing running.
  */
 int monitor_create(struct engine *e, struct container *c, const struct monitor_options *o)
 	MUST_CHECK;

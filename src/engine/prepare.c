@@ -11,9 +11,11 @@
 #include "engine/image.h"
 #include "engine/lifecycle_internal.h"
 #include "engine/network.h"
+#include "engine/orphans.h"
 #include "engine/rootfs.h"
 #include "engine/runtime.h"
 #include "engine/spec.h"
+#include "kernel/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -193,7 +195,9 @@ static int write_files(struct engine *e, struct container *c, const struct conta
  */
 static int clear_leftovers(struct engine *e, struct container *c)
 {
-	return runtime_knows(e, c) ? container_release(e, c, RELEASE_KEEP_NETWORK) : 0;
+	if (!runtime_knows(e, c) && !orphans_marked(e, c))
+		return 0;
+	return container_release(e, c, RELEASE_KEEP_NETWORK);
 }
 
 int container_prepare(struct engine *e, struct container *c)
@@ -306,12 +310,39 @@ static int remove_run_dir(struct engine *e, struct container *c)
 	return file_remove_tree_at(fd, c->id);
 }
 
+/*
+ * The runtime removes them with its record; a runtime that was killed before it had one leaves
+ * them. The kernel refuses as long as a process is inside (cgroup_destroy_locked()).
+ */
+static void cgroups_remove(struct engine *e, struct container *c)
+{
+	const struct container_options *o;
+	g_autofree char *name = NULL;
+	CLEANUP(cgroup_host_clear) struct cgroup_host host = {0};
+	autoclose int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (self < 0 || container_options(c, &o) < 0 || cgroup_host_read(self, &host) < 0) {
+		err_clear();
+		return;
+	}
+	name = g_strdup_printf("%s/cryopod-%s", o->cgroup_parent ? o->cgroup_parent : "/cryopod",
+			       c->id); /* as in spec_resources.c */
+	for (size_t i = 0; i < host.n; i++) {
+		g_autofree char *path = g_build_filename(host.v[i].target, name, NULL);
+
+		rmdir(path);
+	}
+}
+
 int container_release(struct engine *e, struct container *c, unsigned flags)
 {
 	g_autofree char *story = NULL;
 	int first = 0;
 
+	if (orphans_marked(e, c))
+		note(&first, &story, orphans_end(e, c));
 	note(&first, &story, runtime_delete(e, c, true));
+	cgroups_remove(e, c);
 	if (!(flags & RELEASE_KEEP_NETWORK)) {
 		note(&first, &story, network_teardown(e, c->id));
 		g_clear_pointer(&c->state.netns, g_free);

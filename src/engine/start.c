@@ -5,6 +5,7 @@
 #include "engine/exit.h"
 #include "engine/lifecycle_internal.h"
 #include "engine/monitor.h"
+#include "engine/orphans.h"
 #include "engine/runtime.h"
 
 #include <errno.h>
@@ -66,6 +67,7 @@ int life_init(struct engine *e, struct container *c)
 	}
 	if (r < 0)
 		return undo(e, c, r);
+	orphans_unmark(e, c);
 	event_container(e, c, "init");
 	return 0;
 }
@@ -89,6 +91,7 @@ int container_init(struct engine *e, struct container *c)
 int container_set_running(struct engine *e, struct container *c, pid_t pid, bool keep_started)
 {
 	struct container_state *s = &c->state;
+	int r;
 
 	s->status = CONTAINER_RUNNING;
 	s->pid = pid;
@@ -97,7 +100,10 @@ int container_set_running(struct engine *e, struct container *c, pid_t pid, bool
 	s->finished_ns = 0;
 	if (!keep_started || !s->started_ns)
 		s->started_ns = engine_now_ns();
-	return container_save(e, c);
+	r = container_save(e, c);
+	if (r == 0)
+		orphans_unmark(e, c);
+	return r;
 }
 
 int life_start(struct engine *e, struct container *c)

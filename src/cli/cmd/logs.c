@@ -32,7 +32,9 @@ static void set_defaults(void *opts)
 
 static int parse_when(const char *option, const char *text, int64_t *ret)
 {
-	int r = text ? logs_parse_time(text, ret) : 0;
+	int r = !text			   ? 0
+		: !strcmp(option, "until") ? logs_parse_until(text, ret)
+					   : logs_parse_time(text, ret);
 
 	return r < 0 ? err_wrap(r, "parsing --%s \"%s\"", option, text) : 0;
 }
