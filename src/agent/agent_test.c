@@ -456,7 +456,7 @@ static void test_batches(void **state)
 		batch_add(&b, SYS_munmap, RES(map), IMM(4096));
 		must(batch_run(&b));
 		assert_int_equal(batch_result(&b, id), t.pid);
-		assert_string_equal(name, "agent_test");
+		assert_memory_equal(name, "agent_", 6); /* the file of this program */
 
 		fd = batch_recv_fds(&b, &file, 1, NULL);
 		id = batch_add(&b, SYS_pwrite64, batch_int_at(&b, fd, 0), batch_str(&b, "hello"),
@@ -514,9 +514,29 @@ static void test_death_is_noticed(void **state)
 	close(t.ask);
 }
 
+static volatile int generation = 1;
+
+static int changes_memory(int say, int ask)
+{
+	char c;
+
+	if (write(say, "r", 1) != 1 || read(ask, &c, 1) != 1)
+		return 1;
+	generation = 2;
+	return write(say, "2", 1) == 1 ? reads(say, ask) : 2;
+}
+
+static int generation_of(pid_t tid)
+{
+	int v;
+
+	must(task_read_memory(tid, (uint64_t)(uintptr_t)&generation, &v, sizeof(v)));
+	return v;
+}
+
 static void test_snapshot(void **state)
 {
-	struct target t = target_start(reads);
+	struct target t = target_start(changes_memory);
 
 	target_expect(&t, 'r');
 	{
@@ -535,10 +555,15 @@ static void test_snapshot(void **state)
 		id = batch_add(&b, SYS_getpid);
 		must(batch_run(&b));
 		assert_int_equal(batch_result(&b, id), nspid);
+		target_tell(&t, 'g');
+		target_expect(&t, '2');
+		assert_int_equal(generation_of(t.pid), 2);
+		assert_int_equal(generation_of(agent_tid(a, 1)), 1);
 		must(agent_snapshot_end(a, 1));
 		must(agent_snapshot_reap(t.pid, nspid));
 		assert_int_equal(kill(nspid, 0), -1);
 	}
+	target_expect(&t, 'r');
 	target_tell(&t, 'x');
 	assert_left_with(&t, 0);
 }

@@ -220,6 +220,8 @@ int batch_run_exec(struct batch *b)
 
 	if (r < 0)
 		return r;
+	if (!b->posted)
+		return err_set(EINVAL, "batch: nothing to execute");
 	while (state_of(s->shm) != SLOT_DONE) {
 		if (channel_has_closed(b->agent)) {
 			b->posted = false;
