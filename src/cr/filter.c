@@ -35,7 +35,7 @@ int cryo_images_first_filter(int images, char **ret, size_t *ret_len)
 {
 	CLEANUP(image_record_free) SeccompEntry *all = NULL;
 	const SeccompFilter *f;
-	uint32_t i;
+	uint32_t i = 0;
 	int r = last_filter(images, &i);
 
 	*ret = NULL;

@@ -18,7 +18,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -161,7 +160,7 @@ int exec_thawed_prepare(struct engine *e, struct container *c, json_t *process,
 			struct exec_thawed *x)
 {
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	int pair[2], r;
+	int r;
 
 	x->process = json_deep_copy(process);
 	r = proc_open(c->state.pid, &p);
@@ -173,12 +172,10 @@ int exec_thawed_prepare(struct engine *e, struct container *c, json_t *process,
 		r = read_filter(e, c, x);
 	if (r == 0)
 		r = stub_memfd(&x->fds[0]);
+	if (r == 0)
+		r = stub_socketpair(&x->sock, &x->fds[1]);
 	if (r < 0)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno("create a socket pair");
-	x->sock = pair[0];
-	x->fds[1] = pair[1];
 	x->nfds = 2;
 	spec_process_for_stub(process);
 	return 0;

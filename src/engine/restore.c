@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/restore.h"
+#include "agent/agent.h"
+#include "agent/stub.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "engine/box.h"
@@ -15,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 struct job {
@@ -105,15 +106,13 @@ static int write_bundle(struct job *j, char **ret_path, uint64_t *ret_caps)
 /* Runs until the stub waits for us at the other end of j->box.sock. */
 static int make_box(struct job *j, const char *bundle)
 {
-	autoclose int stub = cryo_stub_open(), theirs = -1;
-	int pair[2], r;
+	autoclose int stub = -1, theirs = -1;
+	int r = stub_memfd(&stub);
 
-	if (stub < 0)
-		return stub;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno("create a socket pair");
-	j->box.sock = pair[0];
-	theirs = pair[1];
+	if (r == 0)
+		r = stub_socketpair(&j->box.sock, &theirs);
+	if (r < 0)
+		return r;
 
 	const int fds[] = {stub, theirs};
 	const struct monitor_options m = {.bundle = bundle, .fds = fds, .nfds = 2};
