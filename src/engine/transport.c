@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LAYOUT "layout" /* in the scratch directory: an index.json that points to our blobs */
@@ -46,9 +47,12 @@ static void add_platform(GPtrArray *argv, const char *platform)
 static GPtrArray *copy_argv(const struct transport *t, const char *source)
 {
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+	const char *registries = getenv("CONTAINERS_REGISTRIES_CONF");
 	const struct pull_options *o = t->options;
 
 	g_ptr_array_add(argv, g_strdup("skopeo"));
+	/* Podman's variable; skopeo has only this option for it. */
+	add(argv, "--registries-conf", registries && *registries ? registries : NULL);
 	add_platform(argv, o->platform);
 	g_ptr_array_add(argv, g_strdup("copy"));
 	if (o->quiet)

@@ -42,6 +42,7 @@ static void remove_one(struct engine *e, const char *name, const struct rmi_opts
 	const struct image_remove_options how = {
 		.force = o->force,
 		.ignore = o->ignore || o->force || o->all,
+		.all_names = o->all,
 		.remove_container = remove_container,
 		.report = report,
 	};
@@ -53,7 +54,6 @@ static void remove_one(struct engine *e, const char *name, const struct rmi_opts
 	}
 }
 
-/* An image with several names goes by its ID only when that is meant: with --all it is. */
 static int remove_all(struct engine *e, const struct rmi_opts *o)
 {
 	g_autoptr(GPtrArray) list = NULL;
@@ -64,10 +64,7 @@ static int remove_all(struct engine *e, const struct rmi_opts *o)
 	for (guint i = 0; i < list->len; i++) {
 		const struct image *img = list->pdata[i];
 
-		for (char **name = img->names; *name && img->names[1]; name++)
-			remove_one(e, *name, o, &status);
-		if (!img->names[0] || !img->names[1])
-			remove_one(e, img->id, o, &status);
+		remove_one(e, img->id, o, &status);
 	}
 	return status;
 }
