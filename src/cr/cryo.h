@@ -30,46 +30,9 @@
 #pragma once
 
 #include "base/err.h"
+#include "state/options.h" /* struct cryo_dump_options, cryo_restore_options, statistics */
 
 #include <sys/types.h>
-
-/*
- * A thing outside the tree that stays outside: "pipe:[INODE]", "tty[RDEV:DEV]" (hex, as CRIU's
- * --external wants them), "file[MNT_ID:INODE]" (hex) or "dev[MAJOR:MINOR]" (decimal).  Recorded by
- * its NAME; at restore the descriptor of that NAME takes its place.
- */
-struct cryo_external {
-	const char *key, *name;
-};
-
-struct cryo_dump_options {
-	pid_t pid; /* the root of the tree, as we see it: a container's init */
-
-	/* Directories of freezer cgroups (v1 or v2) that hold exactly this tree; may be none. */
-	const char *const *cgroups;
-	unsigned ncgroups;
-
-	const struct cryo_external *externals;
-	unsigned nexternals;
-
-	/*
-	 * Mount points in the tree's mount namespace that whoever makes the box makes too: the
-	 * root, the bind mounts and tmpfs of config.json.  NULL: all that are there are taken for
-	 * granted. A tmpfs among them has its content saved.  Others are refused by name.
-	 */
-	const char *const *mounts;
-	unsigned nmounts;
-
-	bool leave_running;   /* only a hint for statistics and for checks */
-	bool tcp_established; /* keep established TCP connections instead of refusing */
-	bool file_locks;      /* keep file locks instead of refusing */
-};
-
-/* As CRIU's stats-dump, whose names they have; times in us. */
-struct cryo_dump_stats {
-	uint32_t freezing_time, frozen_time, memdump_time, memwrite_time;
-	uint64_t pages_scanned, pages_written;
-};
 
 struct cryo_dump;
 
@@ -103,40 +66,6 @@ struct cryo_box {
 	bool child; /* it is our child: reaped when the restore fails */
 };
 #define CRYO_BOX_NONE ((struct cryo_box){.sock = -1})
-
-/* The descriptor that stands for an external of this NAME. */
-struct cryo_inherit {
-	const char *name;
-	int fd; /* ours, or the stub's if IN_STUB (0-2, the container's stdio) */
-	bool in_stub;
-};
-
-struct cryo_restore_options {
-	int images; /* directory */
-
-	const struct cryo_inherit *inherits;
-	unsigned ninherits;
-
-	/*
-	 * No process gets a capability outside of CAP_CEILING (bit = capability number), whatever
-	 * the images say.  ~0 for none.
-	 */
-	uint64_t cap_ceiling;
-
-	/* Resource limits that may not be raised here are set as high as they can be. */
-	bool strict_rlimits; /* ... are an error instead */
-
-	/* CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from where they were, in a new time namespace.
-	 */
-	bool time_namespace;
-
-	bool leave_stopped; /* SIGSTOP before the first instruction */
-};
-
-struct cryo_restore_stats {
-	uint32_t forking_time, restore_time; /* us */
-	uint64_t pages_compared, pages_skipped_cow, pages_restored;
-};
 
 struct cryo_restored {
 	pid_t pid; /* the root of the tree, as we see it; the box's */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cr/born.h"
+#include "cr/plan.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#define EXIT_TIMEOUT_MS 5000
+
+static bool adopts(const struct rtask *t)
+{
+	return t->core && t->core->tc->has_child_subreaper && t->core->tc->child_subreaper;
+}
+
+static void add_helpers(struct restore *r, const struct plan *p)
+{
+	for (unsigned i = r->nimages; i < p->tasks->len; i++) {
+		const struct plan_task *h = &g_array_index(p->tasks, struct plan_task, i);
+		struct rtask *t = g_new0(struct rtask, 1);
+
+		t->restore = r;
+		t->nspid = h->pid;
+		t->parent = h->parent;
+		t->helper = true;
+		g_ptr_array_add(r->tasks, t);
+	}
+}
+
+/* Processes first, then threads: agent_plan's big and small slots. */
+static void give_slots(struct restore *r)
+{
+	unsigned small = 0;
+
+	r->big = r->tasks->len;
+	for (unsigned i = 0; i < r->tasks->len; i++) {
+		struct rtask *t = restore_task(r, i);
+
+		t->slot = i;
+		for (unsigned k = 0; !t->zombie && k < t->nthreads; k++)
+			t->threads[k].slot = k ? r->big + small++ : i;
+	}
+	r->small = small;
+}
+
+int born_plan(struct restore *r)
+{
+	g_autofree struct plan_task *v = g_new0(struct plan_task, r->nimages);
+	CLEANUP(plan_clear) struct plan p = {0};
+	int ret;
+
+	for (unsigned i = 0; i < r->nimages; i++) {
+		const struct rtask *t = restore_task(r, i);
+
+		v[i] = (struct plan_task){.pid = t->nspid,
+					  .parent = t->parent,
+					  .pgid = t->nspgid,
+					  .sid = t->nssid,
+					  .zombie = t->zombie,
+					  .reaper = adopts(t)};
+	}
+	/* who made the box has made its first task a session leader: cryo_box_fork(), runtimes */
+	ret = plan_make(v, r->nimages, v[0].sid == v[0].pid, &p);
+	if (ret < 0)
+		return ret;
+	add_helpers(r, &p);
+	give_slots(r);
+	r->steps = g_steal_pointer(&p.steps);
+	return 0;
+}
+
+static int fork_task(struct restore *r, struct rtask *parent, struct rtask *child)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	struct clone_spec c = {
+		.child = child->slot,
+		.exit_signal = child->helper ? 0 : SIGCHLD,
+		.tids = &child->nspid,
+		.ntids = 1,
+	};
+	int op, ret;
+
+	rtask_batch(parent, &b);
+	op = batch_clone(&b, &c);
+	batch_expect(&b, op, child->nspid);
+	ret = batch_run(&b);
+	if (ret < 0 || !adopts(child))
+		return ret < 0 ? err_wrap(ret, "fork of process %d", child->nspid) : 0;
+	batch_end(&b);
+	rtask_batch(child, &b);
+	batch_add(&b, SYS_prctl, IMM(PR_SET_CHILD_SUBREAPER), IMM(1));
+	return batch_run(&b);
+}
+
+/* The last batch of a task: nobody answers, its tracer takes note of its death. */
+static int end_task(struct restore *r, struct rtask *t, uint32_t nr, uint64_t a0, uint64_t a1)
+{
+	struct agent_slot *slot = &r->agent->slots[t->slot];
+	CLEANUP(batch_end) struct batch b = {0};
+	int status = 0, ret;
+
+	rtask_batch(t, &b);
+	batch_add(&b, nr, IMM(a0), IMM(a1));
+	ret = batch_post(&b);
+	b.posted = false;
+	while (ret == 0) {
+		ret = ptrace_wait(slot->tid, EXIT_TIMEOUT_MS, &status);
+		if (ret != 0)
+			return ret < 0 ? ret
+				       : err_set(ETIMEDOUT, "process %d would not end", t->nspid);
+		if (!WIFSTOPPED(status))
+			break;
+		ret = ptrace_cont(slot->tid, WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status));
+	}
+	slot->gone = true;
+	return ret;
+}
+
+static int end_helper(struct restore *r, struct rtask *t, struct rtask *parent)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int ret = end_task(r, t, SYS_exit_group, 0, 0);
+
+	if (ret < 0)
+		return ret;
+	rtask_batch(parent, &b);
+	batch_expect(&b, batch_add(&b, SYS_wait4, IMM(t->nspid), IMM(0), IMM(__WALL), IMM(0)),
+		     t->nspid);
+	return batch_run(&b);
+}
+
+static int setgroup(struct rtask *t, const struct plan_step *s)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	rtask_batch(t, &b);
+	if (s->verb == PLAN_SETSID)
+		batch_expect(&b, batch_add(&b, SYS_setsid), t->nspid);
+	else
+		batch_add(&b, SYS_setpgid, IMM(0), IMM(s->pgid));
+	return batch_run(&b);
+}
+
+int born_make(struct restore *r)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < r->steps->len; i++) {
+		const struct plan_step *s = &g_array_index(r->steps, struct plan_step, i);
+		struct rtask *t = restore_task(r, s->task);
+
+		switch (s->verb) {
+		case PLAN_FORK:
+			ret = fork_task(r, t, restore_task(r, s->other));
+			break;
+		case PLAN_EXIT:
+			ret = end_helper(r, t, restore_task(r, s->other));
+			break;
+		case PLAN_SETSID:
+		case PLAN_SETPGID:
+			ret = setgroup(t, s);
+			break;
+		}
+		ret = rtask_wrap(t, ret);
+	}
+	return ret;
+}
+
+/* By its own hand, so that the status is the same: exit code, or the signal that killed it. */
+static int end_zombie(struct restore *r, struct rtask *t)
+{
+	unsigned code = t->core->tc->exit_code, sig = code & 0x7f;
+	struct rlimit none = {0};
+	uint64_t no_mask = 0;
+	CLEANUP(batch_end) struct batch b = {0};
+	char comm[16];
+	int ret;
+
+	g_strlcpy(comm, t->core->tc->comm, sizeof(comm));
+	rtask_batch(t, &b);
+	batch_add(&b, SYS_prctl, IMM(PR_SET_NAME), batch_in(&b, comm, sizeof(comm)));
+	/* no core file */
+	batch_add(&b, SYS_prlimit64, IMM(0), IMM(RLIMIT_CORE), batch_in(&b, &none, sizeof(none)),
+		  IMM(0));
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	if (sig == 0)
+		return end_task(r, t, SYS_exit_group, (code >> 8) & 0xff, 0);
+	batch_add(&b, SYS_rt_sigprocmask, IMM(SIG_SETMASK), batch_in(&b, &no_mask, 8), IMM(0),
+		  IMM(8));
+	ret = batch_run(&b);
+	return ret < 0 ? ret : end_task(r, t, SYS_kill, (uint64_t)t->nspid, sig);
+}
+
+int born_end_zombies(struct restore *r)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
+		if (restore_task(r, i)->zombie)
+			ret = rtask_wrap(restore_task(r, i), end_zombie(r, restore_task(r, i)));
+	return ret;
+}
+
+int born_threads(struct restore *r, struct rtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int ret = 0;
+
+	rtask_batch(t, &b);
+	for (unsigned i = 1; i < t->nthreads; i++) {
+		struct rthread *h = &t->threads[i];
+		struct clone_spec c = {
+			.child = h->slot,
+			.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+				 CLONE_SYSVSEM,
+			.tids = &h->nstid,
+			.ntids = 1,
+		};
+
+		batch_expect(&b, batch_clone(&b, &c), h->nstid);
+		ret = batch_run(&b);
+		if (ret < 0)
+			return err_wrap(ret, "thread %d", h->nstid);
+	}
+	return ret;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The story of a dump.  Its second half, dump_steps[], runs while the tree is frozen: each step in
+ * its order for all that it is about.  Whatever fails, the tree is cured and goes on.
+ */
+#include "cr/cryo.h"
+#include "cr/plan.h"
+#include "cr/records.h"
+#include "cr/step.h"
+
+#include "base/log.h"
+#include "image/inventory.h"
+#include "state/fd/files.h"
+#include "state/mem/mem.h"
+#include "state/ns/ns.h"
+#include "state/task/task.h"
+#include "state/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+struct cryo_dump {
+	struct dump d;
+	enum { LOOKED, FROZEN, FINISHED, FAILED } state;
+};
+
+/* Looking: everything that would be refused, at once. */
+
+static int open_root(struct dump *d)
+{
+	struct dtask *t = dump_task(d, 0);
+
+	/* the root of its mount namespace, not of a chroot: names in /proc begin there */
+	snprintf(d->root_path, sizeof(d->root_path), "/proc/%d/root", t->proc.pid);
+	if (d->root < 0) {
+		d->root = open(d->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (d->root < 0)
+			return err_errno("open %s", d->root_path);
+	}
+	mountinfo_clear(&d->mounts);
+	return mountinfo_read(t->proc.dir, &d->mounts);
+}
+
+/* What the agent needs to find takes longer than all of a small dump: found before the freeze. */
+static int scout(struct dump *d, struct dtask *t)
+{
+	struct insns *ins = g_new0(struct insns, 1);
+	int r = agent_scout(t->proc.dir, t->proc.pid, ins);
+
+	g_hash_table_insert(d->scouted, GINT_TO_POINTER(t->proc.pid), ins);
+	return r < 0 ? r : 0;
+}
+
+static int check_task(struct dump *d, struct dtask *t)
+{
+	int r;
+
+	if (t->zombie)
+		return 0;
+	if (t->status.tracer)
+		return dump_refuse(d, dtask_wrap(t, err_set(EOPNOTSUPP, "process %d traces it",
+							    t->status.tracer)));
+	r = dump_refuse(d, dtask_wrap(t, ns_check(d, t)));
+	if (r == 0)
+		r = scout(d, t);
+	if (r == 0)
+		r = maps_read_vmflags(t->proc.dir, &t->maps);
+	if (r == 0)
+		r = mem_check(d, t);
+	if (r == 0)
+		r = files_check(d, t);
+	if (r == 0)
+		r = fs_check(d, t);
+	return r;
+}
+
+/* Could sessions and groups be made again? */
+static int check_plan(struct dump *d)
+{
+	g_autofree struct plan_task *v = g_new0(struct plan_task, d->tasks->len);
+	CLEANUP(plan_clear) struct plan p = {0};
+
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+
+		v[i] = (struct plan_task){.pid = t->nspid,
+					  .parent = t->parent,
+					  .pgid = t->nspgid,
+					  .sid = t->nssid,
+					  .zombie = t->zombie,
+					  .reaper = t->reaper};
+	}
+	return plan_make(v, d->tasks->len, false, &p);
+}
+
+static int look(struct dump *d)
+{
+	int r = tree_look(d);
+
+	if (r == 0)
+		r = open_root(d);
+	if (r == 0)
+		r = ns_ids(dump_task(d, 0)->proc.dir, d->ns);
+	if (r == 0)
+		r = mounts_check(d);
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		r = check_task(d, dump_task(d, i));
+		if (r == -ESRCH || r == -ENOENT) { /* has ended while we looked */
+			err_clear();
+			r = 0;
+		}
+	}
+	if (r == 0)
+		r = dump_refuse(d, check_plan(d));
+	return r;
+}
+
+int cryo_dump_new(const struct cryo_dump_options *options, struct cryo_dump **ret)
+{
+	CLEANUP(cryo_dump_drop) struct cryo_dump *c = g_new0(struct cryo_dump, 1);
+	struct dump *d = &c->d;
+	int r;
+
+	d->o = *options;
+	d->root = d->dir = -1;
+	d->next_pages_id = 1;
+	d->refused = g_string_new(NULL);
+	d->scouted = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	r = look(d);
+	if (r < 0)
+		return r;
+	if (d->refused->len)
+		return err_set(EOPNOTSUPP, "%s", d->refused->str);
+	g_string_free(g_steal_pointer(&d->refused), TRUE);
+	*ret = g_steal_pointer(&c);
+	return 0;
+}
+
+/* Frozen. */
+
+static int read_maps(struct dump *d, struct dtask *t)
+{
+	maps_clear(&t->maps);
+	return maps_read_vmflags(t->proc.dir, &t->maps);
+}
+
+static int begin_records(struct dump *d)
+{
+	d->extra = json_pack("{s:i}", "version", 1);
+	return files_dump_begin(d);
+}
+
+static int dump_vdso(struct dump *d)
+{
+	struct dtask *t = dump_task(d, 0);
+	struct vdso_part parts[VDSO_PARTS];
+	g_autofree char *hash = NULL;
+	int r;
+
+	vdso_parts_of_maps(&t->maps, parts);
+	r = vdso_hash(t->proc.pid, &parts[VDSO_CODE], &hash);
+	if (r < 0)
+		return r;
+	json_object_set_new(d->extra, "vdso", json_string(hash));
+	return 0;
+}
+
+static int inject(struct dump *d, struct dtask *t)
+{
+	const struct insns *known = g_hash_table_lookup(d->scouted, GINT_TO_POINTER(t->proc.pid));
+	int r = agent_inject(&t->seized, known, NULL, &t->agent);
+
+	for (unsigned i = 0; r == 0 && i < t->nthreads; i++)
+		t->threads[i].slot = agent_thread_slot(t->agent, i);
+	return r;
+}
+
+static int end_files(struct dump *d)
+{
+	int r = image_touch(&d->w, IMG_FILES, 0);
+
+	files_dump_end(d);
+	return r;
+}
+
+static const struct dump_step dump_steps[] = {
+	{"begin", .all = begin_records},
+	{"cores", .any_task = core_dump_begin},
+	{"clocks", .all = time_dump},
+	{"maps", .task = read_maps},
+	{"vdso", .all = dump_vdso},
+	{"layout", .task = mem_dump_layout},
+	{"files", .task = files_dump},
+	{"directories", .task = fs_dump},
+	{"end of files", .all = end_files},
+	{"registers", .thread = regs_dump},
+	{"rseq", .thread = thread_stop_dump},
+	{"seccomp", .thread = seccomp_dump},
+	{"pending signals", .task = sigpending_dump},
+	{"limits", .task = rlimits_dump},
+	{"agent", .task = inject},
+	{"signal actions", .task = sigactions_dump},
+	{"timers", .task = timers_dump},
+	{"process", .task = process_dump},
+	{"threads", .thread = thread_dump},
+	{"credentials", .thread = creds_dump},
+	{"heap", .task = mem_dump_rest},
+	{"host name", .all = uts_dump},
+	{"memory", .all = mem_dump_pages},
+	{"mounts", .all = mounts_dump},
+	{"tmpfs", .all = tmpfs_dump},
+	{"core records", .any_task = core_dump_end},
+	{"filters", .all = seccomp_dump_end},
+	{"tree", .all = records_dump_tree},
+};
+
+static int write_all(struct dump *d)
+{
+	uint64_t start = step_now_us(), begun;
+	int r = tree_freeze(d);
+
+	begun = step_now_us();
+	d->stats.freezing_time = (uint32_t)(begun - start);
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(dump_steps); i++) {
+		uint64_t at = step_now_us();
+
+		r = dump_step_run(d, &dump_steps[i]);
+		at = step_now_us() - at;
+		log_debug("dump: %s: %" PRIu64 " us", dump_steps[i].name, at);
+		if (dump_steps[i].all == mem_dump_pages)
+			d->stats.memdump_time = d->stats.memwrite_time = (uint32_t)at;
+	}
+	if (r == 0)
+		r = image_writer_finish(&d->w);
+	d->stats.frozen_time = (uint32_t)(step_now_us() - begun);
+	return r < 0 ? r : records_dump_stats(d);
+}
+
+static void records_clear(struct dump *d)
+{
+	files_dump_end(d);
+	g_clear_pointer(&d->shmem, g_hash_table_unref);
+	g_clear_pointer(&d->seccomp, g_ptr_array_unref);
+	json_decref(d->extra);
+	d->extra = NULL;
+}
+
+int cryo_dump_write(struct cryo_dump *c, int dir)
+{
+	struct dump *d = &c->d;
+	int r;
+
+	if (c->state != LOOKED)
+		return err_set(EINVAL, "a dump is written once");
+	d->dir = dir;
+	image_writer_init(&d->w, dir);
+	r = write_all(d);
+	if (r < 0)
+		tree_release(d);
+	image_writer_drop(&d->w);
+	records_clear(d);
+	c->state = r < 0 ? FAILED : FROZEN;
+	return r;
+}
+
+int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
+{
+	if (c->state != FROZEN)
+		return err_set(EINVAL, "nothing is frozen");
+	c->state = FINISHED;
+	if (how == CRYO_KILL)
+		return tree_kill(&c->d);
+	tree_release(&c->d);
+	return 0;
+}
+
+const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *c)
+{
+	return &c->d.stats;
+}
+
+void cryo_dump_drop(struct cryo_dump **c)
+{
+	struct dump *d;
+
+	if (!*c)
+		return;
+	d = &(*c)->d;
+	tree_release(d);
+	tree_clear(d);
+	cleanup_close(&d->root);
+	mountinfo_clear(&d->mounts);
+	g_clear_pointer(&d->scouted, g_hash_table_unref);
+	if (d->refused)
+		g_string_free(d->refused, TRUE);
+	g_free(g_steal_pointer(c));
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cr/records.h"
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "image/inventory.h"
+#include "state/fd/files.h"
+#include "state/mem/mem.h"
+#include "state/task/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXTRA_MAX   (256u << 20)
+#define THREADS_MAX 65536
+
+static int dump_pstree(struct dump *d)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+		PstreeEntry e = PSTREE_ENTRY__INIT;
+		g_autofree uint32_t *threads = g_new(uint32_t, t->nthreads + 1);
+
+		threads[0] = (uint32_t)t->nspid;
+		for (unsigned k = 0; k < t->nthreads; k++)
+			threads[k] = (uint32_t)t->threads[k].nstid;
+		e.pid = (uint32_t)t->nspid;
+		e.ppid = t->parent < 0 ? 0 : (uint32_t)dump_task(d, (unsigned)t->parent)->nspid;
+		e.pgid = (uint32_t)t->nspgid;
+		e.sid = (uint32_t)t->nssid;
+		e.n_threads = MAX(t->nthreads, 1);
+		e.threads = threads;
+		r = image_write(&d->w, IMG_PSTREE, 0, &e.base);
+	}
+	return r;
+}
+
+static int dump_extra(struct dump *d)
+{
+	char *text = json_dumps(d->extra, JSON_COMPACT);
+	autoclose int fd =
+		openat(d->dir, IMAGE_EXTRA, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r = fd < 0 ? err_errno("create %s", IMAGE_EXTRA)
+		       : fd_write_full(fd, text, strlen(text));
+
+	free(text);
+	return r;
+}
+
+int records_dump_tree(struct dump *d)
+{
+	InventoryEntry e;
+	int r = dump_pstree(d);
+
+	if (r == 0)
+		r = dump_extra(d);
+	if (r < 0)
+		return r;
+	inventory_init(&e);
+	e.root_ids = task_ids_new(dump_task(d, 0));
+	r = image_write(&d->w, IMG_INVENTORY, 0, &e.base);
+	task_kobj_ids_entry__free_unpacked(e.root_ids, NULL);
+	return r;
+}
+
+int records_dump_stats(struct dump *d)
+{
+	DumpStatsEntry e = DUMP_STATS_ENTRY__INIT;
+
+	e.freezing_time = d->stats.freezing_time;
+	e.frozen_time = d->stats.frozen_time;
+	e.memdump_time = d->stats.memdump_time;
+	e.memwrite_time = d->stats.memwrite_time;
+	e.pages_scanned = d->stats.pages_scanned;
+	e.pages_written = d->stats.pages_written;
+	return stats_write_dump(d->dir, &e);
+}
+
+static int find_parent(struct restore *r, pid_t ppid)
+{
+	for (unsigned i = 0; i < r->tasks->len; i++)
+		if (restore_task(r, i)->nspid == ppid)
+			return (int)i;
+	return -1;
+}
+
+static int add_task(struct restore *r, const PstreeEntry *e)
+{
+	struct rtask *t;
+
+	if (e->pid == 0 || e->pid > INT32_MAX || e->n_threads == 0 || e->n_threads > THREADS_MAX ||
+	    e->threads[0] != e->pid)
+		return err_set(EBADMSG, "pstree.img: process %u with %zu threads", e->pid,
+			       e->n_threads);
+	t = g_new0(struct rtask, 1);
+	g_ptr_array_add(r->tasks, t);
+	t->restore = r;
+	t->nspid = (pid_t)e->pid;
+	t->nspgid = (pid_t)e->pgid;
+	t->nssid = (pid_t)e->sid;
+	t->parent = r->tasks->len == 1 ? -1 : find_parent(r, (pid_t)e->ppid);
+	if (r->tasks->len > 1 && t->parent < 0)
+		return err_set(EBADMSG, "pstree.img: process %u has parent %u, which is not there",
+			       e->pid, e->ppid);
+	t->nthreads = (unsigned)e->n_threads;
+	t->threads = g_new0(struct rthread, t->nthreads);
+	for (unsigned i = 0; i < t->nthreads; i++) {
+		t->threads[i].task = t;
+		t->threads[i].nstid = (pid_t)e->threads[i];
+	}
+	return 0;
+}
+
+static int load_tree(struct restore *r)
+{
+	g_autoptr(GPtrArray) all = NULL;
+	int ret = image_load_all(r->o.images, IMG_PSTREE, 0, &all);
+
+	for (unsigned i = 0; ret == 0 && i < all->len; i++)
+		ret = add_task(r, g_ptr_array_index(all, i));
+	r->nimages = r->tasks->len;
+	if (ret == 0 && r->nimages == 0)
+		return err_set(EBADMSG, "pstree.img: there is no process");
+	return ret;
+}
+
+static int load_extra(struct restore *r)
+{
+	g_autofree char *text = NULL;
+	json_error_t e;
+	size_t len;
+	int ret = file_read_at(r->o.images, IMAGE_EXTRA, EXTRA_MAX, &text, &len);
+
+	if (ret == -ENOENT) { /* written by CRIU */
+		err_clear();
+		return 0;
+	}
+	if (ret < 0)
+		return ret;
+	r->extra = json_loadb(text, len, 0, &e);
+	if (!json_is_object(r->extra))
+		return err_set(EBADMSG, "%s: line %d: %s", IMAGE_EXTRA, e.line, e.text);
+	return 0;
+}
+
+static int load_task(struct restore *r, struct rtask *t)
+{
+	int ret = core_load(r, t);
+
+	if (ret < 0 || t->zombie)
+		return ret;
+	ret = mem_load(r, t);
+	return ret < 0 ? ret : fs_load(r, t);
+}
+
+int records_load(struct restore *r)
+{
+	CLEANUP(image_record_free) InventoryEntry *inventory = NULL;
+	int ret = inventory_load(r->o.images, &inventory);
+
+	if (ret == 0)
+		ret = load_extra(r);
+	if (ret == 0)
+		ret = load_tree(r);
+	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
+		ret = load_task(r, restore_task(r, i));
+	if (ret == 0)
+		ret = seccomp_load(r);
+	return ret < 0 ? ret : files_load(r);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records about the whole: inventory, tree, statistics, and what CRIU has no place for. */
+#pragma once
+
+#include "state/dump.h"
+#include "state/restore.h"
+
+int records_dump_tree(struct dump *d) MUST_CHECK;
+int records_dump_stats(struct dump *d) MUST_CHECK;
+
+/* r->tasks with all that the images say of each; nothing is made yet. */
+int records_load(struct restore *r) MUST_CHECK;

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The story of a restore: restore_steps[], each for all that it is about.  Nothing of the tree
+ * outlives a failure; the images are only read.
+ */
+#include "cr/born.h"
+#include "cr/cryo.h"
+#include "cr/records.h"
+#include "cr/step.h"
+
+#include "agent/stub.h"
+#include "base/log.h"
+#include "image/inventory.h"
+#include "state/fd/files.h"
+#include "state/mem/mem.h"
+#include "state/ns/ns.h"
+#include "state/task/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#define STUB_TIMEOUT_MS 10000
+#define HOLD_TIMEOUT_MS 5000
+#define KILL_TIMEOUT_MS 5000
+
+int rtask_wrap(const struct rtask *t, int err)
+{
+	const char *comm = t->core ? t->core->tc->comm : "helper";
+
+	return err < 0 ? err_wrap(err, "task %d (%s)", t->nspid, comm) : err;
+}
+
+static int check_first(struct restore *r)
+{
+	struct rtask *root = restore_task(r, 0);
+
+	if (root->zombie)
+		return err_set(EBADMSG, "the first process of the checkpoint had ended");
+	if (root->nspid != r->stub.nspid)
+		return err_set(EINVAL, "the first process was number %d, but is %d here",
+			       root->nspid, r->stub.nspid);
+	return 0;
+}
+
+static int adopt(struct restore *r)
+{
+	struct agent_plan p = {.big = r->big, .small = r->small};
+	int ret;
+
+	ret = mem_find_hole(r, HOLE_VDSO_BYTES + agent_plan_bytes(&p));
+	if (ret < 0)
+		return ret;
+	p.addr = r->hole + HOLE_VDSO_BYTES;
+	return agent_adopt(&r->stub, &p, &r->agent);
+}
+
+/* What the box is like before anything is changed in it. */
+static int read_box(struct restore *r)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(procstatus_clear) struct procstatus s = {0};
+	char root[64];
+	int ret = proc_open(r->stub.pid, &p);
+
+	if (ret == 0)
+		ret = procstatus_read(p.dir, &s);
+	if (ret < 0)
+		return ret;
+	r->caps = s.cap_prm;
+	r->bounding = s.cap_bnd;
+	for (int i = 0; i < 3; i++)
+		if (proc_getfd(&p, i, &r->stdio[i]) < 0) {
+			r->stdio[i] = -1; /* closed there */
+			err_clear();
+		}
+	snprintf(root, sizeof(root), "/proc/%d/root", r->stub.pid);
+	r->root = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return r->root < 0 ? err_errno("open %s", root) : 0;
+}
+
+/* Descriptor numbers up to what any task may have are usable while the tree is made. */
+static int raise_limit(struct restore *r)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	struct rlimit l = {0};
+	int ret;
+
+	rtask_batch(restore_task(r, 0), &b);
+	batch_add(&b, SYS_prlimit64, IMM(0), IMM(RLIMIT_NOFILE), IMM(0),
+		  batch_out(&b, &l, sizeof(l)));
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	l.rlim_cur = l.rlim_max;
+	batch_add(&b, SYS_prlimit64, IMM(0), IMM(RLIMIT_NOFILE), batch_in(&b, &l, sizeof(l)),
+		  IMM(0));
+	return batch_run(&b);
+}
+
+static int hold_all(struct restore *r)
+{
+	unsigned n = r->agent->nslots;
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < n; i++)
+		if (r->agent->slots[i].tid && !r->agent->slots[i].gone)
+			ret = agent_hold_begin(r->agent, i);
+	for (unsigned i = 0; ret == 0 && i < n; i++)
+		if (r->agent->slots[i].tid && !r->agent->slots[i].gone)
+			ret = agent_hold(r->agent, i, HOLD_TIMEOUT_MS);
+	return ret;
+}
+
+static int unmap(struct restore *r, struct rtask *t)
+{
+	return agent_unmap(r->agent, t->slot);
+}
+
+static int final_thread(struct restore *r, struct rthread *h)
+{
+	const ThreadCoreEntry *c = h->core->thread_core;
+	uint64_t mask = c->has_blk_sigset ? c->blk_sigset : h->task->core->tc->blk_sigset;
+	int ret = regs_restore(h);
+
+	return ret < 0 ? ret : ptrace_set_sigmask(agent_tid(r->agent, h->slot), mask);
+}
+
+/* Delivered when it is let go: it never runs an instruction. */
+static int stop_again(struct restore *r, struct rtask *t)
+{
+	if ((rtask_is_stopped(t) || r->o.leave_stopped) && kill(rtask_pid(t), SIGSTOP) < 0)
+		return err_errno("stop process %d", rtask_pid(t));
+	return 0;
+}
+
+static int close_ours(struct restore *r)
+{
+	files_close(r);
+	shmem_close(r);
+	return 0;
+}
+
+static const struct restore_step plan_steps[] = {
+	{"images", .all = records_load}, {"first process", .all = check_first},
+	{"plan", .all = born_plan},	 {"box", .all = read_box},
+	{"agent", .all = adopt},
+};
+
+static const struct restore_step fork_steps[] = {
+	{"limit of descriptors", .all = raise_limit},
+	{"channel", .all = files_channel},
+	{"clocks", .all = time_restore},
+	{"host name", .all = uts_restore},
+	{"tmpfs", .all = tmpfs_restore},
+	{"address space", .all = mem_clear},
+	{"tree", .all = born_make},
+	{"zombies", .all = born_end_zombies},
+};
+
+static const struct restore_step restore_steps[] = {
+	{"files", .all = files_open},
+	{"shared memory", .all = shmem_make},
+	{"mappings", .task = mem_map},
+	{"memory", .all = mem_fill},
+	{"protections", .task = mem_protect},
+	{"directories", .task = fs_restore},
+	{"descriptors", .task = files_install},
+	{"terminals", .task = files_settle},
+	{"our copies", .all = close_ours},
+	{"process", .task = process_restore},
+	{"signal actions", .task = sigactions_restore},
+	{"threads", .task = born_threads},
+	{"thread state", .thread = thread_restore},
+	{"limits", .task = rlimits_restore},
+	{"pending signals", .task = sigpending_restore},
+	{"timers", .task = timers_restore},
+	{"seccomp", .task = seccomp_restore},
+	{"credentials", .thread = creds_restore},
+	{"hold", .all = hold_all},
+	{"agent's end", .task = unmap},
+	{"registers", .thread = final_thread},
+	{"stopped", .task = stop_again},
+};
+
+static int run(struct restore *r, const struct restore_step *s, unsigned n, uint32_t *ret_us)
+{
+	uint64_t start = step_now_us();
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		uint64_t at = step_now_us();
+
+		ret = restore_step_run(r, &s[i]);
+		log_debug("restore: %s: %" PRIu64 " us", s[i].name, step_now_us() - at);
+	}
+	*ret_us += (uint32_t)(step_now_us() - start);
+	return ret;
+}
+
+static void task_free(void *p)
+{
+	struct rtask *t = p;
+
+	for (unsigned i = 1; i < t->nthreads; i++)
+		if (t->threads[i].core)
+			core_entry__free_unpacked(t->threads[i].core, NULL);
+	if (t->core)
+		core_entry__free_unpacked(t->core, NULL);
+	if (t->mm)
+		mm_entry__free_unpacked(t->mm, NULL);
+	if (t->fs)
+		fs_entry__free_unpacked(t->fs, NULL);
+	if (t->fds)
+		g_ptr_array_unref(t->fds);
+	page_set_clear(&t->pages);
+	g_free(t->threads);
+	g_free(t);
+}
+
+static void restore_clear(struct restore *r)
+{
+	if (r->files)
+		files_close(r);
+	shmem_close(r);
+	agent_free(&r->agent);
+	g_clear_pointer(&r->tasks, g_ptr_array_unref);
+	g_clear_pointer(&r->steps, g_array_unref);
+	g_clear_pointer(&r->files, g_hash_table_unref);
+	g_clear_pointer(&r->ghosts, g_hash_table_unref);
+	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
+	if (r->seccomp)
+		seccomp_entry__free_unpacked(r->seccomp, NULL);
+	json_decref(r->extra);
+	for (int i = 0; i < 3; i++)
+		cleanup_close(&r->stdio[i]);
+	cleanup_close(&r->root);
+	stub_clear(&r->stub);
+}
+
+/* The story so far must survive the clearing up. */
+static void kill_box(struct restore *r, const struct cryo_box *box)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+
+	agent_free(&r->agent);
+	if (box->pid > 0 && proc_open(box->pid, &p) == 0) {
+		if (proc_signal(&p, SIGKILL) == 0 && proc_wait_end(&p, KILL_TIMEOUT_MS) != 1)
+			log_warn("process %d would not die", box->pid);
+		if (box->child)
+			waitpid(box->pid, NULL, __WALL);
+	}
+}
+
+static int thaw(struct restore *r, const struct cryo_box *box)
+{
+	uint32_t planning = 0;
+	int ret = stub_await(box->sock, STUB_TIMEOUT_MS, &r->stub);
+
+	if (ret == 0)
+		ret = run(r, plan_steps, ARRAY_SIZE(plan_steps), &planning);
+	if (ret == 0)
+		ret = run(r, fork_steps, ARRAY_SIZE(fork_steps), &r->stats.forking_time);
+	if (ret == 0)
+		ret = run(r, restore_steps, ARRAY_SIZE(restore_steps), &r->stats.restore_time);
+	r->stats.restore_time += planning + r->stats.forking_time;
+	return ret;
+}
+
+static void write_stats(const struct restore *r)
+{
+	RestoreStatsEntry e = RESTORE_STATS_ENTRY__INIT;
+
+	e.forking_time = r->stats.forking_time;
+	e.restore_time = r->stats.restore_time;
+	e.has_pages_restored = true;
+	e.pages_restored = r->stats.pages_restored;
+	if (stats_write_restore(r->o.images, &e) < 0)
+		log_info("stats-restore: %s", err_message());
+}
+
+int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *box,
+		 struct cryo_restored *ret)
+{
+	CLEANUP(restore_clear)
+	struct restore r = {
+		.o = *options,
+		.stub = STUB_NONE,
+		.stdio = {-1, -1, -1},
+		.root = -1,
+		.tasks = g_ptr_array_new_with_free_func(task_free),
+	};
+	int e = thaw(&r, box);
+
+	close(take_fd(&box->sock));
+	if (e < 0) {
+		g_autofree char *story = g_strdup(err_message());
+
+		kill_box(&r, box);
+		return err_adopt(e, story);
+	}
+	ret->pid = r.stub.pid;
+	e = agent_let_go(r.agent);
+	ret->stats = r.stats;
+	write_stats(&r);
+	return e;
+}

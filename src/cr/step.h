@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps of the two stories: each has a name, and one thing to do for all, or for each task or
+ * thread. */
+#pragma once
+
+#include "state/dump.h"
+#include "state/restore.h"
+
+struct dump_step {
+	const char *name;
+	int (*all)(struct dump *d);
+	int (*task)(struct dump *d, struct dtask *t);	  /* each process that lives */
+	int (*any_task)(struct dump *d, struct dtask *t); /* zombies too */
+	int (*thread)(struct dump *d, struct dthread *h);
+};
+
+struct restore_step {
+	const char *name;
+	int (*all)(struct restore *r);
+	int (*task)(struct restore *r, struct rtask *t); /* each process that will live */
+	int (*thread)(struct restore *r, struct rthread *h);
+};
+
+int dump_step_run(struct dump *d, const struct dump_step *s) MUST_CHECK;
+int restore_step_run(struct restore *r, const struct restore_step *s) MUST_CHECK;
+
+uint64_t step_now_us(void);

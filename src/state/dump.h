@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tree while it is being dumped: what is known of each process and thread, and what collects
+ * the records.  Filled by the steps of cr/dump.c in their order.
+ *
+ * Looking (before the freeze) and dumping use the same structures: what was read while the tree
+ * ran is dropped and read again when it is frozen.
+ */
+#pragma once
+
+#include "agent/batch.h"
+#include "image/core.pb-c.h"
+#include "image/image.h"
+#include "image/mm.pb-c.h"
+#include "kernel/maps.h"
+#include "kernel/mountinfo.h"
+#include "kernel/ns.h"
+#include "kernel/proc.h"
+#include "kernel/procstat.h"
+#include "kernel/procstatus.h"
+#include "state/options.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+struct dthread {
+	struct dtask *task;
+	pid_t tid, nstid; /* as we see it, as its own namespace sees it */
+	int dir;	  /* /proc/PID/task/TID */
+	unsigned slot;	  /* in task->agent */
+	struct procstatus status;
+	CoreEntry *core; /* the leader's is the task's */
+};
+
+struct dtask {
+	struct dump *dump;
+	struct proc proc;
+	int parent;	/* index in dump.tasks, -1: the root */
+	unsigned index; /* in dump.tasks */
+	bool zombie, reaper;
+	pid_t nspid, nspgid, nssid;
+	struct procstat stat;
+	struct procstatus status;
+	struct maps maps;
+	struct seized seized;
+	struct agent *agent;	 /* NULL for a zombie, and before the injection */
+	struct dthread *threads; /* the leader first */
+	unsigned nthreads;
+	CoreEntry *core;
+	MmEntry *mm;
+	json_t *extra; /* of this task, for IMAGE_EXTRA */
+};
+
+struct dump {
+	struct cryo_dump_options o;
+	struct cryo_dump_stats stats;
+	GPtrArray *tasks; /* struct dtask, parents first */
+	bool frozen;
+	int root; /* O_PATH: the root of the tree's mount namespace */
+	char root_path[32];
+	struct mountinfo mounts;
+	uint64_t ns[NS_COUNT]; /* of the root task */
+	int dir;	       /* images; -1 while looking */
+	struct image_writer w;
+	struct files_dump *files;
+	GHashTable *scouted; /* pid -> struct insns, from the look */
+	GHashTable *shmem;   /* inode -> struct shmem_dump: state/mem/shmem.c */
+	GPtrArray *seccomp;  /* SeccompFilter: state/task/seccomp.c */
+	uint32_t next_pages_id;
+	json_t *extra;
+	GString *refused; /* while looking: what cannot be saved, one after another */
+};
+
+/*
+ * What CRIU's images have no place for: one JSON object,
+ * {"version": 1, "vdso": ..., "externals": {...}, "tasks": {"PID": {...}}}.
+ */
+#define IMAGE_EXTRA "cryo.json"
+
+static inline struct dtask *dump_task(const struct dump *d, unsigned i)
+{
+	return g_ptr_array_index(d->tasks, i);
+}
+
+/* "task 12 (nginx): <story>" around the error R of a task. */
+int dtask_wrap(const struct dtask *t, int r) MUST_CHECK;
+
+/* While looking, -EOPNOTSUPP is collected and becomes 0; other errors stay. */
+int dump_refuse(struct dump *d, int r) MUST_CHECK;
+
+/* Starts a batch for the leader, or for a thread. */
+static inline void dtask_batch(struct dtask *t, struct batch *b)
+{
+	batch_begin(b, t->agent, t->threads[0].slot);
+}
+static inline void dthread_batch(struct dthread *h, struct batch *b)
+{
+	batch_begin(b, h->task->agent, h->slot);
+}

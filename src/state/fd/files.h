@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All open file descriptions of a tree, each recorded once, whoever has it. */
+#pragma once
+
+#include "state/dump.h"
+#include "state/restore.h"
+
+#include <sys/stat.h>
+
+int files_dump_begin(struct dump *d) MUST_CHECK;
+void files_dump_end(struct dump *d);
+
+/* Before the freeze: refuses what no kind knows or what its kind cannot save. */
+int files_check(struct dump *d, struct dtask *t) MUST_CHECK;
+
+/* All descriptors of a frozen task that has no agent yet: fdinfo-N.img and files.img. */
+int files_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+
+/* A fresh id for a file that no descriptor leads to. */
+uint32_t files_new_id(struct dump *d);
+
+/* "fd 7: <story>". */
+int files_load(struct restore *r) MUST_CHECK; /* files.img, and each task's fdinfo */
+int files_open(struct restore *r) MUST_CHECK; /* every one, in our own process */
+
+/* The channel to a number that no task of the tree uses; before any is forked. */
+int files_channel(struct restore *r) MUST_CHECK;
+
+/* Into the descriptors of a task, through its agent; all others are closed there. */
+int files_install(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* What is left to do in the task once sessions and groups are as they were: terminals. */
+int files_settle(struct restore *r, struct rtask *t) MUST_CHECK;
+void files_close(struct restore *r); /* ours, once all tasks have theirs */
+
+/* state/fd/path.c: named files that something other than a descriptor leads to. */
+
+enum path_use { PATH_FD, PATH_MAP, PATH_EXE, PATH_DIR };
+
+struct path_view {
+	const char *link; /* as /proc shows it, perhaps with " (deleted)" */
+	struct stat st;
+	const char *reopen; /* "/proc/PID/fd/N", "/proc/PID/map_files/...": leads to the object */
+	unsigned flags;	    /* O_* */
+	uint64_t pos;
+	int mnt_id; /* -1: not known */
+};
+
+/* Can it be opened again by its name, or be saved as a ghost? */
+int path_check(struct dump *d, const struct path_view *v) MUST_CHECK;
+
+/* Its record, with ID; writes the ghost if it needs one.  The caller's. */
+int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEntry **ret)
+	MUST_CHECK;
+
+/* The same as a record of files.img for what has no descriptor; known files are found again. */
+int path_dump_new(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST_CHECK;
+
+/* Opens a named file inside the box's root; O_CLOEXEC. */
+int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd) MUST_CHECK;
+
+/* state/fd/ghost.c: files without a name. */
+
+/* Saves the content of V once; *RET_ID is the ghost's. */
+int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST_CHECK;
+
+/* Which records are ghosts: remap-fpath.img. */
+int ghosts_load(struct restore *r) MUST_CHECK;
+
+/* Makes the ghost's file at its old name, if that is free, or beside it.  *RET_NAME is the
+ * caller's. */
+int ghost_make(struct restore *r, const RegFileEntry *e, uint32_t ghost, char **ret_name)
+	MUST_CHECK;
+
+/* Takes the names of all ghosts away again; when everything that needs them is open. */
+int ghosts_unlink(struct restore *r) MUST_CHECK;
+
+int ghost_remap(struct dump *d, uint32_t file_id, uint32_t ghost_id) MUST_CHECK;
+
+/* The id that path_dump_new() gave the same file before. */
+bool files_known(struct dump *d, const struct path_view *v, uint32_t *ret_id);
+void files_remember(struct dump *d, const struct path_view *v, uint32_t id);
+
+/* True the first time that it is asked for this KIND and NUMBER. */
+bool dump_once(struct dump *d, const char *kind, uint64_t number);
+
+/* Counts from 1, the same for the same inode. */
+uint32_t files_ghost_id(struct dump *d, const struct stat *st);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kinds of open file descriptions: one file in this directory for each, one const struct, one line
+ * in list.c.  How to add one: docs/howto-add-fd-kind.md.
+ */
+#pragma once
+
+#include "image/fdinfo.pb-c.h"
+#include "kernel/fdinfo.h"
+#include "state/dump.h"
+#include "state/restore.h"
+
+#include <sys/stat.h>
+
+/* What the kernel shows of a description through one of the descriptors that lead to it. */
+struct fd_view {
+	const struct dtask *task;
+	int tfd;
+	char *link; /* readlink of /proc/PID/fd/N */
+	struct stat st;
+	struct fdinfo info;
+};
+
+struct fd_kind { /* a NULL hook means: nothing to do for this kind */
+	const char *name;
+	FdTypes type;
+	/* Is what the kernel shows mine?  Asked in the order of fd_kinds[]. */
+	bool (*match)(const struct dump *d, const struct fd_view *v);
+	/* Before anything is frozen: can it be saved?  Says why not with err_set(EOPNOTSUPP). */
+	int (*check)(struct dump *d, const struct fd_view *v);
+	/* Frozen.  E has its id and type; sets the part of the union, allocated with g_new. */
+	int (*dump)(struct dump *d, const struct fd_view *v, FileEntry *e);
+	/* Images are loaded, nothing is made yet: is the record sound?  1: it is not of my kind. */
+	int (*load)(struct restore *r, struct file *f);
+	/*
+	 * Makes the description in our own process: f->fd.  Others may be opened first by
+	 * restore_file().  All tasks of the tree exist already, without memory or descriptors.
+	 */
+	int (*open)(struct restore *r, struct file *f);
+	/* All files are open: what refers to several of them (epoll), what is queued in them. */
+	int (*finish)(struct restore *r, struct file *f);
+	/* In the task T that has it at TFD, through its agent; e.g. a controlling terminal. */
+	int (*settle)(struct restore *r, struct rtask *t, struct file *f, int tfd);
+};
+
+extern const struct fd_kind *const fd_kinds[];
+extern const size_t fd_kind_count;
+
+const struct fd_kind *fd_kind_of(const struct dump *d, const struct fd_view *v); /* NULL: none */
+
+int fd_view_read(const struct dtask *t, int tfd, struct fd_view *ret) MUST_CHECK;
+void fd_view_clear(struct fd_view *v);
+
+/* "/proc/PID/fd/N", to open the description's object anew. */
+void fd_view_path(const struct fd_view *v, char ret[static 64]);
+
+/* A duplicate of the description itself. */
+int fd_view_get(const struct fd_view *v, int *ret_fd) MUST_CHECK;
+
+/* Owner and signal of O_ASYNC (fcntl(2), F_GETOWN_EX).  The record is allocated. */
+int fown_dump(const struct fd_view *v, FownEntry **ret) MUST_CHECK;
+FownEntry *fown_none(void);
+int fown_restore(int fd, const FownEntry *e) MUST_CHECK;
+
+extern const struct fd_kind fd_external, fd_pipe, fd_eventfd, fd_regular;

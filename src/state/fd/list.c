@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/fd/kind.h"
+
+/* The order is that of match(): what is outside comes first, what takes most comes last. */
+const struct fd_kind *const fd_kinds[] = {
+	&fd_external,
+	&fd_pipe,
+	&fd_eventfd,
+	&fd_regular,
+};
+const size_t fd_kind_count = ARRAY_SIZE(fd_kinds);
+
+const struct fd_kind *fd_kind_of(const struct dump *d, const struct fd_view *v)
+{
+	for (size_t i = 0; i < fd_kind_count; i++)
+		if (fd_kinds[i]->match(d, v))
+			return fd_kinds[i];
+	return NULL;
+}

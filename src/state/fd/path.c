@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that are found again by their names.  Names are those of the tree's mount namespace, from
+ * its root; they are resolved inside it (openat2(2), RESOLVE_IN_ROOT), so links in the container
+ * lead nowhere else.
+ */
+#include "state/fd/files.h"
+#include "state/fd/kind.h"
+
+#include "image/regfile.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define DELETED " (deleted)"
+
+/* What has meaning when a file that exists is opened; O_LARGEFILE is always on here. */
+#define OPEN_FLAGS                                                                                 \
+	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC | O_DIRECT | O_DIRECTORY |           \
+	 O_NOFOLLOW | O_NOATIME | O_PATH)
+
+static int open_in(int root, const char *name, uint64_t flags)
+{
+	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+
+	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+}
+
+static bool is_deleted(const struct path_view *v)
+{
+	return v->st.st_nlink == 0 && g_str_has_suffix(v->link, DELETED);
+}
+
+/* 1: the name leads to the same object again; 0: it does not. */
+static int leads_there(struct dump *d, const struct path_view *v)
+{
+	autoclose int fd = open_in(d->root, v->link, O_PATH | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ||
+				       errno == ENAMETOOLONG
+			       ? 0
+			       : err_errno("look up %s", v->link);
+	if (fstat(fd, &st) < 0)
+		return err_errno("stat %s", v->link);
+	if (S_ISCHR(st.st_mode) && S_ISCHR(v->st.st_mode))
+		return st.st_rdev == v->st.st_rdev; /* the host's /dev/null is as good as ours */
+	return st.st_dev == v->st.st_dev && st.st_ino == v->st.st_ino;
+}
+
+int path_check(struct dump *d, const struct path_view *v)
+{
+	int r;
+
+	if (v->link[0] != '/')
+		return err_set(EOPNOTSUPP, "%s has no name in the file system", v->link);
+	if (is_deleted(v)) {
+		if (!S_ISREG(v->st.st_mode))
+			return err_set(EOPNOTSUPP, "%s is not a regular file", v->link);
+		return 0;
+	}
+	r = leads_there(d, v);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (g_str_has_suffix(v->link, DELETED))
+		return err_set(EOPNOTSUPP,
+			       "%s: the file lives on under another name, which is not known",
+			       v->link);
+	return err_set(EOPNOTSUPP, "%s is not inside the container", v->link);
+}
+
+int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEntry **ret)
+{
+	RegFileEntry *e = g_new0(RegFileEntry, 1);
+	uint32_t ghost;
+	int r;
+
+	*ret = e;
+	reg_file_entry__init(e);
+	e->id = id;
+	e->flags = v->flags;
+	e->pos = v->pos;
+	e->fown = fown_none();
+	e->has_mnt_id = v->mnt_id >= 0;
+	e->mnt_id = v->mnt_id;
+	e->has_size = S_ISREG(v->st.st_mode);
+	e->size = (uint64_t)v->st.st_size;
+	e->has_mode = true;
+	e->mode = v->st.st_mode;
+	if (!is_deleted(v)) {
+		e->name = g_strdup(v->link);
+		return path_check(d, v);
+	}
+	e->name = g_strndup(v->link, strlen(v->link) - strlen(DELETED));
+	r = ghost_dump(d, v, &ghost);
+	if (r < 0)
+		return r;
+	return ghost_remap(d, id, ghost);
+}
+
+int path_dump_new(struct dump *d, const struct path_view *v, uint32_t *ret_id)
+{
+	FileEntry e = FILE_ENTRY__INIT;
+	int r;
+
+	if (files_known(d, v, ret_id))
+		return 0;
+	e.id = files_new_id(d);
+	e.type = FD_TYPES__REG;
+	r = path_dump(d, v, e.id, &e.reg);
+	if (r == 0)
+		r = image_write(&d->w, IMG_FILES, 0, &e.base);
+	if (e.reg)
+		reg_file_entry__free_unpacked(e.reg, NULL);
+	if (r < 0)
+		return r;
+	files_remember(d, v, e.id);
+	*ret_id = e.id;
+	return 0;
+}
+
+int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd)
+{
+	void *ghost = g_hash_table_lookup(r->ghosts, GUINT_TO_POINTER(e->id));
+	g_autofree char *made = NULL;
+	const char *name = e->name;
+	int fd, ret;
+
+	if (ghost) {
+		ret = ghost_make(r, e, GPOINTER_TO_UINT(ghost), &made);
+		if (ret < 0)
+			return ret;
+		name = made;
+	}
+	fd = open_in(r->root, name, flags & OPEN_FLAGS);
+	if (fd < 0)
+		return err_errno("open %s", name);
+	*ret_fd = fd;
+	return 0;
+}

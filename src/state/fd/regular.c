@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is opened by its name: regular files, directories, O_PATH handles and the memory devices
+ * (null, zero, full, random, urandom: major 1), which have no state.  state/fd/path.c does it.
+ */
+#include "state/fd/files.h"
+#include "state/fd/kind.h"
+
+#include "image/regfile.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#define MEM_MAJOR 1
+
+static bool match(const struct dump *d, const struct fd_view *v)
+{
+	if (v->link[0] != '/' || g_str_has_prefix(v->link, "/memfd:"))
+		return false;
+	return S_ISREG(v->st.st_mode) || S_ISDIR(v->st.st_mode) ||
+	       (S_ISCHR(v->st.st_mode) && major(v->st.st_rdev) == MEM_MAJOR) ||
+	       (v->info.flags & O_PATH && !S_ISSOCK(v->st.st_mode));
+}
+
+static struct path_view path_view(const struct fd_view *v, const char *reopen)
+{
+	return (struct path_view){.link = v->link,
+				  .st = v->st,
+				  .reopen = reopen,
+				  .flags = v->info.flags & ~(unsigned)O_CLOEXEC,
+				  .pos = v->info.pos,
+				  .mnt_id = v->info.mnt_id};
+}
+
+static int check(struct dump *d, const struct fd_view *v)
+{
+	char reopen[64];
+	struct path_view p;
+	FownEntry *fown = NULL;
+	int r = fown_dump(v, &fown);
+
+	g_free(fown);
+	if (r < 0)
+		return r;
+	fd_view_path(v, reopen);
+	p = path_view(v, reopen);
+	if (fdinfo_get(&v->info, "lock") && !d->o.file_locks)
+		return err_set(EOPNOTSUPP, "%s is locked; use --file-locks to keep file locks",
+			       v->link);
+	if (fdinfo_get(&v->info, "lock"))
+		return err_set(EOPNOTSUPP, "%s is locked, which cannot be restored yet", v->link);
+	return path_check(d, &p);
+}
+
+static int dump(struct dump *d, const struct fd_view *v, FileEntry *e)
+{
+	char reopen[64];
+	struct path_view p;
+
+	fd_view_path(v, reopen);
+	p = path_view(v, reopen);
+	return path_dump(d, &p, e->id, &e->reg);
+}
+
+static int load(struct restore *r, struct file *f)
+{
+	const RegFileEntry *e = f->entry->reg;
+
+	if (!e)
+		return 1;
+	if (e->name[0] != '/')
+		return err_set(EBADMSG, "file %u has the name \"%s\"", f->id, e->name);
+	return 0;
+}
+
+static int open_(struct restore *r, struct file *f)
+{
+	const RegFileEntry *e = f->entry->reg;
+	int ret = path_open(r, e, e->flags, &f->fd);
+
+	if (ret < 0)
+		return ret;
+	if (!(e->flags & O_PATH) && e->pos > 0 && lseek(f->fd, (off_t)e->pos, SEEK_SET) < 0)
+		return err_errno("%s: position %" PRIu64, e->name, e->pos);
+	return fown_restore(f->fd, e->fown);
+}
+
+const struct fd_kind fd_regular = {
+	.name = "file",
+	.type = FD_TYPES__REG,
+	.match = match,
+	.check = check,
+	.dump = dump,
+	.load = load,
+	.open = open_,
+};

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/fd/files.h"
+#include "state/fd/kind.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#define TFD_MAX (1u << 20) /* fs.nr_open */
+
+static void file_free(void *p)
+{
+	struct file *f = p;
+
+	cleanup_close(&f->fd);
+	file_entry__free_unpacked(f->entry, NULL);
+	g_free(f);
+}
+
+static int load_file(struct restore *r, struct file *f)
+{
+	for (size_t i = 0; i < fd_kind_count; i++) {
+		int ret;
+
+		if (fd_kinds[i]->type != f->entry->type || !fd_kinds[i]->load)
+			continue;
+		ret = fd_kinds[i]->load(r, f);
+		if (ret == 1)
+			continue;
+		f->kind = fd_kinds[i];
+		return ret;
+	}
+	return err_set(EOPNOTSUPP, "files.img: file %u is of type %d, which is not known", f->id,
+		       f->entry->type);
+}
+
+static int load_files(struct restore *r)
+{
+	CLEANUP(image_close) struct image *img = NULL;
+	int ret;
+
+	r->files = g_hash_table_new_full(NULL, NULL, NULL, file_free);
+	ret = image_open_needed(r->o.images, IMG_FILES, 0, &img);
+	while (ret == 0) {
+		CLEANUP(image_record_free) FileEntry *e = NULL;
+		struct file *f;
+
+		ret = image_read(img, &e);
+		if (ret != 0)
+			break;
+		if (e->id == 0 || g_hash_table_contains(r->files, GUINT_TO_POINTER(e->id)))
+			return err_set(EBADMSG, "files.img: file %u is there twice", e->id);
+		f = g_new0(struct file, 1);
+		f->id = e->id;
+		f->entry = g_steal_pointer(&e);
+		f->fd = -1;
+		g_hash_table_insert(r->files, GUINT_TO_POINTER(f->id), f);
+		ret = load_file(r, f);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+static int by_tfd(const void *a, const void *b)
+{
+	const FdinfoEntry *const *x = a, *const *y = b;
+
+	return ((*x)->fd > (*y)->fd) - ((*x)->fd < (*y)->fd);
+}
+
+static int load_table(struct restore *r, struct rtask *t)
+{
+	int ret;
+
+	if (!t->core || t->zombie)
+		return 0;
+	if (!t->core->ids)
+		return err_set(EBADMSG, "core-%d.img has no ids", t->nspid);
+	ret = image_load_all(r->o.images, IMG_FDINFO, t->core->ids->files_id, &t->fds);
+	if (ret < 0)
+		return ret;
+	g_ptr_array_sort(t->fds, by_tfd);
+	for (unsigned i = 0; i < t->fds->len; i++) {
+		const FdinfoEntry *e = g_ptr_array_index(t->fds, i);
+		const FdinfoEntry *before = i ? g_ptr_array_index(t->fds, i - 1) : NULL;
+
+		if (e->fd > TFD_MAX || (before && before->fd == e->fd))
+			return err_set(EBADMSG, "fdinfo-%u.img: descriptor %u",
+				       t->core->ids->files_id, e->fd);
+		if (!g_hash_table_contains(r->files, GUINT_TO_POINTER(e->id)))
+			return err_set(
+				EBADMSG,
+				"fdinfo-%u.img: descriptor %u is file %u, which is not there",
+				t->core->ids->files_id, e->fd, e->id);
+	}
+	return 0;
+}
+
+int files_load(struct restore *r)
+{
+	int ret = load_files(r);
+
+	if (ret == 0)
+		ret = ghosts_load(r);
+	for (unsigned i = 0; ret == 0 && i < r->tasks->len; i++)
+		ret = load_table(r, restore_task(r, i));
+	return ret;
+}
+
+int restore_file(struct restore *r, uint32_t id, struct file **ret)
+{
+	struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(id));
+	int e;
+
+	if (!f)
+		return err_set(EBADMSG, "file %u is not in files.img", id);
+	*ret = f;
+	if (f->state == FILE_OPEN)
+		return 0;
+	if (f->state == FILE_OPENING)
+		return err_set(ELOOP, "%s %u needs itself", f->kind->name, id);
+	f->state = FILE_OPENING;
+	e = f->kind->open(r, f);
+	if (e < 0)
+		return e;
+	f->state = FILE_OPEN;
+	return 0;
+}
+
+/* Many descriptions are open here at once. */
+static void raise_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+int files_open(struct restore *r)
+{
+	GHashTableIter it;
+	struct file *f;
+	void *id;
+	int ret;
+
+	raise_limit();
+	g_hash_table_iter_init(&it, r->files);
+	while (g_hash_table_iter_next(&it, &id, NULL)) {
+		ret = restore_file(r, GPOINTER_TO_UINT(id), &f);
+		if (ret < 0)
+			return ret;
+	}
+	g_hash_table_iter_init(&it, r->files);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&f)) {
+		ret = f->kind->finish ? f->kind->finish(r, f) : 0;
+		if (ret < 0)
+			return ret;
+	}
+	return ghosts_unlink(r);
+}
+
+/*
+ * Everything the task has is closed but the channel, whose number nobody wants.  Descriptors arrive
+ * in ascending order at the lowest free numbers, so each arrives at or below its place; moved from
+ * the last to the first, none treads on another.
+ */
+static int receive(struct restore *r, struct rtask *t, struct batch *b, unsigned from, unsigned n)
+{
+	int fds[FD_SEND_MAX], at[FD_SEND_MAX], ret;
+
+	for (unsigned i = 0; i < n; i++) {
+		const FdinfoEntry *e = g_ptr_array_index(t->fds, from + i);
+		struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
+
+		fds[i] = f->fd;
+	}
+	batch_recv_fds(b, fds, n, at);
+	ret = batch_run(b);
+	for (unsigned i = n; ret == 0 && i-- > 0;) {
+		const FdinfoEntry *e = g_ptr_array_index(t->fds, from + i);
+		int op;
+
+		if (at[i] == (int)e->fd) {
+			if (!(e->flags & FD_CLOEXEC))
+				batch_add(b, SYS_fcntl, IMM(e->fd), IMM(F_SETFD), IMM(0));
+			continue;
+		}
+		op = batch_add(b, SYS_dup3, IMM(at[i]), IMM(e->fd),
+			       IMM(e->flags & FD_CLOEXEC ? O_CLOEXEC : 0));
+		batch_expect(b, op, e->fd);
+		batch_add(b, SYS_close, IMM(at[i]));
+	}
+	return ret < 0 ? ret : batch_run(b);
+}
+
+int files_channel(struct restore *r)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	g_autoptr(GHashTable) used = g_hash_table_new(NULL, NULL);
+	int ret;
+
+	for (unsigned i = 0; i < r->nimages; i++) {
+		const struct rtask *t = restore_task(r, i);
+
+		for (unsigned k = 0; t->fds && k < t->fds->len; k++) {
+			const FdinfoEntry *e = g_ptr_array_index(t->fds, k);
+
+			g_hash_table_add(used, GUINT_TO_POINTER(e->fd));
+		}
+	}
+	r->channel = 0;
+	while (g_hash_table_contains(used, GUINT_TO_POINTER(r->channel)))
+		r->channel++;
+	rtask_batch(restore_task(r, 0), &b);
+	if (r->channel != STUB_SOCK)
+		batch_add(&b, SYS_dup3, IMM(STUB_SOCK), IMM(r->channel), IMM(O_CLOEXEC));
+	if (r->channel > 0)
+		batch_add(&b, SYS_close_range, IMM(0), IMM(r->channel - 1), IMM(0));
+	batch_add(&b, SYS_close_range, IMM(r->channel + 1), IMM(~0u), IMM(0));
+	ret = batch_run(&b);
+	r->agent->tsock = (int)r->channel;
+	return ret;
+}
+
+int files_install(struct restore *r, struct rtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int ret = 0;
+
+	rtask_batch(t, &b);
+	if (r->channel > 0)
+		batch_add(&b, SYS_close_range, IMM(0), IMM(r->channel - 1), IMM(0));
+	batch_add(&b, SYS_close_range, IMM(r->channel + 1), IMM(~0u), IMM(0));
+	ret = batch_run(&b);
+	for (unsigned i = 0; ret == 0 && i < t->fds->len; i += FD_SEND_MAX)
+		ret = receive(r, t, &b, i, MIN(t->fds->len - i, FD_SEND_MAX));
+	if (ret < 0)
+		return ret;
+	batch_add(&b, SYS_close, IMM(r->channel));
+	return batch_run(&b);
+}
+
+int files_settle(struct restore *r, struct rtask *t)
+{
+	for (unsigned i = 0; t->fds && i < t->fds->len; i++) {
+		const FdinfoEntry *e = g_ptr_array_index(t->fds, i);
+		struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
+		int ret = f->kind->settle ? f->kind->settle(r, t, f, (int)e->fd) : 0;
+
+		if (ret < 0)
+			return err_wrap(ret, "fd %u", e->fd);
+	}
+	return 0;
+}
+
+void files_close(struct restore *r)
+{
+	GHashTableIter it;
+	struct file *f;
+
+	g_hash_table_iter_init(&it, r->files);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&f)) {
+		cleanup_close(&f->fd);
+		f->fd = -1;
+	}
+	g_clear_pointer(&r->pipes, g_hash_table_unref);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/mem/mem.h"
+
+#include "kernel/procmisc.h"
+#include "state/fd/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+/* VmFlags and the advice that brings them back (madvise(2)); recorded as CRIU does: 1 << advice. */
+static const struct {
+	uint64_t flag;
+	unsigned advice;
+} advices[] = {
+	{VMF(SR), MADV_SEQUENTIAL}, {VMF(RR), MADV_RANDOM},	{VMF(DC), MADV_DONTFORK},
+	{VMF(DD), MADV_DONTDUMP},   {VMF(MG), MADV_MERGEABLE},	{VMF(HG), MADV_HUGEPAGE},
+	{VMF(NH), MADV_NOHUGEPAGE}, {VMF(WF), MADV_WIPEONFORK},
+};
+
+static bool is_special(const struct vma *v)
+{
+	return v->special == VMA_VDSO || v->special == VMA_VVAR || v->special == VMA_VVAR_VCLOCK ||
+	       v->special == VMA_VSYSCALL;
+}
+
+/* "/dev/zero (deleted)": MAP_SHARED | MAP_ANONYMOUS (mm/shmem.c: shmem_zero_setup()). */
+static bool is_shared_anonymous(const struct vma *v)
+{
+	return v->shared && v->deleted && strcmp(v->name, "/dev/zero") == 0;
+}
+
+static bool is_file(const struct vma *v)
+{
+	return v->ino != 0 && v->name[0] == '/' && !is_shared_anonymous(v);
+}
+
+/* Why a mapping cannot be saved, or NULL. */
+static const char *why_not(const struct vma *v)
+{
+	if (v->vmflags & (VMF(IO) | VMF(PF)))
+		return "is memory of a device";
+	if (v->vmflags & VMF(HT))
+		return "uses huge pages of hugetlbfs";
+	if (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI)))
+		return "is watched by userfaultfd";
+	if (v->vmflags & VMF(SS))
+		return "is a shadow stack";
+	if (v->special == VMA_UPROBES || v->special == VMA_OTHER)
+		return "is of an unknown kind";
+	if (v->deleted && g_str_has_prefix(v->name, "/SYSV"))
+		return "is System V shared memory";
+	if (g_str_has_prefix(v->name, "/memfd:"))
+		return "is a memfd";
+	if (g_str_has_prefix(v->name, "/anon_hugepage"))
+		return "uses huge pages of hugetlbfs";
+	if (v->ino == 0 && v->shared)
+		return "is shared memory without an object";
+	if (v->ino != 0 && v->name[0] != '/')
+		return "is a file without a name";
+	return NULL;
+}
+
+static int view_of(const struct dtask *t, const struct vma *v, char reopen[static 80], char **link,
+		   struct path_view *ret)
+{
+	bool writes = v->shared && (v->vmflags & VMF(MW));
+
+	snprintf(reopen, 80, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, t->proc.pid, v->start,
+		 v->end);
+	*link = g_strconcat(v->name, v->deleted ? " (deleted)" : "", NULL);
+	*ret = (struct path_view){
+		.link = *link, .reopen = reopen, .flags = writes ? O_RDWR : O_RDONLY, .mnt_id = -1};
+	if (stat(reopen, &ret->st) < 0)
+		return err_errno("stat %s", reopen);
+	return 0;
+}
+
+static int check_exe(struct dump *d, struct dtask *t)
+{
+	g_autofree char *link = NULL;
+	char reopen[64];
+	struct path_view p = {.reopen = reopen, .mnt_id = -1};
+	int r = proc_link(t->proc.dir, "exe", &link);
+
+	if (r < 0)
+		return r;
+	p.link = link;
+	snprintf(reopen, sizeof(reopen), "/proc/%d/exe", t->proc.pid);
+	if (stat(reopen, &p.st) < 0)
+		return err_errno("stat %s", reopen);
+	return err_wrap(path_check(d, &p), "program");
+}
+
+int mem_check(struct dump *d, struct dtask *t)
+{
+	int r = check_exe(d, t);
+
+	r = r < 0 ? dump_refuse(d, dtask_wrap(t, r)) : 0;
+	for (size_t i = 0; r == 0 && i < t->maps.n; i++) {
+		const struct vma *v = &t->maps.v[i];
+		g_autofree char *link = NULL;
+		struct path_view p;
+		char reopen[80];
+
+		if (is_special(v))
+			continue;
+		if (why_not(v))
+			r = err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
+				    why_not(v));
+		else if (is_file(v) && (i == 0 || strcmp(v->name, t->maps.v[i - 1].name) != 0))
+			r = view_of(t, v, reopen, &link, &p) < 0 ? 0 : path_check(d, &p);
+		if (r < 0)
+			r = dump_refuse(d, dtask_wrap(t, r));
+	}
+	return r;
+}
+
+static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEntry *e)
+{
+	g_autofree char *link = NULL;
+	struct path_view p;
+	char reopen[80];
+	uint32_t id;
+	int r;
+
+	e->start = v->start;
+	e->end = v->end;
+	e->pgoff = v->offset;
+	e->prot = (uint32_t)v->prot;
+	e->fd = -1;
+	if (is_special(v)) {
+		e->status = VMA_STATUS_REGULAR | (v->special == VMA_VDSO       ? VMA_STATUS_VDSO
+						  : v->special == VMA_VSYSCALL ? VMA_STATUS_VSYSCALL
+									       : VMA_STATUS_VVAR);
+		e->flags = MAP_PRIVATE | MAP_ANONYMOUS;
+		e->status |= VMA_STATUS_ANON_PRIVATE;
+		return 0;
+	}
+	if (why_not(v))
+		return err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
+			       why_not(v));
+	e->status = VMA_STATUS_REGULAR | (v->special == VMA_HEAP    ? VMA_STATUS_HEAP
+					  : v->special == VMA_STACK ? VMA_STATUS_STACK
+								    : 0);
+	e->flags = v->shared ? MAP_SHARED : MAP_PRIVATE;
+	e->flags |= (v->vmflags & VMF(GD) ? MAP_GROWSDOWN : 0) |
+		    (v->vmflags & VMF(NR) ? MAP_NORESERVE : 0) |
+		    (v->vmflags & VMF(LO) ? MAP_LOCKED : 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(advices); i++)
+		if (v->vmflags & advices[i].flag)
+			e->madv |= UINT64_C(1) << advices[i].advice;
+	e->has_madv = e->madv != 0;
+	if (is_file(v)) {
+		r = view_of(t, v, reopen, &link, &p);
+		if (r == 0)
+			r = path_dump_new(d, &p, &id);
+		if (r < 0)
+			return err_wrap(r, "mapping %" PRIx64, v->start);
+		e->shmid = id;
+		e->status |= v->shared ? VMA_STATUS_FILE_SHARED : VMA_STATUS_FILE_PRIVATE;
+		e->has_fdflags = true;
+		e->fdflags = p.flags;
+		return 0;
+	}
+	e->flags |= MAP_ANONYMOUS;
+	e->status |= v->shared ? VMA_STATUS_ANON_SHARED : VMA_STATUS_ANON_PRIVATE;
+	if (!v->shared) {
+		e->pgoff = 0;
+		return 0;
+	}
+	return shmem_dump_add(d, t, v, &e->shmid);
+}
+
+static int dump_exe(struct dump *d, struct dtask *t, uint32_t *ret_id)
+{
+	g_autofree char *link = NULL;
+	char reopen[64];
+	struct path_view p = {.reopen = reopen, .mnt_id = -1, .flags = O_RDONLY};
+	int r = proc_link(t->proc.dir, "exe", &link);
+
+	if (r < 0)
+		return r;
+	p.link = link;
+	snprintf(reopen, sizeof(reopen), "/proc/%d/exe", t->proc.pid);
+	if (stat(reopen, &p.st) < 0)
+		return err_errno("stat %s", reopen);
+	return path_dump_new(d, &p, ret_id);
+}
+
+int mem_dump_layout(struct dump *d, struct dtask *t)
+{
+	const struct procstat *s = &t->stat;
+	struct proc_auxv auxv;
+	MmEntry *m;
+	int r;
+
+	t->mm = m = g_new0(MmEntry, 1);
+	mm_entry__init(m);
+	m->mm_start_code = s->start_code;
+	m->mm_end_code = s->end_code;
+	m->mm_start_data = s->start_data;
+	m->mm_end_data = s->end_data;
+	m->mm_start_stack = s->start_stack;
+	m->mm_start_brk = s->start_brk;
+	m->mm_arg_start = s->arg_start;
+	m->mm_arg_end = s->arg_end;
+	m->mm_env_start = s->env_start;
+	m->mm_env_end = s->env_end;
+	m->has_thp_disabled = true;
+	m->thp_disabled = !t->status.thp_enabled;
+	r = proc_auxv(t->proc.dir, &auxv);
+	if (r < 0)
+		return r;
+	m->n_mm_saved_auxv = auxv.n;
+	m->mm_saved_auxv = g_memdup2(auxv.words, auxv.n * sizeof(uint64_t));
+	r = dump_exe(d, t, &m->exe_file_id);
+	if (r < 0)
+		return err_wrap(r, "program");
+	m->vmas = g_new0(VmaEntry *, t->maps.n);
+	for (size_t i = 0; i < t->maps.n; i++) {
+		VmaEntry *e = g_new0(VmaEntry, 1);
+
+		vma_entry__init(e);
+		m->vmas[m->n_vmas++] = e;
+		r = dump_vma(d, t, &t->maps.v[i], e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int mem_dump_rest(struct dump *d, struct dtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int brk, dumpable, r;
+
+	dtask_batch(t, &b);
+	brk = batch_add(&b, SYS_brk, IMM(0));
+	dumpable = batch_add(&b, SYS_prctl, IMM(PR_GET_DUMPABLE));
+	r = batch_run(&b);
+	if (r < 0)
+		return r;
+	t->mm->mm_brk = (uint64_t)batch_result(&b, brk);
+	t->mm->has_dumpable = true;
+	t->mm->dumpable = (int32_t)batch_result(&b, dumpable);
+	return image_write(&d->w, IMG_MM, (uint64_t)t->nspid, &t->mm->base);
+}

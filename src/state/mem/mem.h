@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory: which mappings a process has (mm-N.img) and what is in them (pagemap-N.img, pages-N.img;
+ * for memory shared between processes pagemap-shmem-N.img).
+ */
+#pragma once
+
+#include "state/dump.h"
+#include "state/restore.h"
+
+/* vma_entry.status: CRIU's VMA_AREA_* */
+#define VMA_STATUS_REGULAR	(1u << 0) /* part of the application */
+#define VMA_STATUS_STACK	(1u << 1)
+#define VMA_STATUS_VSYSCALL	(1u << 2)
+#define VMA_STATUS_VDSO		(1u << 3)
+#define VMA_STATUS_HEAP		(1u << 5)
+#define VMA_STATUS_FILE_PRIVATE (1u << 6)
+#define VMA_STATUS_FILE_SHARED	(1u << 7)
+#define VMA_STATUS_ANON_SHARED	(1u << 8)
+#define VMA_STATUS_ANON_PRIVATE (1u << 9)
+#define VMA_STATUS_VVAR		(1u << 12)
+
+/* Refuses mappings that cannot be saved.  Reads t->maps with VmFlags. */
+int mem_check(struct dump *d, struct dtask *t) MUST_CHECK;
+
+/* t->mm with all mappings and their files; frozen, before an agent is mapped there. */
+int mem_dump_layout(struct dump *d, struct dtask *t) MUST_CHECK;
+
+/* What the agent knows of it: end of the heap, dumpable. */
+int mem_dump_rest(struct dump *d, struct dtask *t) MUST_CHECK;
+
+/* The pages of all processes, written by their agents at the same time. */
+int mem_dump_pages(struct dump *d) MUST_CHECK;
+
+/* Remembers a mapping of shared anonymous memory, whose number is *RET_SHMID. */
+int shmem_dump_add(struct dump *d, struct dtask *t, const struct vma *v, uint64_t *ret_shmid)
+	MUST_CHECK;
+int shmem_dump_pages(struct dump *d) MUST_CHECK;
+
+int mem_load(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* Addresses that no task uses, for the agent and the waiting vdso: r->hole. */
+int mem_find_hole(struct restore *r, uint64_t bytes) MUST_CHECK;
+
+/* In the root, before it forks: the vdso into the hole, everything else away. */
+int mem_clear(struct restore *r) MUST_CHECK;
+
+/* Makes shared anonymous objects; their content is read by the root's agent. */
+int shmem_make(struct restore *r) MUST_CHECK;
+int shmem_fd(struct restore *r, uint64_t shmid, int *ret_fd) MUST_CHECK;
+void shmem_close(struct restore *r);
+
+int mem_map(struct restore *r, struct rtask *t) MUST_CHECK;	/* mappings, writable for now */
+int mem_fill(struct restore *r) MUST_CHECK;			/* all tasks at the same time */
+int mem_protect(struct restore *r, struct rtask *t) MUST_CHECK; /* protections, advice, mm_map */
+
+/* state/mem/vdso.c: the kernel's own pages, which must be the same kernel's. */
+void vdso_parts_of_maps(const struct maps *m, struct vdso_part ret[VDSO_PARTS]);
+/* A hash of the code, to tell kernels apart; the caller's. */
+int vdso_hash(pid_t pid, const struct vdso_part *code, char **ret) MUST_CHECK;

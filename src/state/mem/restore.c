@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Address spaces anew.  The root's is cleared before it forks, so that all tasks start with nothing
+ * but the agent and the vdso, which waits below the agent; then each maps what it had, reads its
+ * pages from the image straight into place, and gives every mapping its protection.
+ */
+#include "state/mem/mem.h"
+
+#include "state/fd/files.h"
+
+#include "image/regfile.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#define TASK_SIZE  UINT64_C(0x7ffffffff000) /* x86-64 with four levels */
+#define HOLE_FIRST UINT64_C(0x200000000000)
+#define HOLE_STEP  UINT64_C(0x10000000)
+#define READ_MAX   (UINT64_C(256) << 20)
+
+static bool is_kernels(const VmaEntry *v)
+{
+	return v->status & (VMA_STATUS_VDSO | VMA_STATUS_VVAR | VMA_STATUS_VSYSCALL);
+}
+
+static int check_vma(const MmEntry *m, size_t i)
+{
+	const VmaEntry *v = m->vmas[i];
+	const unsigned known = VMA_STATUS_FILE_PRIVATE | VMA_STATUS_FILE_SHARED |
+			       VMA_STATUS_ANON_PRIVATE | VMA_STATUS_ANON_SHARED;
+
+	if (v->status & VMA_STATUS_VSYSCALL)
+		return 0;
+	if (v->start >= v->end || v->end > TASK_SIZE ||
+	    (v->start | v->end | v->pgoff) % 4096 != 0 || (i && m->vmas[i - 1]->end > v->start))
+		return err_set(EBADMSG, "mapping %zu: %" PRIx64 "-%" PRIx64, i, v->start, v->end);
+	if (!(v->status & known))
+		return err_set(EOPNOTSUPP, "mapping %" PRIx64 ": status %#x is not known", v->start,
+			       v->status);
+	return 0;
+}
+
+int mem_load(struct restore *r, struct rtask *t)
+{
+	int ret = image_load_needed(r->o.images, IMG_MM, (uint64_t)t->nspid, &t->mm);
+
+	for (size_t i = 0; ret == 0 && i < t->mm->n_vmas; i++)
+		ret = check_vma(t->mm, i);
+	if (ret == 0)
+		ret = pages_open(r->o.images, IMG_PAGEMAP, (uint64_t)t->nspid, &t->pages);
+	return ret < 0 ? ret : 0;
+}
+
+static bool is_free(struct restore *r, const struct maps *stub, uint64_t from, uint64_t to)
+{
+	for (size_t k = 0; k < stub->n; k++)
+		if (stub->v[k].start < to && stub->v[k].end > from)
+			return false;
+	for (unsigned i = 0; i < r->nimages; i++) {
+		const MmEntry *m = restore_task(r, i)->mm;
+
+		for (size_t k = 0; m && k < m->n_vmas; k++)
+			if (m->vmas[k]->start < to && m->vmas[k]->end > from)
+				return false;
+	}
+	return true;
+}
+
+int mem_find_hole(struct restore *r, uint64_t bytes)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(maps_clear) struct maps stub = {0};
+	int ret = proc_open(r->stub.pid, &p);
+
+	if (ret == 0)
+		ret = maps_read(p.dir, &stub);
+	if (ret < 0)
+		return ret;
+	for (r->hole = HOLE_FIRST; r->hole + bytes < TASK_SIZE; r->hole += HOLE_STEP)
+		if (is_free(r, &stub, r->hole, r->hole + bytes))
+			return 0;
+	return err_set(ENOMEM, "no address is free in all processes");
+}
+
+/* Where part I of the vdso waits. */
+static uint64_t vdso_waits(const struct restore *r, unsigned i)
+{
+	return r->hole + i * (HOLE_VDSO_BYTES / 4);
+}
+
+int mem_clear(struct restore *r)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(maps_clear) struct maps stub = {0};
+	CLEANUP(batch_end) struct batch b = {0};
+	const char *want = json_string_value(json_object_get(r->extra, "vdso"));
+	g_autofree char *have = NULL;
+	uint64_t end = r->agent->addr + r->agent->bytes;
+	int ret = proc_open(r->stub.pid, &p);
+
+	if (ret == 0)
+		ret = maps_read(p.dir, &stub);
+	if (ret < 0)
+		return ret;
+	vdso_parts_of_maps(&stub, r->vdso);
+	ret = vdso_hash(r->stub.pid, &r->vdso[VDSO_CODE], &have);
+	if (ret < 0)
+		return ret;
+	if (want && strcmp(want, have) != 0)
+		return err_set(EOPNOTSUPP,
+			       "the checkpoint is from another kernel: its vdso differs");
+	rtask_batch(restore_task(r, 0), &b);
+	for (unsigned i = 0; i < VDSO_PARTS; i++)
+		if (r->vdso[i].bytes)
+			batch_expect(&b,
+				     batch_add(&b, SYS_mremap, IMM(r->vdso[i].start),
+					       IMM(r->vdso[i].bytes), IMM(r->vdso[i].bytes),
+					       IMM(MREMAP_MAYMOVE | MREMAP_FIXED),
+					       IMM(vdso_waits(r, i))),
+				     (int64_t)vdso_waits(r, i));
+	batch_add(&b, SYS_munmap, IMM(0), IMM(r->hole));
+	batch_add(&b, SYS_munmap, IMM(end), IMM(TASK_SIZE - end));
+	return batch_run(&b);
+}
+
+/* Which part of the vdso a mapping is: by size and order, CRIU's status knows only vvar and vdso.
+ */
+static int vdso_part(const struct restore *r, const MmEntry *m, size_t i)
+{
+	if (m->vmas[i]->status & VMA_STATUS_VDSO)
+		return VDSO_CODE;
+	if (i > 0 && m->vmas[i - 1]->status & VMA_STATUS_VVAR)
+		return VDSO_VCLOCK;
+	return VDSO_VVAR;
+}
+
+static int map_vdso(struct restore *r, struct batch *b, const MmEntry *m)
+{
+	for (size_t i = 0; i < m->n_vmas; i++) {
+		const VmaEntry *v = m->vmas[i];
+		int part = vdso_part(r, m, i);
+		uint64_t bytes = r->vdso[part].bytes;
+
+		if (!(v->status & (VMA_STATUS_VDSO | VMA_STATUS_VVAR)))
+			continue;
+		if (bytes != v->end - v->start)
+			return err_set(EOPNOTSUPP, "the checkpoint is from another kernel: "
+						   "its vdso has parts of other sizes");
+		batch_expect(b,
+			     batch_add(b, SYS_mremap, IMM(vdso_waits(r, (unsigned)part)),
+				       IMM(bytes), IMM(bytes), IMM(MREMAP_MAYMOVE | MREMAP_FIXED),
+				       IMM(v->start)),
+			     (int64_t)v->start);
+	}
+	return 0;
+}
+
+/* Opens what a mapping is of; *RET_FD is borrowed for shared memory, else owned. */
+static int open_vma(struct restore *r, const VmaEntry *v, int *ret_fd, bool *ret_owned)
+{
+	struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER((uint32_t)v->shmid));
+	unsigned flags = O_RDONLY;
+
+	*ret_owned = false;
+	if (v->status & VMA_STATUS_ANON_SHARED)
+		return shmem_fd(r, v->shmid, ret_fd);
+	if (!f || !f->entry->reg)
+		return err_set(EBADMSG, "its file %" PRIu64 " is not in files.img", v->shmid);
+	if (v->has_fdflags)
+		flags = v->fdflags & O_ACCMODE;
+	else if (v->status & VMA_STATUS_FILE_SHARED && v->prot & PROT_WRITE)
+		flags = O_RDWR;
+	if (f->state == FILE_OPEN && (f->entry->reg->flags & O_ACCMODE) == flags) {
+		*ret_fd = f->fd;
+		return 0;
+	}
+	*ret_owned = true;
+	return path_open(r, f->entry->reg, flags, ret_fd);
+}
+
+static bool page_in(const struct rtask *t, uint64_t start, uint64_t end)
+{
+	unsigned lo = 0, hi = t->pages.n;
+
+	while (lo < hi) {
+		unsigned mid = lo + (hi - lo) / 2;
+		const struct image_run *run = &t->pages.runs[mid];
+
+		if (run->vaddr + run->nr_pages * IMAGE_PAGE_SIZE <= start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->pages.n && t->pages.runs[lo].vaddr < end;
+}
+
+/* Private mappings that get pages are writable until they have them. */
+static unsigned first_prot(const struct rtask *t, const VmaEntry *v)
+{
+	if (v->flags & MAP_PRIVATE && page_in(t, v->start, v->end))
+		return v->prot | PROT_WRITE;
+	return v->prot;
+}
+
+#define MAP_KEPT (MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE)
+
+struct opened { /* files of consecutive mappings, sent together */
+	int fds[64];
+	bool owned[64];
+	unsigned n;
+};
+
+static void opened_clear(struct opened *o)
+{
+	for (unsigned i = 0; i < o->n; i++)
+		if (o->owned[i])
+			close(o->fds[i]);
+	o->n = 0;
+}
+
+static void map_one(const struct rtask *t, struct batch *b, const VmaEntry *v, int tfd)
+{
+	unsigned flags = v->flags & MAP_KEPT & ~(tfd >= 0 ? (unsigned)MAP_ANONYMOUS : 0u);
+	int op = batch_add(b, SYS_mmap, IMM(v->start), IMM(v->end - v->start),
+			   IMM(first_prot(t, v)), IMM(flags | MAP_FIXED_NOREPLACE),
+			   IMM((int64_t)tfd), IMM(tfd >= 0 ? v->pgoff : 0));
+
+	batch_expect(b, op, (int64_t)v->start);
+}
+
+static bool needs_file(const VmaEntry *v)
+{
+	return v->status &
+	       (VMA_STATUS_FILE_PRIVATE | VMA_STATUS_FILE_SHARED | VMA_STATUS_ANON_SHARED);
+}
+
+/* Mappings FROM up to where the descriptors for one message are used up. */
+static int map_some(struct restore *r, struct rtask *t, struct batch *b, size_t *from)
+{
+	CLEANUP(opened_clear) struct opened o = {0};
+	const MmEntry *m = t->mm;
+	g_autofree int *use = g_new(int, m->n_vmas); /* which of the opened files */
+	const VmaEntry *last = NULL;
+	int tfds[ARRAY_SIZE(o.fds)], ret = 0;
+	size_t to;
+
+	for (to = *from; to < m->n_vmas && o.n < ARRAY_SIZE(o.fds); to++) {
+		const VmaEntry *v = m->vmas[to];
+
+		use[to] = -1;
+		if (is_kernels(v) || !needs_file(v))
+			continue;
+		if (!last || last->shmid != v->shmid || last->fdflags != v->fdflags) {
+			ret = open_vma(r, v, &o.fds[o.n], &o.owned[o.n]);
+			if (ret < 0)
+				return err_wrap(ret, "mapping %" PRIx64, v->start);
+			o.n++;
+		}
+		last = v;
+		use[to] = (int)o.n - 1;
+	}
+	if (o.n)
+		batch_recv_fds(b, o.fds, o.n, tfds);
+	ret = batch_run(b);
+	for (; ret == 0 && *from < to; ++*from)
+		if (!is_kernels(m->vmas[*from]))
+			map_one(t, b, m->vmas[*from], use[*from] < 0 ? -1 : tfds[use[*from]]);
+	for (unsigned k = 0; k < o.n; k++)
+		batch_add(b, SYS_close, IMM(tfds[k]));
+	return ret < 0 ? ret : batch_run(b);
+}
+
+int mem_map(struct restore *r, struct rtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	size_t from = 0;
+	int ret;
+
+	rtask_batch(t, &b);
+	ret = map_vdso(r, &b, t->mm);
+	while (ret == 0 && from < t->mm->n_vmas)
+		ret = map_some(r, t, &b, &from);
+	return ret < 0 ? ret : batch_run(&b);
+}
+
+/* Pages are read in place; several pages files are only there with parent images. */
+static int fill_post(struct restore *r, struct rtask *t, struct batch *b)
+{
+	int ret = 0;
+
+	r->stats.pages_restored += t->pages.nr_pages;
+	for (unsigned f = 0; ret == 0 && f < t->pages.nfds; f++) {
+		int tfd;
+
+		ret = batch_wait(b);
+		if (ret < 0)
+			break;
+		batch_recv_fds(b, &t->pages.fds[f], 1, &tfd);
+		ret = batch_run(b);
+		for (unsigned i = 0; ret == 0 && i < t->pages.n; i++) {
+			const struct image_run *run = &t->pages.runs[i];
+			uint64_t len = run->nr_pages * IMAGE_PAGE_SIZE;
+
+			for (uint64_t done = 0; run->fd == t->pages.fds[f] && done < len;) {
+				uint64_t n = MIN(len - done, READ_MAX);
+
+				batch_expect(b,
+					     batch_add(b, SYS_pread64, IMM(tfd),
+						       IMM(run->vaddr + done), IMM(n),
+						       IMM(run->offset + done)),
+					     (int64_t)n);
+				done += n;
+			}
+		}
+		batch_add(b, SYS_close, IMM(tfd));
+		if (ret == 0)
+			ret = batch_post(b);
+	}
+	return ret;
+}
+
+int mem_fill(struct restore *r)
+{
+	g_autofree struct batch *b = g_new0(struct batch, r->nimages);
+	int ret = 0;
+
+	for (unsigned i = 0; i < r->nimages; i++) {
+		struct rtask *t = restore_task(r, i);
+
+		rtask_batch(t, &b[i]);
+		if (ret == 0 && t->mm)
+			ret = rtask_wrap(t, fill_post(r, t, &b[i]));
+	}
+	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
+		if (restore_task(r, i)->mm)
+			ret = rtask_wrap(restore_task(r, i), batch_wait(&b[i]));
+	for (unsigned i = 0; i < r->nimages; i++)
+		batch_end(&b[i]);
+	return ret;
+}
+
+static void advise(struct batch *b, const VmaEntry *v)
+{
+	uint64_t len = v->end - v->start;
+
+	for (unsigned a = 0; v->has_madv && a < 64; a++)
+		if (v->madv & UINT64_C(1) << a)
+			batch_add(b, SYS_madvise, IMM(v->start), IMM(len), IMM(a));
+	/* MAP_LOCKED is more than may be allowed here: locking is a wish, content is not */
+	if (v->flags & MAP_LOCKED)
+		batch_may_fail(b, batch_add(b, SYS_mlock, IMM(v->start), IMM(len)));
+}
+
+static int set_mm(struct restore *r, struct rtask *t, struct batch *b)
+{
+	const MmEntry *m = t->mm;
+	struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(m->exe_file_id));
+	struct prctl_mm_map map = {
+		.start_code = m->mm_start_code,
+		.end_code = m->mm_end_code,
+		.start_data = m->mm_start_data,
+		.end_data = m->mm_end_data,
+		.start_brk = m->mm_start_brk,
+		.brk = m->mm_brk,
+		.start_stack = m->mm_start_stack,
+		.arg_start = m->mm_arg_start,
+		.arg_end = m->mm_arg_end,
+		.env_start = m->mm_env_start,
+		.env_end = m->mm_env_end,
+		.auxv_size = (uint32_t)(m->n_mm_saved_auxv * sizeof(uint64_t)),
+	};
+	int ret, tfd, brk;
+	struct arg auxv;
+
+	if (!f || !f->entry->reg)
+		return err_set(EBADMSG, "the program's file %u is not in files.img",
+			       m->exe_file_id);
+	batch_recv_fds(b, &f->fd, 1, &tfd);
+	ret = batch_run(b);
+	if (ret < 0)
+		return ret;
+	batch_room(b, 4, 4096);
+	auxv = batch_in(b, m->mm_saved_auxv, map.auxv_size);
+	map.auxv = (void *)batch_addr(b, auxv);
+	map.exe_fd = (uint32_t)tfd;
+	batch_add(b, SYS_prctl, IMM(PR_SET_MM), IMM(PR_SET_MM_MAP), batch_in(b, &map, sizeof(map)),
+		  IMM(sizeof(map)));
+	batch_add(b, SYS_close, IMM(tfd));
+	brk = batch_add(b, SYS_brk, IMM(0));
+	batch_expect(b, brk, (int64_t)m->mm_brk);
+	if (m->has_thp_disabled && m->thp_disabled)
+		batch_add(b, SYS_prctl, IMM(PR_SET_THP_DISABLE), IMM(1));
+	return 0;
+}
+
+int mem_protect(struct restore *r, struct rtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int ret;
+
+	rtask_batch(t, &b);
+	for (size_t i = 0; i < t->mm->n_vmas; i++) {
+		const VmaEntry *v = t->mm->vmas[i];
+
+		if (is_kernels(v))
+			continue;
+		if (first_prot(t, v) != v->prot)
+			batch_add(&b, SYS_mprotect, IMM(v->start), IMM(v->end - v->start),
+				  IMM(v->prot));
+		advise(&b, v);
+	}
+	ret = set_mm(r, t, &b);
+	return ret < 0 ? ret : batch_run(&b);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Shared anonymous memory (MAP_SHARED | MAP_ANONYMOUS): an object of the kernel's internal tmpfs
+ * that lives as long as somebody maps it.  It is reached through map_files/; its number is the
+ * inode's.  The pagemap's addresses are offsets in the object.
+ */
+#include "state/mem/mem.h"
+
+#include "base/fd.h"
+#include "image/pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define COPY_MAX (1u << 20)
+
+struct shmem_dump {
+	int fd;
+	uint64_t bytes;
+};
+
+static void shmem_dump_free(void *p)
+{
+	struct shmem_dump *s = p;
+
+	cleanup_close(&s->fd);
+	g_free(s);
+}
+
+int shmem_dump_add(struct dump *d, struct dtask *t, const struct vma *v, uint64_t *ret_shmid)
+{
+	struct shmem_dump *s;
+	struct stat st;
+	int r;
+
+	*ret_shmid = v->ino;
+	if (!d->shmem)
+		d->shmem =
+			g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, shmem_dump_free);
+	if (g_hash_table_contains(d->shmem, &v->ino))
+		return 0;
+	s = g_new0(struct shmem_dump, 1);
+	s->fd = -1;
+	g_hash_table_insert(d->shmem, g_memdup2(&v->ino, sizeof(v->ino)), s);
+	r = vma_open(t->proc.dir, v, O_RDONLY | O_CLOEXEC, &s->fd);
+	if (r < 0)
+		return r;
+	if (fstat(s->fd, &st) < 0)
+		return err_errno("size of shared memory %" PRIu64, v->ino);
+	s->bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int dump_range(struct pages_writer *w, int fd, uint64_t from, uint64_t to, uint8_t *buf)
+{
+	uint64_t offset;
+	int r = pages_add(w, from, (to - from) / IMAGE_PAGE_SIZE, PE_PRESENT, &offset);
+
+	for (uint64_t at = from; r == 0 && at < to; at += COPY_MAX) {
+		size_t n = MIN(to - at, COPY_MAX);
+
+		r = fd_pread_full(fd, buf, n, (off_t)at);
+		if (r == 0)
+			r = fd_pwrite_full(w->fd, buf, n, (off_t)(offset + at - from));
+	}
+	return r;
+}
+
+static int dump_one(struct dump *d, uint64_t id, const struct shmem_dump *s)
+{
+	CLEANUP(pages_writer_drop) struct pages_writer w = PAGES_WRITER_NONE;
+	g_autofree uint8_t *buf = g_malloc(COPY_MAX);
+	off_t at = 0, end;
+	int r = pages_create(&w, &d->w, IMG_SHMEM_PAGEMAP, id, d->next_pages_id++);
+
+	while (r == 0) {
+		at = lseek(s->fd, at, SEEK_DATA);
+		if (at < 0 && errno == ENXIO)
+			break;
+		end = at < 0 ? -1 : lseek(s->fd, at, SEEK_HOLE);
+		if (end < 0)
+			return err_errno("look for data in shared memory %" PRIu64, id);
+		at = ROUND_DOWN(at, IMAGE_PAGE_SIZE);
+		end = MIN((off_t)ROUND_UP((uint64_t)end, IMAGE_PAGE_SIZE), (off_t)s->bytes);
+		r = dump_range(&w, s->fd, (uint64_t)at, (uint64_t)end, buf);
+		at = end;
+	}
+	d->stats.pages_written += w.present_pages;
+	return r < 0 ? r : pages_finish(&w);
+}
+
+int shmem_dump_pages(struct dump *d)
+{
+	GHashTableIter it;
+	uint64_t *id;
+	struct shmem_dump *s;
+	int r;
+
+	if (!d->shmem)
+		return 0;
+	g_hash_table_iter_init(&it, d->shmem);
+	while (g_hash_table_iter_next(&it, (void **)&id, (void **)&s)) {
+		r = dump_one(d, *id, s);
+		if (r < 0)
+			return err_wrap(r, "shared memory %" PRIu64, *id);
+	}
+	return 0;
+}
+
+struct shmem_restore {
+	int fd;
+	uint64_t bytes; /* as far as anybody maps it */
+	struct page_set pages;
+};
+
+static void shmem_restore_free(void *p)
+{
+	struct shmem_restore *s = p;
+
+	cleanup_close(&s->fd);
+	page_set_clear(&s->pages);
+	g_free(s);
+}
+
+/* How large each object has to be: the last byte that is mapped or has content. */
+static int find_all(struct restore *r)
+{
+	r->shmem = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, shmem_restore_free);
+	for (unsigned i = 0; i < r->nimages; i++) {
+		const MmEntry *m = restore_task(r, i)->mm;
+
+		for (size_t k = 0; m && k < m->n_vmas; k++) {
+			const VmaEntry *v = m->vmas[k];
+			struct shmem_restore *s;
+
+			if (!(v->status & VMA_STATUS_ANON_SHARED))
+				continue;
+			s = g_hash_table_lookup(r->shmem, &v->shmid);
+			if (!s) {
+				s = g_new0(struct shmem_restore, 1);
+				s->fd = -1;
+				g_hash_table_insert(r->shmem,
+						    g_memdup2(&v->shmid, sizeof(v->shmid)), s);
+			}
+			s->bytes = MAX(s->bytes, v->pgoff + (v->end - v->start));
+		}
+	}
+	return 0;
+}
+
+/* The only way to such an object is to map it; map_files/ then gives a descriptor of it. */
+static int make_object(struct shmem_restore *s)
+{
+	char path[80];
+	void *p = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return err_errno("shared memory of %" PRIu64 " bytes", s->bytes);
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
+		 (unsigned long)p + s->bytes);
+	s->fd = open(path, O_RDWR | O_CLOEXEC);
+	munmap(p, s->bytes);
+	return s->fd < 0 ? err_errno("open %s", path) : 0;
+}
+
+/* By the root's agent, so that its cgroup pays for the memory. */
+static int fill(struct restore *r, const struct shmem_restore *s)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int fds[2] = {s->fd, -1}, got[2], map, ret;
+
+	rtask_batch(restore_task(r, 0), &b);
+	batch_recv_fds(&b, fds, 1, got);
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	map = batch_add(&b, SYS_mmap, IMM(0), IMM(s->bytes), IMM(PROT_READ | PROT_WRITE),
+			IMM(MAP_SHARED), IMM(got[0]), IMM(0));
+	batch_add(&b, SYS_close, IMM(got[0]));
+	ret = batch_run(&b);
+	for (unsigned f = 0; ret == 0 && f < s->pages.nfds; f++) {
+		int tfd;
+
+		batch_recv_fds(&b, &s->pages.fds[f], 1, &tfd);
+		ret = batch_run(&b);
+		for (unsigned i = 0; ret == 0 && i < s->pages.n; i++) {
+			const struct image_run *run = &s->pages.runs[i];
+			uint64_t len = run->nr_pages * IMAGE_PAGE_SIZE;
+
+			if (run->fd != s->pages.fds[f])
+				continue;
+			batch_expect(&b,
+				     batch_add(&b, SYS_pread64, IMM(tfd),
+					       IMM((uint64_t)batch_result(&b, map) + run->vaddr),
+					       IMM(len), IMM(run->offset)),
+				     (int64_t)len);
+		}
+		batch_add(&b, SYS_close, IMM(tfd));
+		if (ret == 0)
+			ret = batch_run(&b);
+	}
+	batch_add(&b, SYS_munmap, RES(map), IMM(s->bytes));
+	return ret < 0 ? ret : batch_run(&b);
+}
+
+int shmem_make(struct restore *r)
+{
+	GHashTableIter it;
+	uint64_t *id;
+	struct shmem_restore *s;
+	int ret = find_all(r);
+
+	g_hash_table_iter_init(&it, r->shmem);
+	while (ret == 0 && g_hash_table_iter_next(&it, (void **)&id, (void **)&s)) {
+		ret = pages_open(r->o.images, IMG_SHMEM_PAGEMAP, *id, &s->pages);
+		if (ret < 0)
+			break;
+		if (s->pages.n) {
+			const struct image_run *last = &s->pages.runs[s->pages.n - 1];
+
+			s->bytes = MAX(s->bytes, last->vaddr + last->nr_pages * IMAGE_PAGE_SIZE);
+		}
+		r->stats.pages_restored += s->pages.nr_pages;
+		ret = make_object(s);
+		if (ret == 0 && s->pages.n)
+			ret = fill(r, s);
+		if (ret < 0)
+			return err_wrap(ret, "shared memory %" PRIu64, *id);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+int shmem_fd(struct restore *r, uint64_t shmid, int *ret_fd)
+{
+	struct shmem_restore *s = g_hash_table_lookup(r->shmem, &shmid);
+
+	if (!s)
+		return err_set(EBADMSG, "shared memory %" PRIu64 " is not known", shmid);
+	*ret_fd = s->fd;
+	return 0;
+}
+
+void shmem_close(struct restore *r)
+{
+	g_clear_pointer(&r->shmem, g_hash_table_unref);
+}

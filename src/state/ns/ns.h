@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Namespaces of the tree.  The box has been made from the container's own configuration; what is
+ * recorded is what the processes have changed in there since: clocks, host name, mounts, contents
+ * of tmpfs.
+ */
+#pragma once
+
+#include "state/dump.h"
+#include "state/restore.h"
+
+/* Numbers that task_kobj_ids_entry and the names of images use: one namespace of each kind. */
+enum { NSID_PID = 1, NSID_NET, NSID_IPC, NSID_UTS, NSID_MNT, NSID_USER, NSID_CGROUP, NSID_TIME };
+
+/* Refuses tasks that are in other namespaces than the root of the tree. */
+int ns_check(struct dump *d, struct dtask *t) MUST_CHECK;
+
+/* time.c: CLOCK_MONOTONIC and CLOCK_BOOTTIME as the tree sees them, taken at the freeze */
+int time_dump(struct dump *d) MUST_CHECK;
+int time_restore(struct restore *r) MUST_CHECK; /* before the root forks */
+
+/* uts.c */
+int uts_dump(struct dump *d) MUST_CHECK;
+int uts_restore(struct restore *r) MUST_CHECK;
+
+/* mounts.c */
+int mounts_check(struct dump *d) MUST_CHECK;
+int mounts_dump(struct dump *d) MUST_CHECK;
+
+/* tmpfs.c: tar archives */
+int tmpfs_dump(struct dump *d) MUST_CHECK;
+int tmpfs_restore(struct restore *r) MUST_CHECK;

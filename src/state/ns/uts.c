@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Host and domain name, where the tree has a UTS namespace of its own. */
+#include "state/ns/ns.h"
+
+#include "image/utsns.pb-c.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+static int is_own(int dir, bool *ret)
+{
+	CLEANUP(proc_close) struct proc self = PROC_NONE;
+	uint64_t its, ours;
+	int r = proc_open(getpid(), &self);
+
+	if (r == 0)
+		r = ns_id(dir, NS_UTS, &its);
+	if (r == 0)
+		r = ns_id(self.dir, NS_UTS, &ours);
+	*ret = r == 0 && its != ours;
+	return r;
+}
+
+int uts_dump(struct dump *d)
+{
+	struct dtask *t = dump_task(d, 0);
+	UtsnsEntry e = UTSNS_ENTRY__INIT;
+	CLEANUP(batch_end) struct batch b = {0};
+	struct utsname u;
+	bool own;
+	int r = is_own(t->proc.dir, &own);
+
+	if (r < 0 || !own)
+		return r;
+	dtask_batch(t, &b);
+	batch_add(&b, SYS_uname, batch_out(&b, &u, sizeof(u)));
+	r = batch_run(&b);
+	if (r < 0)
+		return r;
+	e.nodename = u.nodename;
+	e.domainname = u.domainname;
+	return image_write(&d->w, IMG_UTSNS, NSID_UTS, &e.base);
+}
+
+int uts_restore(struct restore *r)
+{
+	CLEANUP(image_record_free) UtsnsEntry *e = NULL;
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(batch_end) struct batch b = {0};
+	struct utsname u;
+	bool own = false;
+	int ret = image_load_optional(r->o.images, IMG_UTSNS, NSID_UTS, &e);
+
+	if (ret != 0)
+		return ret < 0 ? ret : 0;
+	if (strlen(e->nodename) >= sizeof(u.nodename) ||
+	    strlen(e->domainname) >= sizeof(u.domainname))
+		return err_set(EBADMSG, "utsns-%d.img: the names are too long", NSID_UTS);
+	ret = proc_open(r->stub.pid, &p);
+	if (ret == 0)
+		ret = is_own(p.dir, &own);
+	if (ret < 0 || !own)
+		return ret;
+	rtask_batch(restore_task(r, 0), &b);
+	batch_add(&b, SYS_uname, batch_out(&b, &u, sizeof(u)));
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	if (strcmp(u.nodename, e->nodename) != 0)
+		batch_add(&b, SYS_sethostname, batch_str(&b, e->nodename),
+			  IMM(strlen(e->nodename)));
+	if (strcmp(u.domainname, e->domainname) != 0)
+		batch_add(&b, SYS_setdomainname, batch_str(&b, e->domainname),
+			  IMM(strlen(e->domainname)));
+	return batch_run(&b);
+}

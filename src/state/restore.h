@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tree while it is being restored: its records, and what has been made of them so far.  Filled by
+ * the steps of cr/restore.c in their order.
+ *
+ * Numbers in records come from files: state/load.c has checked that they lead somewhere.
+ */
+#pragma once
+
+#include "agent/batch.h"
+#include "image/core.pb-c.h"
+#include "image/fdinfo.pb-c.h"
+#include "image/fs.pb-c.h"
+#include "image/image.h"
+#include "image/mm.pb-c.h"
+#include "image/pages.h"
+#include "image/pstree.pb-c.h"
+#include "image/seccomp.pb-c.h"
+#include "state/options.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+struct vdso_part {
+	uint64_t start, bytes;
+};
+enum { VDSO_VVAR, VDSO_VCLOCK, VDSO_CODE, VDSO_PARTS };
+
+struct rthread {
+	struct rtask *task;
+	pid_t nstid;
+	unsigned slot;
+	CoreEntry *core; /* the leader's is the task's */
+};
+
+struct rtask {
+	struct restore *restore;
+	pid_t nspid, nspgid, nssid;
+	int parent;    /* index in restore.tasks */
+	bool zombie;   /* only exits, with its code */
+	bool helper;   /* not in the images: lives while the tree is made */
+	unsigned slot; /* of the leader */
+	bool born;
+	CoreEntry *core; /* NULL for a helper */
+	MmEntry *mm;	 /* this and below: NULL or empty for zombies and helpers */
+	FsEntry *fs;
+	struct page_set pages;
+	GPtrArray *fds; /* FdinfoEntry, ascending */
+	struct rthread *threads;
+	unsigned nthreads;
+	json_t *extra; /* borrowed; may be NULL */
+};
+
+enum file_state { FILE_CLOSED, FILE_OPENING, FILE_OPEN };
+
+struct file { /* an open file description to be */
+	uint32_t id;
+	const struct fd_kind *kind;
+	FileEntry *entry;
+	enum file_state state;
+	int fd; /* ours; -1 */
+};
+
+struct restore {
+	struct cryo_restore_options o;
+	struct cryo_restore_stats stats;
+	pid_t box; /* the root task, as we see it */
+	struct stub stub;
+	uint64_t caps, bounding; /* the stub's: permitted, bounding set */
+	int stdio[3];		 /* ours, of the stub's 0-2; -1 */
+	struct agent *agent;
+	GPtrArray *tasks;   /* struct rtask: those of the images, parents first, then helpers */
+	unsigned nimages;   /* how many of them are from the images */
+	GArray *steps;	    /* struct plan_step, cr/plan.h */
+	GHashTable *files;  /* id -> struct file */
+	GHashTable *ghosts; /* reg file id -> ghost id */
+	GHashTable *ghosts_made; /* ghost id -> struct ghost: state/fd/ghost.c */
+	GHashTable *pipes;	 /* pipe id -> struct pipe_ends: state/fd/pipe.c */
+	GHashTable *shmem;	 /* shmid -> struct shmem_restore: state/mem/shmem.c */
+	SeccompEntry *seccomp;
+	json_t *extra;			   /* IMAGE_EXTRA; may be NULL */
+	int root;			   /* O_PATH: the root of the box's mount namespace */
+	struct vdso_part vdso[VDSO_PARTS]; /* the stub's */
+	uint64_t hole;	     /* where the agent and, meanwhile, the vdso are in all tasks */
+	unsigned big, small; /* slots */
+	unsigned channel;    /* number of the agents' descriptor channel: nobody's own */
+};
+
+/* Bytes at the start of the hole, below the agent, where the parts of the vdso wait. */
+#define HOLE_VDSO_BYTES 0x200000u
+
+static inline struct rtask *restore_task(const struct restore *r, unsigned i)
+{
+	return g_ptr_array_index(r->tasks, i);
+}
+
+/* "task 12 (nginx): <story>" around the error of a task. */
+int rtask_wrap(const struct rtask *t, int err) MUST_CHECK;
+
+static inline void rtask_batch(struct rtask *t, struct batch *b)
+{
+	batch_begin(b, t->restore->agent, t->slot);
+}
+static inline void rthread_batch(struct rthread *h, struct batch *b)
+{
+	batch_begin(b, h->task->restore->agent, h->slot);
+}
+
+/* The task as we see it. */
+static inline pid_t rtask_pid(const struct rtask *t)
+{
+	return agent_tid(t->restore->agent, t->slot);
+}
+
+/* The file of this id, open as ->fd.  -ELOOP: it is being opened (it needs itself). */
+int restore_file(struct restore *r, uint32_t id, struct file **ret) MUST_CHECK;

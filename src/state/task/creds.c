@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Credentials: credentials(7), capabilities(7).
+ *
+ * The order at restore follows from what each step needs: ids while SECBIT_NO_SETUID_FIXUP keeps
+ * capabilities alive; inheritable before the bounding set shrinks; ambient while permitted and
+ * inheritable are there; securebits while there is CAP_SETPCAP; the final capset(2) takes the rest
+ * away.  A change of ids resets dumpable and the parent-death signal, so those come last.
+ */
+#include "state/task/task.h"
+
+#include "base/log.h"
+#include "image/creds.pb-c.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sys/prctl.h>
+
+#define CAP_WORDS  2
+#define GROUPS_MAX 65536 /* NGROUPS_MAX */
+
+static uint32_t *caps_message(uint64_t caps, size_t *n)
+{
+	uint32_t *w = g_new(uint32_t, CAP_WORDS);
+
+	w[0] = (uint32_t)caps;
+	w[1] = (uint32_t)(caps >> 32);
+	*n = CAP_WORDS;
+	return w;
+}
+
+static uint64_t caps_of(const uint32_t *w, size_t n)
+{
+	return (n > 0 ? w[0] : 0) | (n > 1 ? (uint64_t)w[1] << 32 : 0);
+}
+
+int creds_dump(struct dump *d, struct dthread *h)
+{
+	const struct procstatus *s = &h->status;
+	CLEANUP(batch_end) struct batch b = {0};
+	CredsEntry *e;
+	int bits, r;
+
+	dthread_batch(h, &b);
+	bits = batch_add(&b, SYS_prctl, IMM(PR_GET_SECUREBITS));
+	r = batch_run(&b);
+	if (r < 0)
+		return r;
+	h->core->thread_core->creds = e = g_new0(CredsEntry, 1);
+	creds_entry__init(e);
+	e->uid = s->uid[0];
+	e->euid = s->uid[1];
+	e->suid = s->uid[2];
+	e->fsuid = s->uid[3];
+	e->gid = s->gid[0];
+	e->egid = s->gid[1];
+	e->sgid = s->gid[2];
+	e->fsgid = s->gid[3];
+	e->cap_inh = caps_message(s->cap_inh, &e->n_cap_inh);
+	e->cap_prm = caps_message(s->cap_prm, &e->n_cap_prm);
+	e->cap_eff = caps_message(s->cap_eff, &e->n_cap_eff);
+	e->cap_bnd = caps_message(s->cap_bnd, &e->n_cap_bnd);
+	e->cap_amb = caps_message(s->cap_amb, &e->n_cap_amb);
+	e->secbits = (uint32_t)batch_result(&b, bits);
+	e->groups = g_memdup2(s->groups, s->ngroups * sizeof(gid_t));
+	e->n_groups = s->ngroups;
+	e->has_no_new_privs = s->no_new_privs;
+	e->no_new_privs = s->no_new_privs;
+	return 0;
+}
+
+int creds_load(struct rthread *h)
+{
+	const CredsEntry *e = h->core->thread_core->creds;
+
+	if (!e)
+		return err_set(EBADMSG, "there are no credentials");
+	if (e->n_groups > GROUPS_MAX)
+		return err_set(EBADMSG, "%zu groups", e->n_groups);
+	return 0;
+}
+
+static void capset(struct batch *b, uint64_t inh, uint64_t prm, uint64_t eff)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {
+		{(uint32_t)eff, (uint32_t)prm, (uint32_t)inh},
+		{(uint32_t)(eff >> 32), (uint32_t)(prm >> 32), (uint32_t)(inh >> 32)},
+	};
+
+	batch_room(b, 1, sizeof(head) + sizeof(data) + 16);
+	batch_add(b, SYS_capset, batch_in(b, &head, sizeof(head)), batch_in(b, data, sizeof(data)));
+}
+
+static void ids(struct batch *b, const CredsEntry *e)
+{
+	batch_add(b, SYS_setgroups, IMM(e->n_groups),
+		  e->n_groups ? batch_in(b, e->groups, e->n_groups * sizeof(gid_t)) : IMM(0));
+	batch_add(b, SYS_setresgid, IMM(e->gid), IMM(e->egid), IMM(e->sgid));
+	batch_add(b, SYS_setfsgid, IMM(e->fsgid));
+	batch_add(b, SYS_setresuid, IMM(e->uid), IMM(e->euid), IMM(e->suid));
+	batch_add(b, SYS_setfsuid, IMM(e->fsuid));
+}
+
+/* What may be given: the ceiling of the local configuration, and what the box has at all. */
+static uint64_t allowed(struct rthread *h, uint64_t want, const char *set)
+{
+	uint64_t can = h->task->restore->o.cap_ceiling & h->task->restore->caps;
+
+	if (want & ~can)
+		log_info("thread %d: %s capabilities %#" PRIx64 " are not allowed here", h->nstid,
+			 set, want & ~can);
+	return want & can;
+}
+
+int creds_restore(struct restore *r, struct rthread *h)
+{
+	const ThreadCoreEntry *c = h->core->thread_core;
+	const CredsEntry *e = c->creds;
+	uint64_t inh = allowed(h, caps_of(e->cap_inh, e->n_cap_inh), "inheritable");
+	uint64_t prm = allowed(h, caps_of(e->cap_prm, e->n_cap_prm), "permitted");
+	uint64_t eff = caps_of(e->cap_eff, e->n_cap_eff) & prm;
+	uint64_t amb = caps_of(e->cap_amb, e->n_cap_amb) & prm & inh;
+	uint64_t bnd = caps_of(e->cap_bnd, e->n_cap_bnd) & r->o.cap_ceiling;
+	CLEANUP(batch_end) struct batch b = {0};
+
+	rthread_batch(h, &b);
+	batch_add(&b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
+	ids(&b, e);
+	capset(&b, inh, r->caps, r->caps);
+	for (unsigned cap = 0; cap < 64; cap++)
+		if (r->bounding & ~bnd & UINT64_C(1) << cap)
+			batch_add(&b, SYS_prctl, IMM(PR_CAPBSET_DROP), IMM(cap));
+	batch_add(&b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_CLEAR_ALL), IMM(0), IMM(0),
+		  IMM(0));
+	for (unsigned cap = 0; cap < 64; cap++)
+		if (amb & UINT64_C(1) << cap)
+			batch_add(&b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_RAISE),
+				  IMM(cap), IMM(0), IMM(0));
+	batch_add(&b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(e->secbits));
+	if (e->has_no_new_privs && e->no_new_privs)
+		batch_add(&b, SYS_prctl, IMM(PR_SET_NO_NEW_PRIVS), IMM(1), IMM(0), IMM(0), IMM(0));
+	capset(&b, inh, prm, eff);
+	if (h == h->task->threads && h->task->mm->has_dumpable && h->task->mm->dumpable <= 1)
+		batch_add(&b, SYS_prctl, IMM(PR_SET_DUMPABLE), IMM(h->task->mm->dumpable));
+	if (c->has_pdeath_sig && c->pdeath_sig)
+		batch_add(&b, SYS_prctl, IMM(PR_SET_PDEATHSIG), IMM(c->pdeath_sig));
+	return batch_run(&b);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/task/task.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "kernel/procmisc.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+#define MEMBARRIER_CMD_GET_REGISTRATIONS_ (1 << 9) /* Linux 6.3 */
+
+int process_dump(struct dump *d, struct dtask *t)
+{
+	TaskCoreEntry *tc = t->core->tc;
+	CLEANUP(batch_end) struct batch b = {0};
+	int personality, barriers, subreaper = 0, oom, r;
+	uint64_t slack;
+
+	dtask_batch(t, &b);
+	personality = batch_add(&b, SYS_personality, IMM(0xffffffff));
+	batch_add(&b, SYS_prctl, IMM(PR_GET_CHILD_SUBREAPER),
+		  batch_out(&b, &subreaper, sizeof(subreaper)));
+	barriers = batch_add(&b, SYS_membarrier, IMM(MEMBARRIER_CMD_GET_REGISTRATIONS_), IMM(0),
+			     IMM(0));
+	batch_may_fail(&b, barriers);
+	r = batch_run(&b);
+	if (r == 0)
+		r = proc_oom_score_adj(t->proc.dir, &oom);
+	if (r < 0)
+		return r;
+	tc->personality = (uint32_t)batch_result(&b, personality);
+	t->reaper = subreaper != 0;
+	tc->has_child_subreaper = true;
+	tc->child_subreaper = t->reaper;
+	tc->has_oom_score_adj = true;
+	tc->oom_score_adj = oom;
+	if (batch_result(&b, barriers) > 0) {
+		tc->has_membarrier_registration_mask = true;
+		tc->membarrier_registration_mask = (uint32_t)batch_result(&b, barriers);
+	}
+	if (proc_timerslack_ns(t->proc.dir, &slack) == 0)
+		json_object_set_new(t->extra, "timerslack_ns", json_integer((json_int_t)slack));
+	return 0;
+}
+
+/* Lowering it is for CAP_SYS_RESOURCE: worth a word, not a failure. */
+static void restore_oom(struct rtask *t, int dir)
+{
+	const TaskCoreEntry *tc = t->core->tc;
+	char text[16];
+	int now;
+
+	if (!tc->has_oom_score_adj || proc_oom_score_adj(dir, &now) < 0 || now == tc->oom_score_adj)
+		return;
+	snprintf(text, sizeof(text), "%d", tc->oom_score_adj);
+	if (file_poke_at(dir, "oom_score_adj", text) < 0)
+		log_warn("task %d (%s): oom_score_adj stays %d: %s", t->nspid, tc->comm, now,
+			 err_message());
+}
+
+int process_restore(struct restore *r, struct rtask *t)
+{
+	const TaskCoreEntry *tc = t->core->tc;
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(batch_end) struct batch b = {0};
+	json_t *slack = json_object_get(t->extra, "timerslack_ns");
+	int ret;
+
+	rtask_batch(t, &b);
+	batch_add(&b, SYS_personality, IMM(tc->personality));
+	if (tc->has_child_subreaper && tc->child_subreaper)
+		batch_add(&b, SYS_prctl, IMM(PR_SET_CHILD_SUBREAPER), IMM(1));
+	for (unsigned i = 0; tc->has_membarrier_registration_mask && i < 32; i++)
+		if (tc->membarrier_registration_mask & 1u << i)
+			batch_add(&b, SYS_membarrier, IMM(1u << i), IMM(0), IMM(0));
+	ret = batch_run(&b);
+	if (ret == 0)
+		ret = proc_open(rtask_pid(t), &p);
+	if (ret < 0)
+		return ret;
+	restore_oom(t, p.dir);
+	return slack ? proc_set_timerslack_ns(p.dir, (uint64_t)json_integer_value(slack)) : 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Seccomp filters.  seccomp.img has all filters of the tree, each with the number of the one it was
+ * put on; a thread has the number of its newest.  Equal filters on equal chains are one record, so
+ * threads and children that share show the same number.
+ *
+ * At restore filters are installed while the tracer holds them suspended
+ * (PTRACE_O_SUSPEND_SECCOMP), before capabilities are dropped; threads with the leader's chain get
+ * it from the leader (SECCOMP_FILTER_FLAG_TSYNC).
+ */
+#include "state/task/task.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <string.h>
+
+#define FILTERS_MAX 1024 /* MAX_INSNS_PER_PATH / 5: kernel/seccomp.c */
+
+static void filter_free(void *f)
+{
+	seccomp_filter__free_unpacked(f, NULL);
+}
+
+/* The record with this content on top of PREV (-1: none); made if there is none. */
+static uint32_t record(struct dump *d, const void *data, size_t len, uint64_t flags, int64_t prev)
+{
+	SeccompFilter *f;
+
+	for (unsigned i = 0; i < d->seccomp->len; i++) {
+		f = g_ptr_array_index(d->seccomp, i);
+		if (f->filter.len == len && f->flags == (uint32_t)flags &&
+		    memcmp(f->filter.data, data, len) == 0 &&
+		    (f->has_prev ? (int64_t)f->prev : -1) == prev)
+			return i;
+	}
+	f = g_new0(SeccompFilter, 1);
+	seccomp_filter__init(f);
+	f->filter.len = len;
+	f->filter.data = g_memdup2(data, len);
+	f->has_flags = true;
+	f->flags = (uint32_t)flags;
+	f->has_prev = prev >= 0;
+	f->prev = (uint32_t)prev;
+	g_ptr_array_add(d->seccomp, f);
+	return d->seccomp->len - 1;
+}
+
+/* Oldest first: their numbers are those of ptrace(2) backwards. */
+static int dump_chain(struct dump *d, struct dthread *h, unsigned n, uint32_t *ret)
+{
+	int64_t prev = -1;
+
+	while (n-- > 0) {
+		g_autofree struct sock_filter *f = NULL;
+		unsigned len;
+		uint64_t flags;
+		int r = ptrace_get_seccomp(h->tid, n, &f, &len, &flags);
+
+		if (r != 0)
+			return r < 0 ? r : err_set(EIO, "seccomp filter %u has gone", n);
+		prev = record(d, f, len * sizeof(*f), flags, prev);
+	}
+	*ret = (uint32_t)prev;
+	return 0;
+}
+
+static int count(pid_t tid, unsigned *ret)
+{
+	for (*ret = 0; *ret < FILTERS_MAX; ++*ret) {
+		g_autofree struct sock_filter *f = NULL;
+		unsigned len;
+		uint64_t flags;
+		int r = ptrace_get_seccomp(tid, *ret, &f, &len, &flags);
+
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	return err_set(E2BIG, "more than %u seccomp filters", *ret);
+}
+
+int seccomp_dump(struct dump *d, struct dthread *h)
+{
+	ThreadCoreEntry *e = h->core->thread_core;
+	unsigned n = 0;
+	int r;
+
+	if (h->status.seccomp == SECCOMP_MODE_DISABLED)
+		return 0;
+	e->has_seccomp_mode = true;
+	if (h->status.seccomp == SECCOMP_MODE_STRICT)
+		return err_set(EOPNOTSUPP, "thread %d is in seccomp's strict mode", h->nstid);
+	e->seccomp_mode = SECCOMP_MODE__filter;
+	if (!d->seccomp)
+		d->seccomp = g_ptr_array_new_with_free_func(filter_free);
+	if (h->status.seccomp_filters >= 0)
+		n = (unsigned)h->status.seccomp_filters;
+	else if ((r = count(h->tid, &n)) < 0)
+		return r;
+	if (n == 0)
+		return err_set(EOPNOTSUPP, "seccomp filters cannot be read");
+	e->has_seccomp_filter = true;
+	return dump_chain(d, h, n, &e->seccomp_filter);
+}
+
+int seccomp_dump_end(struct dump *d)
+{
+	SeccompEntry e = SECCOMP_ENTRY__INIT;
+
+	if (!d->seccomp)
+		return 0;
+	e.n_seccomp_filters = d->seccomp->len;
+	e.seccomp_filters = (SeccompFilter **)d->seccomp->pdata;
+	return image_write(&d->w, IMG_SECCOMP, 0, &e.base);
+}
+
+int seccomp_load(struct restore *r)
+{
+	int ret = image_load_optional(r->o.images, IMG_SECCOMP, 0, &r->seccomp);
+
+	for (size_t i = 0; ret == 0 && i < r->seccomp->n_seccomp_filters; i++) {
+		const SeccompFilter *f = r->seccomp->seccomp_filters[i];
+
+		if (f->has_prev && f->prev >= i)
+			return err_set(EBADMSG, "seccomp.img: filter %zu is on filter %u", i,
+				       f->prev);
+		if (f->filter.len == 0 || f->filter.len % sizeof(struct sock_filter) ||
+		    f->filter.len / sizeof(struct sock_filter) > BPF_MAXINSNS)
+			return err_set(EBADMSG, "seccomp.img: filter %zu has %zu bytes", i,
+				       f->filter.len);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+/* Newest number of a thread's chain, -1: none. */
+static int64_t chain_of(const struct rthread *h)
+{
+	const ThreadCoreEntry *e = h->core->thread_core;
+
+	return e->has_seccomp_filter ? (int64_t)e->seccomp_filter : -1;
+}
+
+static int install(struct restore *r, struct rthread *h, int64_t number, bool tsync)
+{
+	const SeccompFilter *f;
+	CLEANUP(batch_end) struct batch b = {0};
+	struct sock_fprog prog;
+	struct arg code;
+	int ret;
+
+	if (number < 0)
+		return 0;
+	if (!r->seccomp || (uint64_t)number >= r->seccomp->n_seccomp_filters)
+		return err_set(EBADMSG, "seccomp filter %d is not in seccomp.img", (int)number);
+	f = r->seccomp->seccomp_filters[number];
+	ret = install(r, h, f->has_prev ? (int64_t)f->prev : -1, tsync);
+	if (ret < 0)
+		return ret;
+	/* a thread's own place may be too small for a filter: the leader's is not */
+	rthread_batch(h, &b);
+	if (f->filter.len + 256 > batch_arena_max(&b))
+		return err_set(EOPNOTSUPP, "thread %d has a seccomp filter of its own of %zu bytes",
+			       h->nstid, f->filter.len);
+	batch_room(&b, 1, f->filter.len + 64);
+	code = batch_in(&b, f->filter.data, f->filter.len);
+	prog.len = (unsigned short)(f->filter.len / sizeof(struct sock_filter));
+	prog.filter = (struct sock_filter *)batch_addr(&b, code);
+	batch_add(&b, SYS_seccomp, IMM(SECCOMP_SET_MODE_FILTER),
+		  IMM(f->flags | (tsync ? SECCOMP_FILTER_FLAG_TSYNC : 0)),
+		  batch_in(&b, &prog, sizeof(prog)));
+	return batch_run(&b);
+}
+
+int seccomp_restore(struct restore *r, struct rtask *t)
+{
+	bool same = true;
+	int ret;
+
+	for (unsigned i = 1; i < t->nthreads; i++)
+		same = same && chain_of(&t->threads[i]) == chain_of(&t->threads[0]);
+	ret = install(r, &t->threads[0], chain_of(&t->threads[0]), same && t->nthreads > 1);
+	for (unsigned i = 1; !same && ret == 0 && i < t->nthreads; i++)
+		ret = install(r, &t->threads[i], chain_of(&t->threads[i]), false);
+	return ret;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What belongs to a task beside memory and files.  One file per thing; each has
+ *	_dump	 the kernel's state into the record: CoreEntry
+ *	_restore the record into the task, through its agent
+ * The lists of all of them, in their order, are the tables of cr/dump.c and cr/restore.c.
+ */
+#pragma once
+
+#include "state/dump.h"
+#include "state/restore.h"
+
+/* core.c: the records themselves, ids, names */
+int core_dump_begin(struct dump *d, struct dtask *t) MUST_CHECK;
+int core_dump_end(struct dump *d, struct dtask *t) MUST_CHECK; /* into core-N.img */
+int core_load(struct restore *r, struct rtask *t) MUST_CHECK;
+TaskKobjIdsEntry *task_ids_new(const struct dtask *t);
+bool rtask_is_stopped(const struct rtask *t);
+
+/* regs.c: registers and extended state (needs the tasks in their stops, before the agent) */
+int regs_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+int regs_load(struct rthread *h) MUST_CHECK;
+/* In a stop, when all else is done. */
+int regs_restore(struct rthread *h) MUST_CHECK;
+
+/* signals.c: actions, masks, alternate stacks, what is pending */
+int sigpending_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* in the stop */
+int sigactions_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+int sigactions_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+int sigpending_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* thread.c: what a thread has told the kernel of itself */
+int thread_stop_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop: rseq */
+int thread_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+int thread_restore(struct restore *r, struct rthread *h) MUST_CHECK;
+
+/* process.c: small things of the process: personality, subreaper, oom_score_adj, ... */
+int process_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+int process_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* fs.c: current and root directory, umask */
+int fs_check(struct dump *d, struct dtask *t) MUST_CHECK;
+int fs_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+int fs_load(struct restore *r, struct rtask *t) MUST_CHECK;
+int fs_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* timers.c: interval timers, POSIX timers */
+int timers_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+int timers_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* rlimits.c */
+int rlimits_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+int rlimits_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* creds.c: ids, groups, capabilities, securebits, no_new_privs; the last that an agent does */
+int creds_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+int creds_load(struct rthread *h) MUST_CHECK;
+int creds_restore(struct restore *r, struct rthread *h) MUST_CHECK;
+
+/* seccomp.c: filters, shared as they were */
+int seccomp_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop */
+int seccomp_dump_end(struct dump *d) MUST_CHECK;
+int seccomp_load(struct restore *r) MUST_CHECK;
+int seccomp_restore(struct restore *r, struct rtask *t) MUST_CHECK;

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/task/task.h"
+
+#include "kernel/procmisc.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+int thread_stop_dump(struct dump *d, struct dthread *h)
+{
+	ThreadCoreEntry *e = h->core->thread_core;
+	struct rseq_config q;
+	uint64_t len;
+	int r = ptrace_get_rseq(h->tid, &q);
+
+	if (r < 0)
+		return r;
+	if (q.addr) {
+		e->rseq_entry = g_new0(RseqEntry, 1);
+		rseq_entry__init(e->rseq_entry);
+		e->rseq_entry->rseq_abi_pointer = q.addr;
+		e->rseq_entry->rseq_abi_size = q.size;
+		e->rseq_entry->signature = q.signature;
+	}
+	r = task_get_robust_list(h->tid, &e->futex_rla, &len);
+	e->futex_rla_len = (uint32_t)len;
+	return r;
+}
+
+static int sched_dump(struct dthread *h)
+{
+	ThreadCoreEntry *e = h->core->thread_core;
+	struct proc_sched s;
+	int r = proc_sched(h->tid, &s);
+
+	if (r < 0)
+		return r;
+	if (s.policy == 6 /* SCHED_DEADLINE */)
+		return err_set(EOPNOTSUPP, "thread %d is scheduled by deadlines", h->nstid);
+	e->has_sched_nice = e->has_sched_policy = e->has_sched_prio = true;
+	e->sched_nice = s.nice;
+	e->sched_policy = s.policy;
+	e->sched_prio = s.priority;
+	return 0;
+}
+
+int thread_dump(struct dump *d, struct dthread *h)
+{
+	ThreadCoreEntry *e = h->core->thread_core;
+	CLEANUP(batch_end) struct batch b = {0};
+	char comm[16] = "";
+	uint64_t tid_address = 0;
+	int pdeath = 0, r;
+	stack_t ss = {0};
+
+	dthread_batch(h, &b);
+	batch_add(&b, SYS_sigaltstack, IMM(0), batch_out(&b, &ss, sizeof(ss)));
+	batch_add(&b, SYS_prctl, IMM(PR_GET_NAME), batch_out(&b, comm, sizeof(comm)));
+	batch_add(&b, SYS_prctl, IMM(PR_GET_TID_ADDRESS),
+		  batch_out(&b, &tid_address, sizeof(tid_address)));
+	batch_add(&b, SYS_prctl, IMM(PR_GET_PDEATHSIG), batch_out(&b, &pdeath, sizeof(pdeath)));
+	r = batch_run(&b);
+	if (r < 0)
+		return r;
+	h->core->thread_info->clear_tid_addr = tid_address;
+	e->sas = g_new0(ThreadSasEntry, 1);
+	thread_sas_entry__init(e->sas);
+	e->sas->ss_sp = (uint64_t)ss.ss_sp;
+	e->sas->ss_size = ss.ss_size;
+	e->sas->ss_flags = (uint32_t)ss.ss_flags;
+	e->comm = g_strndup(comm, sizeof(comm));
+	e->has_pdeath_sig = pdeath != 0;
+	e->pdeath_sig = (uint32_t)pdeath;
+	return sched_dump(h);
+}
+
+/*
+ * SS_ONSTACK is the kernel's answer, not a state: whoever is on the stack when it is set again gets
+ * EPERM; the agent never is.
+ */
+static stack_t stack_of(const ThreadSasEntry *e)
+{
+	return (stack_t){.ss_sp = (void *)e->ss_sp,
+			 .ss_size = e->ss_size,
+			 .ss_flags = (int)(e->ss_flags & ~(uint32_t)SS_ONSTACK)};
+}
+
+int thread_restore(struct restore *r, struct rthread *h)
+{
+	const ThreadCoreEntry *e = h->core->thread_core;
+	CLEANUP(batch_end) struct batch b = {0};
+	char comm[16] = "";
+	int ret;
+
+	rthread_batch(h, &b);
+	batch_add(&b, SYS_set_tid_address, IMM(h->core->thread_info->clear_tid_addr));
+	if (e->futex_rla)
+		batch_add(&b, SYS_set_robust_list, IMM(e->futex_rla), IMM(e->futex_rla_len));
+	if (e->sas && e->sas->ss_size) {
+		stack_t ss = stack_of(e->sas);
+
+		batch_add(&b, SYS_sigaltstack, batch_in(&b, &ss, sizeof(ss)), IMM(0));
+	}
+	g_strlcpy(comm, e->comm ?: h->task->core->tc->comm, sizeof(comm));
+	batch_add(&b, SYS_prctl, IMM(PR_SET_NAME), batch_in(&b, comm, sizeof(comm)));
+	if (e->rseq_entry)
+		batch_add(&b, SYS_rseq, IMM(e->rseq_entry->rseq_abi_pointer),
+			  IMM(e->rseq_entry->rseq_abi_size), IMM(0), IMM(e->rseq_entry->signature));
+	ret = batch_run(&b);
+	if (ret == 0 && e->has_sched_policy && (e->sched_policy || e->sched_nice)) {
+		struct proc_sched s = {.policy = e->sched_policy,
+				       .nice = e->sched_nice,
+				       .priority = e->sched_prio};
+
+		ret = proc_set_sched(agent_tid(r->agent, h->slot), &s);
+	}
+	return ret;
+}

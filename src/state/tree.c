@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process is added when it is seen as a child of one that is there already.  Frozen, that is
+ * repeated until nothing new is seen: a stopped process makes no children, and a child that lost
+ * its parent in between is one of the root's (or a subreaper's) by then.
+ */
+#include "state/tree.h"
+
+#include "base/log.h"
+#include "kernel/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define STOP_TIMEOUT_MS 5000
+#define KILL_TIMEOUT_MS 5000
+#define TASKS_MAX	65536
+
+static void thread_clear(struct dthread *h)
+{
+	cleanup_close(&h->dir);
+	procstatus_clear(&h->status);
+	if (h->core && h->core != h->task->core)
+		core_entry__free_unpacked(h->core, NULL);
+}
+
+static void task_free(void *p)
+{
+	struct dtask *t = p;
+
+	for (unsigned i = 0; i < t->nthreads; i++)
+		thread_clear(&t->threads[i]);
+	g_free(t->threads);
+	if (t->core)
+		core_entry__free_unpacked(t->core, NULL);
+	if (t->mm)
+		mm_entry__free_unpacked(t->mm, NULL);
+	json_decref(t->extra);
+	maps_clear(&t->maps);
+	procstatus_clear(&t->status);
+	proc_close(&t->proc);
+	g_free(t);
+}
+
+void tree_clear(struct dump *d)
+{
+	g_clear_pointer(&d->tasks, g_ptr_array_unref);
+}
+
+int dtask_wrap(const struct dtask *t, int r)
+{
+	return r < 0 ? err_wrap(r, "task %d (%s)", t->nspid, t->stat.comm) : r;
+}
+
+int dump_refuse(struct dump *d, int r)
+{
+	if (r != -EOPNOTSUPP || !d->refused)
+		return r;
+	if (d->refused->len)
+		g_string_append(d->refused, "; ");
+	g_string_append(d->refused, err_message());
+	err_clear();
+	return 0;
+}
+
+/* What is known from outside; again when frozen. */
+static int read_task(struct dtask *t)
+{
+	int r = procstat_read(t->proc.dir, &t->stat);
+
+	if (r == 0) {
+		procstatus_clear(&t->status);
+		r = procstatus_read(t->proc.dir, &t->status);
+	}
+	if (r < 0)
+		return r;
+	t->zombie = t->stat.state == 'Z' || t->stat.state == 'X';
+	t->nspid = pid_chain_inner(&t->status.nspid);
+	t->nspgid = pid_chain_inner(&t->status.nspgid);
+	t->nssid = pid_chain_inner(&t->status.nssid);
+	return 0;
+}
+
+static int find(struct dump *d, pid_t pid)
+{
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		if (dump_task(d, i)->proc.pid == pid)
+			return (int)i;
+	return -1;
+}
+
+/* 1: it has ended meanwhile. */
+static int add(struct dump *d, pid_t pid, struct dtask **ret)
+{
+	struct dtask *t = g_new0(struct dtask, 1);
+	int r;
+
+	t->dump = d;
+	t->proc = PROC_NONE;
+	t->seized = SEIZED_NONE;
+	t->index = d->tasks->len;
+	t->parent = -1;
+	r = proc_open(pid, &t->proc);
+	if (r == 0)
+		r = read_task(t);
+	if (r < 0) {
+		task_free(t);
+		return r == -ESRCH && d->tasks->len ? 1 : r;
+	}
+	if (d->tasks->len >= TASKS_MAX) {
+		task_free(t);
+		return err_set(E2BIG, "more than %d processes", TASKS_MAX);
+	}
+	g_ptr_array_add(d->tasks, t);
+	*ret = t;
+	return 0;
+}
+
+/* The parents as they are now: an orphan's is not the one it was found by. */
+static int find_parents(struct dump *d)
+{
+	for (unsigned i = 1; i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		t->parent = find(d, t->stat.ppid);
+		if (t->parent < 0)
+			return err_set(EAGAIN, "task %d (%s) has lost its parent", t->nspid,
+				       t->stat.comm);
+	}
+	return 0;
+}
+
+/* Parents first: a process that was adopted by a younger one (a subreaper) may be in the wrong
+ * place. */
+static void sort_parents(struct dump *d)
+{
+	GPtrArray *sorted = g_ptr_array_new_with_free_func(task_free);
+	g_autofree bool *done = g_new0(bool, d->tasks->len);
+	g_autofree int *place = g_new0(int, d->tasks->len);
+
+	while (sorted->len < d->tasks->len) {
+		for (unsigned i = 0; i < d->tasks->len; i++) {
+			struct dtask *t = dump_task(d, i);
+
+			if (done[i] || (t->parent >= 0 && !done[t->parent]))
+				continue;
+			done[i] = true;
+			place[i] = (int)sorted->len;
+			t->index = sorted->len;
+			t->parent = t->parent >= 0 ? place[t->parent] : -1;
+			g_ptr_array_add(sorted, t);
+		}
+	}
+	g_ptr_array_set_free_func(d->tasks, NULL);
+	g_ptr_array_unref(d->tasks);
+	d->tasks = sorted;
+}
+
+static int finish(struct dump *d)
+{
+	int r = find_parents(d);
+
+	if (r == 0)
+		sort_parents(d);
+	return r;
+}
+
+int tree_look(struct dump *d)
+{
+	struct dtask *t;
+	int r;
+
+	tree_clear(d);
+	d->tasks = g_ptr_array_new_with_free_func(task_free);
+	r = add(d, d->o.pid, &t);
+	if (r < 0)
+		return r;
+	if (t->zombie)
+		return err_set(ESRCH, "process %d has ended", d->o.pid);
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		CLEANUP(pid_list_clear) struct pid_list children = {0};
+
+		r = proc_children(dump_task(d, i)->proc.dir, &children);
+		if (r == -ESRCH || r == -ENOENT)
+			continue;
+		for (size_t k = 0; r == 0 && k < children.n; k++)
+			if (find(d, children.v[k]) < 0) {
+				r = add(d, children.v[k], &t);
+				if (r == 0)
+					t->parent = (int)i;
+				r = r == 1 ? 0 : r;
+			}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int begin(struct dtask *t)
+{
+	int r;
+
+	if (t->zombie)
+		return 0;
+	r = seize_begin(t->proc.pid, 0, &t->seized);
+	if (r == 1)
+		t->zombie = true;
+	return r < 0 ? r : 0;
+}
+
+static int settle(struct dtask *t)
+{
+	int r;
+
+	if (t->zombie)
+		return 0;
+	r = seize_settle(&t->seized, STOP_TIMEOUT_MS);
+	if (r == 1) { /* it has ended under our hands */
+		seized_release(&t->seized);
+		t->seized = SEIZED_NONE;
+		t->zombie = true;
+	}
+	if (r >= 0 && t->seized.leader_dead)
+		return err_set(EOPNOTSUPP, "its first thread has ended before the others");
+	return r < 0 ? r : 0;
+}
+
+static int fill_threads(struct dtask *t)
+{
+	int r = read_task(t);
+
+	if (r < 0 || t->zombie)
+		return r;
+	t->nthreads = t->seized.threads->len;
+	t->threads = g_new0(struct dthread, t->nthreads);
+	for (unsigned i = 0; i < t->nthreads; i++)
+		t->threads[i].dir = -1;
+	for (unsigned i = 0; r == 0 && i < t->nthreads; i++) {
+		struct dthread *h = &t->threads[i];
+
+		h->task = t;
+		h->tid = seized_at(&t->seized, i)->tid;
+		r = proc_open_task(t->proc.dir, h->tid, &h->dir);
+		if (r == 0)
+			r = procstatus_read(h->dir, &h->status);
+		h->nstid = pid_chain_inner(&h->status.nspid);
+	}
+	return r;
+}
+
+/* All children of all that are stopped; *RET_NEW says whether there was an unknown one. */
+static int look_again(struct dump *d, bool *ret_new)
+{
+	*ret_new = false;
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		CLEANUP(pid_list_clear) struct pid_list children = {0};
+		int r;
+
+		if (dump_task(d, i)->zombie)
+			continue;
+		r = proc_children(dump_task(d, i)->proc.dir, &children);
+		for (size_t k = 0; r == 0 && k < children.n; k++) {
+			struct dtask *t = NULL;
+
+			if (find(d, children.v[k]) >= 0)
+				continue;
+			r = add(d, children.v[k], &t);
+			if (r == 0)
+				r = dtask_wrap(t, begin(t));
+			*ret_new = *ret_new || t;
+			r = r == 1 ? 0 : r;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int settle_all(struct dump *d)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		if (!dump_task(d, i)->nthreads && !dump_task(d, i)->zombie)
+			r = dtask_wrap(dump_task(d, i), settle(dump_task(d, i)));
+	return r;
+}
+
+static int freeze_all(struct dump *d)
+{
+	struct dtask *t;
+	bool more = true;
+	int r;
+
+	tree_clear(d);
+	d->tasks = g_ptr_array_new_with_free_func(task_free);
+	r = add(d, d->o.pid, &t);
+	if (r == 0)
+		r = begin(t);
+	if (r == 0)
+		r = settle(t);
+	while (r == 0 && more) {
+		r = look_again(d, &more);
+		if (r == 0)
+			r = settle_all(d);
+	}
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		r = dtask_wrap(dump_task(d, i), fill_threads(dump_task(d, i)));
+	return r < 0 ? r : finish(d);
+}
+
+/* Whoever is in the cgroup but not below the root came in from outside. */
+static int check_strangers(struct dump *d)
+{
+	for (unsigned i = 0; i < d->o.ncgroups; i++) {
+		CLEANUP(pid_list_clear) struct pid_list all = {0};
+		autoclose int fd = open(d->o.cgroups[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int r = fd < 0 ? err_errno("open %s", d->o.cgroups[i]) : cgroup_procs(fd, &all);
+
+		for (size_t k = 0; r == 0 && k < all.n; k++)
+			if (all.v[k] > 0 && find(d, all.v[k]) < 0)
+				return err_set(
+					EOPNOTSUPP,
+					"process %d was brought in from outside; end it first",
+					all.v[k]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int tree_freeze(struct dump *d)
+{
+	int r;
+
+	d->frozen = true;
+	r = freeze_all(d);
+	if (r == 0)
+		r = check_strangers(d);
+	if (r == 0 && dump_task(d, 0)->zombie)
+		return err_set(ESRCH, "process %d has ended", d->o.pid);
+	return r;
+}
+
+void tree_release(struct dump *d)
+{
+	for (unsigned i = d->tasks ? d->tasks->len : 0; d->frozen && i-- > 0;) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->agent && agent_cure(t->agent) < 0)
+			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
+		agent_free(&t->agent);
+		seized_release(&t->seized);
+		t->seized = SEIZED_NONE;
+	}
+	d->frozen = false;
+}
+
+/* True when the thread is dead and its tracer has taken note; it is forgotten then. */
+static bool is_over(struct dthread *h)
+{
+	int status;
+
+	if (h->tid == 0)
+		return true;
+	while (ptrace_wait(h->tid, 0, &status) != 1)
+		if (!WIFSTOPPED(status)) {
+			h->tid = 0;
+			return true;
+		}
+	return false;
+}
+
+/*
+ * A traced task that has died is kept for its tracer first.  In any order: the last thread of a pid
+ * namespace's init waits for all others to be gone (kernel/pid_namespace.c:
+ * zap_pid_ns_processes()), and a leader for its threads.
+ */
+static void take_note(struct dump *d)
+{
+	gint64 end = g_get_monotonic_time() + KILL_TIMEOUT_MS * 1000;
+	bool over;
+
+	do {
+		over = true;
+		for (unsigned i = 0; i < d->tasks->len; i++) {
+			struct dtask *t = dump_task(d, i);
+
+			for (unsigned k = t->nthreads; k-- > 0;)
+				over = is_over(&t->threads[k]) && over;
+		}
+		if (!over)
+			g_usleep(50);
+	} while (!over && g_get_monotonic_time() < end);
+	err_clear();
+}
+
+int tree_kill(struct dump *d)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->agent)
+			agent_forget(t->agent);
+		if (!t->zombie && proc_signal(&t->proc, SIGKILL) < 0)
+			err_clear();
+	}
+	take_note(d);
+	for (unsigned i = d->tasks->len; i-- > 0;) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->zombie)
+			continue;
+		agent_free(&t->agent);
+		seized_release(&t->seized);
+		t->seized = SEIZED_NONE;
+		if (proc_wait_end(&t->proc, KILL_TIMEOUT_MS) != 1)
+			r = err_set(ETIMEDOUT, "task %d (%s) would not die", t->nspid,
+				    t->stat.comm);
+	}
+	d->frozen = false;
+	return r;
+}

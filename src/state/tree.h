@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processes of a tree: finding them while it runs, holding all of them when it is frozen. */
+#pragma once
+
+#include "state/dump.h"
+
+/* Below the root as it is now; d->tasks, parents first.  Nothing is stopped. */
+int tree_look(struct dump *d) MUST_CHECK;
+
+/*
+ * Stops every thread of every process, until no process is found that is not stopped.  On failure
+ * tree_release() undoes it.
+ */
+int tree_freeze(struct dump *d) MUST_CHECK;
+
+/* Takes agents out and lets everything go on. */
+void tree_release(struct dump *d);
+
+/* Kills and waits until all are gone (the root may stay as its parent's zombie). */
+int tree_kill(struct dump *d) MUST_CHECK;
+
+/* Forgets all tasks. */
+void tree_clear(struct dump *d);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The container's terminal: its master is outside (conmon's), its slave comes from the OCI runtime
+ * again.  Saved are its modes, its size, whose controlling terminal it is and the foreground
+ * group.
+ */
+#pragma once
+
+#include "state/fd/kind.h"
+
+bool tty_is_terminal(const struct stat *st);
+
+/* Adds "tty" to the JSON of an external file. */
+int tty_dump(struct dump *d, const struct fd_view *v, json_t *x) MUST_CHECK;
+
+/* Modes and size, on our own descriptor of it. */
+int tty_restore(int fd, json_t *tty) MUST_CHECK;
+
+/* Controlling terminal and foreground group, in the session's leader. */
+int tty_settle(struct restore *r, struct rtask *t, json_t *tty, int tfd) MUST_CHECK;

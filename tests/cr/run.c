@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs one of the programs beside it in a box of its own (pid and mount namespace), dumps it when it
+ * says "ready", restores it into a new box, and lets it verify: see cr.h.
+ *
+ *	run MODE PROGRAM [ARGS...]
+ *
+ * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice.
+ * --keep DIR before it leaves the images there.  Exit status: the program's; 77 for a skip.
+ */
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cr/cryo.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS)
+#define PATIENCE_MS 20000
+
+struct run {
+	int in[2], out[2]; /* the program's stdin and stdout */
+	char keys[2][64];
+	pid_t pid; /* its pid 1, as we see it; our child */
+	GString *said;
+	char *dir; /* images */
+	unsigned generation;
+};
+
+static int start(struct run *r, char **argv)
+{
+	struct clone_args a = {.flags = NAMESPACES, .exit_signal = SIGCHLD};
+	long pid = syscall(SYS_clone3, &a, sizeof(a));
+
+	if (pid < 0)
+		return err_errno("clone3");
+	if (pid == 0) {
+		if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		    mount("proc", "/proc", "proc", 0, NULL) < 0 || setsid() < 0)
+			_exit(110);
+		dup2(r->in[0], 0);
+		dup2(r->out[1], 1);
+		dup2(r->out[1], 2);
+		close_range(3, ~0u, 0);
+		execv(argv[0], argv);
+		_exit(111);
+	}
+	r->pid = (pid_t)pid;
+	return 0;
+}
+
+static int key_of(int fd, char key[static 64])
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno("fstat");
+	snprintf(key, 64, "pipe:[%lu]", (unsigned long)st.st_ino);
+	return 0;
+}
+
+/* Reads one more line of the program; "" at the end of file. */
+static int line(struct run *r, char *buf, size_t len)
+{
+	struct pollfd p = {.fd = r->out[0], .events = POLLIN};
+	char c;
+
+	for (size_t n = 0; n + 1 < len;) {
+		if (poll(&p, 1, PATIENCE_MS) <= 0)
+			return err_set(ETIMEDOUT, "the program says nothing");
+		if (read(r->out[0], &c, 1) != 1)
+			return err_set(EPIPE, "the program has gone without a word");
+		if (c == '\n') {
+			buf[n] = 0;
+			return 0;
+		}
+		buf[n++] = c;
+		buf[n] = 0;
+	}
+	return err_set(EMSGSIZE, "the program talks too much");
+}
+
+static int expect(struct run *r, const char *word)
+{
+	char buf[600];
+	int e = line(r, buf, sizeof(buf));
+
+	if (e < 0)
+		return e;
+	if (strncmp(buf, "skip:", 5) == 0) {
+		printf("%s\n", buf);
+		exit(77);
+	}
+	return strcmp(buf, word) == 0 ? 0 : err_set(EPROTO, "%s", buf);
+}
+
+static int images_dir(struct run *r, int *ret_fd)
+{
+	g_autofree char *name = g_strdup_printf("%s/%u", r->dir, r->generation++);
+
+	if (mkdir(name, 0700) < 0)
+		return err_errno("mkdir %s", name);
+	*ret_fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_fd < 0 ? err_errno("open %s", name) : 0;
+}
+
+static int dump(struct run *r, int dir, enum cryo_finish how)
+{
+	const struct cryo_external externals[] = {{r->keys[0], "stdin"}, {r->keys[1], "stdout"}};
+	const struct cryo_dump_options o = {
+		.pid = r->pid,
+		.externals = externals,
+		.nexternals = 2,
+		.leave_running = how == CRYO_RESUME,
+	};
+	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
+	int e = cryo_dump_new(&o, &d);
+
+	if (e == 0)
+		e = cryo_dump_write(d, dir);
+	if (e == 0)
+		e = cryo_dump_finish(d, how);
+	if (e < 0)
+		return err_wrap(e, "dump");
+	printf("freezing %u us, frozen %u us, pages %" G_GUINT64_FORMAT "\n",
+	       cryo_dump_stats(d)->freezing_time, cryo_dump_stats(d)->frozen_time,
+	       cryo_dump_stats(d)->pages_written);
+	/* who is parent and tracer at once has reaped it already */
+	if (how == CRYO_KILL && waitpid(r->pid, NULL, 0) != r->pid && errno != ECHILD)
+		return err_errno("waiting for process %d", r->pid);
+	return 0;
+}
+
+static int restore(struct run *r, int dir)
+{
+	const int stdio[3] = {r->in[0], r->out[1], r->out[1]};
+	const struct cryo_box_options bo = {
+		.namespaces = NAMESPACES, .mount_proc = true, .stdio = stdio};
+	const struct cryo_inherit inherits[] = {
+		{.name = "stdin", .fd = 0, .in_stub = true},
+		{.name = "stdout", .fd = 1, .in_stub = true},
+	};
+	const struct cryo_restore_options o = {
+		.images = dir,
+		.inherits = inherits,
+		.ninherits = 2,
+		.cap_ceiling = ~UINT64_C(0),
+		.time_namespace = true,
+	};
+	struct cryo_box box = CRYO_BOX_NONE;
+	struct cryo_restored done;
+	int e = cryo_box_fork(&bo, &box);
+
+	if (e == 0)
+		e = cryo_restore(&o, &box, &done);
+	if (e < 0)
+		return err_wrap(e, "restore");
+	r->pid = done.pid;
+	printf("forked in %u us, restored in %u us\n", done.stats.forking_time,
+	       done.stats.restore_time);
+	return 0;
+}
+
+static int cycle(struct run *r, enum cryo_finish how)
+{
+	autoclose int dir = -1;
+	int e = images_dir(r, &dir);
+
+	if (e == 0)
+		e = dump(r, dir, how);
+	if (e == 0 && how == CRYO_KILL)
+		e = restore(r, dir);
+	return e;
+}
+
+static int go(struct run *r, const char *mode, char **argv)
+{
+	int e, status, n = strcmp(mode, "twice") == 0 ? 2 : 1;
+
+	if (pipe2(r->in, O_CLOEXEC) < 0 || pipe2(r->out, O_CLOEXEC) < 0)
+		return err_errno("pipe");
+	e = key_of(r->in[0], r->keys[0]);
+	if (e == 0)
+		e = key_of(r->out[0], r->keys[1]);
+	if (e == 0)
+		e = start(r, argv);
+	if (e == 0)
+		e = expect(r, "ready");
+	for (int i = 0; e == 0 && i < n; i++)
+		e = cycle(r, strcmp(mode, "running") == 0 ? CRYO_RESUME : CRYO_KILL);
+	if (e == 0)
+		e = fd_write_full(r->in[1], "g", 1);
+	if (e == 0)
+		e = expect(r, "ok");
+	if (e < 0)
+		return e;
+	if (waitpid(r->pid, &status, 0) != r->pid)
+		return err_errno("waiting for process %d", r->pid);
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		return err_set(EPROTO, "the program ended with %#x", status);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct run r = {.in = {-1, -1}, .out = {-1, -1}};
+	char tmp[] = "/tmp/cryopod-cr-XXXXXX";
+	bool keep = argc > 2 && strcmp(argv[1], "--keep") == 0;
+	int e;
+
+	if (keep) {
+		r.dir = argv[2];
+		argv += 2;
+		argc -= 2;
+	} else {
+		r.dir = mkdtemp(tmp);
+	}
+	if (argc < 3 || !r.dir) {
+		fprintf(stderr, "usage: run [--keep DIR] plain|running|twice PROGRAM [ARGS...]\n");
+		return 2;
+	}
+	if (getuid() != 0) {
+		printf("skip: needs root\n");
+		return 77;
+	}
+	if (getenv("CRYO_DEBUG"))
+		log_threshold = LOG_DEBUG;
+	signal(SIGPIPE, SIG_IGN);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	e = go(&r, argv[1], argv + 2);
+	if (e < 0)
+		printf("Error: %s\n", err_message());
+	if (e < 0 && r.pid > 0)
+		kill(r.pid, SIGKILL);
+	if (!keep && file_remove_tree_at(AT_FDCWD, r.dir) < 0)
+		printf("Error: %s\n", err_message());
+	return e < 0;
+}
