@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SQLite.  The write-ahead log is neither checkpointed nor removed when a command ends: both would
- * wait for the disk; a writer does it once the log has grown to 1000 pages.
+ * wait for the disk; a writer does it once the log has grown.
  */
 #include "engine/store.h"
 #include "base/log.h"
@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define BUSY_TIMEOUT_MS 30000
+/* Every first opener reads the whole log to rebuild its index, so it is kept short. */
+#define LOG_PAGES 100
 
 #define META "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
 
@@ -106,6 +108,7 @@ int store_open(struct engine *e)
 	if (code != SQLITE_OK)
 		return failed(e, code, "open");
 	sqlite3_busy_timeout(e->db, BUSY_TIMEOUT_MS);
+	sqlite3_wal_autocheckpoint(e->db, LOG_PAGES);
 	sqlite3_db_config(e->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_file_control(e->db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep);
 	e->statements = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
