@@ -12,11 +12,13 @@
 #define LONGEST_US  30000
 
 static volatile int quit;
+static pthread_barrier_t all_here;
 
 static void *busy(void *arg)
 {
 	double x = 1, y = 1;
 
+	pthread_barrier_wait(&all_here);
 	while (!quit) {
 		struct timespec ts = {.tv_nsec = 1000000};
 
@@ -35,6 +37,7 @@ static void *reader(void *arg)
 {
 	char c;
 
+	pthread_barrier_wait(&all_here);
 	return read(*(int *)arg, &c, 1) == 1 ? NULL : arg;
 }
 
@@ -47,9 +50,11 @@ static int works(int say, int ask)
 
 	if (pipe(p))
 		return 1;
+	pthread_barrier_init(&all_here, NULL, 4);
 	pthread_create(&t[0], NULL, busy, p);
 	pthread_create(&t[1], NULL, busy, p);
 	pthread_create(&t[2], NULL, reader, &p[0]);
+	pthread_barrier_wait(&all_here);
 	if (write(say, "r", 1) != 1 || read(ask, &c, 1) != 1)
 		return 2;
 	quit = 1;
