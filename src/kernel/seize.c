@@ -20,6 +20,7 @@
 #define SUSPEND_SECCOMP	      (1u << 21) /* PTRACE_O_SUSPEND_SECCOMP, linux/ptrace.h */
 #define WAIT_STATUS_EVENT(st) ((st) >> 16)
 #define SLICE_MS	      20
+#define COUNT_PAUSE_US	      500
 
 static uint64_t options_of(unsigned flags)
 {
@@ -291,31 +292,77 @@ static void leader_to_front(struct seized *s)
 	}
 }
 
+/* 0: all that wait have stopped, or are no more. */
+static int wait_all(struct seized *s, uint64_t until)
+{
+	for (unsigned i = 0; i < s->threads->len;) {
+		struct seized_thread *t = seized_at(s, i);
+		int r = t->waiting ? wait_thread(s, t, until) : 0;
+
+		if (r < 0)
+			return r;
+		if (r == 0)
+			i++;
+		else
+			g_array_remove_index(s->threads, i);
+	}
+	return 0;
+}
+
+/*
+ * Whether the kernel counts as many threads as are held.  A listing of task/ ends early when the
+ * thread that it has come to ends just then (fs/proc/base.c: next_tid()), so that finding nothing
+ * new proves nothing as long as threads are ending.
+ */
+static int count_agrees(struct seized *s, uint64_t until, bool *ret)
+{
+	CLEANUP(procstatus_clear) struct procstatus st = {0};
+	int r = read_status(s, s->pid, &st);
+
+	if (r == -ENOENT || r == -ESRCH)
+		return err_set(ESRCH, "process %d has ended", s->pid);
+	if (r < 0)
+		return r;
+	*ret = st.threads == (int)s->threads->len + s->leader_dead;
+	if (*ret)
+		return 0;
+	if ((uint64_t)g_get_monotonic_time() >= until)
+		return err_set(ETIMEDOUT, "process %d has %d threads, only %u of them stop", s->pid,
+			       st.threads, s->threads->len);
+	/* what ends needs a CPU for it */
+	g_usleep(COUNT_PAUSE_US);
+	return 0;
+}
+
+/* Stops threads until there are no others. */
+static int stop_all(struct seized *s, uint64_t until)
+{
+	bool whole = false;
+
+	while (!whole) {
+		int r = wait_all(s, until);
+
+		if (r == 0)
+			r = scan_threads(s);
+		if (s->threads->len == 0)
+			return r < 0 ? r : 0;
+		if (r == 0)
+			r = count_agrees(s, until, &whole);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int seize_settle(struct seized *s, unsigned timeout_ms)
 {
 	uint64_t until = (uint64_t)g_get_monotonic_time() + timeout_ms * UINT64_C(1000);
-	int r;
+	int r = stop_all(s, until);
 
-	do {
-		for (unsigned i = 0; i < s->threads->len;) {
-			struct seized_thread *t = seized_at(s, i);
-
-			r = t->waiting ? wait_thread(s, t, until) : 0;
-			if (r < 0)
-				return r;
-			if (r == 0)
-				i++;
-			else
-				g_array_remove_index(s->threads, i);
-		}
-		r = scan_threads(s);
-		if (r == -ESRCH && s->threads->len == 0)
-			return 1;
-		if (r < 0)
-			return r;
-	} while (r > 0);
-	if (s->threads->len == 0)
+	if (s->threads->len == 0 && (r == 0 || r == -ESRCH))
 		return 1;
+	if (r < 0)
+		return r;
 	g_array_sort(s->threads, by_tid);
 	leader_to_front(s);
 	for (unsigned i = 0; i < s->threads->len; i++) {
