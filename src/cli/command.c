@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ERRNO_END 134 /* EHWPOISON + 1, asm-generic/errno.h */
+
 #define G(field, ...) OPT(struct global_options, field, __VA_ARGS__)
 const struct opt global_options[] = {
 	G(root, "root", 0, "Path to the root directory in which data, including images, is stored"),
@@ -65,10 +67,31 @@ bool command_group_find(const char *name)
 	return false;
 }
 
+/*
+ * Podman's errors come from Go, which writes the kernel's in lower case: "open x: no such file or
+ * directory".  Scripts match on that, so what strerror(3) has put in changes its first letter.
+ */
+char *cli_error_text(const char *story)
+{
+	char *text = g_strdup(story);
+
+	for (int code = 1; code < ERRNO_END; code++) {
+		const char *name = strerrordesc_np(code);
+		char *at = name && g_ascii_islower(name[1]) ? strstr(text, name) : NULL;
+
+		for (; at; at = strstr(at + 1, name))
+			if (at > text && at[-1] == ' ')
+				*at = g_ascii_tolower(*at);
+	}
+	return text;
+}
+
 void cli_print_error(void)
 {
+	g_autofree char *text = cli_error_text(err_message());
+
 	fflush(stdout);
-	fprintf(stderr, "Error: %s\n", err_message());
+	fprintf(stderr, "Error: %s\n", text);
 }
 
 bool cli_given(const struct cli *cli, const char *name)

@@ -80,6 +80,8 @@ bool cli_given(const struct cli *cli, const char *name);
 
 /* Prints the story of the last failure: "Error: ...". */
 void cli_print_error(void);
+/* The story as it is printed; the caller frees. */
+char *cli_error_text(const char *story);
 
 /* Looks a command up by its full path; *IS_ALIAS may be NULL. */
 const struct command *command_find(const char *path);

@@ -75,6 +75,15 @@ static void suggestions(void **state)
 	assert_string_equal(none->str, "\nDid you mean this?\n\trestore\n\n");
 }
 
+static void errors_of_the_kernel_are_in_lower_case(void **state)
+{
+	g_autofree char *a = cli_error_text("open x: No such file or directory");
+	g_autofree char *b = cli_error_text("Invalid argument: Is a directory; RPC y: Not owner");
+
+	assert_string_equal(a, "open x: no such file or directory");
+	assert_string_equal(b, "Invalid argument: is a directory; RPC y: Not owner");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -82,6 +91,7 @@ int main(void)
 		cmocka_unit_test(no_path_has_two_commands),
 		cmocka_unit_test(help_has_podmans_shape),
 		cmocka_unit_test(suggestions),
+		cmocka_unit_test(errors_of_the_kernel_are_in_lower_case),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

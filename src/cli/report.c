@@ -99,14 +99,10 @@ static int execute_header(const struct report *r, struct tree *t, GString *out)
 	return ret;
 }
 
-/* A template that ranges by itself gets all rows at once. */
+/* A template that ranges over all rows by itself gets them at once. */
 static char *with_range(const char *text)
 {
-	const char *p = text;
-
-	while (isspace((unsigned char)*p))
-		p++;
-	if (g_str_has_prefix(p, "{{range") || g_str_has_prefix(p, "{{ range"))
+	if (g_str_has_prefix(text, "{{range .}}"))
 		return g_strdup(text);
 	return g_strdup_printf("{{range .}}%s{{end -}}", text);
 }

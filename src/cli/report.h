@@ -34,5 +34,5 @@ int report_print(const struct report *r, json_t *rows) MUST_CHECK;
 int report_template(const char *name, const char *format, const struct go_type *row, json_t *rows)
 	MUST_CHECK;
 
-/* The document and a newline. */
+/* The document as it stands, and a newline. */
 void report_json(const json_t *j, unsigned indent);

@@ -94,12 +94,31 @@ static int collect(struct cli *cli, unsigned where, json_t *containers, json_t *
 	return 0;
 }
 
+/* One array, in the order of the names. */
+static void print_json(json_t *all, json_t *images)
+{
+	json_t *out = json_array(), *j;
+	size_t i;
+
+	json_array_foreach(all, i, j)
+	{
+		const struct go_type *type = &type_container;
+
+		for (size_t k = 0; k < json_array_size(images); k++)
+			if (json_array_get(images, k) == j)
+				type = &type_image;
+		json_array_append_new(out, go_to_json((struct go_value){type, j}));
+	}
+	report_json(out, 5);
+	json_decref(out);
+}
+
 static int print(const struct inspect_opts *o, json_t *containers, json_t *images, json_t *all)
 {
 	int r = 0;
 
 	if (!o->format || !*o->format || report_wants_json(o->format)) {
-		report_json(all, 5);
+		print_json(all, images);
 		return 0;
 	}
 	if (json_array_size(containers) || !json_array_size(images))

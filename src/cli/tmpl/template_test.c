@@ -76,7 +76,7 @@ static void values_print_as_in_go(void **state)
 		{"{{.State.Log}}", "[]"},
 		{"{{.Label \"b\"}}", "2"},
 		{"{{.Label (index .Names 0)}}.", "."},
-		{"{{json .Labels}}", "{\"b\":\"2\",\"a\":\"<1>\"}"},
+		{"{{json .Labels}}", "{\"a\":\"<1>\",\"b\":\"2\"}"},
 		{"{{json .Names}} {{json .State.Running}}", "[\"x\",\"y\"] true"},
 		{"{{1}} {{1.5}} {{0x10}} {{'a'}} {{\"s\\n\"}}{{`r\\n`}} {{true}}",
 		 "1 1.5 16 97 s\nr\\n true"},

@@ -244,11 +244,48 @@ static json_t *zero_json(enum go_kind kind)
 	}
 }
 
+static json_t *map_to_json(struct go_value v)
+{
+	g_autoptr(GPtrArray) keys = go_keys(v);
+	json_t *out = json_object();
+
+	for (guint i = 0; i < keys->len; i++)
+		json_object_set_new(out, keys->pdata[i], go_to_json(map_get(v, keys->pdata[i])));
+	return out;
+}
+
+/* In the order of the document: an encoder of Go writes fields as they are declared. */
+static json_t *struct_to_json(struct go_value v)
+{
+	json_t *out = json_object(), *member;
+	const char *key;
+
+	json_object_foreach(v.j, key, member)
+	{
+		const struct go_type *type = &go_any;
+
+		for (const struct go_field *f = v.type->fields; f && f->name; f++)
+			if (!strcmp(f->key ? f->key : f->name, key) && f->type)
+				type = f->type;
+		json_object_set_new(out, key, go_to_json((struct go_value){type, member}));
+	}
+	return out;
+}
+
 json_t *go_to_json(struct go_value v)
 {
-	if (v.j)
+	json_t *out;
+
+	if (!v.j)
+		return v.type ? zero_json(v.type->kind) : json_null();
+	if (json_is_object(v.j))
+		return v.type->kind == GO_STRUCT ? struct_to_json(v) : map_to_json(v);
+	if (!json_is_array(v.j))
 		return json_incref(v.j);
-	return v.type ? zero_json(v.type->kind) : json_null();
+	out = json_array();
+	for (size_t i = 0; i < json_array_size(v.j); i++)
+		json_array_append_new(out, go_to_json(go_element(v, i)));
+	return out;
 }
 
 char *json_text(const json_t *j, unsigned indent)

@@ -78,7 +78,7 @@ struct go_value go_element(struct go_value v, size_t i);
 /* The keys of a map in Go's order (sorted), borrowed; free the array. */
 GPtrArray *go_keys(struct go_value v);
 
-/* As JSON with the fields of the type in their order: a new reference. */
+/* As Go encodes it: the keys of maps are sorted, fields stay in their order.  A new reference. */
 json_t *go_to_json(struct go_value v);
 
 /* encoding/json without HTML escaping; indent 0: one line without blanks.  The caller frees. */
