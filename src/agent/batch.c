@@ -5,6 +5,7 @@
 #include "agent/private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,7 +34,7 @@ int batch_fail(struct batch *b, int r)
 
 void batch_begin(struct batch *b, struct agent *a, unsigned slot)
 {
-	*b = (struct batch){.agent = a, .slot = slot};
+	*b = (struct batch){.agent = a, .slot = slot, .watch = {-1, -1}};
 	b->ops = g_new(struct op, a->slots[slot].nops);
 	b->results = g_array_new(FALSE, TRUE, sizeof(int64_t));
 	b->outs = g_array_new(FALSE, FALSE, sizeof(struct batch_out));
@@ -53,6 +54,8 @@ void batch_end(struct batch *b)
 	g_array_unref(b->outs);
 	g_array_unref(b->sends);
 	g_array_unref(b->children);
+	cleanup_close(&b->watch[0]);
+	cleanup_close(&b->watch[1]);
 	b->agent = NULL;
 }
 
@@ -332,4 +335,13 @@ int64_t batch_result(const struct batch *b, int id)
 	if (id < 0 || id >= (int)b->results->len)
 		return -EPROTO;
 	return g_array_index(b->results, int64_t, id);
+}
+
+void batch_watch_exec(struct batch *b)
+{
+	if (pipe2(b->watch, O_CLOEXEC) < 0) {
+		batch_fail(b, err_errno("create a pipe"));
+		return;
+	}
+	batch_recv_fds(b, &b->watch[1], 1, NULL);
 }

@@ -53,6 +53,7 @@ struct batch {
 	GArray *outs;	  /* what is to be copied back */
 	GArray *sends;	  /* descriptors that go after the doorbell */
 	GArray *children; /* unsigned: slots of CLONE operations, in order */
+	int watch[2];	  /* batch_watch_exec(): ours, the task's until it was sent; -1 */
 };
 
 void batch_begin(struct batch *b, struct agent *a, unsigned slot);
@@ -125,6 +126,13 @@ int batch_wait(struct batch *b) MUST_CHECK;
 
 /* Result of an operation that has run: the call's own value, -errno for one that may fail. */
 int64_t batch_result(const struct batch *b, int id);
+
+/*
+ * To be called before the execve(2) of batch_run_exec() is added.  Its success is the end of a pipe
+ * whose other side only the task has, close-on-exec: other descriptors that the stub got may have
+ * copies elsewhere, in conmon for example.
+ */
+void batch_watch_exec(struct batch *b);
 
 /*
  * Runs a batch that ends in execve(2), in an agent adopted for that (agent_plan.exec).  0: the

@@ -204,31 +204,27 @@ int batch_run(struct batch *b)
 	return r < 0 && !b->posted ? r : batch_wait(b);
 }
 
-/* The stub's socket is close-on-exec, so its end is the program's beginning. */
-static bool channel_has_closed(const struct agent *a)
-{
-	struct pollfd p = {.fd = a->sock, .events = POLLIN};
-
-	return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
-}
-
 int batch_run_exec(struct batch *b)
 {
 	struct agent_slot *s = &b->agent->slots[b->slot];
-	const struct timespec slice = {.tv_nsec = 1000000};
+	struct pollfd p = {.fd = b->watch[0], .events = POLLIN};
 	int r = batch_post(b);
 
 	if (r < 0)
 		return r;
-	if (!b->posted)
-		return err_set(EINVAL, "batch: nothing to execute");
+	if (!b->posted || b->watch[0] < 0)
+		return err_set(EINVAL, "batch: nothing to execute, or nothing to see it by");
+	close(take_fd(&b->watch[1]));
+	/* A failure shows in the state only, which poll(2) does not see: looked at each
+	 * millisecond. */
 	while (state_of(s->shm) != SLOT_DONE) {
-		if (channel_has_closed(b->agent)) {
+		if (poll(&p, 1, 1) > 0 && (p.revents & POLLHUP)) {
+			if (state_of(s->shm) == SLOT_DONE)
+				break;
 			b->posted = false;
 			s->gone = true;
 			return 0;
 		}
-		futex(&s->shm->state, FUTEX_WAIT, SLOT_POSTED, &slice);
 	}
 	return batch_wait(b);
 }

@@ -189,6 +189,7 @@ static void test_exec(void **state)
 
 		adopt(0, true, &sock, &pid, &a);
 		batch_begin(&b, a, 0);
+		batch_watch_exec(&b);
 		batch_add(&b, SYS_execve, batch_str(&b, "/no/such/program"),
 			  batch_in(&b, argv, sizeof(argv)), batch_in(&b, env, sizeof(env)));
 		assert_int_equal(batch_run_exec(&b), -ENOENT);
@@ -196,6 +197,7 @@ static void test_exec(void **state)
 				    "execve /no/such/program: No such file or directory");
 
 		batch_begin(&c, a, 0);
+		batch_watch_exec(&c);
 		argv[0] = (char *)batch_addr(&c, batch_str(&c, "true"));
 		batch_add(&c, SYS_execve, batch_str(&c, "/bin/true"),
 			  batch_in(&c, argv, sizeof(argv)), batch_in(&c, env, sizeof(env)));

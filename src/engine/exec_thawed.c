@@ -319,6 +319,7 @@ static int run(struct agent *a, const struct exec_thawed *x)
 	set_caps(&b, x);
 	if (nnp)
 		install_filter(&b, x);
+	batch_watch_exec(&b);
 	sigemptyset(&none);
 	batch_room(&b, 3, strings_bytes(args) + strings_bytes(env) + strlen(x->path) + 256);
 	argv = strings(&b, args);
