@@ -9,6 +9,7 @@
 #include "engine/exec.h"
 #include "engine/lifecycle.h"
 #include "kernel/cgroup.h"
+#include "kernel/mount.h"
 #include "kernel/proc.h"
 
 #include <errno.h>
@@ -107,8 +108,18 @@ static void job_clear(struct job *j)
 	*j = JOB_NONE;
 }
 
+/* The container's own /dev/shm is a tmpfs that prepare.c has mounted where the host sees it. */
+static bool has_own_shm(const struct job *j)
+{
+	g_autofree char *userdata = container_static_dir(j->e, j->c);
+	g_autofree char *shm = g_build_filename(userdata, "shm", NULL);
+
+	return mount_is_mount(shm) == 1;
+}
+
 static int look(struct job *j)
 {
+	static const char *const shm[] = {"/dev/shm"};
 	const struct cryo_dump_options o = {
 		.pid = j->c->state.pid,
 		.cgroups = j->cgroups,
@@ -117,6 +128,8 @@ static int look(struct job *j)
 		.nexternals = j->box.nexternals,
 		.mounts = (const char *const *)j->box.mounts,
 		.nmounts = j->box.mounts ? g_strv_length(j->box.mounts) : 0,
+		.tmpfs = shm,
+		.ntmpfs = has_own_shm(j) ? 1 : 0,
 		.leave_running = j->o->leave_running,
 		.tcp_established = j->o->tcp_established,
 		.file_locks = j->o->file_locks,

@@ -33,6 +33,13 @@ struct cryo_dump_options {
 	const char *const *mounts;
 	unsigned nmounts;
 
+	/*
+	 * Mount points whose tmpfs belongs to the tree although we see it too (an engine's
+	 * /dev/shm). Others are saved if nobody outside sees them and MOUNTS is given.
+	 */
+	const char *const *tmpfs;
+	unsigned ntmpfs;
+
 	bool leave_running;   /* only a hint for statistics and for checks */
 	bool tcp_established; /* keep established TCP connections instead of refusing */
 	bool file_locks;      /* keep file locks instead of refusing */

@@ -1,12 +1,308 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Contents of tmpfs mounts, which end with the container: /dev/shm, --tmpfs, what the OCI runtime
+ * mounts.  CRIU's format: tmpfs-dev-N.tar.gz, N being the device number that mountpoints.img knows.
+ *
+ * A tmpfs that we see in our own mount namespace is the host's and stays as it is, unless the
+ * options say that it belongs to the tree.  Device nodes are never taken from a checkpoint.
+ */
 #include "state/ns/ns.h"
+
+#include "image/mnt.pb-c.h"
+#include "kernel/fsmagic.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define BLOCK 65536
+
+typedef struct archive *archive_ptr;
+
+static void read_free(archive_ptr *a)
+{
+	archive_read_free(*a);
+}
+
+static void write_free(archive_ptr *a)
+{
+	archive_write_free(*a);
+}
+
+static void entry_free(struct archive_entry **e)
+{
+	archive_entry_free(*e);
+}
+
+static int failed(struct archive *a, const char *what)
+{
+	int e = archive_errno(a);
+
+	return err_set(e > 0 ? e : EIO, "%s: %s", what, archive_error_string(a) ?: "unknown error");
+}
+
+static int open_dir(int root, const char *target)
+{
+	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT};
+	int fd = (int)syscall(SYS_openat2, root, target, &how, sizeof(how));
+
+	return fd < 0 ? err_errno("open %s", target) : fd;
+}
+
+static bool is_hosts(const struct mountinfo *ours, const struct mount_entry *m)
+{
+	for (size_t i = 0; i < ours->n; i++)
+		if (ours->v[i].major == m->major && ours->v[i].minor == m->minor)
+			return true;
+	return false;
+}
+
+static bool belongs(const struct dump *d, const struct mountinfo *ours, size_t at)
+{
+	const struct mount_entry *m = &d->mounts.v[at];
+
+	if (strcmp(m->fstype, "tmpfs") != 0 || strcmp(m->root, "/") != 0 ||
+	    mount_option(m->options, "ro", NULL) || mountinfo_at(&d->mounts, m->target) != m)
+		return false;
+	for (size_t i = 0; i < at; i++) /* mounted twice */
+		if (d->mounts.v[i].major == m->major && d->mounts.v[i].minor == m->minor)
+			return false;
+	for (unsigned i = 0; i < d->o.ntmpfs; i++)
+		if (strcmp(d->o.tmpfs[i], m->target) == 0)
+			return true;
+	return d->o.mounts && !is_hosts(ours, m);
+}
+
+static bool is_wanted(const struct stat *st, dev_t dev)
+{
+	return !S_ISCHR(st->st_mode) && !S_ISBLK(st->st_mode) && !S_ISSOCK(st->st_mode) &&
+	       st->st_dev == dev;
+}
+
+/* Something that the next container would miss?  In /dev links are the runtime's. */
+static int has_content(int dir, const char *target, bool *ret)
+{
+	DIR *d = fdopendir(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	struct stat top, st;
+	struct dirent *e;
+
+	*ret = false;
+	if (!d || fstat(dir, &top) < 0)
+		return err_errno("read %s", target);
+	while (!*ret && (e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+		    fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		*ret = is_wanted(&st, top.st_dev) &&
+		       !(S_ISLNK(st.st_mode) && strcmp(target, "/dev") == 0);
+	}
+	closedir(d);
+	return 0;
+}
+
+struct job { /* in a forked child: libarchive changes the working directory */
+	int dir, file;
+	const char *target;
+};
+
+static int copy_data(struct archive *from, struct archive *to, const char *what)
+{
+	const void *data;
+	la_int64_t at;
+	size_t len;
+	int r;
+
+	while ((r = archive_read_data_block(from, &data, &len, &at)) == ARCHIVE_OK)
+		if (archive_write_data_block(to, data, len, at) < ARCHIVE_WARN)
+			return failed(to, what);
+	return r == ARCHIVE_EOF ? 0 : failed(from, what);
+}
+
+/* Archives have no write at an offset: holes are written out, gzip makes nothing of them. */
+static int pack_data(struct archive *disk, struct archive *tar, const char *what)
+{
+	static const char zeros[BLOCK];
+	const void *data;
+	la_int64_t at, done = 0;
+	size_t len;
+	int r;
+
+	while ((r = archive_read_data_block(disk, &data, &len, &at)) == ARCHIVE_OK) {
+		while (done < at) {
+			size_t n = MIN((size_t)(at - done), sizeof(zeros));
+
+			if (archive_write_data(tar, zeros, n) < 0)
+				return failed(tar, what);
+			done += (la_int64_t)n;
+		}
+		if (len && archive_write_data(tar, data, len) < 0)
+			return failed(tar, what);
+		done += (la_int64_t)len;
+	}
+	return r == ARCHIVE_EOF ? 0 : failed(disk, what);
+}
+
+static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const char *target)
+{
+	for (;;) {
+		CLEANUP(entry_free) struct archive_entry *e = archive_entry_new();
+		int r = archive_read_next_header2(disk, e);
+
+		if (r == ARCHIVE_EOF)
+			return 0;
+		if (r < ARCHIVE_WARN)
+			return failed(disk, target);
+		archive_read_disk_descend(disk);
+		if (!is_wanted(archive_entry_stat(e), dev))
+			continue;
+		archive_entry_sparse_clear(e);
+		if (archive_write_header(tar, e) < ARCHIVE_WARN)
+			return failed(tar, target);
+		if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
+			continue;
+		r = pack_data(disk, tar, archive_entry_pathname(e));
+		if (r < 0)
+			return r;
+	}
+}
+
+static int pack(void *arg, int *ret_fd)
+{
+	const struct job *j = arg;
+	CLEANUP(read_free) archive_ptr disk = archive_read_disk_new();
+	CLEANUP(write_free) archive_ptr tar = archive_write_new();
+	struct stat st;
+	int r;
+
+	if (fchdir(j->dir) < 0 || fstat(j->dir, &st) < 0)
+		return err_errno("enter %s", j->target);
+	archive_read_disk_set_symlink_physical(disk);
+	archive_read_disk_set_behavior(disk, ARCHIVE_READDISK_NO_TRAVERSE_MOUNTS);
+	archive_write_set_format_pax_restricted(tar);
+	archive_write_add_filter_gzip(tar);
+	archive_write_set_filter_option(tar, "gzip", "compression-level", "1");
+	if (archive_read_disk_open(disk, ".") != ARCHIVE_OK)
+		return failed(disk, j->target);
+	if (archive_write_open_fd(tar, j->file) != ARCHIVE_OK)
+		return failed(tar, j->target);
+	r = pack_all(disk, tar, st.st_dev, j->target);
+	if (r == 0 && archive_write_close(tar) != ARCHIVE_OK)
+		r = failed(tar, j->target);
+	return r;
+}
+
+static uint32_t number_of(const struct mount_entry *m)
+{
+	return m->major << 20 | m->minor;
+}
+
+static int dump_one(struct dump *d, const struct mount_entry *m)
+{
+	autoclose int dir = open_dir(d->root, m->target), file = -1;
+	bool content;
+	int r = dir < 0 ? dir : has_content(dir, m->target, &content);
+
+	if (r < 0 || !content)
+		return r;
+	r = image_write_fd(&d->w, IMG_TMPFS_DEV, number_of(m), &file);
+	if (r < 0)
+		return r;
+	return ns_run(NULL, 0, pack, &(struct job){dir, file, m->target}, NULL);
+}
 
 int tmpfs_dump(struct dump *d)
 {
-	return 0;
+	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
+	CLEANUP(proc_close) struct proc self = PROC_NONE;
+	int r = proc_open(getpid(), &self);
+
+	if (r == 0)
+		r = mountinfo_read(self.dir, &ours);
+	for (size_t i = 0; r == 0 && i < d->mounts.n; i++)
+		if (belongs(d, &ours, i))
+			r = dump_one(d, &d->mounts.v[i]);
+	return r;
+}
+
+static int unpack(void *arg, int *ret_fd)
+{
+	const struct job *j = arg;
+	CLEANUP(read_free) archive_ptr tar = archive_read_new();
+	CLEANUP(write_free) archive_ptr disk = archive_write_disk_new();
+	struct archive_entry *e;
+	int r;
+
+	if (fchdir(j->dir) < 0)
+		return err_errno("enter %s", j->target);
+	umask(0);
+	archive_read_support_format_tar(tar);
+	archive_read_support_filter_gzip(tar);
+	archive_write_disk_set_options(
+		disk, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
+			      ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_ACL | ARCHIVE_EXTRACT_UNLINK |
+			      ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
+			      ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
+	if (archive_read_open_fd(tar, j->file, BLOCK) != ARCHIVE_OK)
+		return failed(tar, j->target);
+	while ((r = archive_read_next_header(tar, &e)) == ARCHIVE_OK) {
+		__LA_MODE_T type = archive_entry_filetype(e);
+
+		if (type == AE_IFCHR || type == AE_IFBLK)
+			continue;
+		if (archive_write_header(disk, e) < ARCHIVE_WARN)
+			return failed(disk, j->target);
+		if (type == AE_IFREG && !archive_entry_hardlink(e)) {
+			r = copy_data(tar, disk, j->target);
+			if (r < 0)
+				return r;
+		}
+		if (archive_write_finish_entry(disk) < ARCHIVE_WARN)
+			return failed(disk, j->target);
+	}
+	return r == ARCHIVE_EOF ? 0 : failed(tar, j->target);
+}
+
+static int restore_one(struct restore *r, const MntEntry *m)
+{
+	const char *target = m->mountpoint[0] == '.' ? m->mountpoint + 1 : m->mountpoint;
+	CLEANUP(image_close) struct image *img = NULL;
+	autoclose int dir = -1;
+	uint64_t type;
+	int ret = image_open(r->o.images, IMG_TMPFS_DEV, m->root_dev, &img);
+
+	if (ret != 0)
+		return ret < 0 ? ret : 0;
+	dir = open_dir(r->root, target);
+	ret = dir < 0 ? dir : fsmagic_of(dir, &type);
+	if (ret < 0)
+		return ret;
+	if (type != fsmagic_number("tmpfs"))
+		return err_set(EINVAL, "%s was a tmpfs and is none here", target);
+	return ns_run(NULL, 0, unpack, &(struct job){dir, img->fd, target}, NULL);
 }
 
 int tmpfs_restore(struct restore *r)
 {
-	return 0;
+	g_autoptr(GPtrArray) mounts = NULL;
+	int ret = image_load_all(r->o.images, IMG_MNTS, NSID_MNT, &mounts);
+
+	for (unsigned i = 0; ret == 0 && i < mounts->len; i++) {
+		const MntEntry *m = g_ptr_array_index(mounts, i);
+		bool again = false;
+
+		for (unsigned k = 0; k < i; k++)
+			again = again ||
+				((const MntEntry *)g_ptr_array_index(mounts, k))->root_dev ==
+					m->root_dev;
+		if (!again && m->fsname && strcmp(m->fsname, "tmpfs") == 0)
+			ret = restore_one(r, m);
+	}
+	return ret < 0 ? ret : 0;
 }

@@ -82,6 +82,8 @@ int core_dump_end(struct dump *d, struct dtask *t)
 	char pid[16];
 	int r = image_write(&d->w, IMG_CORE, (uint64_t)t->nspid, &t->core->base);
 
+	if (r == 0 && t->core->ids) /* also alone, where crit looks for it */
+		r = image_write(&d->w, IMG_IDS, (uint64_t)t->nspid, &t->core->ids->base);
 	for (unsigned i = 1; r == 0 && i < t->nthreads; i++)
 		r = image_write(&d->w, IMG_CORE, (uint64_t)t->threads[i].nstid,
 				&t->threads[i].core->base);
