@@ -182,11 +182,13 @@ static int end_container(struct job *j)
 	r = ck_wait_exit(j->e, j->c);
 	if (r < 0)
 		return r;
-	r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
-	if (r < 0)
-		return r;
+	/*
+	 * Mounts and the runtime's record are left to conmon's `cleanup`, which waits for our lock;
+	 * if it does not come, to whoever needs the container next (container_prepare(), rm).
+	 */
 	s->status = CONTAINER_EXITED;
 	s->pid = s->conmon_pid = 0;
+	s->thawed = false;
 	return 0;
 }
 

@@ -6,6 +6,8 @@
 
 /* prepare.c: config.json in the static directory. */
 int life_write_spec(struct engine *e, struct container *c) MUST_CHECK;
+/* Something of an earlier run is still there. */
+bool life_has_leftovers(struct engine *e, struct container *c);
 
 /* start.c */
 int life_init(struct engine *e, struct container *c) MUST_CHECK;

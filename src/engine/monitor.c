@@ -73,6 +73,7 @@ static int build_create(struct command *m, struct engine *e, struct container *c
 	command_add_path(m, "--conmon-pidfile", run, "conmon.pid");
 	command_add(m, "--exit-dir", exits);
 	command_add(m, "--full-attach", NULL);
+	command_add(m, "--no-sync-log", NULL); /* an end does not wait for the disk */
 	command_add(m, "--log-level", "error");
 	r = add_log(m, e, c, o);
 	if (r == 0)

@@ -33,6 +33,7 @@ static int build(struct command *m, struct engine *e, struct container *c,
 	command_add_path(m, "--conmon-pidfile", x->dir, "conmon.pid");
 	command_add_path(m, "--exit-dir", x->dir, "exit");
 	command_add(m, "--full-attach", NULL);
+	command_add(m, "--no-sync-log", NULL); /* an end does not wait for the disk */
 	command_add(m, "--log-level", "error");
 	command_add(m, "-l", "none");
 	r = command_add_runtime(m, e, c, log);

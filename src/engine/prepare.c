@@ -189,6 +189,13 @@ static int write_files(struct engine *e, struct container *c, const struct conta
 	return r < 0 ? r : file_replace_at(fd, ".containerenv", text, strlen(text), 0644);
 }
 
+bool life_has_leftovers(struct engine *e, struct container *c)
+{
+	g_autofree char *run = container_run_dir(e, c);
+
+	return runtime_knows(e, c) || access(run, F_OK) == 0;
+}
+
 /*
  * What a killed command left in the runtime would stand in the way.  Its network may be the one
  * that a checkpoint keeps.

@@ -274,6 +274,14 @@ static int clean_up(struct engine *e, struct container *c, bool remove)
 			return life_start(e, c);
 		}
 	}
+	/* What a checkpoint, or a killed command, has left for us. */
+	if (c->state.status == CONTAINER_EXITED && life_has_leftovers(e, c)) {
+		r = container_release(e, c, c->state.checkpointed ? RELEASE_KEEP_NETWORK : 0);
+		if (r == 0)
+			r = container_save(e, c);
+		if (r < 0)
+			return r;
+	}
 	/* Created: a failed start, of which its own command tells; checkpointed: for the restore.
 	 */
 	if (remove && c->state.status == CONTAINER_EXITED && !c->state.checkpointed)
