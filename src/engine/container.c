@@ -166,8 +166,10 @@ int container_lock(struct engine *e, struct container *c)
 
 void container_unlock(struct container *c)
 {
-	if (c->lock >= 0)
-		close(take_fd(&c->lock));
+	if (c->lock < 0)
+		return;
+	flock(c->lock, LOCK_UN); /* also for copies that a forked child may still hold */
+	close(take_fd(&c->lock));
 }
 
 bool container_is_running(const struct container *c)
