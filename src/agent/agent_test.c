@@ -474,7 +474,7 @@ static void test_batches(void **state)
 		batch_add(&c, SYS_getpid);
 		assert_int_equal(batch_run(&c), -ENOENT);
 		assert_string_equal(err_message(),
-				    "openat /nonexistent: No such file or directory");
+				    "openat /nonexistent: no such file or directory");
 
 		batch_begin(&d, a, 0);
 		id = batch_add(&d, SYS_mmap, IMM(0x1000), IMM(4096), IMM(0),

@@ -194,7 +194,7 @@ static void test_exec(void **state)
 			  batch_in(&b, argv, sizeof(argv)), batch_in(&b, env, sizeof(env)));
 		assert_int_equal(batch_run_exec(&b), -ENOENT);
 		assert_string_equal(err_message(),
-				    "execve /no/such/program: No such file or directory");
+				    "execve /no/such/program: no such file or directory");
 
 		batch_begin(&c, a, 0);
 		batch_watch_exec(&c);

@@ -60,6 +60,17 @@ static void vrestart(const char *tail, const char *fmt, va_list ap)
 	prepend(line, (size_t)n);
 }
 
+/* "No such file" -> "no such file", the spelling of Go's programs; names like "RPC" stay. */
+static const char *reason(int code)
+{
+	static _Thread_local char text[128];
+
+	g_strlcpy(text, strerror(code), sizeof(text));
+	if (g_ascii_isupper(text[0]) && !g_ascii_isupper(text[1]))
+		text[0] = g_ascii_tolower(text[0]);
+	return text;
+}
+
 int err_set(int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -76,7 +87,7 @@ int err_errno(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vrestart(strerror(saved), fmt, ap);
+	vrestart(reason(saved), fmt, ap);
 	va_end(ap);
 	return -saved;
 }
@@ -87,7 +98,7 @@ int err_code(int code, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vrestart(strerror(positive), fmt, ap);
+	vrestart(reason(positive), fmt, ap);
 	va_end(ap);
 	return -positive;
 }

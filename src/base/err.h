@@ -13,7 +13,7 @@
  *	if (r < 0)
  *		return err_wrap(r, "task %d", pid);		// more context
  *
- * gives "task 12: open core.img: No such file or directory".
+ * gives "task 12: open core.img: no such file or directory".
  *
  * Positive return values are never errors: each function documents its own.
  *
@@ -27,7 +27,7 @@
 /* Starts a new story.  CODE is an errno, of either sign; returns it negative. */
 int err_set(int code, const char *fmt, ...) PRINTF_LIKE(2, 3) __attribute__((cold));
 
-/* Starts a new story from errno: "<text>: <strerror>".  Returns -errno. */
+/* Starts a new story from errno: "<text>: <strerror, in small letters>".  Returns -errno. */
 int err_errno(const char *fmt, ...) PRINTF_LIKE(1, 2) __attribute__((cold));
 
 /* The same for an error number that a function returned instead of setting errno. */

@@ -15,7 +15,7 @@ static void story_reads_from_the_outside_in(void **state)
 	errno = ENOENT;
 	r = err_wrap(err_errno("open %s", "core.img"), "task %d", 12);
 	assert_int_equal(r, -ENOENT);
-	assert_string_equal(err_message(), "task 12: open core.img: No such file or directory");
+	assert_string_equal(err_message(), "task 12: open core.img: no such file or directory");
 }
 
 static void a_new_story_may_quote_the_old_one(void **state)

@@ -312,7 +312,10 @@ int container_save_config(struct engine *e, struct container *c)
 			   "sssjs", c->name, c->image_id, c->image_name, c->config, c->id);
 
 	return r == -EEXIST
-		       ? err_set(EEXIST, "name \"%s\" is in use: container already exists", c->name)
+		       ? err_set(EEXIST,
+				 "renaming container %s: name %s already in use, cannot rename "
+				 "container %s: container already exists",
+				 c->id, c->name, c->id)
 		       : r;
 }
 

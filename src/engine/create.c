@@ -109,6 +109,15 @@ static const char *const network_mode_names[] = {
 	[NETWORK_CONTAINER] = "container", [NETWORK_PATH] = "ns",
 };
 
+/* Takes OBJECT: as Go prints a map. */
+static json_t *sorted(json_t *object)
+{
+	g_autofree char *text = json_dumps(object, JSON_SORT_KEYS);
+
+	json_decref(object);
+	return json_loads(text, 0, NULL);
+}
+
 static void set(struct container *c, const char *key, json_t *value)
 {
 	json_object_set_new(c->config, key, value);
@@ -131,7 +140,7 @@ static void resolve(struct engine *e, struct container *c, const struct containe
 	set(c, "env", environment(o, image));
 	set(c, "entrypoint", entrypoint(o, image));
 	set(c, "command", command(o, image));
-	set(c, "labels", labels(o, image));
+	set(c, "labels", sorted(labels(o, image)));
 	set(c, "exposed", json_incref(json_object_get(image, "ExposedPorts")));
 	set_text(c, "workdir", o->workdir ? o->workdir : image_text(image, "WorkingDir"));
 	set_text(c, "user", o->user ? o->user : image_text(image, "User"));

@@ -57,8 +57,10 @@ static void print(struct show *s, struct source *src)
 	bool *mid = &src->mid[l->stderr_];
 
 	if (!*mid) {
-		if (s->o->names)
+		if (s->n > 1 && s->o->names)
 			fprintf(to, "%s ", src->c->name);
+		else if (s->n > 1)
+			fprintf(to, "%.12s ", src->c->id);
 		if (s->o->timestamps)
 			print_stamp(to, l);
 	}
@@ -233,11 +235,8 @@ int logs_show(struct engine *e, struct container *const *c, unsigned n,
 		r = drain(&s);
 	if (r == 0 && o->follow)
 		r = follow(&s);
-	for (unsigned i = 0; i < n; i++) {
-		if (v[i].mid[0])
-			fputc('\n', out);
+	for (unsigned i = 0; i < n; i++)
 		logfile_clear(&v[i].file);
-	}
 	fflush(out);
 	return r < 0 ? r : 0;
 }

@@ -49,7 +49,8 @@ static int wanted_ip(struct engine *e, const char *id, const char *network, cons
 	r = owner_of(e, network, *ret, &owner);
 	if (r > 0 && strcmp(owner, id))
 		return err_set(EADDRINUSE,
-			       "requested ip address %s is already allocated to container ID %s",
+			       "IPAM error: requested ip address %s is already allocated to "
+			       "container ID %s",
 			       text, owner);
 	return r < 0 ? r : 0;
 }

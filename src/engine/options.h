@@ -136,6 +136,7 @@ int options_parse_signal(const char *text, int *ret) MUST_CHECK;
 
 /* Capability names as "CAP_NET_ADMIN" from any spelling ("net_admin"); NULL when unknown. */
 const char *options_capability(const char *text);
+int options_unknown_capability(const char *text); /* describes it; -EINVAL */
 /* Number of one of those; -1 when unknown. */
 int options_capability_number(const char *name);
 /* The name of a number, or NULL. */

@@ -13,7 +13,7 @@ static int check_capability(const char *text)
 {
 	if (!g_ascii_strcasecmp(text, "all") || options_capability(text))
 		return 0;
-	return err_set(EINVAL, "unknown capability \"%s\"", text);
+	return options_unknown_capability(text);
 }
 
 static int check_ulimit(const char *text)

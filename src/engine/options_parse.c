@@ -161,6 +161,14 @@ const char *options_capability(const char *text)
 	return NULL;
 }
 
+int options_unknown_capability(const char *text)
+{
+	bool has_prefix = !g_ascii_strncasecmp(text, "CAP_", 4);
+	g_autofree char *upper = g_ascii_strup(text, -1);
+
+	return err_set(EINVAL, "\"%s%s\": unknown capability", has_prefix ? "" : "CAP_", upper);
+}
+
 static const char *const limits[] = {
 	"AS",	"CORE",	  "CPU",   "DATA", "FSIZE",  "LOCKS",  "MEMLOCK",    "MSGQUEUE",
 	"NICE", "NOFILE", "NPROC", "RSS",  "RTPRIO", "RTTIME", "SIGPENDING", "STACK",

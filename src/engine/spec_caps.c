@@ -67,7 +67,7 @@ static int list_mask(char *const *list, uint64_t *ret, bool *ret_all)
 		else if (name)
 			*ret |= bit(name);
 		else
-			return err_set(EINVAL, "unknown capability \"%s\"", *list);
+			return options_unknown_capability(*list);
 	}
 	return 0;
 }

@@ -48,6 +48,14 @@ static int failed(struct engine *e, int code, const char *what)
 		       e->db ? sqlite3_errmsg(e->db) : sqlite3_errstr(code));
 }
 
+/* What it was about is in its first words. */
+static int failed_statement(struct engine *e, int code, const char *sql)
+{
+	g_autofree char *words = g_strndup(sql, MIN(strcspn(sql, "(=?"), 24));
+
+	return failed(e, code, g_strstrip(words));
+}
+
 static int run(struct engine *e, const char *sql)
 {
 	int code = sqlite3_exec(e->db, sql, NULL, NULL, NULL);
@@ -190,7 +198,7 @@ int store_step(struct engine *e, sqlite3_stmt *q)
 		return 1;
 	if (code == SQLITE_DONE)
 		return 0;
-	return failed(e, code, sqlite3_sql(q));
+	return failed_statement(e, code, sqlite3_sql(q));
 }
 
 int store_exec(struct engine *e, const char *sql, const char *types, ...)

@@ -160,7 +160,7 @@ static void test_records(void **state)
 	assert_string_equal(core->tc->comm, "looper");
 	assert_int_equal(core->thread_core->sched_nice, -5);
 	assert_int_equal(image_load_needed(t->fd, IMG_CORE, 4000, &core), -ENOENT);
-	assert_string_equal(err_message(), "open image core-4000.img: No such file or directory");
+	assert_string_equal(err_message(), "open image core-4000.img: no such file or directory");
 	assert_int_equal(image_load_all(t->fd, IMG_FILES, 0, &none), 0);
 	assert_int_equal(none->len, 0);
 }

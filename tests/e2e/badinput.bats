@@ -4,9 +4,12 @@
 load ../lib/helpers
 setup_file() { engine_setup; }
 teardown() {
-	umount -l "$BATS_FILE_TMPDIR/small" 2>/dev/null || true
-	umount -l /usr/lib/podman 2>/dev/null || true
+	unhide
 	engine_clear
+	if mountpoint -q "$BATS_FILE_TMPDIR/small"; then
+		CP_ROOT=$BATS_FILE_TMPDIR/small/root CP_RUN=$BATS_FILE_TMPDIR/small-run engine_clear
+		umount -l "$BATS_FILE_TMPDIR/small"
+	fi
 }
 teardown_file() { engine_teardown; }
 
@@ -34,7 +37,7 @@ box() { cryopod run --rm --network none "$@"; }
 	small=$BATS_FILE_TMPDIR/small
 	mkdir -p "$small"
 	mount -t tmpfs -o size=1500k tmpfs "$small"
-	tiny() { CP_ROOT=$small/root CP_RUN=$BATS_TEST_TMPDIR/run cryopod "$@"; }
+	tiny() { CP_ROOT=$small/root CP_RUN=$BATS_FILE_TMPDIR/small-run cryopod "$@"; }
 	expect 125 tiny import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox
 	has Error: 'o space left on device'
 	expect 0 tiny images -q
@@ -50,7 +53,7 @@ box() { cryopod run --rm --network none "$@"; }
 	small=$BATS_FILE_TMPDIR/small
 	mkdir -p "$small"
 	mount -t tmpfs -o size=20m tmpfs "$small"
-	export CP_ROOT=$small/root CP_RUN=$BATS_TEST_TMPDIR/run
+	export CP_ROOT=$small/root CP_RUN=$BATS_FILE_TMPDIR/small-run
 	cryopod import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox >/dev/null
 	looper full
 	dd if=/dev/zero of="$small/fill" bs=4k 2>/dev/null || true
@@ -64,36 +67,37 @@ box() { cryopod run --rm --network none "$@"; }
 	expect 0 cryopod rm -f -t 0 full
 }
 
-# without PROGRAM COMMAND...: with a PATH that has everything but that, and no /usr/lib/podman.
-without() {
-	local d=$BATS_TEST_TMPDIR/without-$1 dir
-	mkdir -p "$d"
-	for dir in /usr/local/bin /usr/sbin /usr/bin; do
-		ln -sf -t "$d" "$dir"/* 2>/dev/null || true
+# hide PROGRAM...: as if they were not installed.
+hide() {
+	local p
+	for p in $(type -ap "$@" | xargs -n 1 realpath | sort -u) /usr/lib/podman/"${1##*/}"; do
+		[ ! -e "$p" ] || mount --bind /dev/null "$p"
 	done
-	rm -f "$d/$1"
-	[ "$1" = crun ] || rm -f "$d/crun"
-	shift
-	PATH=$d "$@"
+}
+unhide() {
+	local p
+	while read -r p; do umount "$p"; done < <(awk '$5 ~ "^/usr/" && $4 == "/null" {print $5}' /proc/self/mountinfo)
 }
 
 @test "runtime, monitor, network and copy programs that are not installed" {
-	only_main "it has paths of its own"
-	expect 125 without runc cryopod run --network none --name a $IMAGE true
+	only_main "its messages"
+	hide runc crun
+	expect 125 cryopod run --network none --name a $IMAGE true
 	has Error: runc
-	expect 125 without conmon cryopod run --network none --name b $IMAGE true
+	# What does not need it works without.
+	expect 0 cryopod ps -a
+	unhide && hide conmon
+	expect 125 cryopod run --network none --name b $IMAGE true
 	has Error: conmon
-	expect 125 without skopeo cryopod pull -q "docker://127.0.0.1:1/x"
-	has Error: skopeo
-	mount -t tmpfs tmpfs /usr/lib/podman
-	run without netavark cryopod run --name d $IMAGE true
-	echo "$output"
-	[ "$status" -eq 125 ] || [ "$status" -eq 126 ]
+	expect 0 cryopod images
+	unhide && hide netavark
+	expect 125 cryopod run --name d $IMAGE true
 	has Error: netavark
-	umount /usr/lib/podman
-	# What needs none of them works without.
-	expect 0 without runc cryopod ps -a
-	expect 0 without conmon cryopod images
+	expect 0 cryopod run --network none $IMAGE true
+	unhide && hide skopeo
+	expect 125 cryopod pull -q docker://127.0.0.1:1/x
+	has Error: skopeo
+	unhide
 	expect 125 cryopod --runtime /nosuch/runtime run --rm --network none $IMAGE true
 	has Error: /nosuch/runtime
 	store_is_sound

@@ -80,6 +80,7 @@ teardown_file() { engine_teardown; }
 	refuses 125 'must provide a non-empty command to start an exec session' cryopod exec c
 	cryopod create --name stopped --network none $IMAGE true >/dev/null
 	refuses 125 'can only create exec sessions on running containers: container state improper' cryopod exec stopped true
+	cryopod rm stopped
 }
 
 @test "-l; many at once" {
