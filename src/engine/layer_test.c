@@ -320,6 +320,56 @@ static void test_limits(void **state)
 	place_close(&p);
 }
 
+/* A header's checksum is made good again, or nothing behind it would ever be reached. */
+static void mutate(GRand *rand, unsigned char *tar, size_t blocks)
+{
+	unsigned char *b = tar + 512 * (size_t)g_rand_int_range(rand, 0, (gint32)blocks);
+	unsigned sum = 0;
+
+	for (int n = g_rand_int_range(rand, 1, 4); n > 0; n--)
+		b[g_rand_int_range(rand, 0, 512)] = (unsigned char)g_rand_int_range(rand, 0, 256);
+	if (memcmp(b + 257, "ustar", 5) != 0)
+		return;
+	memset(b + 148, ' ', 8);
+	for (unsigned i = 0; i < 512; i++)
+		sum += b[i];
+	snprintf((char *)b + 148, 8, "%06o", sum);
+}
+
+/* Whatever is in it: an answer, and nothing outside (place_close() looks). */
+static void test_mutations(void **state)
+{
+	const struct test_member m[] = {{"d", DIR(), .owner = 3},
+					{"d/f", 0, "hello", .xattr = "user.x", .value = "y"},
+					{"d/l", LINK("../d/f")},
+					{"h", .hardlink = "d/f"},
+					{"n", S_IFCHR | 0666, .dev = makedev(1, 3)},
+					{"d/.wh.gone"},
+					{"d/.wh..wh..opq"},
+					{"gr\xc3\xbc\xc3\x9f/deep/er/x", 0, "utf"},
+					{NULL}};
+	autoclose int fd = test_tar(m, false);
+	size_t size = (size_t)lseek(fd, 0, SEEK_END);
+	g_autofree unsigned char *good = g_malloc(size), *bad = g_malloc(size);
+	GRand *rand = g_rand_new_with_seed(4711);
+
+	assert_int_equal(pread(fd, good, size, 0), size);
+	for (unsigned i = 0; i < 100; i++) {
+		struct layer_stream s = {.fd = fd, .limits = LAYER_LIMITS, .copy_fd = -1};
+		struct place p;
+
+		s.limits.bytes = 1 << 20;
+		memcpy(bad, good, size);
+		mutate(rand, bad, size / 512);
+		assert_int_equal(pwrite(fd, bad, size, 0), size);
+		lseek(fd, 0, SEEK_SET);
+		place_open(&p);
+		assert_true(layer_unpack(&s, p.diff, NULL, 0, &p.res) <= 0);
+		place_close(&p);
+	}
+	g_rand_free(rand);
+}
+
 /* In a mount namespace and a process of its own. */
 static int fill_disk(void)
 {
@@ -376,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_digests),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_mutations),
 		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_chain),
 	};
