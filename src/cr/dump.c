@@ -105,6 +105,8 @@ static int look(struct dump *d)
 		r = ns_ids(dump_task(d, 0)->proc.dir, d->ns);
 	if (r == 0)
 		r = mounts_check(d);
+	if (r == 0)
+		r = sharing_check(d);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		r = check_task(d, dump_task(d, i));
 		if (r == -ESRCH || r == -ENOENT) { /* has ended while we looked */
@@ -186,6 +188,7 @@ static int end_files(struct dump *d)
 }
 
 static const struct dump_step dump_steps[] = {
+	{"sharing", .all = sharing_check},
 	{"begin", .all = begin_records},
 	{"cores", .any_task = core_dump_begin},
 	{"clocks", .all = time_dump},

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs one of the programs beside it in a box of its own (pid and mount namespace), dumps it when it
- * says "ready", restores it into a new box, and lets it verify: see cr.h.
+ * Runs one of the programs beside it in a box of its own (pid and mount namespace), dumps it when
+ *it says "ready", restores it into a new box, and lets it verify: see cr.h.
  *
  *	run MODE PROGRAM [ARGS...]
  *
- * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice.
+ * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; refused
+ * (cannot be dumped and goes on as if nothing had happened).
  * --keep DIR before it leaves the images there.  Exit status: the program's; 77 for a skip.
  */
 #include "base/fd.h"
@@ -27,7 +28,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS)
+#define NAMESPACES  (CLONE_NEWPID | CLONE_NEWNS)
 #define PATIENCE_MS 20000
 
 struct run {
@@ -173,13 +174,20 @@ static int restore(struct run *r, int dir)
 	return 0;
 }
 
-static int cycle(struct run *r, enum cryo_finish how)
+static int cycle(struct run *r, const char *mode)
 {
+	enum cryo_finish how = strcmp(mode, "running") == 0 ? CRYO_RESUME : CRYO_KILL;
 	autoclose int dir = -1;
 	int e = images_dir(r, &dir);
 
 	if (e == 0)
 		e = dump(r, dir, how);
+	if (strcmp(mode, "refused") == 0) {
+		if (e != -EOPNOTSUPP)
+			return e < 0 ? e : err_set(EPROTO, "it was not refused");
+		printf("refused: %s\n", err_message());
+		return 0;
+	}
 	if (e == 0 && how == CRYO_KILL)
 		e = restore(r, dir);
 	return e;
@@ -199,7 +207,7 @@ static int go(struct run *r, const char *mode, char **argv)
 	if (e == 0)
 		e = expect(r, "ready");
 	for (int i = 0; e == 0 && i < n; i++)
-		e = cycle(r, strcmp(mode, "running") == 0 ? CRYO_RESUME : CRYO_KILL);
+		e = cycle(r, mode);
 	if (e == 0)
 		e = fd_write_full(r->in[1], "g", 1);
 	if (e == 0)

@@ -17,6 +17,9 @@ int core_load(struct restore *r, struct rtask *t) MUST_CHECK;
 TaskKobjIdsEntry *task_ids_new(const struct dtask *t);
 bool rtask_is_stopped(const struct rtask *t);
 
+/* sharing.c: refuses what processes share and threads do not, unlike after fork and clone */
+int sharing_check(struct dump *d) MUST_CHECK;
+
 /* regs.c: registers and extended state (needs the tasks in their stops, before the agent) */
 int regs_dump(struct dump *d, struct dthread *h) MUST_CHECK;
 int regs_load(struct rthread *h) MUST_CHECK;

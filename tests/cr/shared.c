@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Refused, and undisturbed by that: a process that shares its descriptors with its parent. */
+#include "cr.h"
+
+#include <sched.h>
+
+static char stack[65536];
+
+static int child(void *arg)
+{
+	pause();
+	return 0;
+}
+
+int main(void)
+{
+	pid_t pid = clone(child, stack + sizeof(stack), CLONE_FILES | SIGCHLD, NULL);
+
+	check(pid > 0);
+	ready();
+	check(kill(pid, 0) == 0);
+	return ok();
+}
