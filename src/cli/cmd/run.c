@@ -80,6 +80,9 @@ static int create_and_start(struct cli *cli, struct create_opts *o)
 
 	if (r < 0 || (r = cli_engine(cli, &e)) < 0 || (r = create_pull(cli, o, e)) < 0)
 		return r;
+	/* A missing monitor is told while there is no container yet that could be left behind. */
+	if ((r = engine_conmon(e)) < 0)
+		return r;
 	r = container_create(e, &o->o, &c);
 	if (r < 0 || (r = create_write_cidfile(&o->o, c->id)) < 0)
 		return r;
