@@ -16,8 +16,9 @@ status_of() {
 	awk '/^(Vm|Rss|Hugetlb|.*ctxt_switches|SigQ|State|FDSize|Pid|Tgid|Ngid|PPid|THP|untag)/ {next} /^NS/ {print $1, $NF; next} {print}' "$1"
 }
 
-# mounts_of FILE: /proc/PID/mountinfo without IDs.
-mounts_of() { awk '{s = ""; for (i = 4; i <= NF; i++) if ($i !~ /^(shared|master|propagate_from):/) s = s " " $i; print s}' "$1" | sort; }
+# mounts_of FILE: /proc/PID/mountinfo without IDs, and without what overlayfs says only of an upper
+# directory that it has never seen before.
+mounts_of() { sed 's/,uuid=on//' "$1" | awk '{s = ""; for (i = 4; i <= NF; i++) if ($i !~ /^(shared|master|propagate_from):/) s = s " " $i; print s}' | sort; }
 
 # snapshot CTR DIR: everything that must be the same afterwards.
 snapshot() {
@@ -58,8 +59,7 @@ survives() {
 	diff -ur "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
 	run ! grep -v same$ "$BATS_TEST_TMPDIR/after/exec.ns"
 	wait_for 10 log_reaches s $(($(last_number s) + 2))
-	cryopod logs s | tr -d '\r' >"$BATS_TEST_TMPDIR/log"
-	seq 0 $(($(wc -l <"$BATS_TEST_TMPDIR/log") - 1)) | diff - "$BATS_TEST_TMPDIR/log"
+	log_is_gapless s
 }
 
 @test "plain" { survives; }
