@@ -59,8 +59,8 @@ static int start(struct cli *cli, const struct create_opts *o, struct container 
 	else
 		r = start_attached(cli, o, c, &code);
 	if (r < 0) {
-		/* Podman's "cannot be invoked", whatever it was, once the container exists. */
-		cli->error_status = e->exit_hint ? e->exit_hint : 126;
+		if (e->exit_hint)
+			cli->error_status = e->exit_hint;
 		if (o->o.rm)
 			remove_after(e, c, true);
 		return r;
