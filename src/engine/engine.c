@@ -269,27 +269,11 @@ void engine_closep(struct engine **e)
 	engine_close(*e);
 }
 
-/* sbin is where Debian keeps runc; the PATH of a user's sudo often lacks it. */
 char *engine_find_program(const char *name)
 {
-	static const char *const places[] = {
-		"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",	    "/usr/bin",
-		"/sbin",	   "/bin",	     "/usr/libexec/podman", "/usr/lib/podman"};
 	g_autofree char *found = g_find_program_in_path(name);
 
-	if (found && *found == '/')
-		return g_steal_pointer(&found);
-	if (found)
-		return absolute(found);
-	if (strchr(name, '/'))
-		return g_strdup("");
-	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-		g_autofree char *path = g_build_filename(places[i], name, NULL);
-
-		if (access(path, X_OK) == 0)
-			return g_steal_pointer(&path);
-	}
-	return g_strdup("");
+	return found ? absolute(found) : g_strdup("");
 }
 
 /* crun refuses hosts that mix cgroup v1 and v2; only a pure v2 host has this file at the top. */
