@@ -44,6 +44,8 @@ void batch_begin(struct batch *b, struct agent *a, unsigned slot)
 
 void batch_end(struct batch *b)
 {
+	ERR_KEEP;
+
 	if (!b->agent)
 		return;
 	if (b->posted && batch_wait(b) < 0)

@@ -131,6 +131,8 @@ int atomicdir_commit(struct atomicdir *d)
 
 void atomicdir_drop(struct atomicdir *d)
 {
+	ERR_KEEP;
+
 	if (d->aside[0] && file_remove_tree_at(d->parent, d->aside) < 0)
 		err_clear(); /* the next atomicdir_begin() tries again */
 	if (d->fd >= 0)

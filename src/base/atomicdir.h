@@ -8,16 +8,16 @@
  *	... files are created below d.fd ...
  *	r = atomicdir_commit(&d);	// syncs all of it, then puts it in the place of the old one
  *
- * The directory is flat: files in subdirectories are not synced.  Left without a commit, everything is removed.  What a crashed process left behind is removed
- * by the next atomicdir_begin() of the same name; the caller holds whatever lock makes it the
- * only writer.
+ * The directory is flat: files in subdirectories are not synced.  Left without a commit, everything
+ *is removed.  What a crashed process left behind is removed by the next atomicdir_begin() of the
+ *same name; the caller holds whatever lock makes it the only writer.
  */
 #pragma once
 
 #include "base/err.h"
 
 struct atomicdir {
-	int parent, fd;	   /* fd: the directory under construction */
+	int parent, fd; /* fd: the directory under construction */
 	char name[256], aside[300];
 };
 #define ATOMICDIR_NONE ((struct atomicdir){.parent = -1, .fd = -1})

@@ -117,3 +117,15 @@ int err_adopt(int code, const char *text)
 {
 	return err_set(code, "%s", text);
 }
+
+struct err_kept err_keep(void)
+{
+	return (struct err_kept){g_strdup(err_message())};
+}
+
+void err_kept_restore(struct err_kept *k)
+{
+	err_clear();
+	prepend(k->story, strlen(k->story));
+	g_free(k->story);
+}

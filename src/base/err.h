@@ -42,3 +42,16 @@ int err_adopt(int code, const char *story) __attribute__((cold));
 /* The story so far, without the program's "Error: "; valid until the next err_ call here. */
 const char *err_message(void);
 void err_clear(void);
+
+/*
+ * For clean-up functions, which run after a failure and may fail themselves: the story so far is
+ *the story again at the end of the scope.
+ *
+ *	ERR_KEEP;
+ */
+struct err_kept {
+	char *story;
+};
+struct err_kept err_keep(void);
+void err_kept_restore(struct err_kept *k);
+#define ERR_KEEP CLEANUP(err_kept_restore) struct err_kept err_kept_ = err_keep()

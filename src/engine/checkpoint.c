@@ -99,6 +99,8 @@ struct job {
 
 static void job_clear(struct job *j)
 {
+	ERR_KEEP;
+
 	cryo_dump_drop(&j->dump);
 	cklog_close(&j->log);
 	box_clear(&j->box);

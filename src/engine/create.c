@@ -11,6 +11,7 @@
 #include "engine/lifecycle.h"
 #include "engine/network.h"
 #include "engine/spec.h"
+#include "engine/store.h"
 
 #include <errno.h>
 #include <string.h>
@@ -288,12 +289,13 @@ static int insert(struct engine *e, struct container *c)
 		return r;
 	r = make_dirs(e, c);
 	if (r < 0) {
-		g_autofree char *why = g_strdup(err_message());
+		ERR_KEEP;
 
 		if (container_delete_record(e, c) < 0)
 			log_warn("container %s: %s", c->name, err_message());
-		return err_set(r, "%s", why);
+		return r;
 	}
+	store_keep_reserve(e);
 	event_container(e, c, "create");
 	return 0;
 }

@@ -319,10 +319,12 @@ int engine_conmon(struct engine *e)
 	if (e->conmon_path)
 		return 0;
 	path = engine_find_program(name);
-	if (!*path)
+	if (!*path) {
+		e->exit_hint = 125;
 		return err_set(ENOENT,
 			       "%s is not installed or not in PATH: install the package conmon",
 			       name);
+	}
 	e->conmon_path = g_steal_pointer(&path);
 	return 0;
 }

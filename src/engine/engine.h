@@ -40,7 +40,8 @@ struct engine {
 	char *conmon_path;    /* set by engine_conmon() */
 	/*
 	 * 126 or 127 when the last failure was the OCI runtime that could not execute, or find, the
-	 * container's program; else 0.  `run`, `start` and `exec` exit with it instead of 125.
+	 * container's program; 125 when the host lacks what containers need; else 0.  `run`,
+	 * `start` and `exec` exit with it.
 	 */
 	int exit_hint;
 	GHashTable *statements; /* of store.c */

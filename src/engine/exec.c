@@ -41,7 +41,7 @@ struct session {
 
 static void session_clear(struct session *s)
 {
-	g_autofree char *why = g_strdup(err_message());
+	ERR_KEEP;
 
 	attach_close(&s->attach);
 	monitor_session_clear(&s->monitor);
@@ -57,8 +57,6 @@ static void session_clear(struct session *s)
 	}
 	g_free(s->dir);
 	g_free(s->file);
-	if (*why)
-		err_set(EIO, "%s", why);
 }
 
 static int check(struct container *c, const struct exec_options *o)

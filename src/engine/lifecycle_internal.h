@@ -21,6 +21,12 @@ int life_stop(struct engine *e, struct container *c, int timeout) MUST_CHECK;
 /* STOPPED -> EXITED: exit code noted, everything released. */
 int life_settle(struct engine *e, struct container *c) MUST_CHECK;
 
+/*
+ * container_save() of what can be found out again.  A full disk is only warned of: what ends or
+ * goes must be able to, also because it may be what makes room.
+ */
+int life_save_if_room(struct engine *e, struct container *c) MUST_CHECK;
+
 /* remove.c */
 int life_remove(struct engine *e, struct container *c, const struct remove_options *o) MUST_CHECK;
 

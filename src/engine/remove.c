@@ -10,6 +10,7 @@
 #include "engine/lifecycle_internal.h"
 #include "engine/network.h"
 #include "engine/rootfs.h"
+#include "engine/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,7 +101,7 @@ static int take_apart(struct engine *e, struct container *c, const struct remove
 	int r;
 
 	c->state.status = CONTAINER_REMOVING;
-	r = container_save(e, c);
+	r = life_save_if_room(e, c);
 	if (r < 0)
 		return r;
 	c->state.mounts = 0;
@@ -152,7 +153,11 @@ int container_remove(struct engine *e, struct container *c, const struct remove_
 	if (r < 0)
 		return r;
 	r = life_remove(e, c, o);
+	if (r == -ENOSPC && store_use_reserve(e))
+		r = life_remove(e, c, o);
 	container_unlock(c);
+	if (r == 0)
+		store_keep_reserve(e);
 	return r;
 }
 

@@ -31,6 +31,8 @@ struct job {
 
 static void job_clear(struct job *j)
 {
+	ERR_KEEP;
+
 	cklog_close(&j->log);
 	if (j->box.sock >= 0)
 		close(j->box.sock);

@@ -32,19 +32,19 @@ static void forget_checkpoint(struct container_state *s)
 /* After a failure nothing of the attempt stays; the story is the first one. */
 static int undo(struct engine *e, struct container *c, int r)
 {
-	g_autofree char *why = g_strdup(err_message());
 	struct container_state *s = &c->state;
+	ERR_KEEP;
 
+	g_free(s->error);
+	s->error = g_strdup(err_message());
 	if (container_release(e, c, 0) < 0)
 		log_debug("after a failed start: %s", err_message());
 	s->pid = s->conmon_pid = 0;
 	s->pid_start = 0;
 	s->status = s->started_ns ? CONTAINER_EXITED : CONTAINER_CREATED;
-	g_free(s->error);
-	s->error = g_strdup(why);
 	if (container_save(e, c) < 0)
 		log_debug("after a failed start: %s", err_message());
-	return err_set(r, "%s", why);
+	return r;
 }
 
 int life_init(struct engine *e, struct container *c)
@@ -55,6 +55,8 @@ int life_init(struct engine *e, struct container *c)
 	forget_checkpoint(&c->state);
 	g_clear_pointer(&c->state.error, g_free);
 	r = container_prepare(e, c);
+	if (r == -ENOENT && !e->exit_hint)
+		e->exit_hint = 125; /* netavark, say; not the container's program */
 	if (r == 0)
 		r = life_write_spec(e, c);
 	if (r == 0)

@@ -14,6 +14,17 @@
 #define KILL_WAIT_MS 10000
 #define EXIT_WAIT_MS 5000
 
+int life_save_if_room(struct engine *e, struct container *c)
+{
+	int r = container_save(e, c);
+
+	if (r != -ENOSPC)
+		return r;
+	log_warn("container %s: its state cannot be noted: %s", c->name, err_message());
+	err_clear();
+	return 0;
+}
+
 /* conmon writes the exit code a moment after the end; refresh has read it if it was there. */
 int life_settle(struct engine *e, struct container *c)
 {
@@ -23,7 +34,7 @@ int life_settle(struct engine *e, struct container *c)
 
 	if (!thawable)
 		event_container(e, c, "died");
-	r = container_save(e, c); /* the code is safe before conmon's file goes */
+	r = life_save_if_room(e, c); /* the code is safe before conmon's file goes */
 	if (r == 0)
 		r = container_release(e, c, thawable ? RELEASE_KEEP_NETWORK : 0);
 	if (r < 0)
@@ -31,7 +42,7 @@ int life_settle(struct engine *e, struct container *c)
 	s->status = CONTAINER_EXITED;
 	s->pid = s->conmon_pid = 0;
 	s->pid_start = 0;
-	r = container_save(e, c);
+	r = life_save_if_room(e, c);
 	if (r == 0)
 		event_container(e, c, "cleanup");
 	return r;
@@ -121,7 +132,7 @@ static int end_running(struct engine *e, struct container *c, int timeout)
 		return r;
 	c->state.status = CONTAINER_STOPPING;
 	c->state.stopped_by_user = true;
-	r = container_save(e, c);
+	r = life_save_if_room(e, c);
 	container_unlock(c);
 	if (r == 0)
 		r = wait_for_end(e, c, sig, timeout);

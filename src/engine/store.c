@@ -44,6 +44,8 @@ static int failed(struct engine *e, int code, const char *what)
 	for (unsigned i = 0; i < ARRAY_SIZE(translations); i++)
 		if (translations[i].code == (code & 0xff))
 			error = translations[i].error;
+	if (error == ENOSPC)
+		return err_code(error, "database %s/db.sqlite", e->root);
 	return err_set(error, "database %s/db.sqlite: %s: %s", e->root, what,
 		       e->db ? sqlite3_errmsg(e->db) : sqlite3_errstr(code));
 }

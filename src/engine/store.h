@@ -58,3 +58,10 @@ struct store_tx {
 int store_begin(struct engine *e, struct store_tx *tx) MUST_CHECK;
 int store_commit(struct store_tx *tx) MUST_CHECK;
 void store_rollback(struct store_tx *tx);
+
+/*
+ * Room for some transactions on a full disk.  Kept when there is some to keep; given up (true) by who
+ * must write in order to make room.
+ */
+void store_keep_reserve(struct engine *e);
+bool store_use_reserve(struct engine *e);
