@@ -19,6 +19,7 @@ if os.environ.get("CRYOPOD_BENCH_BOX") != "1":
 
 rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
 top = tempfile.mkdtemp(prefix="cryopod-bench.", dir="/var/lib")
+parent = os.environ.get("CRYOPOD_BENCH_CGROUP")
 base = [CRYOPOD, "--root", top + "/root", "--runroot", top + "/run"]
 
 
@@ -32,6 +33,8 @@ def run(*args):
 
 
 def pod(*args):
+    if parent and args[0] in ("run", "create"):
+        args = (args[0], "--cgroup-parent", parent, *args[1:])
     return run(*base, *args)
 
 
@@ -68,6 +71,8 @@ def runtime_alone():
     spec["mounts"] = [m for m in spec["mounts"] if "bind" not in m.get("options", [])]
     spec["linux"]["namespaces"] = [{"type": n["type"]} for n in spec["linux"]["namespaces"]]
     spec["linux"].pop("cgroupsPath", None)
+    if parent:
+        spec["linux"]["cgroupsPath"] = f"{parent}/cryopod-bench-{os.getpid()}"
     spec["process"]["args"] = ["/bin/sleep", "1000"]
     json.dump(spec, open(bundle + "/config.json", "w"))
     pod("rm", "-f", "-t", "0", "spec")
