@@ -5,10 +5,8 @@
  */
 #pragma once
 
+#include "base/libarchive.h"
 #include "engine/layer.h"
-
-#include <archive.h>
-#include <archive_entry.h>
 
 struct layer_reader;
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/test_tar.h"
+#include "base/libarchive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -8,11 +8,10 @@
  */
 #include "state/ns/ns.h"
 
+#include "base/libarchive.h"
 #include "image/mnt.pb-c.h"
 #include "kernel/fsmagic.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
