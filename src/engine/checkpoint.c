@@ -211,6 +211,15 @@ static int settle(struct job *j)
 	return container_save(j->e, j->c);
 }
 
+/* Nothing has been taken from the container; what went wrong may have a cure. */
+static int describe(struct job *j, int r)
+{
+	if (r == -ENOSPC || r == -EDQUOT)
+		r = err_set(r, "%s: it goes on running; free some space in %s", err_message(),
+			    j->e->root);
+	return err_wrap(r, "checkpoint %s", j->c->name);
+}
+
 static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 {
 	int64_t from;
@@ -233,7 +242,7 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	if (r == 0)
 		r = write_images(j);
 	if (r < 0)
-		return r;
+		return describe(j, r);
 	if (!j->o->leave_running)
 		r = end_container(j);
 	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);

@@ -148,7 +148,7 @@ static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 /* Nothing of the half-built container stays; the checkpoint does. */
 static void take_down(struct job *j)
 {
-	g_autofree char *why = g_strdup(err_message());
+	ERR_KEEP;
 	struct container_state *s = &j->c->state;
 
 	if (s->pid > 0 && runtime_kill(j->e, j->c, SIGKILL, true) < 0)
@@ -164,7 +164,6 @@ static void take_down(struct job *j)
 	s->restore_log = ck_path(j->e, j->c, CK_RESTORE_LOG);
 	if (container_save(j->e, j->c) < 0)
 		err_clear();
-	err_set(EIO, "%s", why);
 }
 
 static int build(struct job *j, struct restore_report *ret)

@@ -347,6 +347,8 @@ int tree_freeze(struct dump *d)
 
 void tree_release(struct dump *d)
 {
+	ERR_KEEP;
+
 	for (unsigned i = d->tasks ? d->tasks->len : 0; d->frozen && i-- > 0;) {
 		struct dtask *t = dump_task(d, i);
 

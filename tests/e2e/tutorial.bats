@@ -75,7 +75,6 @@ teardown_file() { engine_teardown; }
 @test "kill -a, rm -a, rmi" {
 	run cryopod kill -a
 	[ "$status" -eq 0 ]
-	cryopod wait looper
 	run cryopod rm -a
 	[ "$status" -eq 0 ]
 	[ "$(cryopod ps -aq)" = "" ]

@@ -129,7 +129,9 @@ static int lane_finish(struct dump *d, struct lane *l)
 		r = batch_run(&l->b);
 	}
 	d->stats.pages_written += l->w.present_pages;
-	return r < 0 ? r : pages_finish(&l->w);
+	if (r == 0)
+		r = pages_finish(&l->w);
+	return r < 0 ? dtask_wrap(l->t, err_wrap(r, "save its memory")) : 0;
 }
 
 int mem_dump_pages(struct dump *d)
