@@ -114,10 +114,14 @@ int report_print(const struct report *rep, json_t *rows)
 	g_autofree char *normal =
 		normalize(format + (table ? 6 : 0), table && format == rep->format);
 	g_autofree char *text = with_range(normal);
+	g_autofree char *raw = with_range(format);
 	g_autoptr(GString) out = g_string_new(NULL);
 	CLEANUP(tree_free) struct tree *t = NULL;
 	int r = tree_parse(rep->name, text, &t);
 
+	/* What was meant may be a "\n" inside of an action; errors speak of what was typed, too. */
+	if (r < 0 && !table)
+		r = tree_parse(rep->name, raw, &t);
 	if (r < 0)
 		return r;
 	if (table && !rep->no_heading)

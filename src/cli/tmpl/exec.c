@@ -164,6 +164,7 @@ static int eval_operand(struct exec *x, struct go_value dot, const struct node *
 	case N_PIPE:
 		return eval_pipe(x, dot, n, ret);
 	case N_IDENT:
+		x->command = n;
 		return func_call(x, n->text, NULL, 0, ret);
 	default:
 		return exec_error(x, "can't evaluate command");
@@ -225,7 +226,10 @@ static int eval_command(struct exec *x, struct go_value dot, const struct node *
 	x->at = first;
 	switch (first->kind) {
 	case N_IDENT:
+		x->command = cmd;
 		return func_call(x, first->text, v, args->len, ret);
+	case N_NIL:
+		return exec_error(x, "nil is not a command");
 	case N_FIELD:
 		return eval_chain(x, dot, first, 0, v, args->len, ret);
 	case N_CHAIN:
@@ -349,7 +353,6 @@ static int walk_range(struct exec *x, struct go_value dot, const struct node *n)
 	if (kind != GO_SLICE && kind != GO_MAP && (kind != GO_ANY || v.j)) {
 		g_autoptr(GString) text = g_string_new(NULL);
 
-		x->at = n;
 		go_print(v, text);
 		return exec_error(x, "range can't iterate over %s", text->str);
 	}
@@ -401,6 +404,9 @@ static int walk_node(struct exec *x, struct go_value dot, const struct node *n)
 		r = eval_pipe(x, dot, n->pipe, &v);
 		if (r < 0)
 			return r;
+		/* A nil interface does not survive a pipeline; a nil pointer does. */
+		if (v.type == &go_any && go_kind_of(v) == GO_ANY)
+			v.type = NULL;
 		if (!n->pipe->names->len)
 			go_print(v, x->out);
 		return 0;

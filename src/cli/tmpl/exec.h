@@ -18,10 +18,11 @@ int tree_execute(struct tree *t, struct go_value data, GString *out) MUST_CHECK;
 struct exec {
 	struct tree *tree;
 	GString *out;
-	GArray *vars;	       /* struct exec_var */
-	GPtrArray *made;       /* json_t * that live until the end */
-	const struct node *at; /* for errors */
-	const char *name;      /* of the template that runs: the tree's or a defined one */
+	GArray *vars;		    /* struct exec_var */
+	GPtrArray *made;	    /* json_t * that live until the end */
+	const struct node *at;	    /* for errors */
+	const struct node *command; /* whose function runs */
+	const char *name;	    /* of the template that runs: the tree's or a defined one */
 	unsigned depth;
 };
 

@@ -46,11 +46,28 @@ static int give_bool(struct call *c, bool value)
 	return 0;
 }
 
+/* Argument I has another type than WANTED; told at the argument, a constant by its text. */
+static int wrong_type(struct call *c, unsigned i, const char *wanted, const char *wanted_constant)
+{
+	const GPtrArray *kids = c->x->command->kids;
+	const struct node *arg = kids && i + 1 < kids->len ? kids->pdata[i + 1] : NULL;
+
+	if (arg)
+		c->x->at = arg;
+	if (arg && arg->kind >= N_BOOL && arg->kind <= N_STRING) {
+		g_autoptr(GString) text = g_string_new(NULL);
+
+		node_print(arg, text);
+		return exec_error(c->x, "expected %s; found %s", wanted_constant, text->str);
+	}
+	return exec_error(c->x, "wrong type for value; expected %s; got %s", wanted,
+			  go_type_name(c->args[i]));
+}
+
 static int want_string(struct call *c, unsigned i, const char **ret)
 {
 	if (go_kind_of(c->args[i]) != GO_STRING)
-		return exec_error(c->x, "wrong type for value; expected string; got %s",
-				  go_type_name(c->args[i]));
+		return wrong_type(c, i, "string", "string");
 	*ret = json_string_value(c->args[i].j);
 	if (!*ret)
 		*ret = "";
@@ -60,8 +77,7 @@ static int want_string(struct call *c, unsigned i, const char **ret)
 static int want_int(struct call *c, unsigned i, int64_t *ret)
 {
 	if (go_kind_of(c->args[i]) != GO_INT)
-		return exec_error(c->x, "wrong type for value; expected int; got %s",
-				  go_type_name(c->args[i]));
+		return wrong_type(c, i, "int", "integer");
 	*ret = json_integer_value(c->args[i].j);
 	return 0;
 }
@@ -154,12 +170,18 @@ static int f_not(struct call *c)
 	return give_bool(c, !go_truth(c->args[0]));
 }
 
+/* Functions look behind pointers. */
+static const char *pointed_to(const char *type)
+{
+	return type + (*type == '*');
+}
+
 static int f_len(struct call *c)
 {
 	ssize_t n = go_len(c->args[0]);
 
 	if (n < 0)
-		return fail(c, "len of type %s", go_type_name(c->args[0]));
+		return fail(c, "len of type %s", pointed_to(go_type_name(c->args[0])));
 	*c->ret = exec_keep(c->x, &go_int, json_integer(n));
 	return 0;
 }
@@ -172,7 +194,7 @@ static int index_one(struct call *c, struct go_value v, struct go_value key, str
 	case GO_MAP:
 		if (go_kind_of(key) != GO_STRING)
 			return fail(c, "value has type %s; should be string", go_type_name(key));
-		*ret = go_field(v, json_string_value(key.j));
+		*ret = go_key(v, json_string_value(key.j));
 		return 0;
 	case GO_SLICE:
 	case GO_STRING:
@@ -407,8 +429,7 @@ static int f_join(struct call *c)
 	int r;
 
 	if (go_kind_of(c->args[0]) != GO_SLICE)
-		return exec_error(c->x, "wrong type for value; expected []string; got %s",
-				  go_type_name(c->args[0]));
+		return wrong_type(c, 0, "[]string", "[]string");
 	r = want_string(c, 1, &between);
 	if (r < 0)
 		return r;
@@ -451,7 +472,7 @@ static int f_pad(struct call *c)
 {
 	g_autofree char *s = NULL;
 	const char *text;
-	int64_t before, after;
+	int64_t before = 0, after = 0;
 	int r = want_string(c, 0, &text);
 
 	if (r < 0 || (r = want_int(c, 1, &before)) < 0 || (r = want_int(c, 2, &after)) < 0)
@@ -468,7 +489,7 @@ static int f_truncate(struct call *c)
 {
 	g_autofree char *s = NULL;
 	const char *text;
-	int64_t length;
+	int64_t length = 0;
 	int r = want_string(c, 0, &text);
 
 	if (r < 0 || (r = want_int(c, 1, &length)) < 0)
@@ -526,5 +547,6 @@ int func_call(struct exec *x, const char *name, const struct go_value *args, uns
 	if (f->max >= 0 && n > f->max)
 		return exec_error(x, "wrong number of args for %s: want %d got %u", name, f->max,
 				  n);
+	x->at = x->command;
 	return f->call(&c);
 }

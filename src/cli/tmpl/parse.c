@@ -475,6 +475,8 @@ static int parse_keyword(struct parser *p, struct token *t, struct node **ret)
 		return parse_block(p, N_WITH, t->pos, ret);
 	if (!strcmp(t->text, "range"))
 		return parse_block(p, N_RANGE, t->pos, ret);
+	if (!strcmp(t->text, "define") && p->depth)
+		return unexpected(p, t, "command");
 	if (!strcmp(t->text, "define") || !strcmp(t->text, "block"))
 		return parse_define(p, t->text[0] == 'b', ret);
 	if (!strcmp(t->text, "template"))

@@ -72,7 +72,8 @@ static void values_print_as_in_go(void **state)
 		{"{{.State.StartedAt}}", "2026-11-21 07:42:09.180963558 +0000 UTC"},
 		{"{{.Labels}} {{.Names}}", "map[a:<1> b:2] [x y]"},
 		{"{{.Any}}", "map[f:1.5 l:[1 2 3] n:7 z:<nil>]"},
-		{"{{.Any.missing}}|{{.Labels.missing}}|{{.Any.z}}", "<no value>||<nil>"},
+		{"{{.Any.missing}}|{{.Labels.missing}}|{{.Any.z}}",
+		 "<no value>|<no value>|<no value>"},
 		{"{{.State.Log}}", "[]"},
 		{"{{.Label \"b\"}}", "2"},
 		{"{{.Label (index .Names 0)}}.", "."},
@@ -156,7 +157,7 @@ static void errors_read_as_in_go(void **state)
 		{"{{.ID 1}}", "!template: t:1:2: executing \"t\" at <.ID>: ID has arguments but "
 			      "cannot be invoked as function"},
 		{"{{index .Names 5}}",
-		 "!template: t:1:2: executing \"t\" at <index>: error calling "
+		 "!template: t:1:2: executing \"t\" at <index .Names 5>: error calling "
 		 "index: index out of range: 5"},
 		{"{{foo}}", "!template: t:1: function \"foo\" not defined"},
 		{"{{$x}}", "!template: t:1: undefined variable \"$x\""},
@@ -171,16 +172,17 @@ static void errors_read_as_in_go(void **state)
 		{"{{.ID)}}", "!template: t:1: unexpected right paren"},
 		{"{{break}}", "!template: t:1: {{break}} outside {{range}}"},
 		{"{{1 | 2}}", "!template: t:1: non executable command in pipeline stage 2"},
-		{"{{range .ID}}{{end}}", "!template: t:1:2: executing \"t\" at <.ID>: range can't "
+		{"{{range .ID}}{{end}}", "!template: t:1:8: executing \"t\" at <.ID>: range can't "
 					 "iterate over abc"},
 		{"{{template \"no\"}}",
 		 "!template: t:1:11: executing \"t\" at <{{template \"no\"}}>: "
 		 "template \"no\" not defined"},
 		{"{{len 3}}",
-		 "!template: t:1:2: executing \"t\" at <len>: error calling len: len of "
+		 "!template: t:1:2: executing \"t\" at <len 3>: error calling len: len of "
 		 "type int"},
-		{"{{lt 1 \"a\"}}", "!template: t:1:2: executing \"t\" at <lt>: error calling lt: "
-				   "incompatible types for comparison"},
+		{"{{lt 1 \"a\"}}",
+		 "!template: t:1:2: executing \"t\" at <lt 1 \"a\">: error calling lt: "
+		 "incompatible types for comparison"},
 	};
 
 	check_all(samples, ARRAY_SIZE(samples));

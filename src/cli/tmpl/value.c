@@ -16,6 +16,8 @@ const struct go_type go_string = {"string", GO_STRING};
 const struct go_type go_time = {"time.Time", GO_TIME};
 const struct go_type go_strings = {"[]string", GO_SLICE, &go_string};
 const struct go_type go_string_map = {"map[string]string", GO_MAP, &go_string};
+const struct go_type go_int_pointer = {.name = "*int64", .kind = GO_INT, .pointer = true};
+const struct go_type go_string_pointer = {.name = "*string", .kind = GO_STRING, .pointer = true};
 const struct go_type go_map = {"map[string]interface {}", GO_MAP, &go_any};
 
 static enum go_kind kind_of_json(const json_t *j)
@@ -43,6 +45,8 @@ static enum go_kind kind_of_json(const json_t *j)
 enum go_kind go_kind_of(struct go_value v)
 {
 	if (!v.type)
+		return GO_ANY;
+	if (v.type->pointer && (!v.j || json_is_null(v.j)))
 		return GO_ANY;
 	return v.type->kind == GO_ANY ? kind_of_json(v.j) : v.type->kind;
 }
@@ -105,10 +109,12 @@ static struct go_value map_get(struct go_value v, const char *name)
 	json_t *j = json_object_get(v.j, name);
 	const struct go_type *elem = v.type->elem ? v.type->elem : &go_any;
 
-	/* A missing key of a typed map is the zero value, of an interface map no value. */
-	if (!j && elem->kind == GO_ANY)
-		return (struct go_value){NULL, NULL};
-	return (struct go_value){elem, j};
+	return (struct go_value){j ? elem : NULL, j};
+}
+
+struct go_value go_key(struct go_value v, const char *key)
+{
+	return (struct go_value){v.type->elem ? v.type->elem : &go_any, json_object_get(v.j, key)};
 }
 
 struct go_value go_field(struct go_value v, const char *name)
@@ -277,7 +283,7 @@ json_t *go_to_json(struct go_value v)
 	json_t *out;
 
 	if (!v.j)
-		return v.type ? zero_json(v.type->kind) : json_null();
+		return v.type && !v.type->pointer ? zero_json(v.type->kind) : json_null();
 	if (json_is_object(v.j))
 		return v.type->kind == GO_STRUCT ? struct_to_json(v) : map_to_json(v);
 	if (!json_is_array(v.j))

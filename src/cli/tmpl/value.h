@@ -47,10 +47,11 @@ struct go_type {
 	const struct go_type *elem;    /* of slices and maps; NULL: GO_ANY */
 	const struct go_field *fields; /* up to one without a name; NULL: any member of the JSON */
 	const struct go_method *methods; /* up to one without a name, or NULL */
+	bool pointer;			 /* absent is nil, not zero */
 };
 
 extern const struct go_type go_any, go_bool, go_int, go_float, go_string, go_time, go_strings,
-	go_string_map, go_map;
+	go_string_map, go_map, go_int_pointer, go_string_pointer;
 
 /* J is borrowed or owned as the context says; NULL stands for the zero value of the type. */
 struct go_value {
@@ -74,6 +75,8 @@ ssize_t go_len(struct go_value v);
 
 /* Borrowed values; .type NULL when there is no such field (STRUCT) or key (MAP). */
 struct go_value go_field(struct go_value v, const char *name);
+/* A map's value as "index" sees it: the zero value for a key that is missing. */
+struct go_value go_key(struct go_value v, const char *key);
 struct go_value go_element(struct go_value v, size_t i);
 /* The keys of a map in Go's order (sorted), borrowed; free the array. */
 GPtrArray *go_keys(struct go_value v);
