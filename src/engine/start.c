@@ -55,10 +55,11 @@ int life_init(struct engine *e, struct container *c)
 	forget_checkpoint(&c->state);
 	g_clear_pointer(&c->state.error, g_free);
 	r = container_prepare(e, c);
-	if (r == -ENOENT && !e->exit_hint)
-		e->exit_hint = 125; /* netavark, say; not the container's program */
-	if (r == 0)
+	if (r == 0) {
 		r = life_write_spec(e, c);
+		if (r < 0) /* no such user or working directory: Podman's "cannot be invoked" */
+			e->exit_hint = 126;
+	}
 	if (r == 0)
 		r = monitor_create(e, c, &mo);
 	if (r == 0)
