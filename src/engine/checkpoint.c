@@ -31,6 +31,12 @@ static int check_state(struct engine *e, struct container *c)
 	r = container_options(c, &o);
 	if (r < 0)
 		return r;
+	if (o->pid)
+		return err_set(
+			EOPNOTSUPP,
+			"container %s shares the PID namespace of \"%s\", where its processes "
+			"could not get their numbers again: run it without --pid",
+			c->name, o->pid);
 	if (o->rm)
 		return err_set(EINVAL, "cannot checkpoint containers that have been started with "
 				       "'--rm' unless '--export' is used");

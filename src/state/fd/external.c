@@ -98,21 +98,52 @@ static int load(struct restore *r, struct file *f)
 	return 0;
 }
 
+/* Has another description of the same thing been given out already? */
+static bool is_given(struct restore *r, const struct file *me, const char *name)
+{
+	GHashTableIter it;
+	struct file *f;
+
+	g_hash_table_iter_init(&it, r->files);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&f))
+		if (f != me && f->kind == &fd_external && f->state == FILE_OPEN &&
+		    strcmp(json_string_value(json_object_get(extra_of(r, f), "name")), name) == 0)
+			return true;
+	return false;
+}
+
+/* The first description of a thing is the one that is handed in; others are opened anew. */
+static int take(struct restore *r, struct file *f, int fd, const char *name, unsigned flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (!is_given(r, f, name))
+		f->fd = fd_dup_above(fd, 3);
+	else
+		f->fd = open(path, (int)(flags & (O_ACCMODE | O_NONBLOCK | O_APPEND)) | O_NOCTTY |
+					   O_CLOEXEC);
+	if (f->fd < 0)
+		return err_errno("descriptor %d for \"%s\"", fd, name);
+	if (fcntl(f->fd, F_SETFL, (int)(flags & (O_NONBLOCK | O_APPEND))) < 0)
+		return err_errno("flags of \"%s\"", name);
+	return 0;
+}
+
 static int open_(struct restore *r, struct file *f)
 {
-	json_t *x = extra_of(r, f);
+	json_t *x = extra_of(r, f), *tty = json_object_get(x, "tty");
+	unsigned flags = (unsigned)json_integer_value(json_object_get(x, "flags"));
 	const char *name = json_string_value(json_object_get(x, "name"));
 
 	for (unsigned i = 0; i < r->o.ninherits; i++) {
 		const struct cryo_inherit *h = &r->o.inherits[i];
+		int ret;
 
 		if (strcmp(h->name, name) != 0)
 			continue;
-		f->fd = h->in_stub ? dup(r->stdio[h->fd]) : fd_dup_above(h->fd, 3);
-		if (f->fd < 0)
-			return err_errno("descriptor %d for \"%s\"", h->fd, name);
-		return json_object_get(x, "tty") ? tty_restore(f->fd, json_object_get(x, "tty"))
-						 : 0;
+		ret = take(r, f, h->in_stub ? r->stdio[h->fd] : h->fd, name, flags);
+		return ret == 0 && tty ? tty_restore(f->fd, tty) : ret;
 	}
 	return err_set(ENOENT, "nothing takes the place of \"%s\" of the checkpoint", name);
 }

@@ -72,7 +72,7 @@ int ghosts_load(struct restore *r) MUST_CHECK;
 int ghost_make(struct restore *r, const RegFileEntry *e, uint32_t ghost, char **ret_name)
 	MUST_CHECK;
 
-/* Takes the names of all ghosts away again; when everything that needs them is open. */
+/* Takes the names of all ghosts away again; when everything that needs them is open, or failed. */
 int ghosts_unlink(struct restore *r) MUST_CHECK;
 
 int ghost_remap(struct dump *d, uint32_t file_id, uint32_t ghost_id) MUST_CHECK;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ghosts: files that have no name any more but are still open or mapped.  Their content is in the
- * images; at restore they get their old name, are opened by all who had them, and lose it again.
+ * Ghosts: files and directories that have no name any more but are still open, mapped or somebody's
+ * current directory.  Their content is in the images; at restore they get their old name, are
+ * opened by all who had them, and lose it again.  Directories on the way to the name that have gone
+ * as well come back for as long.
  */
 #include "state/fd/files.h"
 
@@ -70,13 +72,11 @@ int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 	*ret_id = id = files_ghost_id(d, &v->st);
 	if (!dump_once(d, "ghost", id))
 		return 0;
-	fd = open(v->reopen, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_errno("read %s", v->link);
 	e.uid = v->st.st_uid;
 	e.gid = v->st.st_gid;
 	e.mode = v->st.st_mode;
-	e.has_dev = e.has_ino = e.has_chunks = e.has_size = e.chunks = true;
+	e.has_dev = e.has_ino = true;
+	e.has_chunks = e.has_size = e.chunks = S_ISREG(v->st.st_mode);
 	e.dev = (uint32_t)v->st.st_dev;
 	e.ino = v->st.st_ino;
 	e.size = (uint64_t)v->st.st_size;
@@ -85,7 +85,12 @@ int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 	e.atim = &atim;
 	e.mtim = &mtim;
 	r = image_write(&d->w, IMG_GHOST_FILE, id, &e.base);
-	return r < 0 ? r : dump_chunks(d, id, fd, v->link);
+	if (r < 0 || !S_ISREG(v->st.st_mode))
+		return r;
+	fd = open(v->reopen, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno("read %s", v->link);
+	return dump_chunks(d, id, fd, v->link);
 }
 
 int ghost_remap(struct dump *d, uint32_t file_id, uint32_t ghost_id)
@@ -99,9 +104,10 @@ int ghost_remap(struct dump *d, uint32_t file_id, uint32_t ghost_id)
 	return image_write(&d->w, IMG_REMAP_FPATH, 0, &e.base);
 }
 
-struct ghost {
+struct ghost {	    /* or a directory on the way to one: those have numbers of no ghost */
 	char *name; /* where it was made */
 	int dir;    /* O_PATH: the directory that has the name */
+	bool is_dir;
 };
 
 static void ghost_free(void *p)
@@ -111,6 +117,16 @@ static void ghost_free(void *p)
 	cleanup_close(&g->dir);
 	g_free(g->name);
 	g_free(g);
+}
+
+static struct ghost *ghost_new(struct restore *r, uint64_t key, int dir, char *name)
+{
+	struct ghost *g = g_new0(struct ghost, 1);
+
+	g->dir = dir;
+	g->name = name;
+	g_hash_table_insert(r->ghosts_made, GSIZE_TO_POINTER(key), g);
+	return g;
 }
 
 int ghosts_load(struct restore *r)
@@ -171,26 +187,89 @@ static int fill(int fd, struct image *img, const GhostFileEntry *e)
 	}
 }
 
-/* Creates a file at NAME in DIR, or at a name beside it if there is one already. */
-static int create(int dir, const char *base, char **ret_base)
+/* Creates a file or directory at BASE in DIR, or at a name beside it if there is one already. */
+static int create(int dir, const char *base, bool is_dir, char **ret_base)
 {
-	int fd = openat(dir, base, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = -1;
 
 	*ret_base = g_strdup(base);
-	for (unsigned i = 0; fd < 0 && errno == EEXIST && i < 1000; i++) {
+	for (unsigned i = 0; i < 1000; i++) {
+		if (is_dir)
+			r = mkdirat(dir, *ret_base, 0700);
+		else
+			r = openat(dir, *ret_base,
+				   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (r >= 0 || errno != EEXIST)
+			break;
 		g_free(*ret_base);
 		*ret_base = g_strdup_printf("%.200s.cryo.%u", base, i);
-		fd = openat(dir, *ret_base, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			    0600);
 	}
-	return fd < 0 ? err_errno("create %s", base) : fd;
+	if (r < 0)
+		return err_errno("create %s", base);
+	if (!is_dir)
+		return r;
+	r = openat(dir, *ret_base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return r < 0 ? err_errno("open %s", *ret_base) : r;
+}
+
+/* The directory of this name, made if it has gone. */
+static int open_dir(struct restore *r, const char *name)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT};
+	g_autofree char *parent = NULL, *base = NULL, *made = NULL;
+	int dir = (int)syscall(SYS_openat2, r->root, name, &how, sizeof(how)), fd;
+
+	if (dir >= 0)
+		return dir;
+	if (errno != ENOENT || strcmp(name, "/") == 0)
+		return err_errno("open %s", name);
+	parent = g_path_get_dirname(name);
+	base = g_path_get_basename(name);
+	dir = open_dir(r, parent);
+	if (dir < 0)
+		return dir;
+	fd = create(dir, base, true, &made);
+	if (fd < 0) {
+		close(dir);
+		return fd;
+	}
+	ghost_new(r, UINT64_C(1) << 32 | g_hash_table_size(r->ghosts_made), dir,
+		  g_build_filename(parent, made, NULL))
+		->is_dir = true;
+	return fd;
+}
+
+/* A directory that was already made for what was in it. */
+static struct ghost *find_dir(struct restore *r, const char *name)
+{
+	GHashTableIter it;
+	struct ghost *g;
+
+	g_hash_table_iter_init(&it, r->ghosts_made);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&g))
+		if (g->is_dir && strcmp(g->name, name) == 0)
+			return g;
+	return NULL;
+}
+
+/* Owner, mode and times; the last is for its own sake only. */
+static int dress(int fd, const GhostFileEntry *e, const char *name)
+{
+	struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
+
+	if (fchown(fd, e->uid, e->gid) < 0 || fchmod(fd, e->mode & 07777) < 0)
+		return err_errno("%s: owner and mode", name);
+	if (e->atim && e->mtim) {
+		t[0] = (struct timespec){(time_t)e->atim->tv_sec, (long)e->atim->tv_usec * 1000};
+		t[1] = (struct timespec){(time_t)e->mtim->tv_sec, (long)e->mtim->tv_usec * 1000};
+	}
+	return futimens(fd, t) < 0 ? err_errno("%s: times", name) : 0;
 }
 
 int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **ret_name)
 {
 	struct ghost *g = g_hash_table_lookup(r->ghosts_made, GUINT_TO_POINTER(id));
-	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-			       .resolve = RESOLVE_IN_ROOT};
 	CLEANUP(image_close) struct image *img = NULL;
 	CLEANUP(image_record_free) GhostFileEntry *e = NULL;
 	g_autofree char *dir_name = NULL, *base = NULL, *made = NULL;
@@ -206,39 +285,53 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 		ret = image_read(img, &e);
 	if (ret != 0)
 		return ret < 0 ? ret : err_set(EBADMSG, "%s is empty", img->name);
-	if (!S_ISREG(e->mode))
+	if (!S_ISREG(e->mode) && !S_ISDIR(e->mode))
 		return err_set(EBADMSG, "%s: mode %o", img->name, e->mode);
+	g = S_ISDIR(e->mode) ? find_dir(r, reg->name) : NULL;
+	if (g) {
+		*ret_name = g_strdup(g->name);
+		base = g_path_get_basename(g->name);
+		fd = openat(g->dir, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return fd < 0 ? err_errno("open %s", g->name) : dress(fd, e, g->name);
+	}
 	dir_name = g_path_get_dirname(reg->name);
 	base = g_path_get_basename(reg->name);
-	dir = (int)syscall(SYS_openat2, r->root, dir_name, &how, sizeof(how));
+	dir = open_dir(r, dir_name);
 	if (dir < 0)
-		return err_errno("open %s", dir_name);
-	fd = create(dir, base, &made);
+		return dir;
+	fd = create(dir, base, S_ISDIR(e->mode), &made);
 	if (fd < 0)
 		return fd;
-	g = g_new0(struct ghost, 1);
-	g->dir = take_fd(&dir);
-	g->name = g_build_filename(dir_name, made, NULL);
-	g_hash_table_insert(r->ghosts_made, GUINT_TO_POINTER(id), g);
-	ret = fill(fd, img, e);
+	g = ghost_new(r, id, take_fd(&dir), g_build_filename(dir_name, made, NULL));
+	g->is_dir = S_ISDIR(e->mode);
+	ret = g->is_dir ? 0 : fill(fd, img, e);
+	if (ret == 0)
+		ret = dress(fd, e, g->name);
 	if (ret < 0)
 		return err_wrap(ret, "%s", g->name);
-	if (fchown(fd, e->uid, e->gid) < 0 || fchmod(fd, e->mode & 07777) < 0)
-		return err_errno("%s: owner and mode", g->name);
 	*ret_name = g_strdup(g->name);
 	return 0;
 }
 
+/* What is in a directory goes before it. */
+static int longer_first(const void *a, const void *b)
+{
+	size_t x = strlen(((const struct ghost *)a)->name);
+	size_t y = strlen(((const struct ghost *)b)->name);
+
+	return (x < y) - (x > y);
+}
+
 int ghosts_unlink(struct restore *r)
 {
-	GHashTableIter it;
-	struct ghost *g;
+	g_autoptr(GList) all = g_list_sort(g_hash_table_get_values(r->ghosts_made), longer_first);
 
-	g_hash_table_iter_init(&it, r->ghosts_made);
-	while (g_hash_table_iter_next(&it, NULL, (void **)&g)) {
+	for (GList *l = all; l; l = l->next) {
+		struct ghost *g = l->data;
 		g_autofree char *base = g_path_get_basename(g->name);
 
-		if (g->dir >= 0 && unlinkat(g->dir, base, 0) < 0 && errno != ENOENT)
+		if (g->dir >= 0 && unlinkat(g->dir, base, g->is_dir ? AT_REMOVEDIR : 0) < 0 &&
+		    errno != ENOENT)
 			return err_errno("unlink %s", g->name);
 		cleanup_close(&g->dir);
 		g->dir = -1;

@@ -62,4 +62,4 @@ int fown_dump(const struct fd_view *v, FownEntry **ret) MUST_CHECK;
 FownEntry *fown_none(void);
 int fown_restore(int fd, const FownEntry *e) MUST_CHECK;
 
-extern const struct fd_kind fd_external, fd_pipe, fd_eventfd, fd_regular;
+extern const struct fd_kind fd_external, fd_ctty, fd_pipe, fd_eventfd, fd_regular;

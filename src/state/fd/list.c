@@ -4,6 +4,7 @@
 /* The order is that of match(): what is outside comes first, what takes most comes last. */
 const struct fd_kind *const fd_kinds[] = {
 	&fd_external,
+	&fd_ctty,
 	&fd_pipe,
 	&fd_eventfd,
 	&fd_regular,

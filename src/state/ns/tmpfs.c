@@ -184,7 +184,7 @@ static int pack(void *arg, int *ret_fd)
 		return err_errno("enter %s", j->target);
 	archive_read_disk_set_symlink_physical(disk);
 	archive_read_disk_set_behavior(disk, ARCHIVE_READDISK_NO_TRAVERSE_MOUNTS);
-	archive_write_set_format_pax_restricted(tar);
+	archive_write_set_format_pax(tar); /* "restricted" rounds times to seconds */
 	archive_write_add_filter_gzip(tar);
 	archive_write_set_filter_option(tar, "gzip", "compression-level", "1");
 	if (archive_read_disk_open(disk, ".") != ARCHIVE_OK)

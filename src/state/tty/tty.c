@@ -98,8 +98,11 @@ int tty_settle(struct restore *r, struct rtask *t, json_t *tty, int tfd)
 	if (sid == 0 || t->nspid != sid)
 		return 0;
 	rtask_batch(t, &b);
-	/* the OCI runtime has done it for the first task; tiocsctty() says 0 then, too */
-	batch_add(&b, SYS_ioctl, IMM(tfd), IMM(TIOCSCTTY), IMM(0));
+	/*
+	 * The OCI runtime has done it for the first task; tiocsctty() says 0 then, too.  Another
+	 * session takes it away from that one.
+	 */
+	batch_add(&b, SYS_ioctl, IMM(tfd), IMM(TIOCSCTTY), IMM(1));
 	if (pgrp != 0)
 		batch_add(&b, SYS_ioctl, IMM(tfd), IMM(TIOCSPGRP),
 			  batch_in(&b, &pgrp, sizeof(pgrp)));
