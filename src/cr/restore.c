@@ -223,6 +223,8 @@ static void task_free(void *p)
 
 static void restore_clear(struct restore *r)
 {
+	ERR_KEEP;
+
 	if (r->ghosts_made && ghosts_unlink(r) < 0)
 		log_warn("%s", err_message());
 	if (r->files)
