@@ -46,11 +46,15 @@ static int open_root(struct dump *d)
 /* What the agent needs to find takes longer than all of a small dump: found before the freeze. */
 static int scout(struct dump *d, struct dtask *t)
 {
-	struct insns *ins = g_new0(struct insns, 1);
-	int r = agent_scout(t->proc.dir, t->proc.pid, ins);
+	g_autofree struct insns *ins = g_new0(struct insns, 1);
 
-	g_hash_table_insert(d->scouted, GINT_TO_POINTER(t->proc.pid), ins);
-	return r < 0 ? r : 0;
+	/* It ends or executes another program just now: asked again when it stands still. */
+	if (agent_scout(t->proc.dir, t->proc.pid, ins) < 0)
+		err_clear();
+	else
+		g_hash_table_insert(d->scouted, GINT_TO_POINTER(t->proc.pid),
+				    g_steal_pointer(&ins));
+	return 0;
 }
 
 static int check_task(struct dump *d, struct dtask *t)
@@ -119,6 +123,27 @@ static int look(struct dump *d)
 	return r;
 }
 
+#define LOOKS 5
+
+/*
+ * Nothing stands still while we look: a task that just ends or executes another program shows
+ * things that no task at rest has.  What is wrong is wrong each time.
+ */
+static int look_again(struct dump *d)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < LOOKS; i++) {
+		g_string_truncate(d->refused, 0);
+		g_hash_table_remove_all(d->scouted);
+		r = look(d);
+		if (r >= 0 && !d->refused->len)
+			break;
+		log_debug("dump: look %u: %s", i, r < 0 ? err_message() : d->refused->str);
+	}
+	return r;
+}
+
 int cryo_dump_new(const struct cryo_dump_options *options, struct cryo_dump **ret)
 {
 	CLEANUP(cryo_dump_drop) struct cryo_dump *c = g_new0(struct cryo_dump, 1);
@@ -130,7 +155,7 @@ int cryo_dump_new(const struct cryo_dump_options *options, struct cryo_dump **re
 	d->next_pages_id = 1;
 	d->refused = g_string_new(NULL);
 	d->scouted = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-	r = look(d);
+	r = look_again(d);
 	if (r < 0)
 		return r;
 	if (d->refused->len)
