@@ -48,8 +48,12 @@ void batch_end(struct batch *b)
 
 	if (!b->agent)
 		return;
-	if (b->posted && batch_wait(b) < 0)
-		err_clear();
+	if (b->posted) { /* whoever gives up says why by himself */
+		g_autofree char *story = g_strdup(err_message());
+
+		if (batch_wait(b) < 0)
+			err_adopt(0, story);
+	}
 	g_clear_pointer(&b->ops, g_free);
 	g_clear_pointer(&b->story, g_free);
 	g_array_unref(b->results);

@@ -8,8 +8,6 @@ setup() { needs_engine; }
 teardown() { engine_clear; }
 teardown_file() { engine_teardown; }
 
-pid_of() { cryopod inspect --format '{{.State.Pid}}' "$1"; }
-
 # status_of FILE: /proc/PID/status without what differs by nature: memory sizes, counters, and the
 # numbers that outer PID namespaces give.
 status_of() {

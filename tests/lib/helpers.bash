@@ -201,10 +201,14 @@ state_is() {
 	[ "$(cryopod inspect --format '{{.State.Status}}' "$1")" = "$2" ]
 }
 
+pid_of() {
+	cryopod inspect --format '{{.State.Pid}}' "$1"
+}
+
 # container_limit CTR CONTROLLER FILE_V1 FILE_V2: a value of its cgroup, as the host sees it.
 container_limit() {
 	local pid path
-	pid=$(cryopod inspect --format '{{.State.Pid}}' "$1")
+	pid=$(pid_of "$1")
 	path=$(awk -F: -v c="$2" '$2 ~ "(^|,)" c "(,|$)" {print $3}' "/proc/$pid/cgroup")
 	if [ -n "$path" ]; then
 		cat "/sys/fs/cgroup/$2$path/$3"

@@ -151,8 +151,11 @@ int mem_dump_pages(struct dump *d)
 		if (r < 0)
 			r = dtask_wrap(t, r);
 	}
-	for (unsigned i = 0; r == 0 && i < n; i++)
+	for (unsigned i = 0; r == 0 && i < n; i++) {
 		r = lane_finish(d, &lanes[i]);
+		if (r < 0)
+			r = dtask_wrap(lanes[i].t, err_wrap(r, "write its memory to the image"));
+	}
 	for (unsigned i = 0; i < n; i++)
 		lane_clear(&lanes[i]);
 	return r < 0 ? r : shmem_dump_pages(d);

@@ -148,8 +148,17 @@ static int pack_data(struct archive *disk, struct archive *tar, const char *what
 	return r == ARCHIVE_EOF ? 0 : failed(disk, what);
 }
 
+static void resolver_free(struct archive_entry_linkresolver **res)
+{
+	archive_entry_linkresolver_free(*res);
+}
+
 static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const char *target)
 {
+	CLEANUP(resolver_free)
+	struct archive_entry_linkresolver *links = archive_entry_linkresolver_new();
+
+	archive_entry_linkresolver_set_strategy(links, ARCHIVE_FORMAT_TAR_PAX_RESTRICTED);
 	for (;;) {
 		CLEANUP(entry_free) struct archive_entry *e = archive_entry_new();
 		int r = archive_read_next_header2(disk, e);
@@ -162,6 +171,8 @@ static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const 
 		if (!is_wanted(archive_entry_stat(e), dev))
 			continue;
 		archive_entry_sparse_clear(e);
+		/* For tar: the second name of a file becomes a link, nothing is deferred. */
+		archive_entry_linkify(links, &e, &(struct archive_entry *){NULL});
 		if (archive_write_header(tar, e) < ARCHIVE_WARN)
 			return failed(tar, target);
 		if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
