@@ -206,8 +206,10 @@ static int inject(struct dump *d, struct dtask *t)
 
 static int end_files(struct dump *d)
 {
-	int r = image_touch(&d->w, IMG_FILES, 0);
+	int r = files_dump_late(d);
 
+	if (r == 0)
+		r = image_touch(&d->w, IMG_FILES, 0);
 	files_dump_end(d);
 	return r;
 }

@@ -58,7 +58,9 @@ struct file { /* an open file description to be */
 	const struct fd_kind *kind;
 	FileEntry *entry;
 	enum file_state state;
-	int fd; /* ours; -1 */
+	int fd;	      /* ours; -1 */
+	bool async;   /* O_ASYNC is still to be set */
+	bool settled; /* for kinds that do it once, in any task that has it */
 };
 
 struct restore {

@@ -6,13 +6,31 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 
 struct files_dump {
 	struct kcmp_set *set; /* of descriptions, by kcmp(2): its ids count from 1 */
 	GArray *ids;	      /* file id of description i + 1 */
 	uint32_t next;
+	GArray *seen;			   /* struct fd_seen, by task, then by number */
+	GArray *late;			   /* struct late */
 	GHashTable *named, *once, *ghosts; /* string -> number */
 };
+
+/* A description whose record waits until all others are known. */
+struct late {
+	const struct fd_kind *kind;
+	struct fd_view view;
+	FileEntry *entry;
+};
+
+static void late_clear(void *p)
+{
+	struct late *l = p;
+
+	fd_view_clear(&l->view);
+	file_entry__free_unpacked(l->entry, NULL);
+}
 
 int files_dump_begin(struct dump *d)
 {
@@ -20,6 +38,9 @@ int files_dump_begin(struct dump *d)
 
 	f->set = kcmp_set_new(KCMP_FILE);
 	f->ids = g_array_new(FALSE, TRUE, sizeof(uint32_t));
+	f->seen = g_array_new(FALSE, TRUE, sizeof(struct fd_seen));
+	f->late = g_array_new(FALSE, TRUE, sizeof(struct late));
+	g_array_set_clear_func(f->late, late_clear);
 	f->next = 1;
 	f->named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	f->once = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -36,6 +57,8 @@ void files_dump_end(struct dump *d)
 		return;
 	kcmp_set_drop(&f->set);
 	g_array_unref(f->ids);
+	g_array_unref(f->seen);
+	g_array_unref(f->late);
 	g_hash_table_unref(f->named);
 	g_hash_table_unref(f->once);
 	g_hash_table_unref(f->ghosts);
@@ -126,7 +149,7 @@ int files_check(struct dump *d, struct dtask *t)
 	return 0;
 }
 
-static int dump_description(struct dump *d, const struct fd_view *v, uint32_t id, FdTypes *type)
+static int dump_description(struct dump *d, struct fd_view *v, uint32_t id, FdTypes *type)
 {
 	const struct fd_kind *k = fd_kind_of(d, v);
 	FileEntry *e;
@@ -139,10 +162,26 @@ static int dump_description(struct dump *d, const struct fd_view *v, uint32_t id
 	e->id = id;
 	e->type = *type = k->type;
 	r = k->dump(d, v, e);
+	if (r == 0 && k->dump_late) {
+		struct late l = {.kind = k, .view = *v, .entry = e};
+
+		g_array_append_val(d->files->late, l);
+		*v = (struct fd_view){0};
+		return 0;
+	}
 	if (r == 0)
 		r = image_write(&d->w, IMG_FILES, 0, &e->base);
 	file_entry__free_unpacked(e, NULL);
 	return r;
+}
+
+/* Equal for equal descriptions.  All of anonymous kind share one inode; eventfds have numbers. */
+static uint64_t hint_of(const struct fd_view *v)
+{
+	const char *number = fdinfo_get(&v->info, "eventfd-id");
+
+	return v->st.st_ino ^ (uint64_t)v->st.st_dev << 40 ^ v->info.pos << 20 ^
+	       (number ? strtoull(number, NULL, 10) << 24 : 0);
 }
 
 static int dump_one(struct dump *d, struct dtask *t, int tfd)
@@ -150,14 +189,16 @@ static int dump_one(struct dump *d, struct dtask *t, int tfd)
 	CLEANUP(fd_view_clear) struct fd_view v = {0};
 	FdinfoEntry e = FDINFO_ENTRY__INIT;
 	const struct fd_kind *k;
+	struct fd_seen seen;
 	uint32_t known, id;
 	int r;
 
 	r = fd_view_read(t, tfd, &v);
 	if (r < 0)
 		return r;
-	r = kcmp_set_add(d->files->set, t->proc.pid, tfd,
-			 v.st.st_ino ^ (uint64_t)v.st.st_dev << 40 ^ v.info.pos << 20, &known);
+	seen = (struct fd_seen){.task = t->index, .tfd = tfd, .ino = v.st.st_ino};
+	e.flags = v.info.flags & O_CLOEXEC ? FD_CLOEXEC : 0;
+	r = kcmp_set_add(d->files->set, t->proc.pid, tfd, hint_of(&v), &known);
 	if (r < 0)
 		return r;
 	if (r == 1) {
@@ -172,9 +213,9 @@ static int dump_one(struct dump *d, struct dtask *t, int tfd)
 		k = fd_kind_of(d, &v);
 		e.type = k ? k->type : FD_TYPES__UND;
 	}
-	e.id = id;
+	seen.id = e.id = id;
+	g_array_append_val(d->files->seen, seen);
 	e.fd = (uint32_t)tfd;
-	e.flags = v.info.flags & O_CLOEXEC ? FD_CLOEXEC : 0;
 	return image_write(&d->w, IMG_FDINFO, t->index + 1, &e.base);
 }
 
@@ -191,4 +232,42 @@ int files_dump(struct dump *d, struct dtask *t)
 			r = err_wrap(r, "fd %d", fds.v[i]);
 	}
 	return r;
+}
+
+int files_dump_late(struct dump *d)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < d->files->late->len; i++) {
+		struct late *l = &g_array_index(d->files->late, struct late, i);
+
+		r = l->kind->dump_late(d, &l->view, l->entry);
+		if (r == 0)
+			r = image_write(&d->w, IMG_FILES, 0, &l->entry->base);
+		if (r < 0)
+			r = dtask_wrap(l->view.task, err_wrap(r, "fd %d", l->view.tfd));
+	}
+	return r;
+}
+
+const struct fd_seen *files_seen(const struct dump *d, unsigned task, int tfd)
+{
+	const struct fd_seen *v = (void *)d->files->seen->data;
+	unsigned lo = 0, hi = d->files->seen->len;
+
+	while (lo < hi) {
+		unsigned mid = lo + (hi - lo) / 2;
+
+		if (v[mid].task < task || (v[mid].task == task && v[mid].tfd < tfd))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < d->files->seen->len && v[lo].task == task && v[lo].tfd == tfd ? &v[lo] : NULL;
+}
+
+const struct fd_seen *files_all_seen(const struct dump *d, unsigned *ret_n)
+{
+	*ret_n = d->files->seen->len;
+	return (void *)d->files->seen->data;
 }

@@ -49,7 +49,7 @@ static int open_(struct restore *r, struct file *f)
 		return err_errno("eventfd counter %" PRIu64, e->counter);
 	if (fcntl(fd, F_SETFL, (int)(e->flags & O_NONBLOCK)) < 0)
 		return err_errno("eventfd flags");
-	return fown_restore(fd, e->fown);
+	return fown_restore(r, f, e->fown, e->flags);
 }
 
 static int load(struct restore *r, struct file *f)

@@ -16,6 +16,19 @@ int files_check(struct dump *d, struct dtask *t) MUST_CHECK;
 /* All descriptors of a frozen task that has no agent yet: fdinfo-N.img and files.img. */
 int files_dump(struct dump *d, struct dtask *t) MUST_CHECK;
 
+/* Records that need all others: when all tasks are through. */
+int files_dump_late(struct dump *d) MUST_CHECK;
+
+/* Every descriptor of every task that has been dumped, by task, then by number. */
+struct fd_seen {
+	unsigned task; /* index in dump.tasks */
+	int tfd;
+	uint32_t id; /* of the file */
+	uint64_t ino;
+};
+const struct fd_seen *files_seen(const struct dump *d, unsigned task, int tfd); /* NULL: closed */
+const struct fd_seen *files_all_seen(const struct dump *d, unsigned *ret_n);
+
 /* A fresh id for a file that no descriptor leads to. */
 uint32_t files_new_id(struct dump *d);
 

@@ -30,6 +30,11 @@ struct fd_kind { /* a NULL hook means: nothing to do for this kind */
 	int (*check)(struct dump *d, const struct fd_view *v);
 	/* Frozen.  E has its id and type; sets the part of the union, allocated with g_new. */
 	int (*dump)(struct dump *d, const struct fd_view *v, FileEntry *e);
+	/*
+	 * All descriptors of all tasks have their ids (files_seen()): what refers to other files.
+	 * Completes what dump() began.
+	 */
+	int (*dump_late)(struct dump *d, const struct fd_view *v, FileEntry *e);
 	/* Images are loaded, nothing is made yet: is the record sound?  1: it is not of my kind. */
 	int (*load)(struct restore *r, struct file *f);
 	/*
@@ -60,6 +65,11 @@ int fd_view_get(const struct fd_view *v, int *ret_fd) MUST_CHECK;
 /* Owner and signal of O_ASYNC (fcntl(2), F_GETOWN_EX).  The record is allocated. */
 int fown_dump(const struct fd_view *v, FownEntry **ret) MUST_CHECK;
 FownEntry *fown_none(void);
-int fown_restore(int fd, const FownEntry *e) MUST_CHECK;
+int fown_check(const struct fd_view *v) MUST_CHECK; /* nobody outside of the tree gets signals */
+
+/* For f->fd, which is open; FLAGS are the description's, for O_ASYNC. */
+int fown_restore(struct restore *r, struct file *f, const FownEntry *e, unsigned flags) MUST_CHECK;
+int fown_settle(struct restore *r, struct rtask *t, struct file *f, int tfd) MUST_CHECK;
 
 extern const struct fd_kind fd_external, fd_ctty, fd_pipe, fd_eventfd, fd_regular;
+extern const struct fd_kind fd_epoll, fd_signalfd, fd_timerfd;

@@ -30,11 +30,7 @@ static bool match(const struct dump *d, const struct fd_view *v)
 
 static int check(struct dump *d, const struct fd_view *v)
 {
-	FownEntry *fown = NULL;
-	int r = fown_dump(v, &fown);
-
-	g_free(fown);
-	return r;
+	return fown_check(v);
 }
 
 /* Bytes of the packets of a pipe, or NULL. */
@@ -263,7 +259,7 @@ static int open_(struct restore *r, struct file *f)
 	}
 	if (fcntl(f->fd, F_SETFL, (int)(e->flags & (O_NONBLOCK | O_DIRECT | O_APPEND))) < 0)
 		return err_errno("pipe %u: flags %#o", e->pipe_id, e->flags);
-	return fown_restore(f->fd, e->fown);
+	return fown_restore(r, f, e->fown, e->flags);
 }
 
 const struct fd_kind fd_pipe = {

@@ -38,10 +38,8 @@ static int check(struct dump *d, const struct fd_view *v)
 {
 	char reopen[64];
 	struct path_view p;
-	FownEntry *fown = NULL;
-	int r = fown_dump(v, &fown);
+	int r = fown_check(v);
 
-	g_free(fown);
 	if (r < 0)
 		return r;
 	fd_view_path(v, reopen);
@@ -58,10 +56,16 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *e)
 {
 	char reopen[64];
 	struct path_view p;
+	int r;
 
 	fd_view_path(v, reopen);
 	p = path_view(v, reopen);
-	return path_dump(d, &p, e->id, &e->reg);
+	r = path_dump(d, &p, e->id, &e->reg);
+	if (r < 0)
+		return r;
+	fown_entry__free_unpacked(e->reg->fown, NULL);
+	e->reg->fown = NULL;
+	return fown_dump(v, &e->reg->fown);
 }
 
 static int load(struct restore *r, struct file *f)
@@ -84,7 +88,7 @@ static int open_(struct restore *r, struct file *f)
 		return ret;
 	if (!(e->flags & O_PATH) && e->pos > 0 && lseek(f->fd, (off_t)e->pos, SEEK_SET) < 0)
 		return err_errno("%s: position %" PRIu64, e->name, e->pos);
-	return fown_restore(f->fd, e->fown);
+	return fown_restore(r, f, e->fown, e->flags);
 }
 
 const struct fd_kind fd_regular = {

@@ -153,13 +153,17 @@ int files_open(struct restore *r)
 		if (ret < 0)
 			return ret;
 	}
+	/* before anybody watches */
+	ret = ghosts_unlink(r);
+	if (ret < 0)
+		return ret;
 	g_hash_table_iter_init(&it, r->files);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&f)) {
 		ret = f->kind->finish ? f->kind->finish(r, f) : 0;
 		if (ret < 0)
 			return ret;
 	}
-	return ghosts_unlink(r);
+	return 0;
 }
 
 /*
@@ -250,6 +254,8 @@ int files_settle(struct restore *r, struct rtask *t)
 		struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
 		int ret = f->kind->settle ? f->kind->settle(r, t, f, (int)e->fd) : 0;
 
+		if (ret == 0)
+			ret = fown_settle(r, t, f, (int)e->fd);
 		if (ret < 0)
 			return err_wrap(ret, "fd %u", e->fd);
 	}

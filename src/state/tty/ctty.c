@@ -92,7 +92,7 @@ static int open_(struct restore *r, struct file *f)
 		return err_wrap(ret, "controlling terminal");
 	batch_add(&b, SYS_close, IMM(batch_result(&b, op)));
 	ret = batch_run(&b);
-	return ret < 0 ? ret : fown_restore(f->fd, f->entry->tty->fown);
+	return ret < 0 ? ret : fown_restore(r, f, f->entry->tty->fown, f->entry->tty->flags);
 }
 
 const struct fd_kind fd_ctty = {

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timerfd: every clock that can be had, relative and to a moment, with ticks pending, with an
+ * interval, disarmed.
+ */
+#include "cr.h"
+
+#include <poll.h>
+#include <sys/timerfd.h>
+
+#define NS_PER_S 1000000000LL
+
+static int make(clockid_t clock, int flags, int64_t value_ns, int64_t interval_ns)
+{
+	struct itimerspec t = {.it_value = {value_ns / NS_PER_S, value_ns % NS_PER_S},
+			       .it_interval = {interval_ns / NS_PER_S, interval_ns % NS_PER_S}};
+	int fd = timerfd_create(clock, TFD_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	check(timerfd_settime(fd, flags, &t, NULL) == 0, "errno %d", errno);
+	return fd;
+}
+
+static int64_t left(int fd)
+{
+	struct itimerspec t;
+
+	check(timerfd_gettime(fd, &t) == 0);
+	return t.it_value.tv_sec * NS_PER_S + t.it_value.tv_nsec;
+}
+
+int main(void)
+{
+	static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME,
+					   CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM};
+	const int64_t far = 1000 * NS_PER_S;
+	int rel[5], abs[5], ticked, once, idle, soon, due, cancel;
+	int64_t at[5], soon_at, diff;
+	uint64_t n;
+	struct pollfd p;
+
+	for (int i = 0; i < 5; i++) {
+		clockid_t read_by = i == 3 ? CLOCK_REALTIME : i == 4 ? CLOCK_BOOTTIME : clocks[i];
+
+		rel[i] = make(clocks[i], 0, far, 7);
+		at[i] = (int64_t)clock_ns(read_by) + far;
+		abs[i] = make(clocks[i], TFD_TIMER_ABSTIME, at[i], 0);
+	}
+	ticked = make(CLOCK_MONOTONIC, 0, 1000000, 3600 * NS_PER_S);
+	once = make(CLOCK_MONOTONIC, 0, 1000000, 0);
+	idle = make(CLOCK_MONOTONIC, 0, 0, 0);
+	for (int i = 0; i < 2; i++) {
+		p = (struct pollfd){.fd = i ? once : ticked, .events = POLLIN};
+		check(poll(&p, 1, 5000) == 1);
+	}
+	cancel = make(CLOCK_REALTIME, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+		      (int64_t)clock_ns(CLOCK_REALTIME) + far, 0);
+	/* the wall clock goes on while we are frozen, the monotonic one does not */
+	due = make(CLOCK_REALTIME, TFD_TIMER_ABSTIME,
+		   (int64_t)clock_ns(CLOCK_REALTIME) + NS_PER_S / 5, 0);
+	soon_at = (int64_t)clock_ns(CLOCK_MONOTONIC) + NS_PER_S / 2;
+	soon = make(CLOCK_MONOTONIC, TFD_TIMER_ABSTIME, soon_at, NS_PER_S / 10);
+
+	ready();
+
+	for (int i = 0; i < 5; i++) {
+		if (rel[i] < 0)
+			continue;
+		check(left(rel[i]) <= far && left(rel[i]) > far - 30 * NS_PER_S, "clock %d", i);
+		diff = left(abs[i]) - (at[i] - (int64_t)clock_ns(i == 3	  ? CLOCK_REALTIME
+								 : i == 4 ? CLOCK_BOOTTIME
+									  : clocks[i]));
+		check(diff < NS_PER_S / 10 && diff > -NS_PER_S / 10, "clock %d: %lld", i,
+		      (long long)diff);
+	}
+	check(read(ticked, &n, 8) == 8 && n == 1);
+	check(left(ticked) > 3500 * NS_PER_S);
+	check(read(ticked, &n, 8) < 0 && errno == EAGAIN);
+	check(read(once, &n, 8) == 8 && n == 1 && left(once) == 0);
+	check(left(idle) == 0 && read(idle, &n, 8) < 0 && errno == EAGAIN);
+	check(left(cancel) > 900 * NS_PER_S);
+	p = (struct pollfd){.fd = soon, .events = POLLIN};
+	check(poll(&p, 1, 5000) == 1 && read(soon, &n, 8) == 8);
+	check((int64_t)clock_ns(CLOCK_MONOTONIC) >= soon_at, "early");
+	p = (struct pollfd){.fd = due, .events = POLLIN};
+	check(poll(&p, 1, 5000) == 1 && read(due, &n, 8) == 8 && n == 1);
+	return ok();
+}
