@@ -2,6 +2,7 @@
 #include "base/atomicdir.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/sync.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,61 +49,91 @@ int atomicdir_begin(struct atomicdir *d, int parent, const char *name)
 	return d->fd < 0 ? err_errno("open %s", d->aside) : 0;
 }
 
-/*
- * syncfs(2) waits for everybody's data, fsync(2) only for ours but once per file: the former is
- * taken only for directories of very many files.
- */
-#define SYNC_ONE_BY_ONE 1024
-
-static int each_file(int dir, const struct dirent *e, bool wait)
+int atomicdir_also(struct atomicdir *d, int dir, const char *name)
 {
-	autoclose int fd = -1;
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (e->d_type != DT_REG)
-		return 0;
-	fd = openat(dir, e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return err_errno("open %s", e->d_name);
-	if (!wait) {
-		/* A hint only: all files' data is on its way before the first fsync(2) waits. */
-		(void)!sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-		return 0;
+		return errno == ENOENT ? 0 : err_errno("open %s", name);
+	if (d->nalso == ARRAY_SIZE(d->also)) {
+		close(fd);
+		return err_set(E2BIG, "%s: too many files beside %s", name, d->name);
 	}
-	return fsync(fd) < 0 ? err_errno("sync %s", e->d_name) : 0;
+	d->also[d->nalso++] = fd;
+	return 0;
 }
 
-/* Returns how many entries there were. */
-static int sync_files(int dir, bool wait)
+/*
+ * syncfs(2) waits for everybody's data, fsync(2) only for ours but once per file: the former is
+ * taken only for directories of very many files.  Few are open at a time.
+ */
+#define SYNC_AT_ONCE	64
+#define SYNC_ONE_BY_ONE 4096
+
+struct open_files {
+	int fds[SYNC_AT_ONCE];
+	const char *names[SYNC_AT_ONCE]; /* owned or NULL */
+	unsigned n, total;
+};
+
+static void open_files_clear(struct open_files *o)
 {
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0, r = 0;
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	for (unsigned i = 0; i < o->n; i++) {
+		close(o->fds[i]);
+		g_free((char *)o->names[i]);
+	}
+	o->n = 0;
+}
+
+static int flush(struct open_files *o)
+{
+	int r = sync_files(o->fds, o->names, o->n);
+
+	open_files_clear(o);
+	return r;
+}
+
+static int add_file(struct open_files *o, int fd, const char *name)
+{
+	if (fd < 0)
+		return err_errno("open %s", name);
+	o->names[o->n] = g_strdup(name);
+	o->fds[o->n++] = fd;
+	o->total++;
+	return o->n == SYNC_AT_ONCE ? flush(o) : 0;
+}
+
+static int sync_entries(struct atomicdir *d, struct open_files *o)
+{
+	int copy = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *e;
 
-	if (!d) {
+	if (!dir) {
 		if (copy >= 0)
 			close(copy);
 		return err_errno("read directory");
 	}
-	while (r == 0 && n <= SYNC_ONE_BY_ONE && (e = readdir(d))) {
-		r = each_file(dir, e, wait);
-		n++;
-	}
-	closedir(d);
-	return r < 0 ? r : n;
+	while (r == 0 && o->total <= SYNC_ONE_BY_ONE && (e = readdir(dir)))
+		if (e->d_type == DT_REG)
+			r = add_file(o, openat(d->fd, e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC),
+				     e->d_name);
+	closedir(dir);
+	return r;
 }
 
 static int sync_all(struct atomicdir *d)
 {
-	int n = sync_files(d->fd, false);
+	CLEANUP(open_files_clear) struct open_files o = {.n = 0};
+	int r = sync_entries(d, &o);
 
-	if (n < 0)
-		return n;
-	if (n > SYNC_ONE_BY_ONE)
-		return syncfs(d->fd) < 0 ? err_errno("sync") : 0;
-	n = sync_files(d->fd, true);
-	if (n < 0)
-		return n;
-	return fsync(d->fd) < 0 ? err_errno("sync") : 0;
+	if (r == 0 && o.total > SYNC_ONE_BY_ONE && syncfs(d->fd) < 0)
+		return err_errno("sync");
+	if (r == 0)
+		r = add_file(&o, openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), d->name);
+	while (r == 0 && d->nalso > 0)
+		r = add_file(&o, d->also[--d->nalso], NULL);
+	return r < 0 ? r : flush(&o);
 }
 
 int atomicdir_commit(struct atomicdir *d)
@@ -135,6 +166,8 @@ void atomicdir_drop(struct atomicdir *d)
 
 	if (d->aside[0] && file_remove_tree_at(d->parent, d->aside) < 0)
 		err_clear(); /* the next atomicdir_begin() tries again */
+	while (d->nalso > 0)
+		close(d->also[--d->nalso]);
 	if (d->fd >= 0)
 		close(d->fd);
 	if (d->parent >= 0)

@@ -19,9 +19,15 @@
 struct atomicdir {
 	int parent, fd; /* fd: the directory under construction */
 	char name[256], aside[300];
+	int also[4];
+	unsigned nalso;
 };
 #define ATOMICDIR_NONE ((struct atomicdir){.parent = -1, .fd = -1})
 
 int atomicdir_begin(struct atomicdir *d, int parent, const char *name) MUST_CHECK;
+
+/* A file elsewhere that the commit syncs as well, so that its wait is shared; none is fine. */
+int atomicdir_also(struct atomicdir *d, int dir, const char *name) MUST_CHECK;
+
 int atomicdir_commit(struct atomicdir *d) MUST_CHECK;
 void atomicdir_drop(struct atomicdir *d);

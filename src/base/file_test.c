@@ -91,6 +91,13 @@ static void atomicdir_is_all_or_nothing(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(atomicdir_begin(&d, dir, "a"), 0);
 		assert_int_equal(file_replace_at(d.fd, "v", i ? "2" : "1", 1, 0600), 0);
+		for (int k = 0; k < 150; k++) { /* more than are open at a time */
+			g_autofree char *name = g_strdup_printf("f%d", k);
+
+			assert_int_equal(file_write_at(d.fd, name, "", 0, 0600), 0);
+		}
+		assert_int_equal(atomicdir_also(&d, dir, "a/v"), 0);
+		assert_int_equal(atomicdir_also(&d, dir, "missing"), 0);
 		assert_int_equal(atomicdir_commit(&d), 0);
 	}
 	assert_int_equal(file_read_at(dir, "a/v", 10, &text, NULL), 0);

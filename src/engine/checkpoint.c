@@ -8,6 +8,7 @@
 #include "engine/events.h"
 #include "engine/exec.h"
 #include "engine/lifecycle.h"
+#include "engine/store.h"
 #include "kernel/cgroup.h"
 #include "kernel/mount.h"
 #include "kernel/proc.h"
@@ -163,6 +164,13 @@ static int write_images(struct job *j)
 		r = cryo_dump_finish(j->dump, CRYO_RESUME); /* the disk is waited for later */
 	if (r == 0)
 		r = ck_write_network(j->dir, j->c->state.network);
+	/* What a restore needs besides, which nobody has waited for yet. */
+	if (r == 0)
+		r = atomicdir_also(&d, j->dir, CK_NETWORK);
+	if (r == 0)
+		r = atomicdir_also(&d, j->dir, "config.json");
+	if (r == 0)
+		r = store_sync_with(j->e, &d);
 	if (r == 0)
 		r = atomicdir_commit(&d);
 	return r;

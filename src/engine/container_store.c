@@ -297,7 +297,8 @@ int container_insert(struct engine *e, struct container *c)
 int container_save(struct engine *e, struct container *c)
 {
 	CLEANUP(store_finish)
-	sqlite3_stmt *q = store_prepare(e, "UPDATE containers SET " STATE(SET) "id=id WHERE id=?");
+	sqlite3_stmt *q = store_prepare(
+		e, "UPDATE containers SET " STATE(SET) "config=config WHERE id=?"); /* no index */
 
 	bind_state(q, 1, &c->state);
 	sqlite3_bind_text(q, (int)ARRAY_SIZE(fields) + 1, c->id, -1, SQLITE_TRANSIENT);

@@ -45,6 +45,7 @@ struct engine {
 	 */
 	int exit_hint;
 	GHashTable *statements; /* of store.c */
+	int log_pages;		/* of store.c: the log's length after our last commit */
 };
 
 /*

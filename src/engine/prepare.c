@@ -186,7 +186,7 @@ static int write_files(struct engine *e, struct container *c, const struct conta
 	if (fd < 0)
 		return err_errno("open %s", dir);
 	r = network_write_files(&files);
-	return r < 0 ? r : file_replace_at(fd, ".containerenv", text, strlen(text), 0644);
+	return r < 0 ? r : file_write_at(fd, ".containerenv", text, strlen(text), 0644);
 }
 
 bool life_has_leftovers(struct engine *e, struct container *c)

@@ -133,5 +133,5 @@ int spec_write(const json_t *spec, int dir, const char *name)
 		return err_set(EILSEQ, "%s cannot be written as JSON", name);
 	for (unsigned i = 0; i < ARRAY_SIZE(unlimited); i++)
 		g_string_replace(doc, unlimited[i].memory, unlimited[i].file, 0);
-	return file_replace_at(dir, name, doc->str, doc->len, 0600);
+	return file_write_at(dir, name, doc->str, doc->len, 0600);
 }

@@ -55,7 +55,7 @@ int spec_exec_process(const json_t *spec, const char *rootfs, const struct exec_
 
 /*
  * Reads and replaces whole files; the document is compact JSON.  Use these also for the process of
- * exec: limits without end are numbers that jansson cannot write.
+ * exec: limits without end are numbers that jansson cannot write.  Not synced: a start writes it anew.
  */
 int spec_read(int dir, const char *name, json_t **ret) MUST_CHECK;
 int spec_write(const json_t *spec, int dir, const char *name) MUST_CHECK;

@@ -5,6 +5,7 @@
 #include "engine/lifecycle_internal.h"
 #include "engine/options.h"
 #include "engine/runtime.h"
+#include "engine/store.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -312,5 +313,6 @@ int container_cleanup(struct engine *e, struct container *c, bool remove)
 		return r;
 	r = clean_up(e, c, remove);
 	container_unlock(c);
+	store_shorten_log(e);
 	return r;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SQLite.  The write-ahead log is neither checkpointed nor removed when a command ends: both would
- * wait for the disk; a writer does it once the log has grown.
+ * wait for the disk.  conmon's `cleanup`, for which nobody waits, does it once the log has grown
+ * (store_shorten_log()); others only when it would become too long to be read by every first
+ * opener, who rebuilds its index.
  */
 #include "engine/store.h"
 #include "base/log.h"
@@ -9,12 +11,13 @@
 #include "engine/store_migrate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 
 #define BUSY_TIMEOUT_MS 30000
-/* Every first opener reads the whole log to rebuild its index, so it is kept short. */
-#define LOG_PAGES 100
+#define LOG_PAGES	100
+#define LOG_PAGES_MAX	300
 
 #define META "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
 
@@ -106,6 +109,39 @@ static int migrate(struct engine *e, uint32_t version)
 	return r < 0 ? r : store_commit(&tx);
 }
 
+static void move_log(sqlite3 *db)
+{
+	int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+	if (code != SQLITE_OK)
+		log_debug("database: the log stays: %s", sqlite3_errstr(code));
+}
+
+/* After every commit; the file's size would not tell, as the log is written over. */
+static int log_grown(void *data, sqlite3 *db, const char *name, int pages)
+{
+	struct engine *e = data;
+
+	e->log_pages = pages;
+	if (pages >= LOG_PAGES_MAX)
+		move_log(db);
+	return SQLITE_OK;
+}
+
+void store_shorten_log(struct engine *e)
+{
+	if (e->log_pages >= LOG_PAGES)
+		move_log(e->db);
+}
+
+/* SQLite's locks are on the other two files: closing this one gives none of them up. */
+int store_sync_with(struct engine *e, struct atomicdir *d)
+{
+	g_autofree char *log = g_build_filename(e->root, "db.sqlite-wal", NULL);
+
+	return atomicdir_also(d, AT_FDCWD, log);
+}
+
 int store_open(struct engine *e)
 {
 	g_autofree char *path = g_build_filename(e->root, "db.sqlite", NULL);
@@ -118,7 +154,7 @@ int store_open(struct engine *e)
 	if (code != SQLITE_OK)
 		return failed(e, code, "open");
 	sqlite3_busy_timeout(e->db, BUSY_TIMEOUT_MS);
-	sqlite3_wal_autocheckpoint(e->db, LOG_PAGES);
+	sqlite3_wal_hook(e->db, log_grown, e);
 	sqlite3_db_config(e->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_file_control(e->db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep);
 	e->statements = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,

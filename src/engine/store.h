@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "base/atomicdir.h"
 #include "engine/engine.h"
 
 /* One room's tables: CREATE ... IF NOT EXISTS statements only.  Listed in store.c. */
@@ -23,6 +24,12 @@ struct store_schema {
 
 int store_open(struct engine *e) MUST_CHECK;
 void store_close(struct engine *e);
+
+/* Everything committed so far reaches the disk with the commit of D. */
+int store_sync_with(struct engine *e, struct atomicdir *d) MUST_CHECK;
+
+/* Moves what the log has gathered into the database, when it is much; waits for the disk. */
+void store_shorten_log(struct engine *e);
 
 /* Never NULL: a statement that does not compile is a bug and aborts. */
 sqlite3_stmt *store_prepare(struct engine *e, const char *sql);
@@ -60,8 +67,8 @@ int store_commit(struct store_tx *tx) MUST_CHECK;
 void store_rollback(struct store_tx *tx);
 
 /*
- * Room for some transactions on a full disk.  Kept when there is some to keep; given up (true) by who
- * must write in order to make room.
+ * Room for some transactions on a full disk.  Kept when there is some to keep; given up (true) by
+ * who must write in order to make room.
  */
 void store_keep_reserve(struct engine *e);
 bool store_use_reserve(struct engine *e);
