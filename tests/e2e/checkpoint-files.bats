@@ -82,7 +82,7 @@ checkpoint_state() {
 @test "--print-stats" {
 	looper a
 	expect 0 checkpoint --print-stats a
-	jq -e '.podman_checkpoint_duration > .container_statistics[0].runtime_checkpoint_duration and
+	jq -e '.podman_checkpoint_duration == .cryopod_checkpoint_duration and .podman_checkpoint_duration > .container_statistics[0].runtime_checkpoint_duration and
 		(.container_statistics[0] | .runtime_checkpoint_duration > .criu_statistics.frozen_time and .criu_statistics.pages_written > 0
 			and (.criu_statistics | keys - ["freezing_time", "frozen_time", "memdump_time", "memwrite_time", "pages_scanned", "pages_written"] == [])
 			and (keys - ["Id", "criu_statistics", "runtime_checkpoint_duration"] == []))' <<<"$output"

@@ -144,7 +144,7 @@ static int run(struct cli *cli)
 	stats = json_array();
 	r = checkpoint_all(cli, picks, stats);
 	if (o->print_stats)
-		checkpoint_stats_print(CLI_NAME "_checkpoint_duration", start_us, stats);
+		checkpoint_stats_print("checkpoint", start_us, stats);
 	json_decref(stats);
 	return r;
 }

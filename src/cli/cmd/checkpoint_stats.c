@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cmd/checkpoint_stats.h"
 
+#include "cli/command.h"
 #include "cli/report.h"
 
 json_t *checkpoint_stats_entry(const char *id, const char *duration_name, uint64_t duration_us,
@@ -15,11 +16,15 @@ json_t *checkpoint_stats_entry(const char *id, const char *duration_name, uint64
 			 "criu_statistics", cryo);
 }
 
-void checkpoint_stats_print(const char *duration_name, int64_t start_us, json_t *entries)
+void checkpoint_stats_print(const char *verb, int64_t start_us, json_t *entries)
 {
+	g_autofree char *ours = g_strdup_printf(CLI_NAME "_%s_duration", verb);
+	g_autofree char *podmans = g_strdup_printf("podman_%s_duration", verb);
 	json_int_t took = g_get_monotonic_time() - start_us;
 	json_t *list = json_array_size(entries) ? json_incref(entries) : json_null();
-	json_t *j = json_pack("{s:I, s:o}", duration_name, took, "container_statistics", list);
+	/* The second name is what programs look for that read Podman's output. */
+	json_t *j = json_pack("{s:I, s:I, s:o}", ours, took, podmans, took, "container_statistics",
+			      list);
 
 	report_json(j, 4);
 	json_decref(j);

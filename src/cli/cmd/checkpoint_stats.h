@@ -14,5 +14,5 @@ struct checkpoint_stat {
 json_t *checkpoint_stats_entry(const char *id, const char *duration_name, uint64_t duration_us,
 			       const struct checkpoint_stat *rows);
 
-/* START_US: g_get_monotonic_time() when the command began. */
-void checkpoint_stats_print(const char *duration_name, int64_t start_us, json_t *entries);
+/* VERB: "checkpoint" or "restore".  START_US: g_get_monotonic_time() when the command began. */
+void checkpoint_stats_print(const char *verb, int64_t start_us, json_t *entries);

@@ -203,7 +203,7 @@ static int run(struct cli *cli)
 	stats = json_array();
 	r = restore_all(cli, picks, stats);
 	if (o->print_stats)
-		checkpoint_stats_print(CLI_NAME "_restore_duration", start_us, stats);
+		checkpoint_stats_print("restore", start_us, stats);
 	json_decref(stats);
 	return r;
 }
