@@ -90,6 +90,8 @@ static int freezer_dir(pid_t pid, char **ret)
 	return r;
 }
 
+#define CONMON_TIMEOUT_MS 5000
+
 struct job {
 	struct engine *e;
 	struct container *c;
@@ -100,9 +102,10 @@ struct job {
 	char *cgroup;
 	struct cryo_dump *dump;
 	struct cklog log;
+	struct proc conmon; /* of the container that has ended */
 };
 
-#define JOB_NONE ((struct job){.dir = -1, .log = CKLOG_NONE})
+#define JOB_NONE ((struct job){.dir = -1, .log = CKLOG_NONE, .conmon = PROC_NONE})
 
 static void job_clear(struct job *j)
 {
@@ -110,6 +113,7 @@ static void job_clear(struct job *j)
 
 	cryo_dump_drop(&j->dump);
 	cklog_close(&j->log);
+	proc_close(&j->conmon);
 	box_clear(&j->box);
 	g_free(j->cgroup);
 	if (j->dir >= 0)
@@ -180,8 +184,11 @@ static int write_images(struct job *j)
 static int end_container(struct job *j)
 {
 	struct container_state *s = &j->c->state;
-	int r = cryo_dump_finish(j->dump, CRYO_KILL);
+	int r;
 
+	if (s->conmon_pid > 0 && proc_open(s->conmon_pid, &j->conmon) < 0)
+		err_clear(); /* it is gone already */
+	r = cryo_dump_finish(j->dump, CRYO_KILL);
 	if (r < 0)
 		return r;
 	s->status = CONTAINER_STOPPED;
@@ -198,10 +205,9 @@ static int end_container(struct job *j)
 	r = ck_wait_exit(j->e, j->c);
 	if (r < 0)
 		return r;
-	/*
-	 * Mounts and the runtime's record are left to conmon's `cleanup`, which waits for our lock;
-	 * if it does not come, to whoever needs the container next (container_prepare(), rm).
-	 */
+	r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
+	if (r < 0)
+		return r;
 	s->status = CONTAINER_EXITED;
 	s->pid = s->conmon_pid = 0;
 	s->thawed = false;
@@ -267,6 +273,18 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	return r;
 }
 
+/*
+ * conmon's `cleanup` has waited for our lock and finds nothing to do.  When we return, nobody is at
+ * work in the container's directories any more: they may be copied, or the run root taken away.
+ */
+static void wait_for_conmon(struct job *j)
+{
+	ERR_KEEP;
+
+	if (j->conmon.pidfd >= 0 && proc_wait_end(&j->conmon, CONMON_TIMEOUT_MS) != 1)
+		log_debug("conmon (%d) of %s stays", j->conmon.pid, j->c->name);
+}
+
 int container_checkpoint(struct engine *e, struct container *c, const struct checkpoint_options *o,
 			 struct checkpoint_report *ret)
 {
@@ -280,7 +298,8 @@ int container_checkpoint(struct engine *e, struct container *c, const struct che
 	j.o = o;
 	*ret = (struct checkpoint_report){0};
 	r = checkpoint_locked(&j, ret);
-	job_clear(&j); /* resumes the container before others may look at it */
+	cryo_dump_drop(&j.dump); /* resumes the container before others may look at it */
 	container_unlock(c);
+	wait_for_conmon(&j);
 	return r;
 }
