@@ -64,7 +64,7 @@ int network_check_ip(const char *ip)
 	struct in_addr a;
 
 	if (inet_pton(AF_INET, ip, &a) != 1)
-		return err_set(EINVAL, "\"%s\" is not a valid IP address", ip);
+		return err_set(EINVAL, "\"%s\" is not an ip address", ip);
 	return 0;
 }
 

@@ -103,8 +103,8 @@ static const struct image_file files[IMG_KINDS] = {
 	[IMG_AUTOFS] = COMMON("autofs-%u.img", 0x49353943, autofs_entry),
 	[IMG_BINFMT_MISC] = COMMON("binfmt-misc.img", 0x67343323, binfmt_misc_entry),
 	[IMG_BPFMAP_DATA] = COMMON("bpfmap-data.img", 0x64324033, bpfmap_data_entry),
-	[IMG_STATS_DUMP] = SERVICE("stats-dump.img", 0x57093306, stats_entry),
-	[IMG_STATS_RESTORE] = SERVICE("stats-restore.img", 0x57093306, stats_entry),
+	[IMG_STATS_DUMP] = SERVICE("stats-dump", 0x57093306, stats_entry),
+	[IMG_STATS_RESTORE] = SERVICE("stats-restore", 0x57093306, stats_entry),
 	[IMG_IRMAP_CACHE] = SERVICE("irmap-cache.img", 0x57004059, irmap_cache_entry),
 
 	[IMG_REG_FILES] = COMMON("reg-files.img", 0x50363636, reg_file_entry),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inventory.img, the first file anybody reads, and stats-dump.img, stats-restore.img. */
+/* inventory.img, the first file anybody reads, and stats-dump, stats-restore. */
 #pragma once
 
 #include "image/image.h"

@@ -65,10 +65,8 @@ reaches() { curl -sf -m 5 "$1" | grep -q ^joe:; }
 	expect 0 cryopod restart -t 0 a
 	expect 0 cryopod exec a ip -4 -o addr show eth0
 	has "${NET}77/"
-	expect 126 cryopod run --name b --ip ${NET}77 $IMAGE true
-	has "IPAM error: requested ip address ${NET}77 is already allocated to container ID $id"
-	expect 126 cryopod run --name c --ip 10.250.7.7 $IMAGE true
-	has 'requested static ip 10.250.7.7 not in any subnet on network'
+	cannot_start "IPAM error: requested ip address ${NET}77 is already allocated to container ID $id" cryopod run --name b --ip ${NET}77 $IMAGE true
+	cannot_start 'requested static ip 10.250.7.7 not in any subnet on network' cryopod run --name c --ip 10.250.7.7 $IMAGE true
 	refuses 125 '"bogus" is not an ip address' cryopod run --ip bogus $IMAGE true
 	refuses 125 'address bogus: invalid MAC address' cryopod run --mac-address bogus $IMAGE true
 	refuses 125 'unable to find network with name or ID nosuch: network not found' cryopod run --network nosuch $IMAGE true
@@ -113,8 +111,7 @@ reaches() { curl -sf -m 5 "$1" | grep -q ^joe:; }
 
 @test "-p: a port that is taken is refused, and what was begun is undone" {
 	serve w -p 8081:80
-	expect 126 cryopod run -d --name w2 -p 8081:80 $IMAGE httpd -f
-	has 8081
+	cannot_start 8081 cryopod run -d --name w2 -p 8081:80 $IMAGE httpd -f
 	[ "$PROG" = podman ] || reaches http://127.0.0.1:8081/passwd # it takes the other's rules away
 	cryopod rm -f -t 0 w
 	expect 0 cryopod start w2

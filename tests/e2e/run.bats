@@ -60,8 +60,7 @@ box() { cryopod run --rm --network none "$@"; }
 	[[ "$output" == "x y|passed|yes|/root|"?* ]]
 	expect 0 box -w /var/tmp $IMAGE pwd
 	is /var/tmp
-	expect 126 box -w /nosuch $IMAGE pwd
-	has 'Error: workdir "/nosuch" does not exist on container'
+	cannot_start 'workdir "/nosuch" does not exist on container' box -w /nosuch $IMAGE pwd
 	expect 0 box --entrypoint /bin/echo $IMAGE a b
 	is "a b"
 	expect 0 box --entrypoint '["/bin/echo","x"]' $IMAGE a
@@ -81,8 +80,7 @@ box() { cryopod run --rm --network none "$@"; }
 	is /home/joe
 	expect 0 box --group-add 77 $IMAGE id -G
 	has 77
-	expect 126 box -u nobody9 $IMAGE true
-	has 'Error: unable to find user nobody9: no matching entries in passwd file'
+	cannot_start 'unable to find user nobody9: no matching entries in passwd file' box -u nobody9 $IMAGE true
 }
 
 @test "-v bind mounts and --tmpfs" {

@@ -250,6 +250,17 @@ refuses() {
 	[ "$(grep -c '^Error: ' <<<"$output")" -eq 1 ]
 }
 
+# cannot_start TEXT COMMAND...: refused; with 126 when the container exists by then.
+cannot_start() {
+	local text=$1
+	shift
+	run "$@"
+	echo "[$status] $*"
+	echo "$output"
+	[ "$status" -eq 125 ] || [ "$status" -eq 126 ]
+	has Error: "$text"
+}
+
 # store_is_sound: nothing blocks, and containers run.
 store_is_sound() {
 	expect 0 timeout 20 "$CP" ps -a
