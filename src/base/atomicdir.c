@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/atomicdir.h"
+#include "base/discard.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/sync.h"
@@ -138,7 +139,6 @@ static int sync_all(struct atomicdir *d)
 
 int atomicdir_commit(struct atomicdir *d)
 {
-	g_autofree char *old = g_strdup_printf("%s.new-old", d->name);
 	int r = sync_all(d);
 
 	if (r < 0)
@@ -149,11 +149,10 @@ int atomicdir_commit(struct atomicdir *d)
 			return err_errno("rename %s", d->name);
 		if (renameat2(d->parent, d->aside, d->parent, d->name, RENAME_EXCHANGE) < 0)
 			return err_errno("rename %s", d->name);
-		if (renameat(d->parent, d->aside, d->parent, old) == 0)
-			g_strlcpy(d->aside, old, sizeof(d->aside));
-	} else {
-		d->aside[0] = 0;
+		if (discard_at(d->parent, d->aside) < 0)
+			err_clear(); /* the next atomicdir_begin() tries again */
 	}
+	d->aside[0] = 0;
 	if (fsync(d->parent) < 0)
 		return err_errno("sync the parent of %s", d->name);
 	atomicdir_drop(d);

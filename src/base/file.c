@@ -142,6 +142,8 @@ static int remove_entry(struct removal *t, int dir, const char *name, unsigned d
 	autoclose int sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int r;
 
+	if (sub < 0 && errno == ENOENT) /* somebody else removes it, too */
+		return 0;
 	if (sub < 0 || fstat(sub, &st) < 0)
 		return err_errno("remove %s", name);
 	if (depth == 0) {

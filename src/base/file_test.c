@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/atomicdir.h"
+#include "base/discard.h"
 #include "base/fd.h"
 #include "base/file.h"
 
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 /* cmocka wants the above first */
 #include <cmocka.h>
 
@@ -109,6 +111,23 @@ static void atomicdir_is_all_or_nothing(void **state)
 	assert_int_equal(faccessat(dir, "a.new-1", F_OK, 0), -1);
 }
 
+static void discarded_is_gone_at_once(void **state)
+{
+	autoclose int dir = open(*state, O_RDONLY | O_DIRECTORY);
+	int status;
+
+	assert_int_equal(mkdirat(dir, "big.gone-1", 0700), 0); /* of a machine that went down */
+	assert_int_equal(mkdirat(dir, "big", 0700), 0);
+	assert_int_equal(file_write_at(dir, "big/v", "1", 1, 0600), 0);
+	assert_int_equal(discard_at(dir, "big"), 0);
+	assert_int_equal(faccessat(dir, "big", F_OK, 0), -1);
+	while (waitpid(-1, &status, 0) > 0)
+		assert_int_equal(status, 0);
+	assert_int_equal(faccessat(dir, "big.gone-1", F_OK, 0), -1);
+	assert_int_equal(discard_at(dir, "big"), 0);
+	assert_int_equal(waitpid(-1, &status, 0), -1);
+}
+
 static void descriptors_travel(void **state)
 {
 	int pair[2], fds[4];
@@ -133,6 +152,7 @@ int main(void)
 		cmocka_unit_test(remove_tree_does_not_follow_links),
 		cmocka_unit_test(remove_tree_of_any_depth),
 		cmocka_unit_test(atomicdir_is_all_or_nothing),
+		cmocka_unit_test(discarded_is_gone_at_once),
 		cmocka_unit_test(descriptors_travel),
 	};
 

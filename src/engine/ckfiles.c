@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/ckfiles.h"
+#include "base/discard.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -59,7 +60,9 @@ int ck_copy(int from, const char *name, int to)
 
 void ck_remove(int dir, const char *name)
 {
-	if (file_remove_tree_at(dir, name) < 0) {
+	bool large = !strcmp(name, CK_IMAGES);
+
+	if ((large ? discard_at : file_remove_tree_at)(dir, name) < 0) {
 		log_warn("%s", err_message());
 		err_clear();
 	}
