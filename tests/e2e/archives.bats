@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Archives that are broken or hostile.
+# Layers: broken ones, hostile ones, and what one layer does to another.
 
 load ../lib/helpers
 setup_file() { engine_setup; }
@@ -54,4 +54,29 @@ teardown_file() { engine_teardown; }
 	cryopod rm -fa >/dev/null
 	for i in $(cryopod images --format '{{.Repository}}' | grep evil); do cryopod rmi -f "$i" >/dev/null; done
 	store_is_sound
+}
+
+@test "a whiteout, an opaque directory, hard links, attributes and modes over two layers" {
+	make_two_layers "$BATS_TEST_TMPDIR/two"
+	tar -C "$BATS_TEST_TMPDIR/two" -cf "$BATS_TEST_TMPDIR/two.tar" .
+	expect 0 cryopod load -q -i "$BATS_TEST_TMPDIR/two.tar"
+	[[ "$output" =~ Loaded\ image:\ (.*) ]]
+	id=${BASH_REMATCH[1]}
+	expect 0 cryopod run --rm --network none "$id" sh -c 'ls /data; cat /opaque/*; stat -c "%a %u:%g %h" /data/hard1; readlink /data/link; cat /data/hard2'
+	is $'hard1\nhard2\nkept\nlink\nnew\nvisible\n4750 5:6 2\nkept\nsame'
+	expect 0 cryopod rmi "$id"
+}
+
+# A second layer that removes /data/gone, hides what was in /opaque, and links.
+make_two_layers() {
+	local base=$BATS_TEST_TMPDIR/l1 top=$BATS_TEST_TMPDIR/l2
+	mkdir -p "$base"/{data,opaque} "$top"/{data,opaque}
+	tar -C "$base" -xf "$BATS_FILE_TMPDIR/busybox.tar"
+	echo kept >"$base/data/kept" && echo gone >"$base/data/gone" && echo hidden >"$base/opaque/old"
+	: >"$top/data/.wh.gone" && : >"$top/opaque/.wh..wh..opq" && echo visible >"$top/opaque/new" && echo x >"$top/data/new"
+	echo same >"$top/data/hard1" && ln "$top/data/hard1" "$top/data/hard2"
+	chown 5:6 "$top/data/hard1" && chmod 4750 "$top/data/hard1"
+	ln -s kept "$top/data/link"
+	tar -C "$base" -cf "$base.tar" . && tar -C "$top" -cf "$top.tar" .
+	make_oci_layout "$1" v2 "$base.tar" "$top.tar"
 }

@@ -139,25 +139,3 @@ works() {
 	expect 0 cryopod pull -q "oci:$W/layout:v1"
 	works "$output"
 }
-
-@test "a whiteout, an opaque directory, hard links, attributes and modes over two layers" {
-	make_two_layers "$W/two"
-	expect 0 cryopod pull -q "oci:$W/two:v2"
-	id=${lines[-1]}
-	expect 0 cryopod run --rm --network none "$id" sh -c 'ls /data; cat /opaque/*; stat -c "%a %u:%g %h" /data/hard1; readlink /data/link; cat /data/hard2'
-	is $'hard1\nhard2\nkept\nlink\nnew\nvisible\n4750 5:6 2\nkept\nsame'
-}
-
-# A second layer that removes /data/gone, hides what was in /opaque, and links.
-make_two_layers() {
-	local base=$BATS_TEST_TMPDIR/l1 top=$BATS_TEST_TMPDIR/l2
-	mkdir -p "$base"/{data,opaque} "$top"/{data,opaque}
-	tar -C "$base" -xf "$BATS_FILE_TMPDIR/busybox.tar"
-	echo kept >"$base/data/kept" && echo gone >"$base/data/gone" && echo hidden >"$base/opaque/old"
-	: >"$top/data/.wh.gone" && : >"$top/opaque/.wh..wh..opq" && echo visible >"$top/opaque/new" && echo x >"$top/data/new"
-	echo same >"$top/data/hard1" && ln "$top/data/hard1" "$top/data/hard2"
-	chown 5:6 "$top/data/hard1" && chmod 4750 "$top/data/hard1"
-	ln -s kept "$top/data/link"
-	tar -C "$base" -cf "$base.tar" . && tar -C "$top" -cf "$top.tar" .
-	make_oci_layout "$1" v2 "$base.tar" "$top.tar"
-}

@@ -94,3 +94,43 @@ setup() { needs_engine; }
 	fi
 	expect 0 curl -sf -m 5 "$url"
 }
+
+@test "a loop that forks all the time: no moment is a wrong one" {
+	cryopod run -d --name c --network none $IMAGE sh -c 'i=0; while :; do echo $i; i=$(expr $i + 1); done' >/dev/null
+	for _ in $(seq 15); do
+		expect 0 cryopod container checkpoint -R c
+		cycle c
+	done
+	wait_for 10 log_reaches c $(($(last_number c) + 5))
+	cryopod stop -t 0 c
+	log_is_gapless c
+}
+
+@test "programs of many kinds go on" {
+	local n=0
+	while read -r script; do
+		n=$((n + 1))
+		cryopod run -d --name "p$n" --network none $IMAGE sh -c "$script" >/dev/null
+	done <<-'END'
+	yes | cat >/dev/null
+	dd if=/dev/zero of=/dev/null bs=1M
+	touch /tmp/f; (while :; do echo x >>/tmp/f; sleep 0.05; done) & exec tail -f /tmp/f
+	trap "echo usr1" USR1; while :; do kill -USR1 $$; sleep 0.05; done
+	setsid sh -c "sleep 1000 & exec sleep 1001" & exec sleep 1002
+	mkdir /tmp/d; cd /tmp/d; rmdir /tmp/d; exec sleep 1000
+	exec 4</proc/meminfo 5</dev/urandom 6<>/dev/full 7</sys/kernel/mm; exec sleep 1000
+	watch -n 0.1 date
+	awk "BEGIN { while (1) if (++i % 100000 == 0) print i }"
+	sleep 0.01 & sleep 0.05; exec sleep 1000
+	timeout 1000 sleep 1001
+	END
+	expect 0 cryopod container checkpoint -a
+	expect 0 cryopod container restore -a
+	[ "$(cryopod ps -q | wc -l)" -eq "$n" ]
+	for c in p3 p4 p8 p9; do
+		lines=$(cryopod logs $c | wc -l)
+		wait_for 10 bash -c "[ \$($CP logs $c | wc -l) -gt $lines ]"
+	done
+	[ "$(cryopod exec p5 ps -o args | grep -c '^sleep 100[012]')" -eq 3 ]
+	expect 0 cryopod exec p1 pidof yes cat
+}
