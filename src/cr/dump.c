@@ -323,6 +323,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	cleanup_close(&d->root);
 	mountinfo_clear(&d->mounts);
 	g_clear_pointer(&d->scouted, g_hash_table_unref);
+	g_clear_pointer(&d->found, g_hash_table_unref);
 	if (d->refused)
 		g_string_free(d->refused, TRUE);
 	g_free(g_steal_pointer(c));

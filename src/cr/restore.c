@@ -167,6 +167,7 @@ static const struct restore_step restore_steps[] = {
 	{"mappings", .task = mem_map},
 	{"memory", .all = mem_fill},
 	{"protections", .task = mem_protect},
+	{"seals", .all = memfd_seal},
 	{"directories", .task = fs_restore},
 	{"descriptors", .task = files_install},
 	{"terminals", .task = files_settle},

@@ -63,6 +63,7 @@ struct dump {
 	int dir;	       /* images; -1 while looking */
 	struct image_writer w;
 	struct files_dump *files;
+	GHashTable *found;   /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
 	GHashTable *scouted; /* pid -> struct insns, from the look */
 	GHashTable *shmem;   /* inode -> struct shmem_dump: state/mem/shmem.c */
 	GPtrArray *seccomp;  /* SeccompFilter: state/task/seccomp.c */

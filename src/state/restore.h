@@ -77,6 +77,8 @@ struct restore {
 	GHashTable *files;  /* id -> struct file */
 	GHashTable *ghosts; /* reg file id -> ghost id */
 	GHashTable *ghosts_made; /* ghost id -> struct ghost: state/fd/ghost.c */
+	GHashTable *fifos;	 /* pipe id -> struct pipe_ends: state/fd/fifo.c */
+	GHashTable *memfds;	 /* inode id -> struct memfd: state/fd/memfd.c */
 	GHashTable *pipes;	 /* pipe id -> struct pipe_ends: state/fd/pipe.c */
 	GHashTable *shmem;	 /* shmid -> struct shmem_restore: state/mem/shmem.c */
 	SeccompEntry *seccomp;

@@ -5,6 +5,8 @@
 #include "state/dump.h"
 #include "state/restore.h"
 
+#include "image/memfd.pb-c.h"
+
 #include <sys/stat.h>
 
 int files_dump_begin(struct dump *d) MUST_CHECK;
@@ -89,6 +91,12 @@ int ghost_make(struct restore *r, const RegFileEntry *e, uint32_t ghost, char **
 int ghosts_unlink(struct restore *r) MUST_CHECK;
 
 int ghost_remap(struct dump *d, uint32_t file_id, uint32_t ghost_id) MUST_CHECK;
+
+/* state/fd/memfd.c: memory with a descriptor, which may be closed while it is still mapped. */
+bool memfd_is_map(const struct vma *v);
+int memfd_dump_map(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST_CHECK;
+int memfd_open(struct restore *r, const MemfdFileEntry *e, unsigned flags, int *ret_fd) MUST_CHECK;
+int memfd_seal(struct restore *r) MUST_CHECK; /* all of them, once everything is mapped */
 
 /* The id that path_dump_new() gave the same file before. */
 bool files_known(struct dump *d, const struct path_view *v, uint32_t *ret_id);

@@ -188,14 +188,17 @@ static int fill(int fd, struct image *img, const GhostFileEntry *e)
 }
 
 /* Creates a file or directory at BASE in DIR, or at a name beside it if there is one already. */
-static int create(int dir, const char *base, bool is_dir, char **ret_base)
+static int create(int dir, const char *base, mode_t mode, char **ret_base)
 {
+	bool is_dir = S_ISDIR(mode), is_fifo = S_ISFIFO(mode);
 	int r = -1;
 
 	*ret_base = g_strdup(base);
 	for (unsigned i = 0; i < 1000; i++) {
 		if (is_dir)
 			r = mkdirat(dir, *ret_base, 0700);
+		else if (is_fifo)
+			r = mkfifoat(dir, *ret_base, 0600);
 		else
 			r = openat(dir, *ret_base,
 				   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -206,9 +209,11 @@ static int create(int dir, const char *base, bool is_dir, char **ret_base)
 	}
 	if (r < 0)
 		return err_errno("create %s", base);
-	if (!is_dir)
+	if (!is_dir && !is_fifo)
 		return r;
-	r = openat(dir, *ret_base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	r = openat(dir, *ret_base,
+		   (is_dir ? O_RDONLY | O_DIRECTORY : O_RDWR | O_NONBLOCK) | O_NOFOLLOW |
+			   O_CLOEXEC);
 	return r < 0 ? err_errno("open %s", *ret_base) : r;
 }
 
@@ -229,7 +234,7 @@ static int open_dir(struct restore *r, const char *name)
 	dir = open_dir(r, parent);
 	if (dir < 0)
 		return dir;
-	fd = create(dir, base, true, &made);
+	fd = create(dir, base, S_IFDIR, &made);
 	if (fd < 0) {
 		close(dir);
 		return fd;
@@ -285,7 +290,7 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 		ret = image_read(img, &e);
 	if (ret != 0)
 		return ret < 0 ? ret : err_set(EBADMSG, "%s is empty", img->name);
-	if (!S_ISREG(e->mode) && !S_ISDIR(e->mode))
+	if (!S_ISREG(e->mode) && !S_ISDIR(e->mode) && !S_ISFIFO(e->mode))
 		return err_set(EBADMSG, "%s: mode %o", img->name, e->mode);
 	g = S_ISDIR(e->mode) ? find_dir(r, reg->name) : NULL;
 	if (g) {
@@ -299,12 +304,12 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 	dir = open_dir(r, dir_name);
 	if (dir < 0)
 		return dir;
-	fd = create(dir, base, S_ISDIR(e->mode), &made);
+	fd = create(dir, base, e->mode, &made);
 	if (fd < 0)
 		return fd;
 	g = ghost_new(r, id, take_fd(&dir), g_build_filename(dir_name, made, NULL));
 	g->is_dir = S_ISDIR(e->mode);
-	ret = g->is_dir ? 0 : fill(fd, img, e);
+	ret = S_ISREG(e->mode) ? fill(fd, img, e) : 0;
 	if (ret == 0)
 		ret = dress(fd, e, g->name);
 	if (ret < 0)

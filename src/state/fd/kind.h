@@ -72,4 +72,4 @@ int fown_restore(struct restore *r, struct file *f, const FownEntry *e, unsigned
 int fown_settle(struct restore *r, struct rtask *t, struct file *f, int tfd) MUST_CHECK;
 
 extern const struct fd_kind fd_external, fd_ctty, fd_pipe, fd_eventfd, fd_regular;
-extern const struct fd_kind fd_epoll, fd_signalfd, fd_timerfd;
+extern const struct fd_kind fd_epoll, fd_fifo, fd_inotify, fd_memfd, fd_signalfd, fd_timerfd;

@@ -3,8 +3,19 @@
 
 /* The order is that of match(): what is outside comes first, what takes most comes last. */
 const struct fd_kind *const fd_kinds[] = {
-	&fd_external, &fd_ctty,	    &fd_pipe,	 &fd_eventfd,
-	&fd_epoll,    &fd_signalfd, &fd_timerfd, &fd_regular, /* takes what has a name */
+	/* clang-format off */
+	&fd_external,
+	&fd_ctty,
+	&fd_pipe,
+	&fd_fifo,
+	&fd_eventfd,
+	&fd_epoll,
+	&fd_signalfd,
+	&fd_timerfd,
+	&fd_inotify,
+	&fd_memfd,
+	&fd_regular, /* takes what has a name */
+	/* clang-format on */
 };
 const size_t fd_kind_count = ARRAY_SIZE(fd_kinds);
 

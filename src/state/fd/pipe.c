@@ -4,6 +4,7 @@
  * anonymous FIFO; the first to be dumped brings its content along.  Content is read with tee(2)
  * through a reader of our own, which leaves it where it is.
  */
+#include "state/fd/pipe.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
@@ -18,11 +19,6 @@
 
 #define PIPE_BYTES_MAX (64u << 20) /* more than pipe-user-pages-hard allows anybody */
 
-struct pipe_ends {
-	int ends[2];   /* read, write */
-	bool given[2]; /* is now the descriptor of a file, which closes it */
-};
-
 static bool match(const struct dump *d, const struct fd_view *v)
 {
 	return S_ISFIFO(v->st.st_mode) && g_str_has_prefix(v->link, "pipe:[");
@@ -33,23 +29,29 @@ static int check(struct dump *d, const struct fd_view *v)
 	return fown_check(v);
 }
 
+/* Where bytes per packet are kept. */
+static const char *packets_key(enum image_kind kind)
+{
+	return kind == IMG_FIFO_DATA ? "fifo packets" : "packets";
+}
+
 /* Bytes of the packets of a pipe, or NULL. */
-static json_t *packets_of(json_t *extra, uint32_t pipe_id)
+static json_t *packets_of(json_t *extra, enum image_kind kind, uint32_t pipe_id)
 {
 	char id[16];
 
 	snprintf(id, sizeof(id), "%u", pipe_id);
-	return json_object_get(json_object_get(extra, "packets"), id);
+	return json_object_get(json_object_get(extra, packets_key(kind)), id);
 }
 
-static void keep_packets(struct dump *d, uint32_t pipe_id, json_t *sizes)
+static void keep_packets(struct dump *d, enum image_kind kind, uint32_t pipe_id, json_t *sizes)
 {
-	json_t *all = json_object_get(d->extra, "packets");
+	json_t *all = json_object_get(d->extra, packets_key(kind));
 	char id[16];
 
 	snprintf(id, sizeof(id), "%u", pipe_id);
 	if (!all)
-		json_object_set_new(d->extra, "packets", all = json_object());
+		json_object_set_new(d->extra, packets_key(kind), all = json_object());
 	json_object_set(all, id, sizes);
 }
 
@@ -57,7 +59,8 @@ static void keep_packets(struct dump *d, uint32_t pipe_id, json_t *sizes)
  * A read stops where a packet ends, if its writer was in packet mode (O_DIRECT; the reader does not
  * show it); CRIU's record has no place for that.
  */
-static int read_copy(struct dump *d, int fd, uint8_t *buf, size_t len, uint32_t pipe_id)
+static int read_copy(struct dump *d, int fd, uint8_t *buf, size_t len, enum image_kind kind,
+		     uint32_t pipe_id)
 {
 	json_t *sizes = json_array();
 	int r = 0;
@@ -71,12 +74,12 @@ static int read_copy(struct dump *d, int fd, uint8_t *buf, size_t len, uint32_t 
 		done += (size_t)n;
 	}
 	if (json_array_size(sizes) > 1)
-		keep_packets(d, pipe_id, sizes);
+		keep_packets(d, kind, pipe_id, sizes);
 	json_decref(sizes);
 	return r;
 }
 
-static int dump_data(struct dump *d, const struct fd_view *v, uint32_t pipe_id)
+int pipe_dump_data(struct dump *d, const struct fd_view *v, enum image_kind kind, uint32_t pipe_id)
 {
 	PipeDataEntry e = PIPE_DATA_ENTRY__INIT;
 	autoclose int in = -1, a = -1, b = -1;
@@ -111,13 +114,13 @@ static int dump_data(struct dump *d, const struct fd_view *v, uint32_t pipe_id)
 			return n < 0 ? err_errno("tee %s", v->link)
 				     : err_set(EIO, "%s gave %zd of %d bytes", v->link, n, queued);
 		buf = g_malloc((size_t)queued);
-		r = read_copy(d, a, buf, (size_t)queued, pipe_id);
+		r = read_copy(d, a, buf, (size_t)queued, kind, pipe_id);
 		if (r < 0)
 			return err_wrap(r, "copy of %s", v->link);
 	}
-	r = image_write(&d->w, IMG_PIPES_DATA, 0, &e.base);
+	r = image_write(&d->w, kind, 0, &e.base);
 	if (r == 0 && queued > 0)
-		r = image_write_raw(&d->w, IMG_PIPES_DATA, 0, buf, (size_t)queued);
+		r = image_write_raw(&d->w, kind, 0, buf, (size_t)queued);
 	return r;
 }
 
@@ -136,7 +139,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *e)
 		return r;
 	if (!dump_once(d, "pipe", v->st.st_ino))
 		return 0;
-	return dump_data(d, v, id);
+	return pipe_dump_data(d, v, IMG_PIPES_DATA, id);
 }
 
 static int load(struct restore *r, struct file *f)
@@ -144,7 +147,7 @@ static int load(struct restore *r, struct file *f)
 	return f->entry->pipe ? 0 : 1;
 }
 
-static void ends_free(void *p)
+void pipe_ends_free(void *p)
 {
 	struct pipe_ends *e = p;
 
@@ -190,20 +193,20 @@ static int fill(struct restore *r, struct pipe_ends *p, struct image *img, const
 	/* larger than fs.pipe-max-size is only for CAP_SYS_RESOURCE: what must fit decides */
 	if (e->has_size && fcntl(p->ends[1], F_SETPIPE_SZ, (int)e->size) < 0 && errno != EPERM)
 		return err_errno("pipe %u: size %u", e->pipe_id, e->size);
-	return write_content(p->ends[1], buf, e, packets_of(r->extra, e->pipe_id));
+	return write_content(p->ends[1], buf, e, packets_of(r->extra, img->kind, e->pipe_id));
 }
 
-static int fill_all(struct restore *r)
+int pipe_fill_all(struct restore *r, enum image_kind kind, GHashTable *pipes)
 {
 	CLEANUP(image_close) struct image *img = NULL;
 	CLEANUP(image_record_free) PipeDataEntry *e = NULL;
 	int ret;
 
-	ret = image_open(r->o.images, IMG_PIPES_DATA, 0, &img);
+	ret = image_open(r->o.images, kind, 0, &img);
 	if (ret != 0)
 		return ret < 0 ? ret : 0;
 	while ((ret = image_read(img, &e)) == 0) {
-		ret = fill(r, g_hash_table_lookup(r->pipes, GUINT_TO_POINTER(e->pipe_id)), img, e);
+		ret = fill(r, g_hash_table_lookup(pipes, GUINT_TO_POINTER(e->pipe_id)), img, e);
 		if (ret < 0)
 			return ret;
 	}
@@ -216,7 +219,7 @@ static int make_all(struct restore *r)
 	GHashTableIter it;
 	struct file *f;
 
-	r->pipes = g_hash_table_new_full(NULL, NULL, NULL, ends_free);
+	r->pipes = g_hash_table_new_full(NULL, NULL, NULL, pipe_ends_free);
 	g_hash_table_iter_init(&it, r->files);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&f)) {
 		struct pipe_ends *p;
@@ -231,7 +234,7 @@ static int make_all(struct restore *r)
 		}
 		g_hash_table_insert(r->pipes, GUINT_TO_POINTER(f->entry->pipe->pipe_id), p);
 	}
-	return fill_all(r);
+	return pipe_fill_all(r, IMG_PIPES_DATA, r->pipes);
 }
 
 static int open_(struct restore *r, struct file *f)

@@ -273,4 +273,6 @@ void files_close(struct restore *r)
 		f->fd = -1;
 	}
 	g_clear_pointer(&r->pipes, g_hash_table_unref);
+	g_clear_pointer(&r->fifos, g_hash_table_unref);
+	g_clear_pointer(&r->memfds, g_hash_table_unref);
 }

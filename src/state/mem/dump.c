@@ -52,8 +52,6 @@ static const char *why_not(const struct vma *v)
 		return "is of an unknown kind";
 	if (v->deleted && g_str_has_prefix(v->name, "/SYSV"))
 		return "is System V shared memory";
-	if (g_str_has_prefix(v->name, "/memfd:"))
-		return "is a memfd";
 	if (g_str_has_prefix(v->name, "/anon_hugepage"))
 		return "uses huge pages of hugetlbfs";
 	if (v->ino == 0 && v->shared)
@@ -110,7 +108,8 @@ int mem_check(struct dump *d, struct dtask *t)
 		if (why_not(v))
 			r = err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
 				    why_not(v));
-		else if (is_file(v) && (i == 0 || strcmp(v->name, t->maps.v[i - 1].name) != 0))
+		else if (is_file(v) && !memfd_is_map(v) &&
+			 (i == 0 || strcmp(v->name, t->maps.v[i - 1].name) != 0))
 			r = view_of(t, v, reopen, &link, &p) < 0 ? 0 : path_check(d, &p);
 		if (r < 0)
 			r = dump_refuse(d, dtask_wrap(t, r));
@@ -156,9 +155,11 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 	if (is_file(v)) {
 		r = view_of(t, v, reopen, &link, &p);
 		if (r == 0)
-			r = path_dump_new(d, &p, &id);
+			r = memfd_is_map(v) ? memfd_dump_map(d, &p, &id)
+					    : path_dump_new(d, &p, &id);
 		if (r < 0)
 			return err_wrap(r, "mapping %" PRIx64, v->start);
+		e->status |= memfd_is_map(v) ? VMA_STATUS_MEMFD : 0;
 		e->shmid = id;
 		e->status |= v->shared ? VMA_STATUS_FILE_SHARED : VMA_STATUS_FILE_PRIVATE;
 		e->has_fdflags = true;

@@ -19,6 +19,7 @@
 #define VMA_STATUS_ANON_SHARED	(1u << 8)
 #define VMA_STATUS_ANON_PRIVATE (1u << 9)
 #define VMA_STATUS_VVAR		(1u << 12)
+#define VMA_STATUS_MEMFD	(1u << 14)
 
 /* Refuses mappings that cannot be saved.  Reads t->maps with VmFlags. */
 int mem_check(struct dump *d, struct dtask *t) MUST_CHECK;
@@ -35,6 +36,8 @@ int mem_dump_pages(struct dump *d) MUST_CHECK;
 /* Remembers a mapping of shared anonymous memory, whose number is *RET_SHMID. */
 int shmem_dump_add(struct dump *d, struct dtask *t, const struct vma *v, uint64_t *ret_shmid)
 	MUST_CHECK;
+/* The same for an object that is reached by a descriptor: a memfd. */
+int shmem_dump_object(struct dump *d, uint64_t id, int fd_take, uint64_t bytes) MUST_CHECK;
 int shmem_dump_pages(struct dump *d) MUST_CHECK;
 
 int mem_load(struct restore *r, struct rtask *t) MUST_CHECK;
@@ -47,6 +50,7 @@ int mem_clear(struct restore *r) MUST_CHECK;
 
 /* Makes shared anonymous objects; their content is read by the root's agent. */
 int shmem_make(struct restore *r) MUST_CHECK;
+int shmem_fill_object(struct restore *r, uint64_t id, int fd, uint64_t bytes) MUST_CHECK;
 int shmem_fd(struct restore *r, uint64_t shmid, int *ret_fd) MUST_CHECK;
 void shmem_close(struct restore *r);
 

@@ -168,12 +168,16 @@ static int open_vma(struct restore *r, const VmaEntry *v, int *ret_fd, bool *ret
 	*ret_owned = false;
 	if (v->status & VMA_STATUS_ANON_SHARED)
 		return shmem_fd(r, v->shmid, ret_fd);
-	if (!f || !f->entry->reg)
+	if (!f || (!f->entry->reg && !f->entry->memfd))
 		return err_set(EBADMSG, "its file %" PRIu64 " is not in files.img", v->shmid);
 	if (v->has_fdflags)
 		flags = v->fdflags & O_ACCMODE;
 	else if (v->status & VMA_STATUS_FILE_SHARED && v->prot & PROT_WRITE)
 		flags = O_RDWR;
+	if (f->entry->memfd) {
+		*ret_owned = true;
+		return memfd_open(r, f->entry->memfd, flags, ret_fd);
+	}
 	if (f->state == FILE_OPEN && (f->entry->reg->flags & O_ACCMODE) == flags) {
 		*ret_fd = f->fd;
 		return 0;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -54,6 +55,37 @@ int shmem_dump_add(struct dump *d, struct dtask *t, const struct vma *v, uint64_
 	return 0;
 }
 
+int shmem_dump_object(struct dump *d, uint64_t id, int fd_take, uint64_t bytes)
+{
+	struct shmem_dump *s = g_new0(struct shmem_dump, 1);
+
+	s->fd = fd_take;
+	s->bytes = ROUND_UP(bytes, IMAGE_PAGE_SIZE);
+	if (!d->shmem)
+		d->shmem =
+			g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, shmem_dump_free);
+	g_hash_table_replace(d->shmem, g_memdup2(&id, sizeof(id)), s);
+	return 0;
+}
+
+/* The last page may reach beyond the end of the object. */
+static int read_page_tail(int fd, uint8_t *buf, size_t len, off_t at)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pread(fd, buf + done, len - done, at + (off_t)done);
+
+		if (n < 0)
+			return err_errno("read");
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	memset(buf + done, 0, len - done);
+	return 0;
+}
+
 static int dump_range(struct pages_writer *w, int fd, uint64_t from, uint64_t to, uint8_t *buf)
 {
 	uint64_t offset;
@@ -62,7 +94,7 @@ static int dump_range(struct pages_writer *w, int fd, uint64_t from, uint64_t to
 	for (uint64_t at = from; r == 0 && at < to; at += COPY_MAX) {
 		size_t n = MIN(to - at, COPY_MAX);
 
-		r = fd_pread_full(fd, buf, n, (off_t)at);
+		r = read_page_tail(fd, buf, n, (off_t)at);
 		if (r == 0)
 			r = fd_pwrite_full(w->fd, buf, n, (off_t)(offset + at - from));
 	}
@@ -205,6 +237,26 @@ static int fill(struct restore *r, const struct shmem_restore *s)
 	}
 	batch_add(&b, SYS_munmap, RES(map), IMM(s->bytes));
 	return ret < 0 ? ret : batch_run(&b);
+}
+
+int shmem_fill_object(struct restore *r, uint64_t id, int fd, uint64_t bytes)
+{
+	struct shmem_restore s = {.fd = fd, .bytes = bytes};
+	int ret = pages_open(r->o.images, IMG_SHMEM_PAGEMAP, id, &s.pages);
+
+	if (ret == 0 && s.pages.n) {
+		const struct image_run *last = &s.pages.runs[s.pages.n - 1];
+
+		if (last->vaddr + last->nr_pages * IMAGE_PAGE_SIZE >
+		    ROUND_UP(bytes, IMAGE_PAGE_SIZE))
+			ret = err_set(EBADMSG, "pages of object %" PRIu64 " are beyond its end",
+				      id);
+	}
+	if (ret == 0 && s.pages.n)
+		ret = fill(r, &s);
+	r->stats.pages_restored += s.pages.nr_pages;
+	page_set_clear(&s.pages);
+	return ret < 0 ? ret : 0;
 }
 
 int shmem_make(struct restore *r)

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From an inode back to a name.  Most file systems decode a file handle (open_by_handle_at(2)); for
+ * the others, overlayfs among them, the tree's mounts of that file system are walked.  What was
+ * found is remembered from the look to the dump, where it is only verified.
+ */
+#include "state/fd/find.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define ENTRIES_MAX 4000000u /* a walk over more gives up */
+#define DEPTH_MAX   256
+
+struct walk {
+	const struct find_key *key;
+	uint64_t mnt_id; /* STATX_MNT_ID */
+	unsigned seen;
+	GString *name;
+};
+
+static int open_in(const struct dump *d, const char *name, uint64_t flags)
+{
+	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+
+	return (int)syscall(SYS_openat2, d->root, name, &how, sizeof(how));
+}
+
+/* Is it the inode, in a mount of that file system? */
+static bool is_it(const struct dump *d, const struct find_key *k, int fd)
+{
+	const struct mount_entry *m;
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &st) < 0 || st.stx_ino != k->ino)
+		return false;
+	m = mountinfo_by_id(&d->mounts, (int)st.stx_mnt_id);
+	return m && m->major == k->major && m->minor == k->minor;
+}
+
+static bool leads_there(const struct dump *d, const struct find_key *k, const char *name)
+{
+	autoclose int fd = open_in(d, name, O_PATH | O_NOFOLLOW);
+
+	return fd >= 0 && is_it(d, k, fd);
+}
+
+static char *by_handle(const struct dump *d, const struct find_key *k, int mount)
+{
+	autoclose int fd = open_by_handle_at(mount, k->handle, O_PATH | O_CLOEXEC);
+	char path[64], name[PATH_MAX];
+	ssize_t n;
+
+	if (fd < 0)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, name, sizeof(name) - 1);
+	if (n <= 0)
+		return NULL;
+	name[n] = 0;
+	return leads_there(d, k, name) ? g_strdup(name) : NULL;
+}
+
+static bool walk(const struct dump *d, struct walk *w, int dir_take, unsigned depth);
+
+/* One entry of a directory; true: found, its name is in w->name. */
+static bool visit(const struct dump *d, struct walk *w, int dir, const struct dirent *e,
+		  unsigned depth)
+{
+	size_t len = w->name->len;
+	bool found = false;
+	struct statx st;
+	int fd;
+
+	if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		return false;
+	if (e->d_type != DT_DIR && e->d_ino != w->key->ino)
+		return false;
+	g_string_append_printf(w->name, "%s%s", len && w->name->str[len - 1] == '/' ? "" : "/",
+			       e->d_name);
+	fd = openat(dir, e->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &st) == 0 &&
+	    st.stx_mnt_id == w->mnt_id) {
+		found = st.stx_ino == w->key->ino;
+		if (!found && S_ISDIR(st.stx_mode) && depth < DEPTH_MAX)
+			found = walk(d, w,
+				     openat(dir, e->d_name,
+					    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+				     depth + 1);
+	}
+	cleanup_close(&fd);
+	if (!found)
+		g_string_truncate(w->name, len);
+	return found;
+}
+
+static bool walk(const struct dump *d, struct walk *w, int dir_take, unsigned depth)
+{
+	DIR *dir = dir_take < 0 ? NULL : fdopendir(dir_take);
+	bool found = false;
+	struct dirent *e;
+
+	if (!dir) {
+		cleanup_close(&dir_take);
+		return false;
+	}
+	while (!found && w->seen++ < ENTRIES_MAX && (e = readdir(dir)))
+		found = visit(d, w, dirfd(dir), e, depth);
+	closedir(dir);
+	return found;
+}
+
+static char *by_walk(const struct dump *d, const struct find_key *k, const struct mount_entry *m)
+{
+	g_autoptr(GString) name = g_string_new(m->target);
+	struct walk w = {.key = k, .name = name};
+	int dir = open_in(d, m->target, O_RDONLY | O_NONBLOCK);
+	struct statx st;
+
+	if (dir < 0 || statx(dir, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &st) < 0) {
+		cleanup_close(&dir);
+		return NULL;
+	}
+	w.mnt_id = st.stx_mnt_id;
+	if (st.stx_ino == k->ino && is_it(d, k, dir)) {
+		close(dir);
+		return g_strdup(m->target);
+	}
+	if (!S_ISDIR(st.stx_mode)) {
+		close(dir);
+		return NULL;
+	}
+	return walk(d, &w, dir, 0) ? g_strdup(name->str) : NULL;
+}
+
+static char *search(const struct dump *d, const struct find_key *k)
+{
+	for (int pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < d->mounts.n; i++) {
+			const struct mount_entry *m = &d->mounts.v[i];
+			autoclose int fd = -1;
+			char *name = NULL;
+
+			if (m->major != k->major || m->minor != k->minor)
+				continue;
+			if (pass == 1) {
+				name = by_walk(d, k, m);
+			} else if (k->handle) {
+				fd = open_in(d, m->target, O_RDONLY | O_NONBLOCK);
+				name = fd >= 0 ? by_handle(d, k, fd) : NULL;
+			}
+			if (name)
+				return name;
+		}
+	return NULL;
+}
+
+bool find_name(struct dump *d, const struct find_key *k, char **ret_name)
+{
+	g_autofree char *key =
+		g_strdup_printf("%u:%u:%llu", k->major, k->minor, (unsigned long long)k->ino);
+	const char *known;
+	char *name;
+
+	if (!d->found)
+		d->found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	known = g_hash_table_lookup(d->found, key);
+	if (known && leads_there(d, k, known)) {
+		*ret_name = g_strdup(known);
+		return true;
+	}
+	name = search(d, k);
+	if (!name)
+		return false;
+	g_hash_table_replace(d->found, g_steal_pointer(&key), g_strdup(name));
+	*ret_name = name;
+	return true;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memfd_create(2): files without a directory.  The object (name, content, seals) is recorded once
+ * in memfd.img, its pages as those of shared memory; descriptions and mappings refer to it.  Seals
+ * come last, as some forbid what is done before.
+ */
+#include "state/fd/files.h"
+#include "state/fd/kind.h"
+#include "state/mem/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+
+#define PREFIX	"/memfd:"
+#define DELETED " (deleted)"
+
+static bool is_memfd(const char *link)
+{
+	return g_str_has_prefix(link, PREFIX) && g_str_has_suffix(link, DELETED);
+}
+
+static bool match(const struct dump *d, const struct fd_view *v)
+{
+	/* nobody has the kernel's own mount in a namespace: a real file of that name is on another
+	 */
+	return is_memfd(v->link) && v->st.st_nlink == 0 &&
+	       !mountinfo_by_id(&d->mounts, v->info.mnt_id);
+}
+
+bool memfd_is_map(const struct vma *v)
+{
+	return v->deleted && g_str_has_prefix(v->name, PREFIX);
+}
+
+static int check_fs(int fd, const char *link)
+{
+	struct statfs s;
+
+	if (fstatfs(fd, &s) < 0)
+		return err_errno("statfs %s", link);
+	if (s.f_type != TMPFS_MAGIC)
+		return err_set(EOPNOTSUPP,
+			       "%s is made of huge pages (MFD_HUGETLB), which cannot be saved",
+			       link);
+	return 0;
+}
+
+static int check(struct dump *d, const struct fd_view *v)
+{
+	autoclose int fd = -1;
+	int r = fown_check(v);
+
+	if (r == 0)
+		r = fd_view_get(v, &fd);
+	return r < 0 ? r : check_fs(fd, v->link);
+}
+
+static int dump_object(struct dump *d, const char *link, const struct stat *st, const char *reopen)
+{
+	MemfdInodeEntry e = MEMFD_INODE_ENTRY__INIT;
+	g_autofree char *name = NULL;
+	autoclose int fd = -1;
+	int r, seals;
+
+	if (!dump_once(d, "memfd", st->st_ino))
+		return 0;
+	if (st->st_ino > UINT32_MAX)
+		return err_set(EOVERFLOW, "%s has number %lu", link, (unsigned long)st->st_ino);
+	fd = open(reopen, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno("open %s", reopen);
+	r = check_fs(fd, link);
+	if (r < 0)
+		return r;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0)
+		return err_errno("seals of %s", link);
+	name = g_strndup(link + strlen(PREFIX), strlen(link) - strlen(PREFIX) - strlen(DELETED));
+	e.name = name;
+	e.uid = st->st_uid;
+	e.gid = st->st_gid;
+	e.size = (uint64_t)st->st_size;
+	e.shmid = (uint32_t)st->st_ino;
+	e.inode_id = st->st_ino;
+	e.seals = (uint32_t)seals;
+	e.has_mode = true;
+	e.mode = st->st_mode & 07777;
+	r = image_write(&d->w, IMG_MEMFD_INODE, 0, &e.base);
+	return r < 0 ? r : shmem_dump_object(d, e.shmid, take_fd(&fd), e.size);
+}
+
+static MemfdFileEntry *entry_new(uint32_t id, const struct stat *st, unsigned flags, uint64_t pos)
+{
+	MemfdFileEntry *e = g_new0(MemfdFileEntry, 1);
+
+	memfd_file_entry__init(e);
+	e->id = id;
+	e->flags = flags;
+	e->pos = pos;
+	e->inode_id = (uint32_t)st->st_ino;
+	return e;
+}
+
+static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
+{
+	char reopen[64];
+	int r;
+
+	f->memfd = entry_new(f->id, &v->st, v->info.flags & ~(unsigned)O_CLOEXEC, v->info.pos);
+	r = fown_dump(v, &f->memfd->fown);
+	if (r < 0)
+		return r;
+	fd_view_path(v, reopen);
+	return dump_object(d, v->link, &v->st, reopen);
+}
+
+int memfd_dump_map(struct dump *d, const struct path_view *v, uint32_t *ret_id)
+{
+	FileEntry f = FILE_ENTRY__INIT;
+	int r;
+
+	if (files_known(d, v, ret_id))
+		return 0;
+	r = dump_object(d, v->link, &v->st, v->reopen);
+	if (r < 0)
+		return r;
+	f.id = files_new_id(d);
+	f.type = FD_TYPES__MEMFD;
+	f.memfd = entry_new(f.id, &v->st, v->flags, 0);
+	f.memfd->fown = fown_none();
+	r = image_write(&d->w, IMG_FILES, 0, &f.base);
+	memfd_file_entry__free_unpacked(f.memfd, NULL);
+	files_remember(d, v, f.id);
+	*ret_id = f.id;
+	return r;
+}
+
+static int load(struct restore *r, struct file *f)
+{
+	return f->entry->memfd ? 0 : 1;
+}
+
+struct memfd {
+	MemfdInodeEntry *entry;
+	int fd; /* ours, writable */
+};
+
+static void memfd_free(void *p)
+{
+	struct memfd *m = p;
+
+	cleanup_close(&m->fd);
+	memfd_inode_entry__free_unpacked(m->entry, NULL);
+	g_free(m);
+}
+
+static int make(struct restore *r, struct memfd *m)
+{
+	const MemfdInodeEntry *e = m->entry;
+	int ret;
+
+	if (e->has_hugetlb_flag && e->hugetlb_flag)
+		return err_set(EOPNOTSUPP, "it is made of huge pages");
+	m->fd = memfd_create(e->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (m->fd < 0)
+		return err_errno("memfd_create");
+	if (e->size > INT64_MAX || ftruncate(m->fd, (off_t)e->size) < 0)
+		return err_errno("size %" PRIu64, e->size);
+	ret = e->size ? shmem_fill_object(r, e->shmid, m->fd, e->size) : 0;
+	if (ret < 0)
+		return ret;
+	if (fchown(m->fd, e->uid, e->gid) < 0 ||
+	    (e->has_mode && fchmod(m->fd, e->mode & 07777) < 0))
+		return err_errno("owner and mode");
+	return 0;
+}
+
+static int make_all(struct restore *r)
+{
+	CLEANUP(image_close) struct image *img = NULL;
+	int ret = image_open(r->o.images, IMG_MEMFD_INODE, 0, &img);
+
+	r->memfds = g_hash_table_new_full(NULL, NULL, NULL, memfd_free);
+	while (ret == 0) {
+		MemfdInodeEntry *e = NULL;
+		struct memfd *m;
+
+		ret = image_read(img, &e);
+		if (ret != 0)
+			break;
+		m = g_new0(struct memfd, 1);
+		m->entry = e;
+		m->fd = -1;
+		g_hash_table_replace(r->memfds, GUINT_TO_POINTER((uint32_t)e->inode_id), m);
+		ret = make(r, m);
+		if (ret < 0)
+			return err_wrap(ret, "memfd \"%s\"", e->name);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+int memfd_open(struct restore *r, const MemfdFileEntry *e, unsigned flags, int *ret_fd)
+{
+	const struct memfd *m;
+	char path[64];
+	int ret;
+
+	if (!r->memfds) {
+		ret = make_all(r);
+		if (ret < 0)
+			return ret;
+	}
+	m = g_hash_table_lookup(r->memfds, GUINT_TO_POINTER(e->inode_id));
+	if (!m)
+		return err_set(EBADMSG, "memfd %u is not in memfd.img", e->inode_id);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->fd);
+	*ret_fd = open(path, (int)(flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)) | O_CLOEXEC);
+	return *ret_fd < 0 ? err_errno("memfd \"%s\"", m->entry->name) : 0;
+}
+
+static int open_(struct restore *r, struct file *f)
+{
+	const MemfdFileEntry *e = f->entry->memfd;
+	int ret = memfd_open(r, e, e->flags, &f->fd);
+
+	if (ret < 0)
+		return ret;
+	if (e->pos > 0 && lseek(f->fd, (off_t)e->pos, SEEK_SET) < 0)
+		return err_errno("memfd %u: position %" PRIu64, e->inode_id, e->pos);
+	return fown_restore(r, f, e->fown, e->flags);
+}
+
+int memfd_seal(struct restore *r)
+{
+	GHashTableIter it;
+	struct memfd *m;
+
+	if (!r->memfds)
+		return 0;
+	g_hash_table_iter_init(&it, r->memfds);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&m))
+		if (m->entry->seals && fcntl(m->fd, F_ADD_SEALS, (int)m->entry->seals) < 0)
+			return err_errno("memfd \"%s\": seals %#x", m->entry->name,
+					 m->entry->seals);
+	return 0;
+}
+
+const struct fd_kind fd_memfd = {
+	.name = "memfd",
+	.type = FD_TYPES__MEMFD,
+	.match = match,
+	.check = check,
+	.dump = dump,
+	.load = load,
+	.open = open_,
+};
