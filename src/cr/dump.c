@@ -263,6 +263,8 @@ static int write_all(struct dump *d)
 			d->stats.memdump_time = d->stats.memwrite_time = (uint32_t)at;
 	}
 	if (r == 0)
+		r = step_begin("dump", "end");
+	if (r == 0)
 		r = image_writer_finish(&d->w);
 	d->stats.frozen_time = (uint32_t)(step_now_us() - begun);
 	return r < 0 ? r : records_dump_stats(d);

@@ -11,6 +11,11 @@ uint64_t step_now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+int step_begin(const char *story, const char *step)
+{
+	return step_fault ? step_fault(story, step) : 0;
+}
+
 static int dump_one(struct dump *d, const struct dump_step *s, struct dtask *t)
 {
 	int r = s->any_task ? s->any_task(d, t) : 0;
@@ -24,8 +29,10 @@ static int dump_one(struct dump *d, const struct dump_step *s, struct dtask *t)
 
 int dump_step_run(struct dump *d, const struct dump_step *s)
 {
-	int r = s->all ? s->all(d) : 0;
+	int r = step_begin("dump", s->name);
 
+	if (r == 0 && s->all)
+		r = s->all(d);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
 		r = dump_one(d, s, dump_task(d, i));
 	return r < 0 ? r : 0;
@@ -42,8 +49,10 @@ static int restore_one(struct restore *r, const struct restore_step *s, struct r
 
 int restore_step_run(struct restore *r, const struct restore_step *s)
 {
-	int ret = s->all ? s->all(r) : 0;
+	int ret = step_begin("restore", s->name);
 
+	if (ret == 0 && s->all)
+		ret = s->all(r);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
 		if (!restore_task(r, i)->zombie)
 			ret = restore_one(r, s, restore_task(r, i));

@@ -24,4 +24,14 @@ struct restore_step {
 int dump_step_run(struct dump *d, const struct dump_step *s) MUST_CHECK;
 int restore_step_run(struct restore *r, const struct restore_step *s) MUST_CHECK;
 
+/*
+ * Asked before each step of the STORY "dump" or "restore", and once more with the STEP "end": an
+ * error stops the story there.  Nobody defines it but the programs of the fault sweep
+ * (tests/lib/faults.c).
+ */
+int step_fault(const char *story, const char *step) __attribute__((weak)) MUST_CHECK;
+
+/* The same for those who tell a story. */
+int step_begin(const char *story, const char *step) MUST_CHECK;
+
 uint64_t step_now_us(void);

@@ -3,6 +3,7 @@
 #include "base/atomicdir.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cr/step.h"
 #include "engine/box.h"
 #include "engine/ckfiles.h"
 #include "engine/events.h"
@@ -176,6 +177,8 @@ static int write_images(struct job *j)
 	if (r == 0)
 		r = store_sync_with(j->e, &d);
 	if (r == 0)
+		r = step_begin("checkpoint", "commit");
+	if (r == 0)
 		r = atomicdir_commit(&d);
 	return r;
 }
@@ -184,11 +187,14 @@ static int write_images(struct job *j)
 static int end_container(struct job *j)
 {
 	struct container_state *s = &j->c->state;
-	int r;
+	int r = step_begin("checkpoint", "kill");
 
 	if (s->conmon_pid > 0 && proc_open(s->conmon_pid, &j->conmon) < 0)
 		err_clear(); /* it is gone already */
-	r = cryo_dump_finish(j->dump, CRYO_KILL);
+	if (r == 0)
+		r = cryo_dump_finish(j->dump, CRYO_KILL);
+	if (r == 0)
+		r = step_begin("checkpoint", "record");
 	if (r < 0)
 		return r;
 	s->status = CONTAINER_STOPPED;
@@ -198,6 +204,8 @@ static int end_container(struct job *j)
 	s->restored_ns = 0;
 	s->exit_code = 0;
 	r = container_save(j->e, j->c);
+	if (r == 0)
+		r = step_begin("checkpoint", "exit");
 	if (r < 0)
 		return r;
 	/* conmon reaps, notes the exit and leaves; its note must not meet the restored container.
@@ -268,6 +276,8 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
 	ret->cryo = *cryo_dump_stats(j->dump);
 	event_container(j->e, j->c, "checkpoint");
+	if (r == 0)
+		r = step_begin("checkpoint", "settle");
 	if (r == 0)
 		r = settle(j);
 	return r;

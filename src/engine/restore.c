@@ -4,6 +4,7 @@
 #include "agent/stub.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "cr/step.h"
 #include "engine/box.h"
 #include "engine/ckfiles.h"
 #include "engine/events.h"
@@ -175,16 +176,26 @@ static int build(struct job *j, struct restore_report *ret)
 
 	r = drop_addresses(j);
 	if (r == 0)
+		r = step_begin("box", "prepare");
+	if (r == 0)
 		r = container_prepare(j->e, j->c);
+	if (r == 0)
+		r = step_begin("box", "bundle");
 	if (r == 0)
 		r = write_bundle(j, &bundle, &caps);
 	if (r < 0)
 		return r;
 	unlink(exit_file);
 	from = g_get_monotonic_time();
-	r = make_box(j, bundle);
+	r = step_begin("box", "create");
+	if (r == 0)
+		r = make_box(j, bundle);
+	if (r == 0)
+		r = step_begin("box", "thaw");
 	if (r == 0)
 		r = thaw(j, caps, ret);
+	if (r == 0)
+		r = step_begin("box", "thawed");
 	if (r == 0)
 		r = exec_thawed_keep_filter(j->e, j->c, j->images);
 	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
@@ -196,6 +207,7 @@ static int settle(struct job *j)
 	static const char *const consumed[] = {CK_IMAGES,     CK_RESTORE_LOG,	CK_DUMP_LOG,
 					       CK_STATS_DUMP, CK_STATS_RESTORE, CK_NETWORK};
 	struct container_state *s = &j->c->state;
+	int r;
 
 	s->thawed = true;
 	s->checkpointed = false;
@@ -215,8 +227,13 @@ static int settle(struct job *j)
 	}
 	/* First the record, then the files: a crash between leaves a checkpoint, never half of one.
 	 */
-	if (container_set_running(j->e, j->c, s->pid, true) < 0)
-		return -EIO;
+	r = step_begin("box", "record");
+	if (r == 0)
+		r = container_set_running(j->e, j->c, s->pid, true);
+	if (r == 0)
+		r = step_begin("box", "consume");
+	if (r < 0)
+		return r;
 	if (!j->o->keep)
 		for (size_t i = 0; i < ARRAY_SIZE(consumed); i++)
 			ck_remove(j->dir, consumed[i]);
