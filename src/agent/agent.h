@@ -36,6 +36,7 @@
 
 #include "agent/mailbox.h"
 #include "arch/x86_64/insn.h"
+#include "kernel/maps.h"
 #include "kernel/ptrace.h"
 
 /* Zeros mean the defaults. */
@@ -80,6 +81,13 @@ struct agent {
 
 /* Finds usable instructions in the code of a process.  1: not all; injection is still possible. */
 int agent_scout(int proc_dir, pid_t pid, struct insns *ret) MUST_CHECK;
+
+/*
+ * Lets a process run that its coordinator has left inside the agent because it was stopped
+ * (SIGSTOP), until it is home; then it is stopped again.  M are its mappings.  1: there was an
+ * agent, look again.  0: there was none, or the process has ended.
+ */
+int agent_send_home(pid_t pid, const struct maps *m) MUST_CHECK;
 
 /*
  * Injects.  KNOWN may be NULL (scouts by itself); SIZES may be NULL.  S must be settled and outlive

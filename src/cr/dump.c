@@ -72,6 +72,12 @@ static int check_task(struct dump *d, struct dtask *t)
 	if (r == 0)
 		r = maps_read_vmflags(t->proc.dir, &t->maps);
 	if (r == 0)
+		r = agent_send_home(t->proc.pid, &t->maps);
+	if (r == 1) {
+		maps_clear(&t->maps);
+		r = maps_read_vmflags(t->proc.dir, &t->maps);
+	}
+	if (r == 0)
 		r = mem_check(d, t);
 	if (r == 0)
 		r = files_check(d, t);
@@ -80,7 +86,10 @@ static int check_task(struct dump *d, struct dtask *t)
 	return r;
 }
 
-/* Could sessions and groups be made again? */
+/*
+ * Could sessions and groups be made again?  Who is a subreaper is not seen from outside: while
+ * looking, each may be one.
+ */
 static int check_plan(struct dump *d)
 {
 	g_autofree struct plan_task *v = g_new0(struct plan_task, d->tasks->len);
@@ -94,7 +103,7 @@ static int check_plan(struct dump *d)
 					  .pgid = t->nspgid,
 					  .sid = t->nssid,
 					  .zombie = t->zombie,
-					  .reaper = t->reaper};
+					  .reaper = t->reaper || !d->frozen};
 	}
 	return plan_make(v, d->tasks->len, false, &p);
 }
@@ -234,6 +243,7 @@ static const struct dump_step dump_steps[] = {
 	{"signal actions", .task = sigactions_dump},
 	{"timers", .task = timers_dump},
 	{"process", .task = process_dump},
+	{"plan", .all = check_plan},
 	{"threads", .thread = thread_dump},
 	{"credentials", .thread = creds_dump},
 	{"heap", .task = mem_dump_rest},

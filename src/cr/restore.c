@@ -272,7 +272,9 @@ static int thaw(struct restore *r, const struct cryo_box *box)
 	if (ret == 0)
 		ret = run(r, restore_steps, ARRAY_SIZE(restore_steps), &r->stats.restore_time);
 	r->stats.restore_time += planning + r->stats.forking_time;
-	return ret < 0 ? ret : step_begin("restore", "end");
+	if (ret == 0)
+		ret = step_begin("restore", "end");
+	return ret == 0 && r->o.commit ? r->o.commit(r->o.commit_arg) : ret;
 }
 
 static void write_stats(const struct restore *r)

@@ -128,6 +128,36 @@ static int make_box(struct job *j, const char *bundle)
 	return r < 0 ? r : runtime_start(j->e, j->c);
 }
 
+/*
+ * Everything is there but held: from here on the container runs.  Were it let go before the record
+ * says so, a crash between the two would thaw the same checkpoint beside it once more.
+ */
+static int record(void *arg)
+{
+	struct job *j = arg;
+	struct container_state *s = &j->c->state;
+	int r = exec_thawed_keep_filter(j->e, j->c, j->images);
+
+	if (r == 0)
+		r = step_begin("box", "record");
+	if (r < 0)
+		return r;
+	s->thawed = true;
+	s->checkpointed = false;
+	s->restored = true;
+	s->checkpointed_ns = 0;
+	s->restored_ns = engine_now_ns();
+	g_clear_pointer(&s->restore_log, g_free);
+	if (j->o->keep) {
+		s->restore_log = ck_path(j->e, j->c, CK_RESTORE_LOG);
+	} else {
+		g_clear_pointer(&s->checkpoint_path, g_free);
+		g_clear_pointer(&s->checkpoint_log, g_free);
+	}
+	r = container_set_running(j->e, j->c, s->pid, true);
+	return r < 0 ? r : step_begin("box", "recorded");
+}
+
 static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 {
 	const struct cryo_restore_options o = {
@@ -136,6 +166,8 @@ static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 		.ninherits = ARRAY_SIZE(box_inherits),
 		.cap_ceiling = caps,
 		.time_namespace = true,
+		.commit = record,
+		.commit_arg = j,
 	};
 	struct cryo_restored done;
 	int r = cryo_restore(&o, &j->box, &done);
@@ -194,49 +226,24 @@ static int build(struct job *j, struct restore_report *ret)
 		r = step_begin("box", "thaw");
 	if (r == 0)
 		r = thaw(j, caps, ret);
-	if (r == 0)
-		r = step_begin("box", "thawed");
-	if (r == 0)
-		r = exec_thawed_keep_filter(j->e, j->c, j->images);
 	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
 	return r;
 }
 
+/* First the record, then the files: a crash between leaves a checkpoint, never half of one. */
 static int settle(struct job *j)
 {
 	static const char *const consumed[] = {CK_IMAGES,     CK_RESTORE_LOG,	CK_DUMP_LOG,
 					       CK_STATS_DUMP, CK_STATS_RESTORE, CK_NETWORK};
-	struct container_state *s = &j->c->state;
-	int r;
+	int r = step_begin("box", "consume");
 
-	s->thawed = true;
-	s->checkpointed = false;
-	s->restored = true;
-	s->checkpointed_ns = 0;
-	s->restored_ns = engine_now_ns();
-	s->finished_ns = 0;
-	cklog_close(&j->log);
-	g_clear_pointer(&s->restore_log, g_free);
-	if (j->o->keep) {
-		s->restore_log = ck_path(j->e, j->c, CK_RESTORE_LOG);
-		if (ck_copy(j->images, CK_STATS_RESTORE, j->dir) < 0)
-			err_clear();
-	} else {
-		g_clear_pointer(&s->checkpoint_path, g_free);
-		g_clear_pointer(&s->checkpoint_log, g_free);
-	}
-	/* First the record, then the files: a crash between leaves a checkpoint, never half of one.
-	 */
-	r = step_begin("box", "record");
-	if (r == 0)
-		r = container_set_running(j->e, j->c, s->pid, true);
-	if (r == 0)
-		r = step_begin("box", "consume");
 	if (r < 0)
 		return r;
-	if (!j->o->keep)
-		for (size_t i = 0; i < ARRAY_SIZE(consumed); i++)
-			ck_remove(j->dir, consumed[i]);
+	cklog_close(&j->log);
+	if (j->o->keep && ck_copy(j->images, CK_STATS_RESTORE, j->dir) < 0)
+		err_clear();
+	for (size_t i = 0; !j->o->keep && i < ARRAY_SIZE(consumed); i++)
+		ck_remove(j->dir, consumed[i]);
 	return 0;
 }
 

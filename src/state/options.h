@@ -77,6 +77,14 @@ struct cryo_restore_options {
 	 */
 	bool time_namespace;
 
+	/*
+	 * Called when the whole tree is made and held; its success lets the tree go, its error ends
+	 * it.  Whoever keeps a record of the tree makes it here: if we die before it, the tree dies
+	 * with us; after it, the tree runs.  May be NULL.
+	 */
+	int (*commit)(void *arg);
+	void *commit_arg;
+
 	bool leave_stopped; /* SIGSTOP before the first instruction */
 };
 

@@ -104,7 +104,7 @@ goes_on_now() {
 	cryopod container checkpoint a
 	for p in $(points restore | tr ' ' +); do
 		p=${p//+/ }
-		[ "$p" != box:consume ] || continue
+		[ "$p" != box:consume ] && [ "$p" != box:recorded ] || continue
 		refuses 125 "fault at step \"${p#*:}\"" faulty "$p:fail" container restore a
 		state_is a exited
 		is_clean a
