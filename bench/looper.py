@@ -20,7 +20,8 @@ if os.environ.get("CRYOPOD_BENCH_BOX") != "1":
 rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
 top = tempfile.mkdtemp(prefix="cryopod-bench.", dir="/var/lib")
 parent = os.environ.get("CRYOPOD_BENCH_CGROUP")
-base = [CRYOPOD, "--root", top + "/root", "--runroot", top + "/run"]
+runtop = tempfile.mkdtemp(prefix="cryopod-bench.", dir="/run")  # a tmpfs, as on any host
+base = [CRYOPOD, "--root", top + "/root", "--runroot", runtop]
 
 
 def run(*args):
@@ -82,10 +83,10 @@ def runtime_alone():
         start = time.monotonic()
         with open(os.devnull, "r+") as null:  # no pipes: the container would inherit them
             for verb in (["create", "--bundle", bundle], ["start"]):
-                subprocess.run(["runc", "--root", top + "/runc", *verb, name],
+                subprocess.run(["runc", "--root", runtop + "/runc-alone", *verb, name],
                                stdin=null, stdout=null, stderr=null, check=True)
         times.append((time.monotonic() - start) * 1000)
-        run("runc", "--root", top + "/runc", "delete", "-f", name)
+        run("runc", "--root", runtop + "/runc-alone", "delete", "-f", name)
     return times[1:]
 
 
@@ -140,7 +141,8 @@ try:
     listing()
 finally:
     subprocess.run([*base, "rm", "-f", "-a", "-t", "0"], capture_output=True)
-    netns = top + "/run/netns"
+    netns = runtop + "/netns"
     for ns in os.listdir(netns) if os.path.isdir(netns) else []:
         subprocess.run(["umount", "-l", f"{netns}/{ns}"])
     shutil.rmtree(top, ignore_errors=True)
+    shutil.rmtree(runtop, ignore_errors=True)

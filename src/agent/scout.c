@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define CHUNK	   (1024 * 1024)
+#define CHUNK	   (64 * 1024) /* usually enough */
 #define SCAN_LIMIT (256 * 1024 * 1024) /* a JIT's code is not searched for ever */
 
 static bool scan_mapping(pid_t pid, const struct vma *v, uint8_t *buf, struct insns *ins,

@@ -312,6 +312,9 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 	if (c->state != FROZEN)
 		return err_set(EINVAL, "nothing is frozen");
 	c->state = FINISHED;
+	/* The last hold on the tree's root would make us wait for the end of its mounts. */
+	cleanup_close(&c->d.root);
+	c->d.root = -1;
 	if (how == CRYO_KILL)
 		return tree_kill(&c->d);
 	tree_release(&c->d);

@@ -82,8 +82,6 @@ static int umount_shm(struct engine *e, struct container *c)
 		;
 	if (errno != EINVAL && errno != ENOENT)
 		return err_errno("umount %s", shm);
-	if (rmdir(shm) < 0 && errno != ENOENT)
-		return err_errno("remove %s", shm);
 	return 0;
 }
 

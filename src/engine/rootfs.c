@@ -131,7 +131,7 @@ int rootfs_umount(struct engine *e, const char *id)
 {
 	g_autofree char *path = rootfs_path(e, id);
 
-	return access(path, F_OK) < 0 ? 0 : mount_detach(path);
+	return mount_detach_later(path);
 }
 
 int rootfs_remove(struct engine *e, const char *id)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/mount.h"
+#include "base/background.h"
 #include "kernel/ns.h"
 
 #include <errno.h>
@@ -276,6 +277,35 @@ int mount_bind(const char *source, const char *target, bool recursive)
 	int r = mount_copy(AT_FDCWD, source, recursive, &fd);
 
 	return r < 0 ? r : mount_attach(fd, AT_FDCWD, target);
+}
+
+/* Its end lets go of what it holds: 3, the mount, and 4, at whose end our parent has let go. */
+static void hold(void *unused)
+{
+	char byte;
+
+	(void)!read(4, &byte, 1);
+}
+
+int mount_detach_later(const char *path)
+{
+	autoclose int held = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autoclose int theirs = -1, ours = -1;
+	int p[2], r;
+
+	if (held < 0)
+		return errno == ENOENT ? 0 : err_errno("open %s", path);
+	r = mount_is_mount(path);
+	if (r <= 0)
+		return r;
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_errno("create a pipe");
+	theirs = p[0];
+	ours = p[1];
+	(void)!background_run((const int[]){held, theirs}, 2, hold, NULL);
+	r = mount_detach(path);
+	close(take_fd(&held)); /* before OURS, which ends the other process */
+	return r;
 }
 
 int mount_detach(const char *path)

@@ -57,5 +57,12 @@ int mount_bind(const char *source, const char *target, bool recursive) MUST_CHEC
  * fine. */
 int mount_detach(const char *path) MUST_CHECK;
 
+/*
+ * The same for a file system whose end may take long: an overlay syncs the whole file system below
+ * it (fs/overlayfs/super.c: ovl_sync_fs()).  The mount is gone when this returns; a process that
+ * nobody waits for holds it a moment longer, and pays.
+ */
+int mount_detach_later(const char *path) MUST_CHECK;
+
 /* 1 when something is mounted exactly at PATH. */
 int mount_is_mount(const char *path) MUST_CHECK;

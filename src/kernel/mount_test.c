@@ -103,6 +103,7 @@ static void overlay_of(bool old_way, const char *lower_name)
 	assert_ok(mount_detach(target));
 	assert_int_equal(mount_is_mount(target), 0);
 	assert_ok(mount_detach(target)); /* again: nothing to do */
+	assert_ok(mount_detach_later(target));
 	assert_int_equal(stat(g, &st), -1);
 	unlink(h);
 }
@@ -186,7 +187,9 @@ static void into_another_namespace(void **state)
 	assert_int_equal(ns_run(&ns, 1, look, file, NULL), 1);
 	assert_ok(mount_bind(src, dst, false));
 	assert_content(file, "hello");
-	assert_ok(mount_detach(dst));
+	assert_ok(mount_detach_later(dst));
+	assert_int_equal(mount_is_mount(dst), 0);
+	assert_int_equal(access(file, F_OK), -1);
 }
 
 static void magics(void **state)
