@@ -98,7 +98,7 @@ pty() { "$REPO/tests/lib/pty" "$@"; }
 }
 
 @test "run -it: keys and window size reach the program" {
-	run pty -r 41x99 -e '# ' -s 'stty size\n' -e '41 99' -s 'echo a$((1+1))b; sleep 100\n' -e a2b -s '\x03' -e '# ' -s 'exit 4\n' -- "$CP" run --rm -it --network none $IMAGE sh
+	run pty -r 41x99 -e '# ' -s 'stty size\n' -e '41 99' -s 'sh -c "echo a\\$((1+1))b; exec sleep 100"\n' -e a2b -s '\x03' -e '# ' -s 'exit 4\n' -- "$CP" run --rm -it --network none $IMAGE sh
 	echo "$output"
 	[ "$status" -eq 4 ]
 	has '41 99'
