@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cr/born.h"
 #include "cr/plan.h"
+#include "state/tty/tty.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -135,18 +136,21 @@ static int end_helper(struct restore *r, struct rtask *t, struct rtask *parent)
 static int setgroup(struct rtask *t, const struct plan_step *s)
 {
 	CLEANUP(batch_end) struct batch b = {0};
+	int ret;
 
 	rtask_batch(t, &b);
 	if (s->verb == PLAN_SETSID)
 		batch_expect(&b, batch_add(&b, SYS_setsid), t->nspid);
 	else
 		batch_add(&b, SYS_setpgid, IMM(0), IMM(s->pgid));
-	return batch_run(&b);
+	ret = batch_run(&b);
+	return ret == 0 && s->verb == PLAN_SETSID ? tty_session_restore(t->restore, t) : ret;
 }
 
 int born_make(struct restore *r)
 {
-	int ret = 0;
+	struct rtask *root = restore_task(r, 0);
+	int ret = root->nssid == root->nspid ? rtask_wrap(root, tty_session_restore(r, root)) : 0;
 
 	for (unsigned i = 0; ret == 0 && i < r->steps->len; i++) {
 		const struct plan_step *s = &g_array_index(r->steps, struct plan_step, i);

@@ -15,6 +15,7 @@
 #include "state/ns/ns.h"
 #include "state/task/task.h"
 #include "state/tree.h"
+#include "state/tty/tty.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,6 +82,8 @@ static int check_task(struct dump *d, struct dtask *t)
 		r = mem_check(d, t);
 	if (r == 0)
 		r = files_check(d, t);
+	if (r == 0)
+		r = dump_refuse(d, dtask_wrap(t, tty_session_check(d, t)));
 	if (r == 0)
 		r = fs_check(d, t);
 	return r;
@@ -233,6 +236,7 @@ static const struct dump_step dump_steps[] = {
 	{"layout", .task = mem_dump_layout},
 	{"files", .task = files_dump},
 	{"directories", .task = fs_dump},
+	{"sessions", .task = tty_session_dump},
 	{"end of files", .all = end_files},
 	{"registers", .thread = regs_dump},
 	{"rseq", .thread = thread_stop_dump},
@@ -337,6 +341,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	tree_clear(d);
 	cleanup_close(&d->root);
 	mountinfo_clear(&d->mounts);
+	ptys_seen_free(d);
 	g_clear_pointer(&d->scouted, g_hash_table_unref);
 	g_clear_pointer(&d->found, g_hash_table_unref);
 	if (d->refused)

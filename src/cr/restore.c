@@ -15,6 +15,7 @@
 #include "state/mem/mem.h"
 #include "state/ns/ns.h"
 #include "state/task/task.h"
+#include "state/tty/tty.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +142,7 @@ static int close_ours(struct restore *r)
 {
 	files_close(r);
 	shmem_close(r);
+	ttys_free(r);
 	return 0;
 }
 
@@ -169,6 +171,7 @@ static const struct restore_step restore_steps[] = {
 	{"protections", .task = mem_protect},
 	{"seals", .all = memfd_seal},
 	{"directories", .task = fs_restore},
+	{"foreground groups", .task = tty_group_restore},
 	{"descriptors", .task = files_install},
 	{"terminals", .task = files_settle},
 	{"our copies", .all = close_ours},
@@ -231,10 +234,12 @@ static void restore_clear(struct restore *r)
 	if (r->files)
 		files_close(r);
 	shmem_close(r);
+	ttys_free(r);
 	agent_free(&r->agent);
 	g_clear_pointer(&r->tasks, g_ptr_array_unref);
 	g_clear_pointer(&r->steps, g_array_unref);
 	g_clear_pointer(&r->files, g_hash_table_unref);
+	g_clear_pointer(&r->named, g_hash_table_unref);
 	g_clear_pointer(&r->ghosts, g_hash_table_unref);
 	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
 	if (r->seccomp)

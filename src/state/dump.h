@@ -66,6 +66,7 @@ struct dump {
 	GHashTable *found;   /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
 	GHashTable *scouted; /* pid -> struct insns, from the look */
 	GHashTable *shmem;   /* inode -> struct shmem_dump: state/mem/shmem.c */
+	struct ptys_seen *ptys; /* state/tty/pty_dump.c */
 	GPtrArray *seccomp;  /* SeccompFilter: state/task/seccomp.c */
 	uint32_t next_pages_id;
 	json_t *extra;

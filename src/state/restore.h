@@ -81,6 +81,8 @@ struct restore {
 	GHashTable *memfds;	 /* inode id -> struct memfd: state/fd/memfd.c */
 	GHashTable *pipes;	 /* pipe id -> struct pipe_ends: state/fd/pipe.c */
 	GHashTable *shmem;	 /* shmid -> struct shmem_restore: state/mem/shmem.c */
+	struct ttys *ttys;	 /* state/tty/pty.h */
+	GHashTable *named;	 /* ids of files that only name a terminal */
 	SeccompEntry *seccomp;
 	json_t *extra;			   /* IMAGE_EXTRA; may be NULL */
 	int root;			   /* O_PATH: the root of the box's mount namespace */

@@ -6,6 +6,7 @@ const struct fd_kind *const fd_kinds[] = {
 	/* clang-format off */
 	&fd_external,
 	&fd_ctty,
+	&fd_pty,
 	&fd_pipe,
 	&fd_fifo,
 	&fd_eventfd,

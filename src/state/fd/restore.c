@@ -149,6 +149,8 @@ int files_open(struct restore *r)
 	raise_limit();
 	g_hash_table_iter_init(&it, r->files);
 	while (g_hash_table_iter_next(&it, &id, NULL)) {
+		if (r->named && g_hash_table_contains(r->named, id))
+			continue;
 		ret = restore_file(r, GPOINTER_TO_UINT(id), &f);
 		if (ret < 0)
 			return ret;
@@ -159,7 +161,7 @@ int files_open(struct restore *r)
 		return ret;
 	g_hash_table_iter_init(&it, r->files);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&f)) {
-		ret = f->kind->finish ? f->kind->finish(r, f) : 0;
+		ret = f->state == FILE_OPEN && f->kind->finish ? f->kind->finish(r, f) : 0;
 		if (ret < 0)
 			return ret;
 	}

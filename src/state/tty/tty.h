@@ -18,3 +18,16 @@ int tty_restore(int fd, json_t *tty) MUST_CHECK;
 
 /* Controlling terminal and foreground group, in the session's leader. */
 int tty_settle(struct restore *r, struct rtask *t, json_t *tty, int tfd) MUST_CHECK;
+
+/* The terminal that a session leader had, from inside the tree: before it forks. */
+int tty_session_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* The foreground group; who gave the terminal up.  All tasks exist, descriptors do not. */
+int tty_group_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+
+/* Refuses a controlling terminal that comes from outside. */
+int tty_session_check(struct dump *d, struct dtask *t) MUST_CHECK;
+int tty_session_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+
+void ptys_seen_free(struct dump *d);
+void ttys_free(struct restore *r);
