@@ -285,3 +285,10 @@ int container_restore(struct engine *e, struct container *c, const struct restor
 	container_unlock(c);
 	return r;
 }
+
+bool container_has_checkpoint(struct engine *e, const struct container *c)
+{
+	g_autofree char *inventory = ck_path(e, c, CK_INVENTORY);
+
+	return access(inventory, F_OK) == 0;
+}

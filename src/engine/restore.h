@@ -31,3 +31,6 @@ struct restore_report {
 /* Takes C's lock itself.  C must be configured or exited and have a whole checkpoint. */
 int container_restore(struct engine *e, struct container *c, const struct restore_options *o,
 		      struct restore_report *ret) MUST_CHECK;
+
+/* There is a whole checkpoint in its directory: taken, or kept, or from before a reboot. */
+bool container_has_checkpoint(struct engine *e, const struct container *c);

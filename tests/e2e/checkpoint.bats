@@ -84,8 +84,13 @@ dir_of() { cryopod inspect --format '{{.StaticDir}}' "$1"; }
 	cryopod run --name done --network none $IMAGE true
 	expect 125 checkpoint done a
 	has 'Error: "exited" is not running, cannot checkpoint' $'\na'
-	expect 125 restore -a
-	has 'a complete checkpoint for this container cannot be found' "$(cryopod inspect --format '{{.Id}}' a)"
+	expect 125 restore done a
+	has 'a complete checkpoint for this container cannot be found' $'\na'
+	goes_on a
+	# --all means those that have a checkpoint.
+	expect 0 checkpoint a
+	expect 0 restore -a
+	is "$(cryopod inspect --format '{{.Id}}' a)"
 	goes_on a
 	# A name that is not known: nothing at all.
 	expect 125 checkpoint a nosuch

@@ -104,27 +104,15 @@ static json_t *stats_of(const struct container *c, const struct checkpoint_repor
 				      rows);
 }
 
-static int checkpoint_all(struct cli *cli, const GArray *picks, json_t *stats)
+static int one(struct cli *cli, struct container *c, json_t **ret)
 {
 	const struct checkpoint_opts *o = cli->opts;
-	int status = 0;
+	struct checkpoint_report report = {0};
+	int r = container_checkpoint(cli->engine, c, &o->o, &report);
 
-	for (guint i = 0; i < picks->len; i++) {
-		const struct pick *p = &g_array_index(picks, struct pick, i);
-		struct checkpoint_report report = {0};
-
-		if (container_checkpoint(cli->engine, p->c, &o->o, &report) < 0) {
-			cli_print_error();
-			status = 125;
-			continue;
-		}
-		if (o->print_stats)
-			json_array_append_new(stats, stats_of(p->c, &report));
-		else
-			puts(p->shown);
-		fflush(stdout);
-	}
-	return status;
+	if (r == 0)
+		*ret = stats_of(c, &report);
+	return r;
 }
 
 static int run(struct cli *cli)
@@ -133,7 +121,6 @@ static int run(struct cli *cli)
 	const struct pick_how how = {.all = o->all, .latest = o->latest, .wanted = is_running};
 	int64_t start_us = g_get_monotonic_time();
 	g_autoptr(GArray) picks = NULL;
-	json_t *stats;
 	int r = check(cli, o);
 
 	if (r < 0)
@@ -141,12 +128,7 @@ static int run(struct cli *cli)
 	r = pick_containers(cli, &how, &picks);
 	if (r < 0 || (r = check_features(o)) < 0)
 		return r;
-	stats = json_array();
-	r = checkpoint_all(cli, picks, stats);
-	if (o->print_stats)
-		checkpoint_stats_print("checkpoint", start_us, stats);
-	json_decref(stats);
-	return r;
+	return checkpoint_each(cli, picks, "checkpoint", o->print_stats, start_us, one);
 }
 
 const struct command cmd_checkpoint = {

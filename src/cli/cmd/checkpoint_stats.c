@@ -16,7 +16,7 @@ json_t *checkpoint_stats_entry(const char *id, const char *duration_name, uint64
 			 "criu_statistics", cryo);
 }
 
-void checkpoint_stats_print(const char *verb, int64_t start_us, json_t *entries)
+static void print(const char *verb, int64_t start_us, json_t *entries)
 {
 	g_autofree char *ours = g_strdup_printf(CLI_NAME "_%s_duration", verb);
 	g_autofree char *podmans = g_strdup_printf("podman_%s_duration", verb);
@@ -28,4 +28,32 @@ void checkpoint_stats_print(const char *verb, int64_t start_us, json_t *entries)
 
 	report_json(j, 4);
 	json_decref(j);
+}
+
+int checkpoint_each(struct cli *cli, const GArray *picks, const char *verb, bool print_stats,
+		    int64_t start_us, checkpoint_one one)
+{
+	json_t *all = json_array();
+	int status = 0;
+
+	for (guint i = 0; i < picks->len; i++) {
+		const struct pick *p = &g_array_index(picks, struct pick, i);
+		json_t *stats = NULL;
+
+		if (one(cli, p->c, &stats) < 0) {
+			cli_print_error();
+			status = 125;
+			continue;
+		}
+		if (print_stats)
+			json_array_append(all, stats);
+		else
+			puts(p->shown);
+		json_decref(stats);
+		fflush(stdout);
+	}
+	if (print_stats)
+		print(verb, start_us, all);
+	json_decref(all);
+	return status;
 }

@@ -154,6 +154,14 @@ static bool is_exited(const struct container *c)
 	return c->state.status == CONTAINER_EXITED;
 }
 
+/* --all means those that can be restored; Podman takes all that have exited and complains. */
+static void drop_uncheckpointed(struct cli *cli, GArray *picks)
+{
+	for (guint i = picks->len; i-- > 0;)
+		if (!container_has_checkpoint(cli->engine, g_array_index(picks, struct pick, i).c))
+			g_array_remove_index(picks, i);
+}
+
 static json_t *stats_of(const struct container *c, const struct restore_report *report)
 {
 	const struct cryo_restore_stats *s = &report->cryo;
@@ -166,27 +174,15 @@ static json_t *stats_of(const struct container *c, const struct restore_report *
 	return checkpoint_stats_entry(c->id, "runtime_restore_duration", report->runtime_us, rows);
 }
 
-static int restore_all(struct cli *cli, const GArray *picks, json_t *stats)
+static int one(struct cli *cli, struct container *c, json_t **ret)
 {
 	const struct restore_opts *o = cli->opts;
-	int status = 0;
+	struct restore_report report = {0};
+	int r = container_restore(cli->engine, c, &o->o, &report);
 
-	for (guint i = 0; i < picks->len; i++) {
-		const struct pick *p = &g_array_index(picks, struct pick, i);
-		struct restore_report report = {0};
-
-		if (container_restore(cli->engine, p->c, &o->o, &report) < 0) {
-			cli_print_error();
-			status = 125;
-			continue;
-		}
-		if (o->print_stats)
-			json_array_append_new(stats, stats_of(p->c, &report));
-		else
-			puts(p->shown);
-		fflush(stdout);
-	}
-	return status;
+	if (r == 0)
+		*ret = stats_of(c, &report);
+	return r;
 }
 
 static int run(struct cli *cli)
@@ -195,17 +191,13 @@ static int run(struct cli *cli)
 	const struct pick_how how = {.all = o->all, .latest = o->latest, .wanted = is_exited};
 	int64_t start_us = g_get_monotonic_time();
 	g_autoptr(GArray) picks = NULL;
-	json_t *stats;
 	int r = check(cli, o);
 
 	if (r < 0 || (r = find_all(cli, &how, &picks)) < 0)
 		return r;
-	stats = json_array();
-	r = restore_all(cli, picks, stats);
-	if (o->print_stats)
-		checkpoint_stats_print("restore", start_us, stats);
-	json_decref(stats);
-	return r;
+	if (o->all)
+		drop_uncheckpointed(cli, picks);
+	return checkpoint_each(cli, picks, "restore", o->print_stats, start_us, one);
 }
 
 const struct command cmd_restore = {
