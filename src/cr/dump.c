@@ -249,6 +249,7 @@ static const struct dump_step dump_steps[] = {
 	{"process", .task = process_dump},
 	{"plan", .all = check_plan},
 	{"threads", .thread = thread_dump},
+	{"attributes", .thread = attributes_dump},
 	{"credentials", .thread = creds_dump},
 	{"heap", .task = mem_dump_rest},
 	{"host name", .all = uts_dump},

@@ -179,6 +179,7 @@ static const struct restore_step restore_steps[] = {
 	{"signal actions", .task = sigactions_restore},
 	{"threads", .task = born_threads},
 	{"thread state", .thread = thread_restore},
+	{"attributes", .thread = attributes_restore},
 	{"limits", .task = rlimits_restore},
 	{"pending signals", .task = sigpending_restore},
 	{"timers", .task = timers_restore},

@@ -41,6 +41,10 @@ int thread_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 int process_dump(struct dump *d, struct dtask *t) MUST_CHECK;
 int process_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 
+/* attributes.c: CPUs, I/O priority, modes of prctl(2), coredump_filter; before seccomp */
+int attributes_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+int attributes_restore(struct restore *r, struct rthread *h) MUST_CHECK;
+
 /* fs.c: current and root directory, umask */
 int fs_check(struct dump *d, struct dtask *t) MUST_CHECK;
 int fs_dump(struct dump *d, struct dtask *t) MUST_CHECK;

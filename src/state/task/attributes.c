@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What CRIU's records have no place for, in IMAGE_EXTRA: which CPUs a thread may use, its I/O
+ * priority, modes of prctl(2), and what a core file of the process would hold.  Only what differs
+ * from how every task begins is recorded.
+ */
+#include "state/task/task.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "kernel/procmisc.h"
+
+#include <errno.h>
+#include <linux/prctl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#ifndef PR_SET_MDWE /* Linux 6.3 */
+#define PR_SET_MDWE 65
+#define PR_GET_MDWE 66
+#endif
+
+#define CPUS_MAX	    8192 /* CONFIG_NR_CPUS of any distribution */
+#define CPU_WORDS	    (CPUS_MAX / 64)
+#define IOPRIO_WHO_PROCESS_ 1
+#define COREDUMP_DEFAULT    0x33 /* fs/coredump.c; dump_filter of the kernel's command line */
+
+/* Modes that are read by one option and set by another, with nothing but a number. */
+static const struct {
+	const char *name;
+	int get, set, which; /* WHICH: first argument of both, -1: none */
+	int unset;	     /* how tasks begin */
+	int needed;	     /* bits without which it cannot be set */
+	int mask;	     /* bits that are set again */
+} modes[] = {
+	{"mdwe", PR_GET_MDWE, PR_SET_MDWE, -1, 0, 0, ~0},
+	{"io_flusher", PR_GET_IO_FLUSHER, PR_SET_IO_FLUSHER, -1, 0, 0, ~0},
+	{"mce_kill", PR_MCE_KILL_GET, PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_DEFAULT, 0, ~0},
+	{"store_bypass", PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS,
+	 PR_SPEC_PRCTL | PR_SPEC_ENABLE, PR_SPEC_PRCTL,
+	 PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC},
+	{"indirect_branch", PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL,
+	 PR_SPEC_INDIRECT_BRANCH, PR_SPEC_PRCTL | PR_SPEC_ENABLE, PR_SPEC_PRCTL,
+	 PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC},
+};
+
+static void put(struct dthread *h, const char *name, json_t *value)
+{
+	char tid[16];
+	json_t *all = json_object_get(h->task->extra, "attributes"), *mine;
+
+	if (!all)
+		json_object_set_new(h->task->extra, "attributes", all = json_object());
+	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
+	mine = json_object_get(all, tid);
+	if (!mine)
+		json_object_set_new(all, tid, mine = json_object());
+	json_object_set_new(mine, name, value);
+}
+
+/* sched_getaffinity(2) gives only CPUs that are online and in the cpuset. */
+static int cpus_of(pid_t tid, uint64_t words[CPU_WORDS])
+{
+	memset(words, 0, CPU_WORDS * sizeof(*words));
+	if (syscall(SYS_sched_getaffinity, tid, CPU_WORDS * sizeof(*words), words) < 0)
+		return err_errno("CPUs of thread %d", tid);
+	return 0;
+}
+
+static json_t *cpus_json(const uint64_t words[CPU_WORDS])
+{
+	json_t *list = json_array();
+
+	for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
+		if (words[cpu / 64] & UINT64_C(1) << cpu % 64)
+			json_array_append_new(list, json_integer(cpu));
+	return list;
+}
+
+/* Whoever may use all CPUs that are there may use all of another host's. */
+static int dump_cpus(struct dthread *h)
+{
+	uint64_t words[CPU_WORDS];
+	unsigned n = 0;
+	int r = cpus_of(h->tid, words);
+
+	for (unsigned i = 0; r == 0 && i < CPU_WORDS; i++)
+		n += (unsigned)__builtin_popcountll(words[i]);
+	if (r == 0 && n < (unsigned long)sysconf(_SC_NPROCESSORS_ONLN))
+		put(h, "cpus", cpus_json(words));
+	return r;
+}
+
+static void dump_modes(struct dthread *h, const struct batch *b, const int *ops)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		int64_t v = batch_result(b, ops[i]);
+
+		if (v >= 0 && v != modes[i].unset && (v & modes[i].needed) == modes[i].needed &&
+		    (v & modes[i].mask))
+			put(h, modes[i].name, json_integer(v & modes[i].mask));
+	}
+}
+
+int attributes_dump(struct dump *d, struct dthread *h)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int ops[ARRAY_SIZE(modes)], r;
+	long ioprio = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS_, h->tid);
+	uint32_t filter;
+
+	dthread_batch(h, &b);
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		bool which = modes[i].get == PR_GET_SPECULATION_CTRL;
+
+		ops[i] = batch_add(&b, SYS_prctl, IMM(modes[i].get),
+				   IMM(which ? modes[i].which : 0), IMM(0), IMM(0), IMM(0));
+		batch_may_fail(&b, ops[i]);
+	}
+	r = batch_run(&b);
+	if (r == 0)
+		r = dump_cpus(h);
+	if (r < 0)
+		return r;
+	dump_modes(h, &b, ops);
+	/* The class alone tells whether it was set: what is inherited from nice(2) is class 0. */
+	if (ioprio > 0 && ioprio >> 13)
+		put(h, "ioprio", json_integer(ioprio));
+	if (h == h->task->threads && proc_coredump_filter(h->task->proc.dir, &filter) == 0 &&
+	    filter != COREDUMP_DEFAULT)
+		put(h, "coredump_filter", json_integer(filter));
+	return 0;
+}
+
+/* Another host may not have these CPUs: worth a word, not a failure. */
+static void restore_cpus(const struct rthread *h, pid_t tid, const json_t *list)
+{
+	uint64_t words[CPU_WORDS] = {0};
+	json_t *cpu;
+	size_t i;
+
+	json_array_foreach(list, i, cpu)
+	{
+		json_int_t n = json_integer_value(cpu);
+
+		if (n >= 0 && n < CPUS_MAX)
+			words[n / 64] |= UINT64_C(1) << n % 64;
+	}
+	if (syscall(SYS_sched_setaffinity, tid, sizeof(words), words) < 0)
+		log_warn("thread %d may use all CPUs: those that it used are not here", h->nstid);
+}
+
+static int restore_modes(struct rthread *h, const json_t *mine)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	rthread_batch(h, &b);
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		const json_t *v = json_object_get(mine, modes[i].name);
+
+		if (!v)
+			continue;
+		if (modes[i].which < 0)
+			batch_add(&b, SYS_prctl, IMM(modes[i].set), IMM(json_integer_value(v)),
+				  IMM(0), IMM(0), IMM(0));
+		else
+			batch_add(&b, SYS_prctl, IMM(modes[i].set), IMM(modes[i].which),
+				  IMM(json_integer_value(v)), IMM(0), IMM(0));
+	}
+	return batch_run(&b);
+}
+
+static int restore_coredump_filter(pid_t pid, const json_t *filter)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	char text[32];
+	int r = proc_open(pid, &p);
+
+	g_snprintf(text, sizeof(text), "%#x", (unsigned)json_integer_value(filter));
+	return r < 0 ? r : file_poke_at(p.dir, "coredump_filter", text);
+}
+
+int attributes_restore(struct restore *r, struct rthread *h)
+{
+	char tid[16];
+	const json_t *mine, *v;
+	pid_t pid = agent_tid(r->agent, h->slot);
+	int ret;
+
+	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
+	mine = json_object_get(json_object_get(h->task->extra, "attributes"), tid);
+	if (!mine)
+		return 0;
+	v = json_object_get(mine, "cpus");
+	if (v)
+		restore_cpus(h, pid, v);
+	v = json_object_get(mine, "ioprio");
+	if (v && syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS_, pid, (int)json_integer_value(v)) < 0)
+		return err_errno("I/O priority of thread %d", h->nstid);
+	v = json_object_get(mine, "coredump_filter");
+	ret = v ? restore_coredump_filter(pid, v) : 0;
+	return ret < 0 ? ret : restore_modes(h, mine);
+}

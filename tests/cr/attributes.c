@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CPUs, I/O priority, niceness, modes of prctl(2), coredump_filter: of a process and of a thread.
+ */
+#include "cr.h"
+
+#include <linux/prctl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+
+#define IDLE (3 << 13)
+
+static pthread_barrier_t b;
+
+static int cpus(cpu_set_t *s)
+{
+	CPU_ZERO(s);
+	check(sched_getaffinity(0, sizeof(*s), s) == 0, "affinity");
+	return CPU_COUNT(s);
+}
+
+static int only(cpu_set_t *all, int which)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, all) && which-- == 0) {
+			CPU_SET(cpu, &one);
+			check(sched_setaffinity(0, sizeof(one), &one) == 0, "affinity");
+			return cpu;
+		}
+	return -1;
+}
+
+static void *thread(void *all)
+{
+	cpu_set_t s;
+	int cpu = only(all, 0);
+
+	check(syscall(SYS_ioprio_set, 1, 0, IDLE) == 0, "ioprio");
+	pthread_barrier_wait(&b);
+	pthread_barrier_wait(&b);
+	check(cpus(&s) == 1 && CPU_ISSET(cpu, &s), "CPUs of the thread");
+	check(syscall(SYS_ioprio_get, 1, 0) == IDLE, "%ld", syscall(SYS_ioprio_get, 1, 0));
+	return NULL;
+}
+
+static unsigned filter(void)
+{
+	FILE *f = fopen("/proc/self/coredump_filter", "r");
+	unsigned v;
+
+	check(f && fscanf(f, "%x", &v) == 1, "coredump_filter");
+	fclose(f);
+	return v;
+}
+
+int main(void)
+{
+	cpu_set_t all, s;
+	pthread_t t;
+	FILE *f = fopen("/proc/self/coredump_filter", "w");
+	int cpu, ssb;
+
+	if (cpus(&all) < 2)
+		skip("one CPU only");
+	check(f && fputs("0x7f", f) >= 0 && fclose(f) == 0, "coredump_filter");
+	pthread_barrier_init(&b, NULL, 2);
+	pthread_create(&t, NULL, thread, &all);
+	cpu = only(&all, 1);
+	check(syscall(SYS_ioprio_set, 1, 0, (2 << 13) | 3) == 0, "ioprio");
+	check(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0) == 0, "mce_kill");
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0);
+	ssb = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0);
+	pthread_barrier_wait(&b);
+	ready();
+	pthread_barrier_wait(&b);
+	pthread_join(t, NULL);
+	check(cpus(&s) == 1 && CPU_ISSET(cpu, &s), "CPUs");
+	check(syscall(SYS_ioprio_get, 1, 0) == ((2 << 13) | 3), "%ld",
+	      syscall(SYS_ioprio_get, 1, 0));
+	check(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_EARLY, "mce_kill");
+	check(prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0) == ssb, "store bypass");
+	check(filter() == 0x7f, "coredump_filter %x", filter());
+	return ok();
+}
