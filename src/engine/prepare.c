@@ -317,43 +317,26 @@ static int remove_run_dir(struct engine *e, struct container *c)
 
 /*
  * The runtime removes them with its record; a runtime that was killed before it had one leaves
- * them.  The kernel refuses as long as a process or another cgroup is inside
- * (cgroup_destroy_locked()).  True: they were there, and are gone: no process is left.
+ * them. The kernel refuses as long as a process is inside (cgroup_destroy_locked()).
  */
-static bool cgroups_remove(struct engine *e, struct container *c)
+static void cgroups_remove(struct engine *e, struct container *c)
 {
 	const struct container_options *o;
 	g_autofree char *name = NULL;
 	CLEANUP(cgroup_host_clear) struct cgroup_host host = {0};
 	autoclose int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool removed = false, kept = false;
 
 	if (self < 0 || container_options(c, &o) < 0 || cgroup_host_read(self, &host) < 0) {
 		err_clear();
-		return false;
+		return;
 	}
 	name = g_strdup_printf("%s/cryopod-%s", o->cgroup_parent ? o->cgroup_parent : "/cryopod",
 			       c->id); /* as in spec_resources.c */
 	for (size_t i = 0; i < host.n; i++) {
 		g_autofree char *path = g_build_filename(host.v[i].target, name, NULL);
 
-		if (rmdir(path) == 0)
-			removed = true;
-		else if (errno != ENOENT)
-			kept = true;
+		rmdir(path);
 	}
-	return removed && !kept;
-}
-
-static int delete_from_runtime(struct engine *e, struct container *c)
-{
-	int r;
-
-	if (cgroups_remove(e, c) && runtime_forget(e, c))
-		return 0;
-	r = runtime_delete(e, c, true);
-	cgroups_remove(e, c);
-	return r;
 }
 
 int container_release(struct engine *e, struct container *c, unsigned flags)
@@ -363,7 +346,8 @@ int container_release(struct engine *e, struct container *c, unsigned flags)
 
 	if (orphans_marked(e, c))
 		note(&first, &story, orphans_end(e, c));
-	note(&first, &story, delete_from_runtime(e, c));
+	note(&first, &story, runtime_delete(e, c, true));
+	cgroups_remove(e, c);
 	if (!(flags & RELEASE_KEEP_NETWORK)) {
 		note(&first, &story, network_teardown(e, c->id));
 		g_clear_pointer(&c->state.netns, g_free);

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/spawn.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -261,42 +260,6 @@ int runtime_kill(struct engine *e, struct container *c, int sig, bool all)
 		return describe(e, c, &res);
 	}
 	return r;
-}
-
-/* runc, libcontainer/container_linux.go and state_linux.go: destroy() */
-static bool is_only_record(int dir)
-{
-	static const char *const known[] = {".", "..", "state.json", "exec.fifo"};
-	DIR *d = fdopendir(dir);
-	struct dirent *de;
-	bool only = d;
-
-	while (only && (de = readdir(d))) {
-		only = false;
-		for (unsigned i = 0; i < ARRAY_SIZE(known); i++)
-			only |= !strcmp(de->d_name, known[i]);
-	}
-	if (d)
-		closedir(d);
-	return only;
-}
-
-bool runtime_forget(struct engine *e, const struct container *c)
-{
-	g_autofree char *root = runtime_root(e, c);
-	autoclose int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int record;
-
-	if (strcmp(container_text(c, "runtime"), "runc") != 0 || fd < 0)
-		return false;
-	record = openat(fd, c->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (record < 0 || !is_only_record(record))
-		return false;
-	if (file_remove_tree_at(fd, c->id) < 0) {
-		err_clear();
-		return false;
-	}
-	return true;
 }
 
 int runtime_delete(struct engine *e, struct container *c, bool force)

@@ -16,12 +16,6 @@ int runtime_start(struct engine *e, struct container *c) MUST_CHECK;
 /* All: every process of the container (it may have no pid namespace of its own).  -ESRCH: gone. */
 int runtime_kill(struct engine *e, struct container *c, int sig, bool all) MUST_CHECK;
 /* A container that the runtime does not know is fine. */
-/*
- * The same for a container without processes and cgroups, as our specs have no hooks: its record
- * is a directory below our own --root.  Spares the start of the runtime.  False: not with this
- * runtime, or there is more than a record; runtime_delete() knows what to do.
- */
-bool runtime_forget(struct engine *e, const struct container *c);
 int runtime_delete(struct engine *e, struct container *c, bool force) MUST_CHECK;
 int runtime_pause(struct engine *e, struct container *c) MUST_CHECK;
 int runtime_resume(struct engine *e, struct container *c) MUST_CHECK;
