@@ -13,6 +13,7 @@
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/ns/ns.h"
+#include "state/sock/socks.h"
 #include "state/task/task.h"
 #include "state/tree.h"
 #include "state/tty/tty.h"
@@ -113,7 +114,10 @@ static int check_plan(struct dump *d)
 
 static int look(struct dump *d)
 {
-	int r = tree_look(d);
+	int r;
+
+	socks_dump_end(d); /* of an earlier look */
+	r = tree_look(d);
 
 	if (r == 0)
 		r = open_root(d);
@@ -288,6 +292,7 @@ static int write_all(struct dump *d)
 static void records_clear(struct dump *d)
 {
 	files_dump_end(d);
+	socks_dump_end(d);
 	g_clear_pointer(&d->shmem, g_hash_table_unref);
 	g_clear_pointer(&d->seccomp, g_ptr_array_unref);
 	json_decref(d->extra);
@@ -340,6 +345,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	d = &(*c)->d;
 	tree_release(d);
 	tree_clear(d);
+	socks_dump_end(d);
 	cleanup_close(&d->root);
 	mountinfo_clear(&d->mounts);
 	ptys_seen_free(d);

@@ -14,6 +14,7 @@
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/ns/ns.h"
+#include "state/sock/socks.h"
 #include "state/task/task.h"
 #include "state/tty/tty.h"
 
@@ -140,6 +141,7 @@ static int stop_again(struct restore *r, struct rtask *t)
 
 static int close_ours(struct restore *r)
 {
+	socks_restore_end(r);
 	files_close(r);
 	shmem_close(r);
 	ttys_free(r);
@@ -232,6 +234,7 @@ static void restore_clear(struct restore *r)
 
 	if (r->ghosts_made && ghosts_unlink(r) < 0)
 		log_warn("%s", err_message());
+	socks_restore_end(r);
 	if (r->files)
 		files_close(r);
 	shmem_close(r);

@@ -80,6 +80,7 @@ struct restore {
 	GHashTable *fifos;	 /* pipe id -> struct pipe_ends: state/fd/fifo.c */
 	GHashTable *memfds;	 /* inode id -> struct memfd: state/fd/memfd.c */
 	GHashTable *pipes;	 /* pipe id -> struct pipe_ends: state/fd/pipe.c */
+	struct socks_restore *socks; /* state/sock/unix_restore.c */
 	GHashTable *shmem;	 /* shmid -> struct shmem_restore: state/mem/shmem.c */
 	struct ttys *ttys;	 /* state/tty/pty.h */
 	GHashTable *named;	 /* ids of files that only name a terminal */

@@ -15,6 +15,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_timerfd,
 	&fd_inotify,
 	&fd_memfd,
+	&fd_unix,
 	&fd_regular, /* takes what has a name */
 	/* clang-format on */
 };

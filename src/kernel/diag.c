@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* net/unix/diag.c, net/ipv4/inet_diag.c */
+#include "kernel/diag.h"
+#include "kernel/ns.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <string.h>
+
+#define LIST_BYTES (32u << 10) /* what one message of a list has at most: netlink_dump() */
+
+static int open_here(void *arg, int *ret_fd)
+{
+	*ret_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	return *ret_fd < 0 ? err_errno("sock_diag") : 0;
+}
+
+int diag_open(int dir, int *ret_fd)
+{
+	autoclose int ns = -1;
+	int r = ns_open(dir, NS_NET, &ns);
+
+	if (r < 0)
+		return r;
+	return ns_run(&ns, 1, open_here, NULL, ret_fd);
+}
+
+/* Sends a request for a list and calls CB for each of its messages. */
+static int list(int sock, const void *req, size_t len, mnl_cb_t cb, void *arg)
+{
+	g_autofree char *buf = g_malloc(LIST_BYTES);
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	static unsigned seq;
+	int r = MNL_CB_OK;
+
+	h->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	h->nlmsg_seq = ++seq;
+	memcpy(mnl_nlmsg_put_extra_header(h, len), req, len);
+	if (send(sock, h, h->nlmsg_len, 0) < 0)
+		return err_errno("sock_diag");
+	while (r == MNL_CB_OK) {
+		ssize_t n = recv(sock, buf, LIST_BYTES, 0);
+
+		if (n < 0)
+			return err_errno("sock_diag");
+		r = mnl_cb_run(buf, (size_t)n, h->nlmsg_seq, 0, cb, arg);
+	}
+	return r < 0 ? err_errno("sock_diag") : 0;
+}
+
+static void read_name(struct diag_unix *u, const struct nlattr *a)
+{
+	u->name_len = MIN(mnl_attr_get_payload_len(a), sizeof(u->name));
+	memcpy(u->name, mnl_attr_get_payload(a), u->name_len);
+}
+
+static void read_icons(struct diag_unix *u, const struct nlattr *a)
+{
+	size_t len = mnl_attr_get_payload_len(a);
+
+	g_free(u->icons);
+	u->nicons = (unsigned)(len / sizeof(uint32_t));
+	u->icons = g_memdup2(mnl_attr_get_payload(a), len);
+}
+
+static int unix_attr(const struct nlattr *a, void *arg)
+{
+	struct diag_unix *u = arg;
+	unsigned type = mnl_attr_get_type(a);
+	size_t len = mnl_attr_get_payload_len(a);
+
+	if (type == UNIX_DIAG_NAME) {
+		read_name(u, a);
+	} else if (type == UNIX_DIAG_VFS) {
+		u->has_vfs = true;
+	} else if (type == UNIX_DIAG_PEER && len >= sizeof(uint32_t)) {
+		u->has_peer = true;
+		u->peer = mnl_attr_get_u32(a);
+	} else if (type == UNIX_DIAG_ICONS) {
+		read_icons(u, a);
+	} else if (type == UNIX_DIAG_RQLEN && len >= sizeof(struct unix_diag_rqlen)) {
+		const struct unix_diag_rqlen *q = mnl_attr_get_payload(a);
+
+		u->rqueue = q->udiag_rqueue;
+		u->wqueue = q->udiag_wqueue;
+	} else if (type == UNIX_DIAG_SHUTDOWN && len >= 1) {
+		u->shutdown = mnl_attr_get_u8(a);
+	}
+	return MNL_CB_OK;
+}
+
+static void unix_free(void *p)
+{
+	struct diag_unix *u = p;
+
+	g_free(u->icons);
+	g_free(u);
+}
+
+static int unix_msg(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = mnl_nlmsg_get_payload(h);
+	struct diag_unix *u;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m) || m->udiag_ino == 0)
+		return MNL_CB_OK;
+	u = g_new0(struct diag_unix, 1);
+	u->ino = m->udiag_ino;
+	u->type = m->udiag_type;
+	u->state = m->udiag_state;
+	mnl_attr_parse(h, sizeof(*m), unix_attr, u);
+	g_hash_table_insert((GHashTable *)arg, GUINT_TO_POINTER(u->ino), u);
+	return MNL_CB_OK;
+}
+
+int diag_unix(int sock, GHashTable **ret)
+{
+	const struct unix_diag_req req = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = ~0u,
+		.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER |
+			      UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN,
+	};
+	g_autoptr(GHashTable) all = g_hash_table_new_full(NULL, NULL, NULL, unix_free);
+	int r = list(sock, &req, sizeof(req), unix_msg, all);
+
+	if (r < 0)
+		return err_wrap(r, "unix sockets");
+	*ret = g_steal_pointer(&all);
+	return 0;
+}
+
+static int inet_attr(const struct nlattr *a, void *arg)
+{
+	if (mnl_attr_get_type(a) == INET_DIAG_SHUTDOWN && mnl_attr_get_payload_len(a) >= 1)
+		*(uint8_t *)arg = mnl_attr_get_u8(a);
+	return MNL_CB_OK;
+}
+
+static int inet_msg(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(h);
+	uint8_t how = 0;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m) || m->idiag_inode == 0)
+		return MNL_CB_OK;
+	mnl_attr_parse(h, sizeof(*m), inet_attr, &how);
+	if (how)
+		g_hash_table_insert((GHashTable *)arg, GUINT_TO_POINTER(m->idiag_inode),
+				    GUINT_TO_POINTER(how));
+	return MNL_CB_OK;
+}
+
+int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map)
+{
+	const struct inet_diag_req_v2 req = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = (uint8_t)protocol,
+		.idiag_states = ~0u,
+	};
+	int r = list(sock, &req, sizeof(req), inet_msg, map);
+
+	/* no module for this protocol (inet_diag_handler_cmd()) */
+	if (r == -ENOENT || r == -EOPNOTSUPP || r == -EINVAL) {
+		err_clear();
+		return 0;
+	}
+	return r;
+}

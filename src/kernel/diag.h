@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sock_diag(7): what the sockets of one network namespace are, by inode.  One request lists all
+ * sockets of a family; sockets of processes that run may come and go meanwhile.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* A netlink socket that belongs to the network namespace of the process DIR (/proc/PID). */
+int diag_open(int dir, int *ret_fd) MUST_CHECK;
+
+struct diag_unix {
+	uint32_t ino;
+	uint8_t type, state; /* SOCK_*, TCP_ESTABLISHED, TCP_LISTEN, TCP_CLOSE */
+	uint8_t shutdown;    /* 1: receiving, 2: sending */
+	bool has_peer;	     /* connected to a socket, which may be closed (PEER is 0) */
+	uint32_t peer;	     /* inode; 0 also for one that waits to be accepted */
+	uint32_t rqueue;     /* bytes to be read; of a listening one, connections that wait */
+	uint32_t wqueue;     /* bytes that the peer has not read; of a listening one, its backlog */
+	bool has_vfs;	     /* bound to a name in the file system, maybe deleted */
+	unsigned name_len;
+	char name[sizeof(struct sockaddr_un)]; /* abstract ones begin with 0; else with 0 behind */
+	unsigned nicons;
+	uint32_t *icons; /* of a listening one: inodes of those that wait to be accepted */
+};
+
+/* inode -> struct diag_unix; the keys are GUINT_TO_POINTER(). */
+int diag_unix(int sock, GHashTable **ret) MUST_CHECK;
+
+/* Adds inode -> shutdown (1, 2, 3; unlisted: 0) of PROTOCOL's sockets. */
+int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map) MUST_CHECK;

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets: one file per family, each a kind of descriptor (state/fd/kind.h).  Here is what they
+ * share: facts about all sockets of the tree, options, queues, and making sockets where the tree
+ * is.
+ *
+ * At dump everything is read from a duplicate of the description and from sock_diag(7).  At restore
+ * sockets are made by agents, who are in the right network and mount namespaces, and can be whom
+ * SO_PEERCRED is to name; they come to us by pidfd_getfd(2).
+ */
+#pragma once
+
+#include "image/sk-opts.pb-c.h"
+#include "kernel/diag.h"
+#include "state/dump.h"
+#include "state/fd/kind.h"
+#include "state/restore.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* What fd_kind.match() of a family asks: the family of what V is, -1 when it is no socket. */
+int sock_family(const struct fd_view *v);
+
+struct sock_view {
+	const struct fd_view *v;
+	int fd; /* a duplicate */
+	int family, type, protocol;
+	uint32_t ino;
+};
+#define SOCK_VIEW_NONE ((struct sock_view){.fd = -1})
+
+/* Refuses sockets of another network namespace than the tree's. */
+int sock_view_read(struct dump *d, const struct fd_view *v, struct sock_view *ret) MUST_CHECK;
+void sock_view_clear(struct sock_view *s);
+
+/* tree.c: all sockets of the tree and what sock_diag says; anew after the freeze. */
+struct socks_dump {
+	bool frozen;
+	int diag;
+	GHashTable *inodes;   /* of all sockets that tasks have open */
+	GHashTable *unix_all; /* struct diag_unix, of the whole network namespace */
+	GHashTable *shut;     /* inode -> 1, 2, 3: shutdown of inet sockets */
+};
+int socks_look(struct dump *d) MUST_CHECK;
+bool socks_has(const struct dump *d, uint32_t ino);
+
+/* options.c: SOL_SOCKET.  The record is allocated. */
+int sock_options_dump(const struct sock_view *s, SkOptsEntry **ret) MUST_CHECK;
+int sock_options_restore(int fd, const SkOptsEntry *e) MUST_CHECK;
+
+/* An option that may not be there on this socket or kernel: false then. */
+bool sock_get_int(int fd, int level, int name, int *ret);
+int sock_set_int(int fd, int level, int name, int value) MUST_CHECK;
+
+/* What has no place in CRIU's record: an object per file id in IMAGE_EXTRA. */
+json_t *sock_extra_new(struct dump *d, uint32_t id);
+json_t *sock_extra(const struct restore *r, uint32_t id); /* NULL: none */
+
+/* queue.c: what is queued in a unix socket, read without taking it. */
+int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
+
+struct sock_packet {
+	uint32_t id; /* of the file that receives it */
+	uint32_t len;
+	uint8_t *data;
+};
+/* struct sock_packet, in the order of the file */
+int sock_queues_load(struct restore *r, GPtrArray **ret) MUST_CHECK;
+
+/*
+ * make.c: who makes a socket, as SO_PEERCRED shows it: CRED is [PID, UID, GID] as the container
+ * sees them, or NULL for the first task.
+ */
+struct sock_maker {
+	struct rtask *task;
+	uid_t uid;
+	gid_t gid;
+};
+struct sock_maker sock_maker(struct restore *r, const json_t *cred);
+
+int sock_make(const struct sock_maker *m, int family, int type, int protocol, int *ret_fd)
+	MUST_CHECK;
+int sock_make_pair(const struct sock_maker *m, int type, int ret_fds[2]) MUST_CHECK;
+
+/* The calls on our FD, done by M in directory DIR (NULL: where it is). */
+int sock_bind_by(const struct sock_maker *m, const char *dir, int fd, const void *addr,
+		 socklen_t len) MUST_CHECK;
+int sock_listen_by(const struct sock_maker *m, int fd, int backlog) MUST_CHECK;
+int sock_connect_by(const struct sock_maker *m, const char *dir, int fd, const void *addr,
+		    socklen_t len) MUST_CHECK;
+
+/* O_NONBLOCK and O_ASYNC, and who gets SIGIO. */
+int sock_flags_restore(struct restore *r, struct file *f, const FownEntry *fown, unsigned flags)
+	MUST_CHECK;
+
+/* unix_restore.c: all unix sockets, when the first is opened. */
+int unix_make_all(struct restore *r) MUST_CHECK;

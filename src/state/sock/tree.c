@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/sock/sock.h"
+#include "state/sock/socks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+int sock_family(const struct fd_view *v)
+{
+	autoclose int fd = -1;
+	int family;
+
+	if (!S_ISSOCK(v->st.st_mode) || !g_str_has_prefix(v->link, "socket:["))
+		return -1;
+	if (fd_view_get(v, &fd) < 0) {
+		err_clear();
+		return -1;
+	}
+	return sock_get_int(fd, SOL_SOCKET, SO_DOMAIN, &family) ? family : -1;
+}
+
+/* net/socket.c: sock_ioctl() */
+static int check_ns(const struct dump *d, int fd, const char *link)
+{
+	autoclose int ns = ioctl(fd, SIOCGSKNS);
+	struct stat st;
+
+	if (ns < 0 || fstat(ns, &st) < 0)
+		return err_errno("network namespace of %s", link);
+	if (st.st_ino != d->ns[NS_NET])
+		return err_set(EOPNOTSUPP,
+			       "%s: a socket of another network namespace than the first task's",
+			       link);
+	return 0;
+}
+
+int sock_view_read(struct dump *d, const struct fd_view *v, struct sock_view *ret)
+{
+	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
+	int r = fd_view_get(v, &s.fd);
+
+	if (r == 0)
+		r = check_ns(d, s.fd, v->link);
+	if (r == 0)
+		r = socks_look(d);
+	if (r < 0)
+		return r;
+	if (!sock_get_int(s.fd, SOL_SOCKET, SO_DOMAIN, &s.family) ||
+	    !sock_get_int(s.fd, SOL_SOCKET, SO_TYPE, &s.type) ||
+	    !sock_get_int(s.fd, SOL_SOCKET, SO_PROTOCOL, &s.protocol))
+		return err_errno("type of %s", v->link);
+	s.ino = (uint32_t)v->st.st_ino;
+	s.v = v;
+	*ret = s;
+	s.fd = -1;
+	return 0;
+}
+
+void sock_view_clear(struct sock_view *s)
+{
+	cleanup_close(&s->fd);
+	s->fd = -1;
+}
+
+static int add_task(GHashTable *inodes, const struct dtask *t)
+{
+	CLEANUP(pid_list_clear) struct pid_list fds = {0};
+	int r = t->zombie ? 0 : proc_fds(t->proc.dir, &fds);
+
+	for (size_t i = 0; r == 0 && i < fds.n; i++) {
+		char name[32], link[64];
+		unsigned ino;
+		ssize_t n;
+
+		snprintf(name, sizeof(name), "fd/%d", fds.v[i]);
+		n = readlinkat(t->proc.dir, name, link, sizeof(link) - 1);
+		if (n < 0)
+			continue; /* closed meanwhile */
+		link[n] = 0;
+		if (sscanf(link, "socket:[%u]", &ino) == 1)
+			g_hash_table_add(inodes, GUINT_TO_POINTER(ino));
+	}
+	if (r == -ESRCH || r == -ENOENT) { /* has ended meanwhile */
+		err_clear();
+		r = 0;
+	}
+	return r;
+}
+
+static int look_inet(struct socks_dump *s)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	static const int protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE};
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
+		for (unsigned j = 0; r == 0 && j < ARRAY_SIZE(protocols); j++)
+			r = diag_inet_shutdown(s->diag, families[i], protocols[j], s->shut);
+	return r;
+}
+
+int socks_look(struct dump *d)
+{
+	struct socks_dump *s;
+	int r;
+
+	if (d->socks && d->socks->frozen == d->frozen)
+		return 0;
+	socks_dump_end(d);
+	d->socks = s = g_new0(struct socks_dump, 1);
+	s->frozen = d->frozen;
+	s->diag = -1;
+	s->inodes = g_hash_table_new(NULL, NULL);
+	s->shut = g_hash_table_new(NULL, NULL);
+	r = diag_open(dump_task(d, 0)->proc.dir, &s->diag);
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		r = add_task(s->inodes, dump_task(d, i));
+	if (r == 0)
+		r = diag_unix(s->diag, &s->unix_all);
+	if (r == 0)
+		r = look_inet(s);
+	if (r < 0)
+		socks_dump_end(d);
+	return r;
+}
+
+bool socks_has(const struct dump *d, uint32_t ino)
+{
+	return ino && g_hash_table_contains(d->socks->inodes, GUINT_TO_POINTER(ino));
+}
+
+void socks_dump_end(struct dump *d)
+{
+	struct socks_dump *s = g_steal_pointer(&d->socks);
+
+	if (!s)
+		return;
+	cleanup_close(&s->diag);
+	g_clear_pointer(&s->inodes, g_hash_table_unref);
+	g_clear_pointer(&s->unix_all, g_hash_table_unref);
+	g_clear_pointer(&s->shut, g_hash_table_unref);
+	g_free(s);
+}
+
+json_t *sock_extra_new(struct dump *d, uint32_t id)
+{
+	json_t *all = json_object_get(d->extra, "sockets"), *one = json_object();
+	char key[16];
+
+	if (!all)
+		json_object_set_new(d->extra, "sockets", all = json_object());
+	snprintf(key, sizeof(key), "%u", id);
+	json_object_set_new(all, key, one);
+	return one;
+}
+
+json_t *sock_extra(const struct restore *r, uint32_t id)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "%u", id);
+	return json_object_get(json_object_get(r->extra, "sockets"), key);
+}
+
+int sock_flags_restore(struct restore *r, struct file *f, const FownEntry *fown, unsigned flags)
+{
+	if (fcntl(f->fd, F_SETFL, (int)(flags & O_NONBLOCK)) < 0)
+		return err_errno("flags %#o of a socket", flags);
+	return fown_restore(r, f, fown, flags);
+}

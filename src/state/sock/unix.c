@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * unix(7) sockets: what they are.  Making them again: state/sock/unix_restore.c.
+ *
+ * A connection whose other end is outside of the tree cannot be kept.  One that waits to be
+ * accepted is recorded, as by CRIU, as a client whose peer is the listening socket.
+ */
+#include "state/sock/sock.h"
+
+#include "image/sk-unix.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#ifndef SIOCUNIXFILE
+#define SIOCUNIXFILE 0x89e0 /* linux/un.h */
+#endif
+#define DELETED	      " (deleted)"
+#define UNIX_PATH_MAX sizeof(((struct sockaddr_un *)NULL)->sun_path)
+
+static bool match(const struct dump *d, const struct fd_view *v)
+{
+	return sock_family(v) == AF_UNIX;
+}
+
+static const struct diag_unix *facts(const struct dump *d, uint32_t ino)
+{
+	return g_hash_table_lookup(d->socks->unix_all, GUINT_TO_POINTER(ino));
+}
+
+/* The listening socket that is to accept the connection of this one; 0: none. */
+static uint32_t awaits(const struct dump *d, uint32_t ino)
+{
+	GHashTableIter it;
+	struct diag_unix *u;
+
+	g_hash_table_iter_init(&it, d->socks->unix_all);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&u))
+		for (unsigned i = 0; i < u->nicons; i++)
+			if (u->icons[i] == ino)
+				return u->ino;
+	return 0;
+}
+
+/* "@name" or "/path", for people. */
+static void show(const struct diag_unix *u, char ret[static 128])
+{
+	if (!u || u->name_len == 0)
+		snprintf(ret, 128, "unnamed");
+	else if (u->name[0] == 0)
+		snprintf(ret, 128, "@%.*s", (int)u->name_len - 1, u->name + 1);
+	else
+		snprintf(ret, 128, "%.*s", (int)u->name_len, u->name);
+}
+
+static int check_peer(struct dump *d, const struct sock_view *s, const struct diag_unix *u)
+{
+	uint32_t peer = u->peer;
+	char name[128];
+
+	if (!u->has_peer)
+		return 0;
+	if (peer == 0) {
+		peer = awaits(d, u->ino);
+		if (peer && u->wqueue)
+			return err_set(EOPNOTSUPP,
+				       "%s: it has sent data on a connection that nobody has "
+				       "accepted yet",
+				       s->v->link);
+	}
+	if (peer == 0 || socks_has(d, peer))
+		return 0;
+	show(facts(d, peer), name);
+	return err_set(EOPNOTSUPP,
+		       "%s: the peer of this unix socket (%s, socket:[%u]) is outside of the tree; "
+		       "close the connection first",
+		       s->v->link, name, peer);
+}
+
+static int check_waiting(struct dump *d, const struct sock_view *s, const struct diag_unix *u)
+{
+	for (unsigned i = 0; i < u->nicons; i++) {
+		if (u->icons[i] == 0)
+			return err_set(EOPNOTSUPP,
+				       "%s: a connection that waits to be accepted was closed by "
+				       "its client",
+				       s->v->link);
+		if (!socks_has(d, u->icons[i]))
+			return err_set(EOPNOTSUPP,
+				       "%s: a connection from outside of the tree (socket:[%u]) "
+				       "waits to be accepted",
+				       s->v->link, u->icons[i]);
+	}
+	return 0;
+}
+
+/* The file of a bound socket. */
+struct place {
+	char *link; /* from the root of the mount namespace */
+	struct stat st;
+	bool deleted;
+};
+
+static void place_clear(struct place *p)
+{
+	g_free(p->link);
+}
+
+static int place_read(const struct sock_view *s, struct place *ret)
+{
+	autoclose int fd = ioctl(s->fd, SIOCUNIXFILE);
+	char path[64], link[4096];
+	ssize_t n;
+
+	if (fd < 0)
+		return err_errno("file of %s", s->v->link);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0 || fstat(fd, &ret->st) < 0)
+		return err_errno("file of %s", s->v->link);
+	link[n] = 0;
+	ret->deleted = ret->st.st_nlink == 0;
+	if (ret->deleted && g_str_has_suffix(link, DELETED))
+		link[n - (ssize_t)strlen(DELETED)] = 0;
+	ret->link = g_strdup(link);
+	return 0;
+}
+
+static int open_in(int root, const char *name)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+
+	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+}
+
+/* Could it be bound to its name again?  *RET_DIR: where a relative name begins. */
+static int check_name(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
+		      const struct place *p, char **ret_dir)
+{
+	const char *name = u->name, *tail;
+	autoclose int fd = -1;
+	struct stat st;
+
+	if (name[0] != '/') {
+		while (g_str_has_prefix(name, "./"))
+			name += 2;
+		if (!g_str_has_suffix(p->link, name) ||
+		    (tail = p->link + strlen(p->link) - strlen(name))[-1] != '/')
+			return err_set(EOPNOTSUPP, "%s: bound to %s, which is now %s", s->v->link,
+				       u->name, p->link);
+		*ret_dir = tail - 1 == p->link ? g_strdup("/")
+					       : g_strndup(p->link, (size_t)(tail - 1 - p->link));
+		return 0;
+	}
+	if (p->deleted)
+		return 0;
+	fd = open_in(d->root, u->name);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != p->st.st_dev || st.st_ino != p->st.st_ino)
+		return err_set(EOPNOTSUPP, "%s: bound to %s, which is now %s", s->v->link, u->name,
+			       p->link);
+	return 0;
+}
+
+/* 1: no longer, or not yet, in sock_diag's list (only while the tree runs). */
+static int look(struct dump *d, const struct sock_view *s, struct place *p, char **ret_dir,
+		const struct diag_unix **ret)
+{
+	const struct diag_unix *u = facts(d, s->ino);
+	uint64_t rights = 0;
+	int r = 0;
+
+	*ret = u;
+	if (!u)
+		return d->frozen ? err_set(ENOENT, "%s: sock_diag does not know it", s->v->link)
+				 : 1;
+	if (fdinfo_get(&s->v->info, "scm_fds"))
+		r = fdinfo_u64(&s->v->info, "scm_fds", 10, &rights);
+	if (r == 0 && rights)
+		r = err_set(EOPNOTSUPP,
+			    "%s: %" PRIu64 " descriptors are on their way in this socket, which "
+			    "cannot be saved",
+			    s->v->link, rights);
+	if (r == 0)
+		r = check_peer(d, s, u);
+	if (r == 0)
+		r = check_waiting(d, s, u);
+	if (r == 0 && u->name_len && u->name[0]) {
+		r = place_read(s, p);
+		if (r == 0)
+			r = check_name(d, s, u, p, ret_dir);
+	}
+	return r;
+}
+
+static int check(struct dump *d, const struct fd_view *v)
+{
+	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
+	CLEANUP(place_clear) struct place p = {0};
+	g_autofree char *dir = NULL;
+	const struct diag_unix *u;
+	int r = fown_check(v);
+
+	if (r == 0)
+		r = sock_view_read(d, v, &s);
+	if (r == 0)
+		r = look(d, &s, &p, &dir, &u);
+	return r < 0 ? r : 0;
+}
+
+static void dump_cred(struct dump *d, const struct sock_view *s, json_t *x)
+{
+	struct ucred c = {0};
+	socklen_t len = sizeof(c);
+	pid_t nspid = 0;
+
+	if (getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &c, &len) < 0 || c.uid == (uid_t)-1)
+		return;
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		if (dump_task(d, i)->proc.pid == c.pid)
+			nspid = dump_task(d, i)->nspid;
+	json_object_set_new(x, "cred",
+			    json_pack("[i,I,I]", nspid, (json_int_t)c.uid, (json_int_t)c.gid));
+}
+
+static void dump_name(UnixSkEntry *e, const struct diag_unix *u, const struct place *p)
+{
+	e->name.len = u->name_len;
+	e->name.data = g_memdup2(u->name, u->name_len);
+	if (!p->link)
+		return;
+	e->has_deleted = true;
+	e->deleted = p->deleted;
+	e->file_perms = g_new0(FilePermsEntry, 1);
+	file_perms_entry__init(e->file_perms);
+	e->file_perms->mode = p->st.st_mode;
+	e->file_perms->uid = p->st.st_uid;
+	e->file_perms->gid = p->st.st_gid;
+}
+
+static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
+{
+	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
+	CLEANUP(place_clear) struct place p = {0};
+	UnixSkEntry *e = file->usk = g_new0(UnixSkEntry, 1);
+	const struct diag_unix *u;
+	json_t *x;
+	int r;
+
+	unix_sk_entry__init(e);
+	r = sock_view_read(d, v, &s);
+	if (r == 0)
+		r = look(d, &s, &p, &e->name_dir, &u);
+	if (r < 0)
+		return r;
+	x = sock_extra_new(d, file->id);
+	e->id = file->id;
+	e->ino = u->ino;
+	e->type = u->type;
+	e->state = u->state;
+	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
+	e->backlog = u->state == TCP_LISTEN ? u->wqueue : 0;
+	e->peer = u->has_peer && !u->peer ? awaits(d, u->ino) : u->peer;
+	e->has_shutdown = u->shutdown != 0;
+	e->shutdown = (SkShutdown)u->shutdown;
+	dump_name(e, u, &p);
+	if (u->has_peer)
+		json_object_set_new(x, "connected", json_true());
+	dump_cred(d, &s, x);
+	r = fown_dump(v, &e->fown);
+	if (r == 0)
+		r = sock_options_dump(&s, &e->opts);
+	if (r == 0 && u->state != TCP_LISTEN)
+		r = sock_queue_dump(d, &s, file->id, x);
+	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
+}
+
+static int load(struct restore *r, struct file *f)
+{
+	const UnixSkEntry *e = f->entry->usk;
+
+	if (!e)
+		return 1;
+	if (e->name.len > UNIX_PATH_MAX)
+		return err_set(EBADMSG, "unix socket %u has a name of %zu bytes", f->id,
+			       e->name.len);
+	if (e->type != SOCK_STREAM && e->type != SOCK_DGRAM && e->type != SOCK_SEQPACKET)
+		return err_set(EBADMSG, "unix socket %u is of type %u", f->id, e->type);
+	return 0;
+}
+
+static int open_(struct restore *r, struct file *f)
+{
+	const UnixSkEntry *e = f->entry->usk;
+	int ret = unix_make_all(r);
+
+	if (ret == 0 && f->fd < 0)
+		ret = err_set(EBADMSG, "unix socket %u was not made", e->ino);
+	return ret;
+}
+
+static int finish(struct restore *r, struct file *f)
+{
+	const UnixSkEntry *e = f->entry->usk;
+
+	return sock_flags_restore(r, f, e->fown, e->flags);
+}
+
+const struct fd_kind fd_unix = {
+	.name = "unix socket",
+	.type = FD_TYPES__UNIXSK,
+	.match = match,
+	.check = check,
+	.dump = dump,
+	.load = load,
+	.open = open_,
+	.finish = finish,
+	.settle = fown_settle,
+};

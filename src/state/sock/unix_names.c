@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/sock/unix_names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static bool has_path(const UnixSkEntry *e)
+{
+	return e->name.len > 0 && e->name.data[0] != 0;
+}
+
+socklen_t unix_name_addr(const UnixSkEntry *e, struct sockaddr_un *ret)
+{
+	size_t len = MIN(e->name.len, sizeof(ret->sun_path));
+
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	memcpy(ret->sun_path, e->name.data, len);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+}
+
+const char *unix_name_dir(const UnixSkEntry *e)
+{
+	return has_path(e) && e->name.data[0] != '/' ? e->name_dir : NULL;
+}
+
+const char *unix_name_show(const UnixSkEntry *e)
+{
+	static char buf[128];
+
+	if (has_path(e))
+		snprintf(buf, sizeof(buf), "%.*s", (int)e->name.len, (const char *)e->name.data);
+	else
+		snprintf(buf, sizeof(buf), "@%.*s", (int)e->name.len - 1,
+			 (const char *)e->name.data + 1);
+	return buf;
+}
+
+/* The directory that has the name, inside the tree's root; 1: it is not in the file system. */
+static int parent(struct restore *r, const UnixSkEntry *e, int *ret_dir, char base[static 108])
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT};
+	g_autofree char *name = NULL, *path = NULL, *up = NULL, *last = NULL;
+
+	if (!has_path(e))
+		return 1;
+	name = g_strndup((const char *)e->name.data, e->name.len);
+	path = name[0] == '/' ? g_strdup(name)
+			      : g_build_filename(e->name_dir ? e->name_dir : "/", name, NULL);
+	up = g_path_get_dirname(path);
+	last = g_path_get_basename(path);
+	g_strlcpy(base, last, 108);
+	*ret_dir = (int)syscall(SYS_openat2, r->root, up, &how, sizeof(how));
+	return *ret_dir < 0 ? err_errno("directory of unix socket %s", path) : 0;
+}
+
+int unix_name_aside(struct restore *r, const UnixSkEntry *e, struct unix_name *ret)
+{
+	struct unix_name n = UNIX_NAME_NONE;
+	int ret_ = parent(r, e, &n.dir, n.base);
+
+	if (ret_ != 0)
+		return ret_ < 0 ? ret_ : 0;
+	snprintf(n.aside, sizeof(n.aside), ".cryo-%s", n.base);
+	if (renameat(n.dir, n.base, n.dir, n.aside) == 0) {
+		n.moved = true;
+	} else if (errno != ENOENT) {
+		ret_ = err_errno("move %s aside", unix_name_show(e));
+		close(n.dir);
+		return ret_;
+	}
+	*ret = n;
+	return 0;
+}
+
+void unix_name_back(struct unix_name *n)
+{
+	if (n->dir < 0)
+		return;
+	unlinkat(n->dir, n->base, 0);
+	if (n->moved)
+		renameat(n->dir, n->aside, n->dir, n->base);
+	close(n->dir);
+	n->dir = -1;
+}
+
+int unix_name_free(struct restore *r, const UnixSkEntry *e)
+{
+	autoclose int dir = -1;
+	char base[108];
+	struct stat st;
+	int ret = parent(r, e, &dir, base);
+
+	if (ret != 0)
+		return ret < 0 ? ret : 0;
+	if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_errno("stat %s", unix_name_show(e));
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(EADDRINUSE, "%s is not a socket any more", unix_name_show(e));
+	return unlinkat(dir, base, 0) < 0 ? err_errno("remove %s", unix_name_show(e)) : 0;
+}
+
+int unix_name_own(struct restore *r, const UnixSkEntry *e)
+{
+	autoclose int dir = -1;
+	char base[108];
+	int ret = parent(r, e, &dir, base);
+
+	if (ret != 0 || !e->file_perms)
+		return ret < 0 ? ret : 0;
+	if (fchownat(dir, base, e->file_perms->uid, e->file_perms->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_errno("owner of %s", unix_name_show(e));
+	if (fchmodat(dir, base, e->file_perms->mode & 07777, 0) < 0)
+		return err_errno("mode of %s", unix_name_show(e));
+	return 0;
+}
