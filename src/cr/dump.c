@@ -66,8 +66,9 @@ static int check_task(struct dump *d, struct dtask *t)
 	if (t->zombie)
 		return 0;
 	if (t->status.tracer)
-		return dump_refuse(d, dtask_wrap(t, err_set(EOPNOTSUPP, "process %d traces it",
-							    t->status.tracer)));
+		return dump_refuse(
+			d, dtask_wrap(t, err_set(EOPNOTSUPP, "process %d traces it; end that one",
+						 t->status.tracer)));
 	r = dump_refuse(d, dtask_wrap(t, ns_check(d, t)));
 	if (r == 0)
 		r = scout(d, t);

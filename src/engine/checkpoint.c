@@ -240,6 +240,15 @@ static int settle(struct job *j)
 }
 
 /* Nothing has been taken from the container; what went wrong may have a cure. */
+/* A refusal: nothing has happened that a log could tell of. */
+static void drop_log(struct job *j)
+{
+	ERR_KEEP;
+
+	cklog_close(&j->log);
+	ck_remove(j->dir, CK_DUMP_LOG);
+}
+
 static int describe(struct job *j, int r)
 {
 	if (r == -ENOSPC || r == -EDQUOT)
@@ -267,6 +276,8 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		return r;
 	from = g_get_monotonic_time();
 	r = look(j);
+	if (r < 0)
+		drop_log(j);
 	if (r == 0)
 		r = write_images(j);
 	if (r < 0)

@@ -26,10 +26,10 @@ int mounts_check(struct dump *d)
 		const struct mount_entry *m = &d->mounts.v[i];
 
 		if (!is_expected(d, m->target))
-			r = dump_refuse(d,
-					err_set(EOPNOTSUPP,
-						"%s (%s) was mounted after the container's start",
-						m->target, m->fstype));
+			r = dump_refuse(d, err_set(EOPNOTSUPP,
+						   "%s (%s) was mounted after the container's "
+						   "start; unmount it",
+						   m->target, m->fstype));
 	}
 	return r;
 }

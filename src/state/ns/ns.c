@@ -15,7 +15,8 @@ int ns_check(struct dump *d, struct dtask *t)
 			return r;
 		if (id != d->ns[k])
 			return err_set(EOPNOTSUPP,
-				       "it is in another %s namespace than the first task",
+				       "it is in another %s namespace than the first task, which "
+				       "cannot be saved; end it",
 				       ns_infos[k].name);
 	}
 	return 0;

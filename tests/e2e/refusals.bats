@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+# What could not be restored is refused before anything is touched: by name, all of it at once.
+
+load ../lib/helpers
+setup_file() { engine_setup; }
+setup() { needs_engine; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
+
+HOST="-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro"
+pid_of() { cryopod inspect --format '{{.State.Pid}}' "$1"; }
+userdata() { ls -A "$(cryopod inspect --format '{{.StaticDir}}' "$1")"; }
+mailboxes() { grep -c '/dev/zero (deleted)' "/proc/$1/maps" || true; }
+
+# untouched CTR TEXT...: a checkpoint is refused with all these texts; nothing has changed.
+untouched() {
+	local ctr=$1 pid files
+	pid=$(pid_of "$ctr") files=$(userdata "$ctr")
+	refuses 125 "checkpoint $ctr: " cryopod container checkpoint "$ctr"
+	has "${@:2}"
+	state_is "$ctr" running
+	[ "$(pid_of "$ctr")" = "$pid" ]
+	[ "$(userdata "$ctr")" = "$files" ]
+	[ "$(mailboxes "$pid")" = 0 ]
+	[ "$(awk '/^TracerPid/ {print $2}' "/proc/$pid/status")" = 0 ]
+	goes_on "$ctr"
+}
+
+# beside CTR OPTIONS... -- SCRIPT: counts; a python3 has run SCRIPT and waits.
+beside() {
+	local name=$1 options=()
+	shift
+	while [ "$1" != -- ]; do options+=("$1") && shift; done
+	printf '%s\nimport time\nopen("/tmp/ready", "w")\ntime.sleep(1000)\n' "$2" >"$BATS_TEST_TMPDIR/script.py"
+	cryopod run -d --name "$name" --network none "${options[@]}" $HOST -v "$BATS_TEST_TMPDIR:/t:ro" $IMAGE \
+		sh -c "/usr/bin/python3 /t/script.py & $FAST_LOOP" >/dev/null
+	wait_for 20 "$CP" exec "$name" test -e /tmp/ready
+}
+
+@test "namespaces of a process's own, all named at once" {
+	cryopod run -d --name a --network none --privileged $IMAGE sh -c "unshare -n sleep 1000 & unshare -m sleep 1001 & $FAST_LOOP" >/dev/null
+	wait_for 10 log_reaches a 2
+	untouched a 'sleep' 'another net namespace' 'another mnt namespace' 'end it'
+	cryopod exec a killall sleep
+	cycle a
+	goes_on a
+}
+
+@test "a mount made after the start" {
+	cryopod run -d --name a --network none --privileged $IMAGE sh -c "mkdir /m; mount -t tmpfs x /m; $FAST_LOOP" >/dev/null
+	wait_for 10 log_reaches a 2
+	untouched a '/m (tmpfs)' 'unmount it'
+	cryopod exec a umount /m
+	cycle a
+	goes_on a
+}
+
+@test "a traced process" {
+	beside a --cap-add sys_ptrace -- 'import ctypes, os
+if os.fork() == 0: ctypes.CDLL(None).ptrace(0, 0, 0, 0)' # PTRACE_TRACEME
+	untouched a 'python3' 'traces it' 'end that one'
+}
+
+@test "an exec session" {
+	looper a
+	cryopod exec -d a sleep 1000
+	refuses 125 'exec session' cryopod container checkpoint a
+	has 'end it first'
+	state_is a running
+	cryopod exec a killall sleep || true
+	goes_on a
+}
+
+@test "the PID namespace of another" {
+	looper a --pid host
+	refuses 125 'run it without --pid' cryopod container checkpoint a
+	goes_on a
+}
+
+@test "sockets to the outside: each with its descriptor" {
+	beside a --cap-add net_raw -- 'import socket
+s = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW) for i in range(2)]'
+	untouched a 'python3' 'fd 3: ' 'fd 4: ' 'socket:['
+}
