@@ -83,7 +83,7 @@ int pages_open(int dir, enum image_kind kind, uint64_t id, struct page_set *ret)
 void page_set_clear(struct page_set *s);
 
 /*
- * The same file once more with O_DIRECT; 1: the file system cannot.  DIR is the image directory, FD
- * one of the files above.
+ * The same file once more with O_DIRECT; 1: the file system cannot, or does not say so.  FD is one
+ * of the files above.
  */
 int pages_reopen_direct(int fd, bool writable, int *ret_fd) MUST_CHECK;

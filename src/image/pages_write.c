@@ -109,15 +109,28 @@ void pages_writer_drop(struct pages_writer *p)
 	p->fd = -1;
 }
 
+/* Places and addresses are multiples of a page: is that enough?  statx(2), Linux 6.1. */
+static bool takes_pages(int fd)
+{
+	struct statx st;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) == 0 &&
+	       st.stx_mask & STATX_DIOALIGN && st.stx_dio_mem_align &&
+	       st.stx_dio_mem_align <= IMAGE_PAGE_SIZE && st.stx_dio_offset_align &&
+	       st.stx_dio_offset_align <= IMAGE_PAGE_SIZE;
+}
+
 int pages_reopen_direct(int fd, bool writable, int *ret_fd)
 {
 	char path[32];
 	int direct;
 
+	if (!takes_pages(fd))
+		return 1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	direct = open(path, (writable ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);
 	if (direct < 0 && errno == EINVAL)
-		return 1; /* tmpfs before 6.6, some FUSE */
+		return 1;
 	if (direct < 0)
 		return err_errno("open the pages image for direct access");
 	*ret_fd = direct;

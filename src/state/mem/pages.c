@@ -5,6 +5,7 @@
  * content) is copied from outside, which may (/proc/PID/mem, FOLL_FORCE).
  */
 #include "state/mem/mem.h"
+#include "state/mem/transfer.h"
 
 #include "base/fd.h"
 #include "image/pages.h"
@@ -15,15 +16,15 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#define WRITE_MAX (UINT64_C(256) << 20) /* one write(2) stops at 2 GiB */
-#define COPY_MAX  (1u << 20)
+#define COPY_MAX   (1u << 20)
+#define DIRECT_MIN (UINT64_C(1) << 20) /* of mappings that may hold pages of their own */
 
 struct lane { /* one process */
 	struct dtask *t;
 	struct pages_writer w;
 	struct batch b;
+	struct transfer x;
 	bool begun;
-	int tfd; /* the pages file's number in the process */
 	int mem; /* /proc/PID/mem, when it is needed */
 };
 
@@ -35,17 +36,32 @@ static void lane_clear(struct lane *l)
 	cleanup_close(&l->mem);
 }
 
+/* Is it worth a second descriptor? */
+static bool is_large(const struct dtask *t)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < t->maps.n; i++)
+		if (!t->maps.v[i].shared && t->maps.v[i].prot & PROT_WRITE)
+			sum += vma_len(&t->maps.v[i]);
+	return sum >= DIRECT_MIN;
+}
+
 static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 {
+	autoclose int direct = -1;
 	int r;
 
 	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .mem = -1};
 	r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
+	if (r == 0 && is_large(t))
+		r = pages_reopen_direct(l->w.fd, true, &direct);
 	if (r < 0)
 		return r;
 	dtask_batch(t, &l->b);
 	l->begun = true;
-	batch_recv_fds(&l->b, &l->w.fd, 1, &l->tfd);
+	l->x = (struct transfer){.b = &l->b, .write = true, .fd = l->w.fd, .tfds = {-1, -1}};
+	batch_recv_fds(&l->b, (const int[]){l->w.fd, direct}, direct < 0 ? 1 : 2, l->x.tfds);
 	return batch_run(&l->b);
 }
 
@@ -81,14 +97,7 @@ static int dump_run(struct lane *l, const struct page_run *run, bool readable)
 		return r;
 	if (!readable)
 		return copy_out(l, run->start, len, offset);
-	for (uint64_t done = 0; done < len;) {
-		uint64_t n = MIN(len - done, WRITE_MAX);
-		int op = batch_add(&l->b, SYS_pwrite64, IMM(l->tfd), IMM(run->start + done), IMM(n),
-				   IMM(offset + done));
-
-		batch_expect(&l->b, op, (int64_t)n);
-		done += n;
-	}
+	transfer_add(&l->x, run->start, len, offset);
 	return 0;
 }
 
@@ -117,6 +126,7 @@ static int lane_post(struct dump *d, struct lane *l)
 				return r;
 		}
 	}
+	transfer_flush(&l->x);
 	return r < 0 ? r : batch_post(&l->b);
 }
 

@@ -5,6 +5,7 @@
  * pages from the image straight into place, and gives every mapping its protection.
  */
 #include "state/mem/mem.h"
+#include "state/mem/transfer.h"
 
 #include "state/fd/files.h"
 
@@ -20,7 +21,7 @@
 #define TASK_SIZE  UINT64_C(0x7ffffffff000) /* x86-64 with four levels */
 #define HOLE_FIRST UINT64_C(0x200000000000)
 #define HOLE_STEP  UINT64_C(0x10000000)
-#define READ_MAX   (UINT64_C(256) << 20)
+#define DIRECT_MIN (UINT64_C(1) << 20)
 
 static bool is_kernels(const VmaEntry *v)
 {
@@ -291,39 +292,42 @@ int mem_map(struct restore *r, struct rtask *t)
 	return ret < 0 ? ret : batch_run(&b);
 }
 
-/* Pages are read in place; several pages files are only there with parent images. */
+/* All that is in one of the pages files, read in place. */
+static int fill_from(struct rtask *t, struct batch *b, int fd)
+{
+	struct transfer x = {.b = b, .fd = fd, .tfds = {-1, -1}};
+	autoclose int direct = -1;
+	int ret = 0;
+
+	if (t->pages.nr_pages * IMAGE_PAGE_SIZE >= DIRECT_MIN)
+		ret = pages_reopen_direct(fd, false, &direct);
+	if (ret >= 0)
+		ret = batch_wait(b);
+	if (ret < 0)
+		return ret;
+	batch_recv_fds(b, (const int[]){fd, direct}, direct < 0 ? 1 : 2, x.tfds);
+	ret = batch_run(b);
+	for (unsigned i = 0; ret == 0 && i < t->pages.n; i++) {
+		const struct image_run *run = &t->pages.runs[i];
+
+		if (run->fd == fd)
+			transfer_add(&x, run->vaddr, run->nr_pages * IMAGE_PAGE_SIZE, run->offset);
+	}
+	transfer_flush(&x);
+	for (unsigned i = 0; i < ARRAY_SIZE(x.tfds); i++)
+		if (x.tfds[i] >= 0)
+			batch_add(b, SYS_close, IMM(x.tfds[i]));
+	return ret < 0 ? ret : batch_post(b);
+}
+
+/* Several pages files are only there with parent images. */
 static int fill_post(struct restore *r, struct rtask *t, struct batch *b)
 {
 	int ret = 0;
 
 	r->stats.pages_restored += t->pages.nr_pages;
-	for (unsigned f = 0; ret == 0 && f < t->pages.nfds; f++) {
-		int tfd;
-
-		ret = batch_wait(b);
-		if (ret < 0)
-			break;
-		batch_recv_fds(b, &t->pages.fds[f], 1, &tfd);
-		ret = batch_run(b);
-		for (unsigned i = 0; ret == 0 && i < t->pages.n; i++) {
-			const struct image_run *run = &t->pages.runs[i];
-			uint64_t len = run->nr_pages * IMAGE_PAGE_SIZE;
-
-			for (uint64_t done = 0; run->fd == t->pages.fds[f] && done < len;) {
-				uint64_t n = MIN(len - done, READ_MAX);
-
-				batch_expect(b,
-					     batch_add(b, SYS_pread64, IMM(tfd),
-						       IMM(run->vaddr + done), IMM(n),
-						       IMM(run->offset + done)),
-					     (int64_t)n);
-				done += n;
-			}
-		}
-		batch_add(b, SYS_close, IMM(tfd));
-		if (ret == 0)
-			ret = batch_post(b);
-	}
+	for (unsigned f = 0; ret == 0 && f < t->pages.nfds; f++)
+		ret = fill_from(t, b, t->pages.fds[f]);
 	return ret;
 }
 
