@@ -59,12 +59,12 @@ int fs_dump(struct dump *d, struct dtask *t)
 		return r;
 	e.has_umask = true;
 	e.umask = t->status.umask;
-	return image_write(&d->w, IMG_FS, t->index + 1, &e.base);
+	return image_write(&d->w, IMG_FS, (uint64_t)t->nspid, &e.base);
 }
 
 int fs_load(struct restore *r, struct rtask *t)
 {
-	return image_load_needed(r->o.images, IMG_FS, t->core->ids->fs_id, &t->fs);
+	return image_load_needed(r->o.images, IMG_FS, (uint64_t)t->nspid, &t->fs);
 }
 
 static int receive(struct restore *r, struct batch *b, uint32_t id, int *tfd, const char **name)
