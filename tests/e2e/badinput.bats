@@ -67,6 +67,23 @@ box() { cryopod run --rm --network none "$@"; }
 	expect 0 cryopod rm -f -t 0 full
 }
 
+@test "a full disk: what takes space can be removed" {
+	[ "$PROG" != podman ] || skip "Podman cannot"
+	small=$BATS_FILE_TMPDIR/small
+	mkdir -p "$small"
+	mount -t tmpfs -o size=20m tmpfs "$small"
+	export CP_ROOT=$small/root CP_RUN=$BATS_FILE_TMPDIR/small-run
+	cryopod import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox >/dev/null
+	looper a
+	cryopod create --name b --network none $IMAGE true >/dev/null
+	dd if=/dev/zero of="$small/fill" bs=4k 2>/dev/null || true
+	expect 0 cryopod ps -a
+	expect 0 cryopod rm -f -t 0 a
+	expect 0 cryopod rm b
+	expect 0 cryopod rmi $IMAGE
+	[ "$(cryopod ps -aq)$(cryopod images -q)" = "" ]
+}
+
 # hide PROGRAM...: as if they were not installed.
 hide() {
 	local p
