@@ -258,6 +258,7 @@ static const struct dump_step dump_steps[] = {
 	{"credentials", .thread = creds_dump},
 	{"heap", .task = mem_dump_rest},
 	{"host name", .all = uts_dump},
+	{"ipc", .all = ipc_dump},
 	{"memory", .all = mem_dump_pages},
 	{"mounts", .all = mounts_dump},
 	{"tmpfs", .all = tmpfs_dump},

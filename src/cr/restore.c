@@ -160,6 +160,7 @@ static const struct restore_step fork_steps[] = {
 	{"clocks", .all = time_restore},
 	{"host name", .all = uts_restore},
 	{"tmpfs", .all = tmpfs_restore},
+	{"ipc", .all = ipc_restore},
 	{"address space", .all = mem_clear},
 	{"tree", .all = born_make},
 	{"zombies", .all = born_end_zombies},
@@ -169,6 +170,7 @@ static const struct restore_step restore_steps[] = {
 	{"files", .all = files_open},
 	{"shared memory", .all = shmem_make},
 	{"mappings", .task = mem_map},
+	{"end of ipc", .all = ipc_restore_end},
 	{"memory", .all = mem_fill},
 	{"protections", .task = mem_protect},
 	{"seals", .all = memfd_seal},
@@ -244,6 +246,7 @@ static void restore_clear(struct restore *r)
 	g_clear_pointer(&r->steps, g_array_unref);
 	g_clear_pointer(&r->files, g_hash_table_unref);
 	g_clear_pointer(&r->named, g_hash_table_unref);
+	g_clear_pointer(&r->shms, g_hash_table_unref);
 	g_clear_pointer(&r->ghosts, g_hash_table_unref);
 	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
 	if (r->seccomp)

@@ -63,12 +63,12 @@ struct dump {
 	int dir;	       /* images; -1 while looking */
 	struct image_writer w;
 	struct files_dump *files;
-	GHashTable *found;   /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
-	GHashTable *scouted; /* pid -> struct insns, from the look */
+	GHashTable *found;	  /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
+	GHashTable *scouted;	  /* pid -> struct insns, from the look */
 	struct socks_dump *socks; /* state/sock/sock.h */
-	GHashTable *shmem;   /* inode -> struct shmem_dump: state/mem/shmem.c */
-	struct ptys_seen *ptys; /* state/tty/pty_dump.c */
-	GPtrArray *seccomp;  /* SeccompFilter: state/task/seccomp.c */
+	GHashTable *shmem;	  /* inode -> struct shmem_dump: state/mem/shmem.c */
+	struct ptys_seen *ptys;	  /* state/tty/pty_dump.c */
+	GPtrArray *seccomp;	  /* SeccompFilter: state/task/seccomp.c */
 	uint32_t next_pages_id;
 	json_t *extra;
 	GString *refused; /* while looking: what cannot be saved, one after another */

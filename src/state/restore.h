@@ -76,14 +76,15 @@ struct restore {
 	GArray *steps;	    /* struct plan_step, cr/plan.h */
 	GHashTable *files;  /* id -> struct file */
 	GHashTable *ghosts; /* reg file id -> ghost id */
-	GHashTable *ghosts_made; /* ghost id -> struct ghost: state/fd/ghost.c */
-	GHashTable *fifos;	 /* pipe id -> struct pipe_ends: state/fd/fifo.c */
-	GHashTable *memfds;	 /* inode id -> struct memfd: state/fd/memfd.c */
-	GHashTable *pipes;	 /* pipe id -> struct pipe_ends: state/fd/pipe.c */
+	GHashTable *ghosts_made;     /* ghost id -> struct ghost: state/fd/ghost.c */
+	GHashTable *fifos;	     /* pipe id -> struct pipe_ends: state/fd/fifo.c */
+	GHashTable *memfds;	     /* inode id -> struct memfd: state/fd/memfd.c */
+	GHashTable *pipes;	     /* pipe id -> struct pipe_ends: state/fd/pipe.c */
 	struct socks_restore *socks; /* state/sock/unix_restore.c */
-	GHashTable *shmem;	 /* shmid -> struct shmem_restore: state/mem/shmem.c */
-	struct ttys *ttys;	 /* state/tty/pty.h */
-	GHashTable *named;	 /* ids of files that only name a terminal */
+	GHashTable *shmem;	     /* shmid -> struct shmem_restore: state/mem/shmem.c */
+	GHashTable *shms;	     /* number -> struct shm: state/ns/ipc_shm.c */
+	struct ttys *ttys;	     /* state/tty/pty.h */
+	GHashTable *named;	     /* ids of files that only name a terminal */
 	SeccompEntry *seccomp;
 	json_t *extra;			   /* IMAGE_EXTRA; may be NULL */
 	int root;			   /* O_PATH: the root of the box's mount namespace */

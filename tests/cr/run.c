@@ -28,7 +28,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define NAMESPACES  (CLONE_NEWPID | CLONE_NEWNS)
+#define NAMESPACES  (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC)
 #define PATIENCE_MS 20000
 
 struct run {

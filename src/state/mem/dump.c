@@ -34,7 +34,7 @@ static bool is_shared_anonymous(const struct vma *v)
 
 static bool is_file(const struct vma *v)
 {
-	return v->ino != 0 && v->name[0] == '/' && !is_shared_anonymous(v);
+	return v->ino != 0 && v->name[0] == '/' && !is_shared_anonymous(v) && !sysv_is_map(v);
 }
 
 /* Why a mapping cannot be saved, or NULL. */
@@ -50,11 +50,9 @@ static const char *why_not(const struct vma *v)
 		return "is a shadow stack";
 	if (v->special == VMA_UPROBES || v->special == VMA_OTHER)
 		return "is of an unknown kind";
-	if (v->deleted && g_str_has_prefix(v->name, "/SYSV"))
-		return "is System V shared memory";
 	if (g_str_has_prefix(v->name, "/anon_hugepage"))
 		return "uses huge pages of hugetlbfs";
-	if (v->ino == 0 && v->shared)
+	if (v->ino == 0 && v->shared && !sysv_is_map(v)) /* the first segment is number 0 */
 		return "is shared memory without an object";
 	if (v->ino != 0 && v->name[0] != '/')
 		return "is a file without a name";
@@ -108,6 +106,8 @@ int mem_check(struct dump *d, struct dtask *t)
 		if (why_not(v))
 			r = err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
 				    why_not(v));
+		else if (sysv_is_map(v))
+			r = sysv_check(d, t, i);
 		else if (is_file(v) && !memfd_is_map(v) &&
 			 (i == 0 || strcmp(v->name, t->maps.v[i - 1].name) != 0))
 			r = view_of(t, v, reopen, &link, &p) < 0 ? 0 : path_check(d, &p);
@@ -164,6 +164,10 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 		e->status |= v->shared ? VMA_STATUS_FILE_SHARED : VMA_STATUS_FILE_PRIVATE;
 		e->has_fdflags = true;
 		e->fdflags = p.flags;
+		return 0;
+	}
+	if (sysv_is_map(v)) {
+		sysv_dump(v, e);
 		return 0;
 	}
 	e->flags |= MAP_ANONYMOUS;

@@ -18,6 +18,7 @@
 #define VMA_STATUS_FILE_SHARED	(1u << 7)
 #define VMA_STATUS_ANON_SHARED	(1u << 8)
 #define VMA_STATUS_ANON_PRIVATE (1u << 9)
+#define VMA_STATUS_SYSVIPC	(1u << 10) /* with ANON_SHARED; shmid is shmget(2)'s */
 #define VMA_STATUS_VVAR		(1u << 12)
 #define VMA_STATUS_MEMFD	(1u << 14)
 
@@ -57,6 +58,12 @@ void shmem_close(struct restore *r);
 int mem_map(struct restore *r, struct rtask *t) MUST_CHECK;	/* mappings, writable for now */
 int mem_fill(struct restore *r) MUST_CHECK;			/* all tasks at the same time */
 int mem_protect(struct restore *r, struct rtask *t) MUST_CHECK; /* protections, advice, mm_map */
+
+/* state/mem/sysv.c: System V shared memory */
+bool sysv_is_map(const struct vma *v);
+int sysv_check(struct dump *d, const struct dtask *t, size_t i) MUST_CHECK;
+void sysv_dump(const struct vma *v, VmaEntry *e);
+int sysv_map(struct restore *r, struct rtask *t, struct batch *b, size_t i) MUST_CHECK;
 
 /* state/mem/vdso.c: the kernel's own pages, which must be the same kernel's. */
 void vdso_parts_of_maps(const struct maps *m, struct vdso_part ret[VDSO_PARTS]);

@@ -239,8 +239,9 @@ static void map_one(const struct rtask *t, struct batch *b, const VmaEntry *v, i
 
 static bool needs_file(const VmaEntry *v)
 {
-	return v->status &
-	       (VMA_STATUS_FILE_PRIVATE | VMA_STATUS_FILE_SHARED | VMA_STATUS_ANON_SHARED);
+	return !(v->status & VMA_STATUS_SYSVIPC) &&
+	       v->status &
+		       (VMA_STATUS_FILE_PRIVATE | VMA_STATUS_FILE_SHARED | VMA_STATUS_ANON_SHARED);
 }
 
 /* Mappings FROM up to where the descriptors for one message are used up. */
@@ -272,7 +273,9 @@ static int map_some(struct restore *r, struct rtask *t, struct batch *b, size_t 
 		batch_recv_fds(b, o.fds, o.n, tfds);
 	ret = batch_run(b);
 	for (; ret == 0 && *from < to; ++*from)
-		if (!is_kernels(m->vmas[*from]))
+		if (m->vmas[*from]->status & VMA_STATUS_SYSVIPC)
+			ret = sysv_map(r, t, b, *from);
+		else if (!is_kernels(m->vmas[*from]))
 			map_one(t, b, m->vmas[*from], use[*from] < 0 ? -1 : tfds[use[*from]]);
 	for (unsigned k = 0; k < o.n; k++)
 		batch_add(b, SYS_close, IMM(tfds[k]));
@@ -416,7 +419,7 @@ int mem_protect(struct restore *r, struct rtask *t)
 
 		if (is_kernels(v))
 			continue;
-		if (first_prot(t, v) != v->prot)
+		if (first_prot(t, v) != v->prot || v->status & VMA_STATUS_SYSVIPC)
 			batch_add(&b, SYS_mprotect, IMM(v->start), IMM(v->end - v->start),
 				  IMM(v->prot));
 		advise(&b, v);

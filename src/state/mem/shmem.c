@@ -168,7 +168,7 @@ static int find_all(struct restore *r)
 			const VmaEntry *v = m->vmas[k];
 			struct shmem_restore *s;
 
-			if (!(v->status & VMA_STATUS_ANON_SHARED))
+			if (!(v->status & VMA_STATUS_ANON_SHARED) || v->status & VMA_STATUS_SYSVIPC)
 				continue;
 			s = g_hash_table_lookup(r->shmem, &v->shmid);
 			if (!s) {

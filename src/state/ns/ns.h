@@ -23,6 +23,14 @@ int time_restore(struct restore *r) MUST_CHECK; /* before the root forks */
 int uts_dump(struct dump *d) MUST_CHECK;
 int uts_restore(struct restore *r) MUST_CHECK;
 
+/* ipc.c, ipc_shm.c: System V IPC, limits; what our own namespace has is left alone */
+int ipc_is_own(struct dump *d, bool *ret) MUST_CHECK; /* the tree's namespace is not ours */
+int ipc_dump(struct dump *d) MUST_CHECK;
+int ipc_restore(struct restore *r) MUST_CHECK;	   /* before anybody attaches */
+int ipc_restore_end(struct restore *r) MUST_CHECK; /* everybody has attached: owners, removals */
+/* Whole pages of shared memory segment ID. */
+int ipc_shm_bytes(struct restore *r, uint64_t id, uint64_t *ret) MUST_CHECK;
+
 /* mounts.c */
 int mounts_check(struct dump *d) MUST_CHECK;
 int mounts_dump(struct dump *d) MUST_CHECK;

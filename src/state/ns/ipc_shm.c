@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System V shared memory: shmget(2).  The content follows each record of ipcns-shm.img, with holes
+ * where the segment has them.  While tasks attach them segments belong to root; owner, mode and
+ * removal come at the end.
+ */
+#include "state/ns/ipc.h"
+
+#include "base/fd.h"
+#include "image/ipc-shm.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+
+#define PAGE	 4096u
+#define COPY_MAX (1u << 20)
+
+#ifndef SHM_DEST
+#define SHM_DEST 01000
+#endif
+
+struct shm { /* at restore */
+	uint64_t bytes;
+	IpcDescEntry desc; /* numbers only */
+};
+
+/* The segment's file, by which holes are seen: attached here for a moment. */
+static int open_segment(int id, uint64_t bytes, int flags, int *ret)
+{
+	uint64_t len = ROUND_UP(bytes, PAGE);
+	void *p = shmat(id, NULL, flags == O_RDONLY ? SHM_RDONLY : 0);
+	char path[80];
+
+	if (p == (void *)-1)
+		return err_errno("attach");
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
+		 (unsigned long)p + (unsigned long)len);
+	*ret = open(path, flags | O_CLOEXEC);
+	shmdt(p);
+	return *ret < 0 ? err_errno("open %s", path) : 0;
+}
+
+static int copy(int from, int to, off_t at, off_t end, off_t place)
+{
+	g_autofree uint8_t *buf = g_malloc(COPY_MAX);
+	int r = 0;
+
+	while (r == 0 && at < end) {
+		size_t n = MIN((size_t)(end - at), COPY_MAX);
+
+		r = fd_pread_full(from, buf, n, at);
+		if (r == 0)
+			r = fd_pwrite_full(to, buf, n, place + at);
+		at += (off_t)n;
+	}
+	return r;
+}
+
+static int dump_content(struct dump *d, int id, uint64_t bytes)
+{
+	autoclose int from = -1, to = -1;
+	off_t at = 0, end, place;
+	int r = image_write_fd(&d->w, IMG_IPCNS_SHM, NSID_IPC, &to);
+
+	if (r == 0)
+		r = open_segment(id, bytes, O_RDONLY, &from);
+	if (r < 0)
+		return r;
+	place = lseek(to, 0, SEEK_END);
+	if (place < 0 || ftruncate(to, place + (off_t)ROUND_UP(bytes, 4)) < 0)
+		return err_errno("make room for %" PRIu64 " bytes", bytes);
+	while (r == 0) {
+		at = lseek(from, at, SEEK_DATA);
+		if (at < 0 || at >= (off_t)bytes)
+			break;
+		end = lseek(from, at, SEEK_HOLE);
+		if (end < 0)
+			return err_errno("look for holes");
+		end = MIN(end, (off_t)bytes);
+		r = copy(from, to, at, end, place);
+		d->stats.pages_written += (uint64_t)(end - at) / PAGE;
+		at = end;
+	}
+	return r;
+}
+
+static int dump_segment(struct dump *d, int id)
+{
+	IpcShmEntry e = IPC_SHM_ENTRY__INIT;
+	IpcDescEntry desc;
+	struct shmid_ds s;
+	int r;
+
+	if (shmctl(id, IPC_STAT, &s) < 0)
+		return err_errno("look at it");
+	ipc_desc_fill(&desc, id, &s.shm_perm);
+	e.desc = &desc;
+	e.size = s.shm_segsz;
+	e.has_in_pagemaps = true;
+	r = image_write(&d->w, IMG_IPCNS_SHM, NSID_IPC, &e.base);
+	return r < 0 ? r : dump_content(d, id, s.shm_segsz);
+}
+
+int ipc_shm_dump(struct dump *d)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(int));
+	int r = ipc_ids("shm", ids);
+
+	for (unsigned i = 0; r == 0 && i < ids->len; i++) {
+		int id = g_array_index(ids, int, i);
+
+		r = dump_segment(d, id);
+		if (r < 0)
+			r = err_wrap(r, "shm %d", id);
+	}
+	return r;
+}
+
+static int make_segment(key_t key, int flags, const void *arg)
+{
+	return shmget(key, *(const size_t *)arg, flags);
+}
+
+/* By the root's agent, so that its cgroup pays for the memory. */
+static int fill(struct restore *r, int fd, const struct image *img, uint64_t place, uint64_t bytes)
+{
+	uint64_t len = ROUND_UP(bytes, PAGE);
+	CLEANUP(batch_end) struct batch b = {0};
+	int fds[2] = {fd, img->fd}, got[2], map, ret;
+	off_t at = (off_t)place, end, limit = (off_t)(place + bytes);
+
+	rtask_batch(restore_task(r, 0), &b);
+	batch_recv_fds(&b, fds, 2, got);
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	map = batch_add(&b, SYS_mmap, IMM(0), IMM(len), IMM(PROT_READ | PROT_WRITE),
+			IMM(MAP_SHARED), IMM(got[0]), IMM(0));
+	ret = batch_run(&b);
+	while (ret == 0) {
+		int64_t n;
+
+		at = lseek(img->fd, at, SEEK_DATA);
+		if (at < 0 || at >= limit)
+			break;
+		end = lseek(img->fd, at, SEEK_HOLE);
+		if (end < 0)
+			return err_errno("look for holes in %s", img->name);
+		n = MIN(end, limit) - at;
+		for (int64_t done = 0; done < n; done += COPY_MAX) {
+			int64_t part = MIN(n - done, (int64_t)COPY_MAX);
+
+			batch_expect(&b,
+				     batch_add(&b, SYS_pread64, IMM(got[1]),
+					       IMM((uint64_t)batch_result(&b, map) + (uint64_t)at -
+						   place + (uint64_t)done),
+					       IMM(part), IMM(at + done)),
+				     part);
+		}
+		ret = batch_run(&b);
+		at = end;
+	}
+	batch_add(&b, SYS_munmap, RES(map), IMM(len));
+	batch_add(&b, SYS_close, IMM(got[0]));
+	batch_add(&b, SYS_close, IMM(got[1]));
+	return ret < 0 ? ret : batch_run(&b);
+}
+
+static int restore_segment(struct restore *r, struct image *img, const IpcShmEntry *e)
+{
+	struct shm *s = g_new0(struct shm, 1);
+	IpcDescEntry first = *e->desc;
+	autoclose int fd = -1;
+	size_t bytes = e->size;
+	uint64_t place;
+	int ret = ipc_desc_check(e->desc);
+
+	s->bytes = e->size;
+	s->desc = *e->desc;
+	g_hash_table_insert(r->shms, GUINT_TO_POINTER(e->desc->id), s);
+	if (ret == 0 && (e->size == 0 || e->has_hugetlb_flag))
+		ret = err_set(EOPNOTSUPP, "it is of huge pages");
+	if (ret == 0 && e->has_in_pagemaps && e->in_pagemaps)
+		return err_set(EOPNOTSUPP, "its content is kept in another way, as CRIU does");
+	if (ret == 0)
+		ret = image_skip_raw(img, ROUND_UP(e->size, 4), &place);
+	if (ret < 0)
+		return ret;
+	first.mode = 0600;
+	first.cuid = s->desc.cuid;
+	ret = ipc_create("shm", &first, make_segment, &bytes);
+	if (ret == 0)
+		ret = open_segment((int)e->desc->id, e->size, O_RDWR, &fd);
+	return ret < 0 ? ret : fill(r, fd, img, place, e->size);
+}
+
+int ipc_shm_restore(struct restore *r)
+{
+	CLEANUP(image_close) struct image *img = NULL;
+	CLEANUP(image_record_free) IpcShmEntry *e = NULL;
+	int ret = image_open(r->o.images, IMG_IPCNS_SHM, NSID_IPC, &img);
+
+	r->shms = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	while (ret == 0 && (ret = image_read(img, &e)) == 0) {
+		struct shmid_ds all = {.shm_perm = {.mode = 0600}};
+
+		ret = restore_segment(r, img, e);
+		if (ret == 0 && shmctl((int)e->desc->id, IPC_SET, &all) < 0)
+			ret = err_errno("give it to root");
+		if (ret < 0)
+			return err_wrap(ret, "shm %u", e->desc->id);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+int ipc_shm_end(struct restore *r)
+{
+	GHashTableIter it;
+	const struct shm *s;
+
+	g_hash_table_iter_init(&it, r->shms);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&s)) {
+		struct shmid_ds d = {0};
+
+		ipc_perm_of(&s->desc, &d.shm_perm);
+		if (shmctl((int)s->desc.id, IPC_SET, &d) < 0)
+			return err_errno("shm %u: owner", s->desc.id);
+		if (s->desc.mode & SHM_DEST && shmctl((int)s->desc.id, IPC_RMID, NULL) < 0)
+			return err_errno("shm %u: remove", s->desc.id);
+	}
+	return 0;
+}
+
+int ipc_shm_bytes(struct restore *r, uint64_t id, uint64_t *ret)
+{
+	const struct shm *s = r->shms && id <= INT32_MAX
+				      ? g_hash_table_lookup(r->shms, GUINT_TO_POINTER((uint32_t)id))
+				      : NULL;
+
+	if (!s)
+		return err_set(EBADMSG, "segment %" PRIu64 " is not in ipcns-shm-%d.img", id,
+			       NSID_IPC);
+	*ret = ROUND_UP(s->bytes, PAGE);
+	return 0;
+}
