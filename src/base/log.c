@@ -9,13 +9,14 @@
 #include <time.h>
 
 enum log_level log_threshold = LOG_WARN;
+void (*log_printer)(enum log_level level, const char *text);
 static int log_fd = -1;
 
 static const struct {
 	const char *name;
 	enum log_level level;
 } names[] = {
-	{"trace", LOG_TRACE}, {"debug", LOG_DEBUG},   {"info", LOG_INFO},   {"warning", LOG_WARN},
+	{"trace", LOG_TRACE}, {"debug", LOG_DEBUG}, {"info", LOG_INFO},	  {"warning", LOG_WARN},
 	{"warn", LOG_WARN},   {"error", LOG_ERROR}, {"fatal", LOG_ERROR}, {"panic", LOG_ERROR},
 };
 
@@ -57,13 +58,18 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = g_strdup_vprintf(fmt, ap);
 	va_end(ap);
+	if (log_printer) {
+		log_printer(level, text);
+		return;
+	}
 	quoted = g_strescape(text, NULL);
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	g_string_printf(line, "time=\"%s.%06ldZ\" level=%s msg=\"%s\"\n", when, now.tv_nsec / 1000,
 			level_name(level), quoted);
-	/* One write, so that lines of several processes do not mix; a full log is nobody's error. */
+	/* One write, so that lines of several processes do not mix; a full log is nobody's error.
+	 */
 	if (write(log_fd >= 0 ? log_fd : STDERR_FILENO, line->str, line->len) < 0)
 		return;
 }

@@ -14,6 +14,9 @@ extern enum log_level log_threshold; /* LOG_WARN at the start */
 /* Where lines go; -1 is stderr.  The descriptor stays the caller's. */
 void log_to_fd(int fd);
 
+/* Prints lines in another shape; NULL: as above. */
+extern void (*log_printer)(enum log_level level, const char *text);
+
 /* Parses "debug", "info", "warn"/"warning", "error", "fatal", "panic", "trace"; -EINVAL. */
 int log_level_parse(const char *name, enum log_level *ret) MUST_CHECK;
 

@@ -3,6 +3,8 @@
 #include "cr/plan.h"
 #include "state/tty/tty.h"
 
+#include "kernel/procmisc.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -47,6 +49,17 @@ static void give_slots(struct restore *r)
 	r->small = small;
 }
 
+/* The box is in our own pid namespace. */
+static bool shares_pids(const struct restore *r)
+{
+	return r->stub.pid == r->stub.nspid;
+}
+
+static bool is_taken(pid_t pid)
+{
+	return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
 int born_plan(struct restore *r)
 {
 	g_autofree struct plan_task *v = g_new0(struct plan_task, r->nimages);
@@ -63,8 +76,10 @@ int born_plan(struct restore *r)
 					  .zombie = t->zombie,
 					  .reaper = adopts(t)};
 	}
+	if (plan_outside(v, r->nimages) && !r->o.shell_job)
+		return err_set(EINVAL, "the tree was the job of a shell; use --shell-job");
 	/* who made the box has made its first task a session leader: cryo_box_fork(), runtimes */
-	ret = plan_make(v, r->nimages, v[0].sid == v[0].pid, &p);
+	ret = plan_make(v, r->nimages, v[0].sid == v[0].pid, shares_pids(r) ? is_taken : NULL, &p);
 	if (ret < 0)
 		return ret;
 	add_helpers(r, &p);
@@ -88,6 +103,8 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 	op = batch_clone(&b, &c);
 	batch_expect(&b, op, child->nspid);
 	ret = batch_run(&b);
+	if (ret == -EEXIST && shares_pids(r))
+		return proc_number_taken(child->nspid);
 	if (ret < 0 || !adopts(child))
 		return ret < 0 ? err_wrap(ret, "fork of process %d", child->nspid) : 0;
 	batch_end(&b);
@@ -228,6 +245,8 @@ int born_threads(struct restore *r, struct rtask *t)
 
 		batch_expect(&b, batch_clone(&b, &c), h->nstid);
 		ret = batch_run(&b);
+		if (ret == -EEXIST && shares_pids(r))
+			return proc_number_taken(h->nstid);
 		if (ret < 0)
 			return err_wrap(ret, "thread %d", h->nstid);
 	}

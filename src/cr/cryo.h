@@ -43,15 +43,19 @@ struct cryo_dump;
  */
 int cryo_dump_new(const struct cryo_dump_options *options, struct cryo_dump **ret) MUST_CHECK;
 
+/* The same look only: NULL-terminated, each that would be refused, the caller's (g_strfreev()). */
+int cryo_dump_look(const struct cryo_dump_options *options, char ***ret_refusals) MUST_CHECK;
+
 /*
  * Freezes and writes all images, with stats-dump, into the empty directory DIR.  Nothing is synced:
  * that is the committer's.  On failure the tree has been cured already.
  */
 int cryo_dump_write(struct cryo_dump *d, int dir) MUST_CHECK;
 
-enum cryo_finish { CRYO_KILL, CRYO_RESUME };
+enum cryo_finish { CRYO_KILL, CRYO_RESUME, CRYO_STOP };
 
-/* Kills the whole tree and waits until it is gone, or lets it go on. */
+/* Kills the whole tree and waits until it is gone, lets it go on, or leaves it stopped (SIGSTOP).
+ */
 int cryo_dump_finish(struct cryo_dump *d, enum cryo_finish how) MUST_CHECK;
 
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *d);
@@ -83,9 +87,19 @@ struct cryo_box_options {
 	unsigned namespaces; /* CLONE_NEW* of the root task */
 	pid_t pid;	     /* wanted in its pid namespace; 0: any */
 	bool mount_proc;     /* over /proc; with CLONE_NEWPID and CLONE_NEWNS */
+	bool shell_job;	     /* stays in our session and group instead of leading its own */
+	bool sibling;	     /* a child of our parent (CLONE_PARENT), who reaps it */
 	const char *root;    /* chroot there, or NULL */
 	const int *stdio;    /* three descriptors that become 0-2, or NULL: ours */
 };
+
+/*
+ * What the images of a standalone tree say: number and namespaces of the root task.  *RET_CLOCKS:
+ * CLOCK_MONOTONIC was another one (before a boot, in a time namespace), so that the tree needs a
+ * time namespace to go on with it.  -EOPNOTSUPP: they were written by another program, and the tree
+ * had namespaces of its own.
+ */
+int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks) MUST_CHECK;
 
 /* Forks a root task that runs the stub.  The caller reaps it, unless cryo_restore() failed. */
 int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) MUST_CHECK;
@@ -93,6 +107,18 @@ int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) 
 /* The stub as a sealed memfd, read-only, ready to be handed to an OCI runtime: argv[0] must be
    "/proc/self/fd/N" and argv[1] the number of its socket. */
 int cryo_stub_open(void) MUST_CHECK;
+
+/*
+ * cpuinfo.img in DIR: what this processor is; and whether this one will do in its place.  -ENOTSUP:
+ * it will not.
+ */
+enum {
+	CRYO_CPU_FPU = 1, /* extended states, their sizes */
+	CRYO_CPU_INS = 2, /* instructions */
+	CRYO_CPU_ALL = 4, /* everything that cpuid says */
+};
+int cryo_cpuinfo_dump(int dir) MUST_CHECK;
+int cryo_cpuinfo_check(int images, unsigned what) MUST_CHECK;
 
 /*
  * The first seccomp filter of the tree's root, which is the OCI runtime's: struct sock_filter[] of

@@ -110,7 +110,12 @@ static int check_plan(struct dump *d)
 					  .zombie = t->zombie,
 					  .reaper = t->reaper || !d->frozen};
 	}
-	return plan_make(v, d->tasks->len, false, &p);
+	if (plan_outside(v, d->tasks->len) && !d->o.shell_job)
+		return err_set(EOPNOTSUPP,
+			       "process %d is in session %d, which is led from outside of the "
+			       "tree; use --shell-job to move it into that of the restorer",
+			       v[0].pid, dump_task(d, 0)->nssid);
+	return plan_make(v, d->tasks->len, false, NULL, &p);
 }
 
 static int look(struct dump *d)
@@ -124,6 +129,8 @@ static int look(struct dump *d)
 		r = open_root(d);
 	if (r == 0)
 		r = ns_ids(dump_task(d, 0)->proc.dir, d->ns);
+	if (r == 0)
+		r = box_check(d);
 	if (r == 0)
 		r = mounts_check(d);
 	if (r == 0)
@@ -161,22 +168,45 @@ static int look_again(struct dump *d)
 	return r;
 }
 
-int cryo_dump_new(const struct cryo_dump_options *options, struct cryo_dump **ret)
+static int look_new(const struct cryo_dump_options *options, struct cryo_dump **ret)
 {
-	CLEANUP(cryo_dump_drop) struct cryo_dump *c = g_new0(struct cryo_dump, 1);
-	struct dump *d = &c->d;
-	int r;
+	struct dump *d;
 
+	*ret = g_new0(struct cryo_dump, 1);
+	d = &(*ret)->d;
 	d->o = *options;
 	d->root = d->dir = -1;
 	d->next_pages_id = 1;
 	d->refused = g_string_new(NULL);
 	d->scouted = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-	r = look_again(d);
+	return look_again(d);
+}
+
+int cryo_dump_look(const struct cryo_dump_options *options, char ***ret_refusals)
+{
+	CLEANUP(cryo_dump_drop) struct cryo_dump *c = NULL;
+	int r = look_new(options, &c);
+
 	if (r < 0)
 		return r;
-	if (d->refused->len)
-		return err_set(EOPNOTSUPP, "%s", d->refused->str);
+	*ret_refusals = g_strsplit(c->d.refused->str, "\n", -1);
+	return 0;
+}
+
+int cryo_dump_new(const struct cryo_dump_options *options, struct cryo_dump **ret)
+{
+	CLEANUP(cryo_dump_drop) struct cryo_dump *c = NULL;
+	int r = look_new(options, &c);
+	struct dump *d = &c->d;
+
+	if (r < 0)
+		return r;
+	if (d->refused->len) {
+		g_auto(GStrv) lines = g_strsplit(d->refused->str, "\n", -1);
+		g_autofree char *all = g_strjoinv("; ", lines);
+
+		return err_set(EOPNOTSUPP, "%s", all);
+	}
 	g_string_free(g_steal_pointer(&d->refused), TRUE);
 	*ret = g_steal_pointer(&c);
 	return 0;
@@ -236,6 +266,7 @@ static const struct dump_step dump_steps[] = {
 	{"begin", .all = begin_records},
 	{"cores", .any_task = core_dump_begin},
 	{"clocks", .all = time_dump},
+	{"box", .all = box_dump},
 	{"maps", .task = read_maps},
 	{"vdso", .all = dump_vdso},
 	{"layout", .task = mem_dump_layout},
@@ -329,6 +360,8 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 	c->d.root = -1;
 	if (how == CRYO_KILL)
 		return tree_kill(&c->d);
+	if (how == CRYO_STOP)
+		tree_stop(&c->d);
 	tree_release(&c->d);
 	return 0;
 }

@@ -10,6 +10,7 @@ struct planner {
 	GHashTable *by_pid; /* pid -> index + 1 */
 	pid_t next_free;
 	bool root_leads;
+	bool (*taken)(pid_t);
 };
 
 static struct plan_task *task(struct planner *l, unsigned i)
@@ -48,6 +49,7 @@ static pid_t free_pid(struct planner *l)
 
 		for (unsigned i = 0; !used && i < l->given; i++)
 			used = task(l, i)->pgid == l->next_free || task(l, i)->sid == l->next_free;
+		used = used || (l->taken && l->taken(l->next_free));
 		if (!used)
 			return l->next_free++;
 	}
@@ -245,14 +247,45 @@ static void end_helpers(struct planner *l)
 			step(l, PLAN_EXIT, i, (unsigned)task(l, i)->parent, 0);
 }
 
-int plan_make(const struct plan_task *v, unsigned n, bool root_leads, struct plan *ret)
+static bool is_there(const struct plan_task *v, unsigned n, pid_t pid)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (v[i].pid == pid)
+			return true;
+	return false;
+}
+
+bool plan_outside(struct plan_task *v, unsigned n)
+{
+	pid_t sid = v[0].sid, pgid = v[0].pgid;
+
+	if (sid == 0 || is_there(v, n, sid))
+		return false;
+	if (is_there(v, n, pgid))
+		pgid = 0;
+	for (unsigned i = 0; i < n; i++) {
+		if (v[i].sid != sid)
+			continue;
+		v[i].sid = 0;
+		if (v[i].pgid == pgid || v[i].pgid == sid)
+			v[i].pgid = 0;
+	}
+	return true;
+}
+
+int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*taken)(pid_t),
+	      struct plan *ret)
 {
 	g_autoptr(GHashTable) by_pid = g_hash_table_new(NULL, NULL);
 	CLEANUP(plan_clear)
 	struct plan p = {.tasks = g_array_new(FALSE, TRUE, sizeof(*v)),
 			 .steps = g_array_new(FALSE, TRUE, sizeof(struct plan_step))};
-	struct planner l = {
-		.p = &p, .given = n, .by_pid = by_pid, .next_free = 2, .root_leads = root_leads};
+	struct planner l = {.p = &p,
+			    .given = n,
+			    .by_pid = by_pid,
+			    .next_free = 2,
+			    .root_leads = root_leads,
+			    .taken = taken};
 	int r;
 
 	g_array_append_vals(p.tasks, v, n);

@@ -44,6 +44,16 @@ struct plan {
 	GArray *steps; /* struct plan_step, in their order */
 };
 
-/* V[0] is the root.  ROOT_LEADS: the root finds itself a session leader already. */
-int plan_make(const struct plan_task *v, unsigned n, bool root_leads, struct plan *ret) MUST_CHECK;
+/*
+ * Where no process of the tree leads the root's session, that session and the root's group become
+ * 0: inherited from whoever makes the root.  True if so.
+ */
+bool plan_outside(struct plan_task *v, unsigned n);
+
+/*
+ * V[0] is the root.  ROOT_LEADS: the root finds itself a session leader already.  TAKEN says which
+ * numbers somebody outside of the tree has; NULL: nobody has any.
+ */
+int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*taken)(pid_t),
+	      struct plan *ret) MUST_CHECK;
 void plan_clear(struct plan *p);

@@ -49,7 +49,7 @@ static void run(const struct plan_task *want, unsigned n, bool root_leads)
 	const struct plan_task *t;
 	unsigned all;
 
-	assert_int_equal(plan_make(want, n, root_leads, &p), 0);
+	assert_int_equal(plan_make(want, n, root_leads, NULL, &p), 0);
 	all = p.tasks->len;
 	t = (const struct plan_task *)(void *)p.tasks->data;
 	m = g_new0(struct model, all);
@@ -179,8 +179,8 @@ static void refused(void **state)
 	};
 	CLEANUP(plan_clear) struct plan p = {0};
 
-	assert_int_equal(plan_make(unborn, ARRAY_SIZE(unborn), true, &p), -EOPNOTSUPP);
-	assert_int_equal(plan_make(twice, ARRAY_SIZE(twice), true, &p), -EBADMSG);
+	assert_int_equal(plan_make(unborn, ARRAY_SIZE(unborn), true, NULL, &p), -EOPNOTSUPP);
+	assert_int_equal(plan_make(twice, ARRAY_SIZE(twice), true, NULL, &p), -EBADMSG);
 }
 
 int main(void)

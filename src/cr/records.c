@@ -128,23 +128,26 @@ static int load_tree(struct restore *r)
 	return ret;
 }
 
-static int load_extra(struct restore *r)
+int records_load_extra(int images, json_t **ret)
 {
 	g_autofree char *text = NULL;
 	json_error_t e;
 	size_t len;
-	int ret = file_read_at(r->o.images, IMAGE_EXTRA, EXTRA_MAX, &text, &len);
+	int r = file_read_at(images, IMAGE_EXTRA, EXTRA_MAX, &text, &len);
 
-	if (ret == -ENOENT) { /* written by CRIU */
+	*ret = NULL;
+	if (r == -ENOENT) { /* written by CRIU */
 		err_clear();
 		return 0;
 	}
-	if (ret < 0)
-		return ret;
-	r->extra = json_loadb(text, len, 0, &e);
-	if (!json_is_object(r->extra))
-		return err_set(EBADMSG, "%s: line %d: %s", IMAGE_EXTRA, e.line, e.text);
-	return 0;
+	if (r < 0)
+		return r;
+	*ret = json_loadb(text, len, 0, &e);
+	if (json_is_object(*ret))
+		return 0;
+	json_decref(*ret);
+	*ret = NULL;
+	return err_set(EBADMSG, "%s: line %d: %s", IMAGE_EXTRA, e.line, e.text);
 }
 
 static int load_task(struct restore *r, struct rtask *t)
@@ -163,7 +166,7 @@ int records_load(struct restore *r)
 	int ret = inventory_load(r->o.images, &inventory);
 
 	if (ret == 0)
-		ret = load_extra(r);
+		ret = records_load_extra(r->o.images, &r->extra);
 	if (ret == 0)
 		ret = load_tree(r);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)

@@ -8,5 +8,8 @@
 int records_dump_tree(struct dump *d) MUST_CHECK;
 int records_dump_stats(struct dump *d) MUST_CHECK;
 
+/* IMAGE_EXTRA; NULL when there is none.  The caller's. */
+int records_load_extra(int images, json_t **ret) MUST_CHECK;
+
 /* r->tasks with all that the images say of each; nothing is made yet. */
 int records_load(struct restore *r) MUST_CHECK;

@@ -297,7 +297,7 @@ static void write_stats(const struct restore *r)
 	e.restore_time = r->stats.restore_time;
 	e.has_pages_restored = true;
 	e.pages_restored = r->stats.pages_restored;
-	if (stats_write_restore(r->o.images, &e) < 0)
+	if (stats_write_restore(r->o.work ? r->o.work : r->o.images, &e) < 0)
 		log_info("stats-restore: %s", err_message());
 }
 

@@ -20,6 +20,18 @@ struct sched_attr_v0 {
 	uint64_t sched_runtime, sched_deadline, sched_period;
 };
 
+int proc_number_taken(pid_t pid)
+{
+	autoclose int dir = -1;
+	char path[32], name[64];
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0 && proc_comm(dir, name) == 0)
+		return err_set(EEXIST, "number %d is taken by process %d (%s)", pid, pid, name);
+	return err_set(EEXIST, "number %d is still that of a process group or a session", pid);
+}
+
 int proc_comm(int dir, char name[64])
 {
 	g_autofree char *text = NULL;

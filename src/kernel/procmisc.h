@@ -5,10 +5,14 @@
 #include "base/err.h"
 
 #include <sys/resource.h>
+#include <sys/types.h>
 
 /* The task's name without the newline; NAME has room for 64 bytes (kernel workers have long ones).
  */
 int proc_comm(int dir, char name[64]) MUST_CHECK;
+
+/* -EEXIST: "number 12 is taken by process 12 (sleep)", for what was to get the number PID. */
+int proc_number_taken(pid_t pid);
 
 /* cmdline or environ: NUL-separated, the caller's; at most MAX bytes. */
 int proc_strings(int dir, const char *file, size_t max, char **ret, size_t *ret_len) MUST_CHECK;

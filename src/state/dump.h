@@ -60,6 +60,8 @@ struct dump {
 	char root_path[32];
 	struct mountinfo mounts;
 	uint64_t ns[NS_COUNT]; /* of the root task */
+	unsigned own;	       /* CLONE_NEW* of those that are not ours; of a standalone tree */
+	bool own_proc;	       /* its /proc is mounted in there */
 	int dir;	       /* images; -1 while looking */
 	struct image_writer w;
 	struct files_dump *files;
@@ -71,7 +73,7 @@ struct dump {
 	GPtrArray *seccomp;	  /* SeccompFilter: state/task/seccomp.c */
 	uint32_t next_pages_id;
 	json_t *extra;
-	GString *refused; /* while looking: what cannot be saved, one after another */
+	GString *refused; /* while looking: what cannot be saved, one per line */
 };
 
 /*

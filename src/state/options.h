@@ -40,10 +40,28 @@ struct cryo_dump_options {
 	const char *const *tmpfs;
 	unsigned ntmpfs;
 
+	/*
+	 * The root's session, its group and its terminal are those of the shell that started it; at
+	 * restore those of whoever restores take their place.  Otherwise a session that is led from
+	 * outside is refused.
+	 */
+	bool shell_job;
+
+	/*
+	 * Whoever restores has nothing but the images to make the box from (cryo_images_box()): a
+	 * namespace of the tree's own that they cannot describe is refused.
+	 */
+	bool standalone;
+
+	uint64_t ghost_limit; /* bytes of a file without a name that are saved; 0: all */
+
 	bool leave_running;   /* only a hint for statistics and for checks */
 	bool tcp_established; /* keep established TCP connections instead of refusing */
 	bool file_locks;      /* keep file locks instead of refusing */
 };
+
+/* The name under which the terminal of a shell job is external. */
+#define CRYO_SHELL_JOB "shell-job"
 
 /* As CRIU's stats-dump, whose names they have; times in us. */
 struct cryo_dump_stats {
@@ -86,6 +104,11 @@ struct cryo_restore_options {
 	void *commit_arg;
 
 	bool leave_stopped; /* SIGSTOP before the first instruction */
+
+	/* As at the dump; terminals of the tree are taken from the inherit CRYO_SHELL_JOB. */
+	bool shell_job;
+
+	int work; /* directory of stats-restore; 0: IMAGES */
 };
 
 struct cryo_restore_stats {

@@ -120,5 +120,8 @@ static inline pid_t rtask_pid(const struct rtask *t)
 	return agent_tid(t->restore->agent, t->slot);
 }
 
+/* Our descriptor that was handed in under NAME; -1: none. */
+int restore_inherited(const struct restore *r, const char *name);
+
 /* The file of this id, open as ->fd.  -ELOOP: it is being opened (it needs itself). */
 int restore_file(struct restore *r, uint32_t id, struct file **ret) MUST_CHECK;

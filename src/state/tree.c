@@ -60,7 +60,7 @@ int dump_refuse(struct dump *d, int r)
 	if (r != -EOPNOTSUPP || !d->refused)
 		return r;
 	if (d->refused->len)
-		g_string_append(d->refused, "; ");
+		g_string_append_c(d->refused, '\n');
 	g_string_append(d->refused, err_message());
 	err_clear();
 	return 0;
@@ -359,6 +359,16 @@ void tree_release(struct dump *d)
 		t->seized = SEIZED_NONE;
 	}
 	d->frozen = false;
+}
+
+void tree_stop(struct dump *d)
+{
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		if (!t->zombie && proc_signal(&t->proc, SIGSTOP) < 0)
+			err_clear();
+	}
 }
 
 /* True when the thread is dead and its tracer has taken note; it is forgotten then. */

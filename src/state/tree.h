@@ -16,6 +16,9 @@ int tree_freeze(struct dump *d) MUST_CHECK;
 /* Takes agents out and lets everything go on. */
 void tree_release(struct dump *d);
 
+/* SIGSTOP for all that live, which they meet when they are released. */
+void tree_stop(struct dump *d);
+
 /* Kills and waits until all are gone (the root may stay as its parent's zombie). */
 int tree_kill(struct dump *d) MUST_CHECK;
 

@@ -49,7 +49,9 @@ static const char *external_name(const struct dump *d, const struct fd_view *v)
 
 	key_of(v, key);
 	x = find(d, key);
-	return x ? x->name : NULL;
+	if (x)
+		return x->name;
+	return d->o.shell_job && tty_is_shells(d, &v->st) ? CRYO_SHELL_JOB : NULL;
 }
 
 static bool match(const struct dump *d, const struct fd_view *v)
@@ -136,16 +138,14 @@ static int open_(struct restore *r, struct file *f)
 	unsigned flags = (unsigned)json_integer_value(json_object_get(x, "flags"));
 	const char *name = json_string_value(json_object_get(x, "name"));
 
-	for (unsigned i = 0; i < r->o.ninherits; i++) {
-		const struct cryo_inherit *h = &r->o.inherits[i];
-		int ret;
+	int fd = restore_inherited(r, name), ret;
 
-		if (strcmp(h->name, name) != 0)
-			continue;
-		ret = take(r, f, h->in_stub ? r->stdio[h->fd] : h->fd, name, flags);
-		return ret == 0 && tty ? tty_restore(f->fd, tty) : ret;
-	}
-	return err_set(ENOENT, "nothing takes the place of \"%s\" of the checkpoint", name);
+	if (fd < 0)
+		return err_set(ENOENT, "nothing takes the place of \"%s\" of the checkpoint", name);
+	ret = take(r, f, fd, name, flags);
+	if (ret < 0 || !tty)
+		return ret;
+	return tty_restore(f->fd, tty, strcmp(name, CRYO_SHELL_JOB) != 0);
 }
 
 static int settle(struct restore *r, struct rtask *t, struct file *f, int tfd)

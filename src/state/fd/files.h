@@ -76,6 +76,9 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 
 /* state/fd/ghost.c: files without a name. */
 
+/* Is it too large?  Its blocks count, not its holes. */
+int ghost_check(struct dump *d, const struct path_view *v) MUST_CHECK;
+
 /* Saves the content of V once; *RET_ID is the ghost's. */
 int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST_CHECK;
 

@@ -60,6 +60,18 @@ static void timeval_of(const struct timespec *t, Timeval *ret)
 	ret->tv_usec = (uint64_t)t->tv_nsec / 1000;
 }
 
+int ghost_check(struct dump *d, const struct path_view *v)
+{
+	uint64_t bytes = (uint64_t)v->st.st_blocks * 512;
+
+	if (!S_ISREG(v->st.st_mode) || !d->o.ghost_limit || bytes <= d->o.ghost_limit)
+		return 0;
+	return err_set(EOPNOTSUPP,
+		       "%s: %" PRIu64 " bytes without a name are more than the limit of %" PRIu64
+		       "; use --ghost-limit to save them",
+		       v->link, bytes, d->o.ghost_limit);
+}
+
 int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 {
 	GhostFileEntry e = GHOST_FILE_ENTRY__INIT;
@@ -68,6 +80,9 @@ int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 	uint32_t id = (uint32_t)v->st.st_ino;
 	int r;
 
+	r = ghost_check(d, v);
+	if (r < 0)
+		return r;
 	/* CRIU numbers ghosts in the order it meets them; any number serves */
 	*ret_id = id = files_ghost_id(d, &v->st);
 	if (!dump_once(d, "ghost", id))

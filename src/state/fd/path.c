@@ -61,7 +61,7 @@ int path_check(struct dump *d, const struct path_view *v)
 	if (is_deleted(v)) {
 		if (!S_ISREG(v->st.st_mode) && !S_ISDIR(v->st.st_mode) && !S_ISFIFO(v->st.st_mode))
 			return err_set(EOPNOTSUPP, "%s is neither a file nor a directory", v->link);
-		return 0;
+		return ghost_check(d, v);
 	}
 	r = leads_there(d, v);
 	if (r != 0)

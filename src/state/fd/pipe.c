@@ -8,6 +8,7 @@
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
+#include "base/fd.h"
 #include "image/pipe-data.pb-c.h"
 #include "image/pipe.pb-c.h"
 
@@ -237,6 +238,28 @@ static int make_all(struct restore *r)
 	return pipe_fill_all(r, IMG_PIPES_DATA, r->pipes);
 }
 
+static int set_flags(struct restore *r, struct file *f)
+{
+	const PipeEntry *e = f->entry->pipe;
+
+	if (fcntl(f->fd, F_SETFL, (int)(e->flags & (O_NONBLOCK | O_DIRECT | O_APPEND))) < 0)
+		return err_errno("pipe %u: flags %#o", e->pipe_id, e->flags);
+	return fown_restore(r, f, e->fown, e->flags);
+}
+
+/* FD, which was handed in, takes the pipe's place; with a description of its own if one can be. */
+static int open_outer(struct restore *r, struct file *f, int fd)
+{
+	unsigned mode = f->entry->pipe->flags & O_ACCMODE;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	f->fd = open(path, (int)mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (f->fd < 0)
+		f->fd = fd_dup_above(fd, 3);
+	return f->fd < 0 ? f->fd : set_flags(r, f);
+}
+
 static int open_(struct restore *r, struct file *f)
 {
 	const PipeEntry *e = f->entry->pipe;
@@ -245,6 +268,10 @@ static int open_(struct restore *r, struct file *f)
 	char path[64];
 	int ret;
 
+	snprintf(path, sizeof(path), "pipe:[%u]", e->pipe_id);
+	ret = restore_inherited(r, path);
+	if (ret >= 0)
+		return open_outer(r, f, ret);
 	if (!r->pipes) {
 		ret = make_all(r);
 		if (ret < 0)
@@ -260,9 +287,7 @@ static int open_(struct restore *r, struct file *f)
 		if (f->fd < 0)
 			return err_errno("pipe %u", e->pipe_id);
 	}
-	if (fcntl(f->fd, F_SETFL, (int)(e->flags & (O_NONBLOCK | O_DIRECT | O_APPEND))) < 0)
-		return err_errno("pipe %u: flags %#o", e->pipe_id, e->flags);
-	return fown_restore(r, f, e->fown, e->flags);
+	return set_flags(r, f);
 }
 
 const struct fd_kind fd_pipe = {

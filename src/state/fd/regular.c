@@ -6,6 +6,7 @@
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
+#include "base/fd.h"
 #include "image/regfile.pb-c.h"
 
 #include <errno.h>
@@ -74,22 +75,46 @@ static int load(struct restore *r, struct file *f)
 
 	if (!e)
 		return 1;
-	if (e->name[0] != '/')
+	if (e->name[0] != '/' && !e->ext)
 		return err_set(EBADMSG, "file %u has the name \"%s\"", f->id, e->name);
 	return 0;
+}
+
+/*
+ * By CRIU's names: that of an external file ("file[...]"), or the path without its first slash.
+ * 1: nothing was handed in.
+ */
+static int open_outer(struct restore *r, struct file *f)
+{
+	const RegFileEntry *e = f->entry->reg;
+	int fd = restore_inherited(r, e->ext ? e->name : e->name + 1);
+
+	if (fd < 0 && e->ext)
+		return err_set(ENOENT, "nothing takes the place of \"%s\" of the checkpoint",
+			       e->name);
+	if (fd < 0)
+		return 1;
+	f->fd = fd_dup_above(fd, 3);
+	return f->fd < 0 ? f->fd : 0;
 }
 
 static int open_(struct restore *r, struct file *f)
 {
 	const RegFileEntry *e = f->entry->reg;
+	bool outer;
 	int ret;
 
 	if (e->has_mode && S_ISFIFO(e->mode) && !(e->flags & O_PATH))
 		return 0; /* only a name: fifo.c opens it */
-	ret = path_open(r, e, e->flags, &f->fd);
+	ret = open_outer(r, f);
+	outer = ret == 0;
 
+	if (ret == 1)
+		ret = path_open(r, e, e->flags, &f->fd);
 	if (ret < 0)
 		return ret;
+	if (outer)
+		return 0;
 	if (!(e->flags & O_PATH) && e->pos > 0 && lseek(f->fd, (off_t)e->pos, SEEK_SET) < 0)
 		return err_errno("%s: position %" PRIu64, e->name, e->pos);
 	return fown_restore(r, f, e->fown, e->flags);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #define TFD_MAX (1u << 20) /* fs.nr_open */
@@ -106,6 +107,17 @@ int files_load(struct restore *r)
 	for (unsigned i = 0; ret == 0 && i < r->tasks->len; i++)
 		ret = load_table(r, restore_task(r, i));
 	return ret;
+}
+
+int restore_inherited(const struct restore *r, const char *name)
+{
+	for (unsigned i = 0; i < r->o.ninherits; i++) {
+		const struct cryo_inherit *h = &r->o.inherits[i];
+
+		if (strcmp(h->name, name) == 0)
+			return h->in_stub ? r->stdio[h->fd] : h->fd;
+	}
+	return -1;
 }
 
 int restore_file(struct restore *r, uint32_t id, struct file **ret)

@@ -31,6 +31,16 @@ int ipc_restore_end(struct restore *r) MUST_CHECK; /* everybody has attached: ow
 /* Whole pages of shared memory segment ID. */
 int ipc_shm_bytes(struct restore *r, uint64_t id, uint64_t *ret) MUST_CHECK;
 
+/* box.c: what the box must have, for trees without a container around them */
+struct box_record {
+	unsigned namespaces; /* CLONE_NEW* */
+	bool proc;	     /* /proc is that of the pid namespace */
+	bool other_boot;     /* clocks have started anew since */
+};
+int box_check(struct dump *d) MUST_CHECK;
+int box_dump(struct dump *d) MUST_CHECK;
+int box_load(json_t *extra, struct box_record *ret) MUST_CHECK; /* EXTRA may be NULL */
+
 /* mounts.c */
 int mounts_check(struct dump *d) MUST_CHECK;
 int mounts_dump(struct dump *d) MUST_CHECK;

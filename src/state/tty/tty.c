@@ -33,6 +33,18 @@ static void find_session(struct dump *d, uint64_t rdev, pid_t *sid, pid_t *pgrp)
 	}
 }
 
+bool tty_is_shells(const struct dump *d, const struct stat *st)
+{
+	const struct dtask *root = dump_task(d, 0);
+
+	if (!tty_is_terminal(st) || major(st->st_rdev) == TTYAUX_MAJOR ||
+	    (major(st->st_rdev) >= UNIX98_PTY_MASTER_MAJOR &&
+	     major(st->st_rdev) < UNIX98_PTY_SLAVE_MAJOR))
+		return false;
+	/* of a job without a controlling terminal: one that it was given */
+	return root->stat.tty_nr == st->st_rdev || root->stat.tty_nr == 0;
+}
+
 int tty_dump(struct dump *d, const struct fd_view *v, json_t *x)
 {
 	struct termios2 t;
@@ -59,7 +71,7 @@ int tty_dump(struct dump *d, const struct fd_view *v, json_t *x)
 	return 0;
 }
 
-int tty_restore(int fd, json_t *tty)
+int tty_restore(int fd, json_t *tty, bool with_size)
 {
 	json_int_t m[7];
 	struct termios2 t = {0};
@@ -84,9 +96,21 @@ int tty_restore(int fd, json_t *tty)
 	w.ws_col = (unsigned short)size[1];
 	w.ws_xpixel = (unsigned short)size[2];
 	w.ws_ypixel = (unsigned short)size[3];
-	if (ioctl(fd, TCSETS2, &t) < 0 || ioctl(fd, TIOCSWINSZ, &w) < 0)
+	if (ioctl(fd, TCSETS2, &t) < 0 || (with_size && ioctl(fd, TIOCSWINSZ, &w) < 0))
 		return err_errno("modes of the terminal");
 	return 0;
+}
+
+/* The root puts itself into the foreground, all signals blocked: no SIGTTOU. */
+static int settle_job(struct rtask *t, pid_t pgrp, int tfd)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	rtask_batch(t, &b);
+	/* not when the terminal is another than that of the session */
+	batch_may_fail(&b, batch_add(&b, SYS_ioctl, IMM(tfd), IMM(TIOCSPGRP),
+				     batch_in(&b, &pgrp, sizeof(pgrp))));
+	return batch_run(&b);
 }
 
 int tty_settle(struct restore *r, struct rtask *t, json_t *tty, int tfd)
@@ -95,6 +119,8 @@ int tty_settle(struct restore *r, struct rtask *t, json_t *tty, int tfd)
 	pid_t pgrp = (pid_t)json_integer_value(json_object_get(tty, "pgrp"));
 	CLEANUP(batch_end) struct batch b = {0};
 
+	if (r->o.shell_job && t->parent < 0 && t->nspid != sid)
+		return pgrp ? settle_job(t, pgrp, tfd) : 0;
 	if (sid == 0 || t->nspid != sid)
 		return 0;
 	rtask_batch(t, &b);

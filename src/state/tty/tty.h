@@ -13,8 +13,11 @@ bool tty_is_terminal(const struct stat *st);
 /* Adds "tty" to the JSON of an external file. */
 int tty_dump(struct dump *d, const struct fd_view *v, json_t *x) MUST_CHECK;
 
-/* Modes and size, on our own descriptor of it. */
-int tty_restore(int fd, json_t *tty) MUST_CHECK;
+/* Is it the terminal of a session that is led from outside of the tree? */
+bool tty_is_shells(const struct dump *d, const struct stat *st);
+
+/* Modes, and if WITH_SIZE the size, on our own descriptor of it. */
+int tty_restore(int fd, json_t *tty, bool with_size) MUST_CHECK;
 
 /* Controlling terminal and foreground group, in the session's leader. */
 int tty_settle(struct restore *r, struct rtask *t, json_t *tty, int tfd) MUST_CHECK;

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cryo dump, cryo dump --dry-run. */
+#include "cryo/external.h"
+#include "cryo/guard.h"
+#include "cryo/images.h"
+#include "cryo/session.h"
+
+#include "base/log.h"
+#include "cr/cryo.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+struct job { /* what an interruption must put in order */
+	struct session *s;
+	struct images images;
+};
+
+static void undo(void *arg)
+{
+	struct job *j = arg;
+
+	session_report_error(j->s);
+	images_drop(&j->images);
+}
+
+static int print_refusals(const struct session *s, char **lines)
+{
+	unsigned n = g_strv_length(lines);
+
+	if (s->o.json) {
+		json_t *list = json_array(), *all;
+		char *text;
+
+		for (unsigned i = 0; i < n; i++)
+			json_array_append_new(list, json_string(lines[i]));
+		all = json_pack("{s:I,s:b,s:o}", "pid", (json_int_t)s->o.tree, "possible", n == 0,
+				"refused", list);
+		text = json_dumps(all, JSON_INDENT(2));
+		puts(text);
+		free(text);
+		json_decref(all);
+		return n > 0;
+	}
+	for (unsigned i = 0; i < n; i++)
+		puts(lines[i]);
+	if (n == 0)
+		printf("nothing would stop a dump of process %d\n", (int)s->o.tree);
+	return n > 0;
+}
+
+static int dry_run(const struct session *s, const struct cryo_dump_options *o)
+{
+	g_auto(GStrv) lines = NULL;
+	int r = cryo_dump_look(o, &lines);
+
+	return r < 0 ? r : print_refusals(s, lines);
+}
+
+static void print_stats(const struct cryo_dump_stats *s)
+{
+	printf("Displaying dump stats:\n"
+	       "Freezing time: %u us\nFrozen time: %u us\n"
+	       "Memory dump time: %u us\nMemory write time: %u us\n"
+	       "Memory pages scanned: %" PRIu64 " (0x%" PRIx64 ")\n"
+	       "Memory pages written: %" PRIu64 " (0x%" PRIx64 ")\n",
+	       s->freezing_time, s->frozen_time, s->memdump_time, s->memwrite_time,
+	       s->pages_scanned, s->pages_scanned, s->pages_written, s->pages_written);
+}
+
+static enum cryo_finish finish_of(const struct options *o)
+{
+	if (o->leave_running)
+		return CRYO_RESUME;
+	return o->leave_stopped ? CRYO_STOP : CRYO_KILL;
+}
+
+/* Whoever runs on does not wait for our files to be moved; the others end when all is in place. */
+static int finish(struct job *j, struct cryo_dump *d)
+{
+	enum cryo_finish how = finish_of(&j->s->o);
+	int r = how == CRYO_KILL ? 0 : cryo_dump_finish(d, how);
+
+	guard_end();
+	if (r == 0)
+		r = images_commit(&j->images, j->s->work);
+	if (r == 0 && j->s->o.cpu_cap)
+		r = cryo_cpuinfo_dump(j->s->images);
+	if (r == 0 && how == CRYO_KILL)
+		r = cryo_dump_finish(d, how);
+	return r;
+}
+
+static int write_all(struct job *j, const struct cryo_dump_options *o)
+{
+	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
+	int r = cryo_dump_new(o, &d);
+
+	if (r == 0)
+		r = cryo_dump_write(d, j->images.aside);
+	if (r == 0)
+		r = finish(j, d);
+	if (r == 0 && j->s->o.display_stats)
+		print_stats(cryo_dump_stats(d));
+	return r;
+}
+
+static int check_options(const struct options *o)
+{
+	if (o->tree < 1)
+		return err_set(EINVAL, "which tree? use --tree PID");
+	if (o->leave_running && o->leave_stopped)
+		return err_set(EINVAL, "--leave-running and --leave-stopped exclude each other");
+	if (o->tcp_close)
+		return err_set(EOPNOTSUPP, "option --tcp-close is not supported yet");
+	if (o->tree == getpid())
+		return err_set(EINVAL, "process %d is cryo itself", getpid());
+	return 0;
+}
+
+static void warn(const struct options *o)
+{
+	if (o->track_mem || o->prev_images_dir)
+		log_warn("changes of memory are not followed: all memory is saved");
+}
+
+static int dump(struct session *s)
+{
+	CLEANUP(externals_clear) struct externals x = {0};
+	struct job j = {.s = s, .images = IMAGES_NONE};
+	struct cryo_dump_options o = {
+		.pid = (pid_t)s->o.tree,
+		.cgroups = &s->o.freeze_cgroup,
+		.ncgroups = s->o.freeze_cgroup ? 1 : 0,
+		.shell_job = s->o.shell_job,
+		.standalone = true,
+		.ghost_limit = s->o.ghost_limit,
+		.leave_running = s->o.leave_running,
+		.tcp_established = s->o.tcp_established,
+		.file_locks = s->o.file_locks,
+	};
+	int r = check_options(&s->o);
+
+	if (r == 0)
+		r = externals_parse(s->o.externals, &x);
+	if (r < 0)
+		return r;
+	o.externals = x.v;
+	o.nexternals = x.n;
+	warn(&s->o);
+	if (s->o.dry_run)
+		return dry_run(s, &o);
+	r = images_begin(&j.images, s->images);
+	if (r == 0)
+		r = guard_begin(s->o.timeout_s, undo, &j);
+	if (r == 0)
+		r = write_all(&j, &o);
+	guard_end();
+	images_drop(&j.images);
+	if (r < 0) {
+		session_say(s, "Dumping FAILED.");
+		return r;
+	}
+	session_say(s, "Dumping finished successfully");
+	session_ready(s);
+	return 0;
+}
+
+const struct action action_dump = {
+	.name = "dump",
+	.log = "dump.log",
+	.needs_images = true,
+	.brief = "Save a tree and end it",
+	.run = dump,
+};
+
+static int pre_dump(struct session *s)
+{
+	return err_set(EOPNOTSUPP, "action pre-dump is not supported yet");
+}
+
+const struct action action_pre_dump = {
+	.name = "pre-dump",
+	.log = "pre-dump.log",
+	.needs_images = true,
+	.brief = "Save the memory of a tree that runs on (not supported yet)",
+	.run = pre_dump,
+};

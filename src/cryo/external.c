@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cryo/external.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kinds[] = {"tty[", "file[", "dev[", "pipe:["};
+static const char *const later[] = {"mnt[",	"net[",	   "pid[", "veth[",
+				    "macvlan[", "netdev[", "unix["};
+
+static bool starts(const char *const *list, size_t n, const char *word)
+{
+	for (size_t i = 0; i < n; i++)
+		if (g_str_has_prefix(word, list[i]))
+			return true;
+	return false;
+}
+
+static int check_key(const char *word)
+{
+	if (starts(later, ARRAY_SIZE(later), word))
+		return err_set(EOPNOTSUPP, "option --external %.*s] is not supported yet",
+			       (int)strcspn(word, "]"), word);
+	if (!starts(kinds, ARRAY_SIZE(kinds), word) || !strchr(word, ']'))
+		return err_set(EINVAL,
+			       "option --external: \"%s\" is neither tty[RDEV:DEV], "
+			       "file[MOUNT:INODE], dev[MAJOR/MINOR] nor pipe:[INODE]",
+			       word);
+	return 0;
+}
+
+int externals_parse(char *const *words, struct externals *ret)
+{
+	unsigned n = words ? g_strv_length((char **)words) : 0;
+
+	ret->v = g_new0(struct cryo_external, n);
+	for (unsigned i = 0; i < n; i++) {
+		int r = check_key(words[i]);
+		char *key, *end;
+
+		if (r < 0)
+			return r;
+		key = g_strdup(words[i]);
+		end = strchr(key, ']') + 1;
+		ret->v[i].name = g_strdup(*end == ':' ? end + 1 : key);
+		*end = 0;
+		/* CRIU writes devices 8/1 */
+		if (g_str_has_prefix(key, "dev[") && strchr(key, '/'))
+			*strchr(key, '/') = ':';
+		ret->v[i].key = key;
+		ret->n = i + 1;
+	}
+	return 0;
+}
+
+void externals_clear(struct externals *x)
+{
+	for (unsigned i = 0; i < x->n; i++) {
+		g_free((char *)x->v[i].key);
+		g_free((char *)x->v[i].name);
+	}
+	g_free(x->v);
+}
+
+static int parse_inherit(const char *word, struct cryo_inherit *ret)
+{
+	char *end;
+	long fd;
+
+	if (!g_str_has_prefix(word, "fd["))
+		return err_set(EINVAL, "option --inherit-fd: \"%s\" is not fd[N]:KEY", word);
+	fd = strtol(word + 3, &end, 10);
+	if (end == word + 3 || fd < 0 || fd > INT32_MAX || !g_str_has_prefix(end, "]:") || !end[2])
+		return err_set(EINVAL, "option --inherit-fd: \"%s\" is not fd[N]:KEY", word);
+	if (fcntl((int)fd, F_GETFD) < 0)
+		return err_errno("option --inherit-fd: descriptor %ld", fd);
+	*ret = (struct cryo_inherit){.name = end + 2, .fd = (int)fd};
+	return 0;
+}
+
+int inherits_parse(char *const *words, struct inherits *ret)
+{
+	int r = 0;
+
+	ret->v = g_array_new(FALSE, TRUE, sizeof(struct cryo_inherit));
+	for (unsigned i = 0; r == 0 && words && words[i]; i++) {
+		struct cryo_inherit one;
+
+		r = parse_inherit(words[i], &one);
+		if (r == 0)
+			g_array_append_val(ret->v, one);
+	}
+	return r;
+}
+
+void inherits_clear(struct inherits *i)
+{
+	g_clear_pointer(&i->v, g_array_unref);
+}

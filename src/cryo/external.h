@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --external and --inherit-fd, in CRIU's spelling. */
+#pragma once
+
+#include "cr/cryo.h"
+
+struct externals {
+	struct cryo_external *v;
+	unsigned n;
+};
+
+/* "KEY" or "KEY:NAME"; the name is the whole key otherwise, as --inherit-fd will say it. */
+int externals_parse(char *const *words, struct externals *ret) MUST_CHECK;
+void externals_clear(struct externals *x);
+
+struct inherits {
+	GArray *v; /* struct cryo_inherit; names borrowed from WORDS */
+};
+
+/* "fd[N]:KEY"; N must be open. */
+int inherits_parse(char *const *words, struct inherits *ret) MUST_CHECK;
+void inherits_clear(struct inherits *i);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cryo/images.h"
+
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PREFIX	  ".cryo-"
+#define INVENTORY "inventory.img"
+#define STATS	  "stats-dump"
+#define STATS_MAX 4096
+
+/* Names in DIR for which WANTED holds; the caller's. */
+static int list(int dir, bool (*wanted)(const char *name), GPtrArray **ret)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d)
+		return err_errno("read the images directory");
+	while ((e = readdir(d)) != NULL)
+		if (wanted(e->d_name))
+			g_ptr_array_add(names, g_strdup(e->d_name));
+	closedir(d);
+	*ret = g_steal_pointer(&names);
+	return 0;
+}
+
+/* "cryo.json" is what CRIU's images have no place for: state/dump.h, IMAGE_EXTRA. */
+static bool is_image(const char *name)
+{
+	return g_str_has_suffix(name, ".img") || strcmp(name, "cryo.json") == 0;
+}
+
+static bool is_file(const char *name)
+{
+	return name[0] != '.';
+}
+
+static bool is_leftover(const char *name)
+{
+	pid_t pid = g_str_has_prefix(name, PREFIX) ? atoi(name + strlen(PREFIX)) : 0;
+
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+int images_begin(struct images *i, int dir)
+{
+	g_autoptr(GPtrArray) old = NULL;
+	int r = list(dir, is_leftover, &old);
+
+	for (unsigned k = 0; r == 0 && k < old->len; k++)
+		r = file_remove_tree_at(dir, g_ptr_array_index(old, k));
+	if (r < 0)
+		return r;
+	snprintf(i->name, sizeof(i->name), PREFIX "%d", getpid());
+	if (mkdirat(dir, i->name, 0700) < 0)
+		return err_errno("make a directory in the images directory");
+	i->dir = dir;
+	i->aside = openat(dir, i->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return i->aside < 0 ? err_errno("open %s", i->name) : 0;
+}
+
+static int remove_old(int dir)
+{
+	g_autoptr(GPtrArray) old = NULL;
+	int r;
+
+	/* from here on the old checkpoint is none */
+	if (unlinkat(dir, INVENTORY, 0) < 0 && errno != ENOENT)
+		return err_errno("remove the old %s", INVENTORY);
+	r = list(dir, is_image, &old);
+	for (unsigned k = 0; r == 0 && k < old->len; k++)
+		if (unlinkat(dir, g_ptr_array_index(old, k), 0) < 0 && errno != EISDIR)
+			return err_errno("remove the old %s",
+					 (const char *)g_ptr_array_index(old, k));
+	return r;
+}
+
+/* The work directory may be in another file system. */
+static int move_stats(struct images *i, int work)
+{
+	g_autofree char *data = NULL;
+	size_t len;
+	int r;
+
+	if (renameat(i->aside, STATS, work, STATS) == 0)
+		return 0;
+	r = file_read_at(i->aside, STATS, STATS_MAX, &data, &len);
+	return r < 0 ? r : file_write_at(work, STATS, data, len, 0600);
+}
+
+static int move(struct images *i, const char *name)
+{
+	return renameat(i->aside, name, i->dir, name) < 0 ? err_errno("place %s", name) : 0;
+}
+
+int images_commit(struct images *i, int work)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	int r = remove_old(i->dir);
+
+	if (r == 0)
+		r = list(i->aside, is_file, &names);
+	for (unsigned k = 0; r == 0 && k < names->len; k++) {
+		const char *name = g_ptr_array_index(names, k);
+
+		if (strcmp(name, STATS) == 0)
+			r = move_stats(i, work);
+		else if (strcmp(name, INVENTORY) != 0)
+			r = move(i, name);
+	}
+	return r < 0 ? r : move(i, INVENTORY);
+}
+
+void images_drop(struct images *i)
+{
+	ERR_KEEP;
+
+	if (i->dir < 0)
+		return;
+	cleanup_close(&i->aside);
+	if (file_remove_tree_at(i->dir, i->name) < 0)
+		err_clear();
+	*i = IMAGES_NONE;
+}

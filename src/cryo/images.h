@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The images directory is the user's and may hold other things, so it cannot be replaced as a
+ * whole.  Images are written aside, in a directory below it, and moved into their places at the
+ * end, inventory.img, without which there is no checkpoint, as the last.
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct images {
+	int dir, aside; /* DIR is borrowed */
+	char name[32];
+};
+#define IMAGES_NONE ((struct images){.dir = -1, .aside = -1})
+
+/* Also removes what an interrupted dump of a dead process has left. */
+int images_begin(struct images *i, int dir) MUST_CHECK;
+
+/* Images of an earlier dump go; stats-dump goes to WORK.  Nothing is synced. */
+int images_commit(struct images *i, int work) MUST_CHECK;
+void images_drop(struct images *i);

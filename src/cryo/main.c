@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cryo: checkpoint and restore of process trees, with CRIU's command line.  Exit status 0: done, 1:
+ * not, for whatever reason; a restore that waits for its tree gives that one's.
+ */
+#include "cryo/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The level of CRIU's interface that callers ask for. */
+#define INTERFACE "4.2"
+
+static const struct action *const actions[] = {
+	&action_dump, &action_pre_dump, &action_restore, &action_check, &action_cpuinfo,
+};
+
+/* Known to CRIU. */
+static const char *const later[] = {"page-server", "lazy-pages", "service", "swrk",
+				    "dedup",	   "exec",	 "show"};
+
+static const struct action *find_action(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		if (strcmp(actions[i]->name, name) == 0)
+			return actions[i];
+	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
+		if (strcmp(later[i], name) == 0) {
+			err_set(EOPNOTSUPP, "action %s is not supported yet", name);
+			return NULL;
+		}
+	err_set(EINVAL, "action %s is not known; see cryo --help", name);
+	return NULL;
+}
+
+static void print_help(void)
+{
+	g_autoptr(GString) text = g_string_new("Usage:\n"
+					       "  cryo dump|pre-dump -t PID [OPTIONS]\n"
+					       "  cryo restore [OPTIONS]\n"
+					       "  cryo check [--feature NAME] [--all] [--json]\n"
+					       "  cryo cpuinfo dump|check [OPTIONS]\n\n"
+					       "Actions:\n");
+
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		g_string_append_printf(text, "  %-10s %s\n", actions[i]->name, actions[i]->brief);
+	g_string_append(text, "\nOptions:\n");
+	options_help(text);
+	fputs(text->str, stdout);
+}
+
+static void print_manual(void)
+{
+	g_autoptr(GString) text = g_string_new(
+		"cryo(1)\n\n# NAME\n\ncryo - checkpoint and restore of process trees\n\n"
+		"# SYNOPSIS\n\n*cryo* dump -t _PID_ [options]++\n*cryo* restore [options]++\n"
+		"*cryo* check [--feature _NAME_] [options]++\n*cryo* cpuinfo dump|check "
+		"[options]\n\n"
+		"# DESCRIPTION\n\nSaves a tree of processes into a directory of images, and makes "
+		"it again from them, with the same process numbers. Options and images are those "
+		"of CRIU.\n\n"
+		"A dump either succeeds as a whole, or leaves the tree running as if nothing had "
+		"happened. Images appear in the directory when they are complete; they are not "
+		"synced to disk. Images of an earlier dump in the same directory are replaced.\n\n"
+		"# ACTIONS\n\n");
+
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		g_string_append_printf(text, "*%s*\n\t%s.\n\n", actions[i]->name,
+				       actions[i]->brief);
+	g_string_append(text, "# OPTIONS\n\n");
+	options_manual(text);
+	g_string_append(
+		text, "# FILES\n\n_dump.log_, _restore.log_, _stats-dump_, _stats-restore_\n"
+		      "\tIn the work directory, after every call.\n\n"
+		      "_/etc/criu/default.conf_, _~/.criu/default.conf_, _$CRIU\\_CONFIG\\_FILE_\n"
+		      "\tOptions that hold unless the command line says otherwise.\n\n"
+		      "# EXIT STATUS\n\n0 if all was done, 1 if not. A restore that waits for its "
+		      "tree gives the status of the tree's root, 128 and the signal if one killed "
+		      "it.\n\n"
+		      "# SEE ALSO\n\n*cryopod*(1), *crit*(1)\n");
+	fputs(text->str, stdout);
+}
+
+static int run(struct session *s, int argc, char **argv)
+{
+	const struct action *a;
+	int r;
+
+	if (argc == 2 && strcmp(argv[1], "__man") == 0) {
+		print_manual();
+		return 0;
+	}
+	r = options_parse(argc, argv, &s->o);
+	if (r < 0)
+		return r;
+	if (s->o.version) {
+		printf("Version: %s\nGitID: cryo-%s\n", INTERFACE, CRYOPOD_VERSION);
+		return 0;
+	}
+	if (s->o.help) {
+		print_help();
+		return 0;
+	}
+	if (s->o.words->len == 0)
+		return err_set(EINVAL, "an action is missing; see cryo --help");
+	a = find_action(g_ptr_array_index(s->o.words, 0));
+	if (!a)
+		return -EINVAL;
+	r = session_open(s, a);
+	return r < 0 ? r : a->run(s);
+}
+
+int main(int argc, char **argv)
+{
+	struct session s = {.images = -1, .work = -1, .log = -1};
+	int r = run(&s, argc, argv);
+
+	if (r < 0)
+		session_report_error(&s);
+	session_close(&s);
+	return r < 0 ? 1 : r;
+}

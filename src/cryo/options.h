@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line: CRIU's options, declared once.  Parsing (getopt_long(3), as CRIU does),
+ * --help and the manual's OPTIONS read the same table.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <sys/types.h>
+
+struct options {
+	/* what */
+	int64_t tree;
+	const char *images_dir, *work_dir, *log_file, *pidfile, *config;
+	int64_t verbosity;
+	bool help, version;
+
+	/* dump */
+	bool leave_running, leave_stopped, shell_job, dry_run, json;
+	bool tcp_established, tcp_close, skip_in_flight, file_locks, link_remap, ext_unix_sk;
+	bool track_mem, display_stats;
+	uint64_t ghost_limit; /* bytes */
+	int64_t timeout_s;
+	const char *freeze_cgroup, *prev_images_dir, *manage_cgroups;
+	char **externals;
+
+	/* restore */
+	bool detached, sibling;
+	char **inherit_fds;
+	int64_t status_fd; /* -1: none */
+
+	/* check, cpuinfo */
+	bool all, extra, experimental;
+	const char *feature;
+	unsigned cpu_cap; /* CRYO_CPU_* */
+
+	bool no_default_config;
+	const char *ignored; /* accepted: nothing depends on it here */
+	bool ignored_flag;
+	char **ignored_list;
+
+	GPtrArray *words; /* what is no option: borrowed */
+	GPtrArray *kept;  /* words of configuration files, which fields point into */
+};
+
+enum option_kind {
+	OPT_FLAG,   /* bool; --no-NAME takes it back */
+	OPT_TEXT,   /* const char * */
+	OPT_LIST,   /* char **, one more each time */
+	OPT_NUMBER, /* int64_t */
+	OPT_SIZE,   /* uint64_t: bytes with K, M, G */
+	OPT_LEVEL,  /* int64_t: -v, -vvv, -v4 */
+	OPT_MODES,  /* unsigned: CRYO_CPU_*, "cpu,fpu", "no-ins" */
+};
+
+struct option_row {
+	const char *name;
+	char brief;
+	enum option_kind kind;
+	size_t at;
+	const char *arg;     /* NULL: takes none; "[MODE]": may be left out */
+	const char *help;    /* NULL: known to CRIU, refused here */
+	const char *choices; /* " a b c ", or NULL */
+};
+extern const struct option_row option_rows[];
+extern const size_t option_count;
+
+/*
+ * The configuration files, then the command line.  -EINVAL: "unknown option --x" and the like;
+ * -EOPNOTSUPP: "option --x is not supported yet".  O is to be cleared in any case.
+ */
+int options_parse(int argc, char **argv, struct options *o) MUST_CHECK;
+void options_clear(struct options *o);
+
+void options_help(GString *to);
+void options_manual(GString *to); /* scdoc */

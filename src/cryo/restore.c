@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cryo restore. */
+#include "cryo/external.h"
+#include "cryo/guard.h"
+#include "cryo/session.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cr/cryo.h"
+#include "kernel/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* The terminal that a shell job gets: ours. */
+static void add_terminal(struct inherits *i, int *opened)
+{
+	struct cryo_inherit t = {.name = CRYO_SHELL_JOB, .fd = -1};
+
+	for (int fd = 0; t.fd < 0 && fd < 3; fd++)
+		if (isatty(fd))
+			t.fd = fd;
+	if (t.fd < 0)
+		t.fd = *opened = open("/dev/tty", O_RDWR | O_CLOEXEC);
+	if (t.fd >= 0)
+		g_array_append_val(i->v, t);
+}
+
+/* Clocks of another boot need a time namespace; without one they jump. */
+static bool shift_clocks(bool wanted)
+{
+	int r = wanted ? probe_has_name("time-namespace") : 0;
+
+	if (wanted && r != 1)
+		log_warn("clocks since boot jump: %s", err_message());
+	if (r < 0)
+		err_clear();
+	return r == 1;
+}
+
+static int check_options(const struct options *o)
+{
+	if (o->sibling && !o->detached)
+		return err_set(EINVAL,
+			       "--restore-sibling only makes sense with --restore-detached");
+	if (o->tcp_close)
+		return err_set(EOPNOTSUPP, "option --tcp-close is not supported yet");
+	return 0;
+}
+
+/* Before anything is made: a pidfile that cannot be written is no surprise at the end. */
+static int open_pidfile(const struct session *s, int *ret)
+{
+	if (!s->o.pidfile)
+		return 0;
+	*ret = openat(s->work, s->o.pidfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	return *ret < 0 ? err_errno("pidfile %s", s->o.pidfile) : 0;
+}
+
+static int write_pidfile(int fd, pid_t pid)
+{
+	return fd >= 0 && dprintf(fd, "%d", pid) < 0 ? err_errno("pidfile") : 0;
+}
+
+static void print_stats(const struct cryo_restore_stats *s)
+{
+	printf("Displaying restore stats:\n"
+	       "Pages compared: %" PRIu64 " (0x%" PRIx64 ")\n"
+	       "Pages skipped COW: %" PRIu64 " (0x%" PRIx64 ")\n"
+	       "Pages restored: %" PRIu64 " (0x%" PRIx64 ")\n"
+	       "Restore time: %u us\nForking time: %u us\n",
+	       s->pages_compared, s->pages_compared, s->pages_skipped_cow, s->pages_skipped_cow,
+	       s->pages_restored, s->pages_restored, s->restore_time, s->forking_time);
+}
+
+/* The job has the terminal: ^C and ^\ are for it. */
+static int wait_for(pid_t pid)
+{
+	int status;
+	pid_t r;
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	do
+		r = waitpid(pid, &status, 0);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return err_errno("waiting for process %d", pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int make(struct session *s, const struct inherits *in, struct cryo_restored *done)
+{
+	struct cryo_box_options bo;
+	struct cryo_box box = CRYO_BOX_NONE;
+	struct cryo_restore_options o = {
+		.images = s->images,
+		.inherits = (const struct cryo_inherit *)(void *)in->v->data,
+		.ninherits = in->v->len,
+		.cap_ceiling = ~UINT64_C(0),
+		.leave_stopped = s->o.leave_stopped,
+		.shell_job = s->o.shell_job,
+		.work = s->work,
+	};
+	int r = s->o.cpu_cap ? cryo_cpuinfo_check(s->images, s->o.cpu_cap) : 0;
+
+	if (r == 0)
+		r = cryo_images_box(s->images, &bo, &o.time_namespace);
+	if (r < 0)
+		return r;
+	o.time_namespace = shift_clocks(o.time_namespace);
+	bo.shell_job = s->o.shell_job;
+	bo.sibling = s->o.sibling;
+	r = cryo_box_fork(&bo, &box);
+	return r < 0 ? r : cryo_restore(&o, &box, done);
+}
+
+static int restore(struct session *s)
+{
+	CLEANUP(inherits_clear) struct inherits in = {0};
+	autoclose int tty = -1, pidfile = -1;
+	struct cryo_restored done;
+	int r = check_options(&s->o);
+
+	if (r == 0)
+		r = inherits_parse(s->o.inherit_fds, &in);
+	if (r == 0)
+		r = open_pidfile(s, &pidfile);
+	if (r < 0)
+		return r;
+	if (s->o.shell_job)
+		add_terminal(&in, &tty);
+	guard_restore();
+	r = make(s, &in, &done);
+	if (r == 0)
+		r = write_pidfile(pidfile, done.pid);
+	guard_restore_end();
+	if (r < 0) {
+		session_say(s, "Restoring FAILED.");
+		return r;
+	}
+	session_say(s, "Restore finished successfully. Tasks resumed.");
+	if (s->o.display_stats)
+		print_stats(&done.stats);
+	fflush(stdout);
+	session_ready(s);
+	return s->o.detached ? 0 : wait_for(done.pid);
+}
+
+const struct action action_restore = {
+	.name = "restore",
+	.log = "restore.log",
+	.needs_images = true,
+	.brief = "Make a tree again from its images",
+	.run = restore,
+};

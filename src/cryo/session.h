@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One call of the program: its options, its directories, its log. */
+#pragma once
+
+#include "cryo/options.h"
+
+struct session {
+	struct options o;
+	int images, work; /* directories; the same number when they are the same */
+	int log;
+};
+
+struct action {
+	const char *name;
+	const char *log;   /* the log's name when --log-file is not given; NULL: none */
+	bool needs_images; /* opens the directories */
+	const char *brief;
+	/* An exit status, or a described error. */
+	int (*run)(struct session *s);
+};
+
+extern const struct action action_dump, action_pre_dump, action_restore, action_check,
+	action_cpuinfo;
+
+/* Opens directories and the log. */
+int session_open(struct session *s, const struct action *a) MUST_CHECK;
+void session_close(struct session *s);
+
+/* Into the log, as CRIU would say it, and as one line to standard error. */
+void session_report_error(struct session *s);
+
+/* A line of the log whatever the level: "Dumping finished successfully". */
+void session_say(struct session *s, const char *text);
+
+/* --status-fd */
+void session_ready(struct session *s);

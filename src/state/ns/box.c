@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The namespaces that a tree without a container around it has to itself, by which the box is made
+ * again: "box" in IMAGE_EXTRA.  What the images have no record of is refused.
+ */
+#include "state/ns/ns.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define REMADE	 (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWTIME)
+#define UUID_MAX 64
+
+static bool has_mount(const struct mountinfo *all, const struct mount_entry *m)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		const struct mount_entry *o = &all->v[i];
+
+		if (strcmp(o->target, m->target) == 0 && strcmp(o->root, m->root) == 0 &&
+		    o->major == m->major && o->minor == m->minor)
+			return true;
+	}
+	return false;
+}
+
+static bool is_proc(const struct mount_entry *m)
+{
+	return strcmp(m->target, "/proc") == 0 && strcmp(m->fstype, "proc") == 0;
+}
+
+/* Its mount namespace is a copy of ours, perhaps with a /proc of its own on top. */
+static int check_mounts(struct dump *d)
+{
+	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
+	CLEANUP(proc_close) struct proc self = PROC_NONE;
+	int r = proc_open(getpid(), &self);
+
+	if (r == 0)
+		r = mountinfo_read(self.dir, &ours);
+	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
+		const struct mount_entry *m = &d->mounts.v[i];
+
+		if (has_mount(&ours, m))
+			continue;
+		if (is_proc(m))
+			d->own_proc = true;
+		else
+			r = dump_refuse(d, err_set(EOPNOTSUPP,
+						   "%s (%s) is mounted in the tree's own mount "
+						   "namespace only",
+						   m->target, m->fstype));
+	}
+	if (r == 0 && d->own_proc && !(d->own & CLONE_NEWPID))
+		return dump_refuse(d, err_set(EOPNOTSUPP, "it has a /proc, but no pid namespace of "
+							  "its own"));
+	return r;
+}
+
+int box_check(struct dump *d)
+{
+	CLEANUP(proc_close) struct proc self = PROC_NONE;
+	struct dtask *t = dump_task(d, 0);
+	uint64_t ours[NS_COUNT];
+	int r;
+
+	d->own = 0;
+	d->own_proc = false;
+	if (!d->o.standalone)
+		return 0;
+	r = proc_open(getpid(), &self);
+	if (r == 0)
+		r = ns_ids(self.dir, ours);
+	for (unsigned k = 0; r == 0 && k < NS_COUNT; k++) {
+		if (d->ns[k] == ours[k])
+			continue;
+		d->own |= (unsigned)ns_infos[k].flag;
+		if (!((unsigned)ns_infos[k].flag & REMADE))
+			r = dump_refuse(
+				d,
+				dtask_wrap(t,
+					   err_set(EOPNOTSUPP, "it has %s %s namespace of its own",
+						   strchr("aeiou", *ns_infos[k].name) ? "an" : "a",
+						   ns_infos[k].name)));
+	}
+	if (r == 0 && d->own & CLONE_NEWPID && t->nspid != 1)
+		r = dump_refuse(d, dtask_wrap(t, err_set(EOPNOTSUPP,
+							 "it is not the first process of its pid "
+							 "namespace")));
+	if (r == 0 && d->own & CLONE_NEWNS && !d->refused->len)
+		r = check_mounts(d);
+	return r;
+}
+
+static int boot_id(char **ret)
+{
+	return file_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", UUID_MAX, ret, NULL);
+}
+
+int box_dump(struct dump *d)
+{
+	g_autofree char *boot = NULL;
+	int r = boot_id(&boot);
+
+	if (r < 0)
+		return r;
+	json_object_set_new(d->extra, "box",
+			    json_pack("{s:i,s:b,s:s}", "namespaces", (int)d->own, "proc",
+				      d->own_proc, "boot", g_strchomp(boot)));
+	return 0;
+}
+
+int box_load(json_t *extra, struct box_record *ret)
+{
+	json_t *box = json_object_get(extra, "box");
+	const char *then = json_string_value(json_object_get(box, "boot"));
+	g_autofree char *boot = NULL;
+	int r = boot_id(&boot);
+
+	if (r < 0)
+		return r;
+	*ret = (struct box_record){
+		.namespaces = (unsigned)json_integer_value(json_object_get(box, "namespaces")),
+		.proc = json_is_true(json_object_get(box, "proc")),
+		.other_boot = then && strcmp(then, g_strchomp(boot)) != 0,
+	};
+	if (ret->namespaces & ~(unsigned)REMADE)
+		return err_set(EBADMSG, "%s: namespaces %#x", IMAGE_EXTRA, ret->namespaces);
+	return 0;
+}
