@@ -244,7 +244,8 @@ static int dump_vdso(struct dump *d)
 static int inject(struct dump *d, struct dtask *t)
 {
 	const struct insns *known = g_hash_table_lookup(d->scouted, GINT_TO_POINTER(t->proc.pid));
-	int r = agent_inject(&t->seized, known, NULL, &t->agent);
+	const struct agent_sizes sizes = {.spare = d->o.snapshot ? 1 : 0};
+	int r = agent_inject(&t->seized, known, &sizes, &t->agent);
 
 	for (unsigned i = 0; r == 0 && i < t->nthreads; i++)
 		t->threads[i].slot = agent_thread_slot(t->agent, i);
@@ -298,6 +299,17 @@ static const struct dump_step dump_steps[] = {
 	{"tree", .all = records_dump_tree},
 };
 
+static int write_snapshots(struct dump *d)
+{
+	uint64_t at = step_now_us();
+	int r = mem_dump_snapshots(d);
+
+	at = step_now_us() - at;
+	log_debug("dump: memory from snapshots: %" PRIu64 " us", at);
+	d->stats.memwrite_time = (uint32_t)at;
+	return r;
+}
+
 static int write_all(struct dump *d)
 {
 	uint64_t start = step_now_us(), begun;
@@ -316,9 +328,16 @@ static int write_all(struct dump *d)
 	}
 	if (r == 0)
 		r = step_begin("dump", "end");
+	if (d->pages) /* snapshots hold its memory, or nothing is to be had any more */
+		tree_resume(d);
+	d->stats.frozen_time = (uint32_t)(step_now_us() - begun);
+	if (r == 0 && d->pages)
+		r = write_snapshots(d);
+	mem_end_snapshots(d);
 	if (r == 0)
 		r = image_writer_finish(&d->w);
-	d->stats.frozen_time = (uint32_t)(step_now_us() - begun);
+	if (d->frozen)
+		d->stats.frozen_time = (uint32_t)(step_now_us() - begun);
 	return r < 0 ? r : records_dump_stats(d);
 }
 

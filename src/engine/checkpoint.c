@@ -131,6 +131,14 @@ static bool has_own_shm(const struct job *j)
 	return mount_is_mount(shm) == 1;
 }
 
+/* What a snapshot copies is charged to the container: near its limit it would be killed. */
+static bool memory_is_limited(struct container *c)
+{
+	const struct container_options *o;
+
+	return container_options(c, &o) < 0 || o->memory > 0;
+}
+
 static int look(struct job *j)
 {
 	static const char *const shm[] = {"/dev/shm"};
@@ -145,6 +153,7 @@ static int look(struct job *j)
 		.tmpfs = shm,
 		.ntmpfs = has_own_shm(j) ? 1 : 0,
 		.leave_running = j->o->leave_running,
+		.snapshot = j->o->leave_running && !memory_is_limited(j->c),
 		.tcp_established = j->o->tcp_established,
 		.file_locks = j->o->file_locks,
 	};

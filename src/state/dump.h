@@ -72,6 +72,7 @@ struct dump {
 	struct ptys_seen *ptys;	  /* state/tty/pty_dump.c */
 	GPtrArray *seccomp;	  /* SeccompFilter: state/task/seccomp.c */
 	uint32_t next_pages_id;
+	struct pages_dump *pages; /* snapshots that are still to be written: state/mem/pages.c */
 	json_t *extra;
 	GString *refused; /* while looking: what cannot be saved, one per line */
 };

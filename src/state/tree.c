@@ -345,7 +345,7 @@ int tree_freeze(struct dump *d)
 	return r;
 }
 
-void tree_release(struct dump *d)
+void tree_resume(struct dump *d)
 {
 	ERR_KEEP;
 
@@ -354,7 +354,6 @@ void tree_release(struct dump *d)
 
 		if (t->agent && agent_cure(t->agent) < 0)
 			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
-		agent_free(&t->agent);
 		seized_release(&t->seized);
 		t->seized = SEIZED_NONE;
 	}
@@ -369,6 +368,13 @@ void tree_stop(struct dump *d)
 		if (!t->zombie && proc_signal(&t->proc, SIGSTOP) < 0)
 			err_clear();
 	}
+}
+
+void tree_release(struct dump *d)
+{
+	tree_resume(d);
+	for (unsigned i = 0; d->tasks && i < d->tasks->len; i++)
+		agent_free(&dump_task(d, i)->agent);
 }
 
 /* True when the thread is dead and its tracer has taken note; it is forgotten then. */

@@ -13,7 +13,10 @@ int tree_look(struct dump *d) MUST_CHECK;
  */
 int tree_freeze(struct dump *d) MUST_CHECK;
 
-/* Takes agents out and lets everything go on. */
+/* Takes agents out and lets everything go on; the agents themselves may still hold snapshots. */
+void tree_resume(struct dump *d);
+
+/* The same, and no agent is left. */
 void tree_release(struct dump *d);
 
 /* SIGSTOP for all that live, which they meet when they are released. */

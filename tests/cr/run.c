@@ -125,6 +125,7 @@ static int dump(struct run *r, int dir, enum cryo_finish how)
 		.externals = externals,
 		.nexternals = 2,
 		.leave_running = how == CRYO_RESUME,
+		.snapshot = how == CRYO_RESUME,
 	};
 	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
 	int e = cryo_dump_new(&o, &d);

@@ -34,6 +34,14 @@ int mem_dump_rest(struct dump *d, struct dtask *t) MUST_CHECK;
 /* The pages of all processes, written by their agents at the same time. */
 int mem_dump_pages(struct dump *d) MUST_CHECK;
 
+/*
+ * With d->pages set after that step, snapshots hold the memory and the tree may go on, but for its
+ * agents: the pages are written by mem_dump_snapshots(), and mem_end_snapshots() takes the
+ * snapshots away, whatever happened.
+ */
+int mem_dump_snapshots(struct dump *d) MUST_CHECK;
+void mem_end_snapshots(struct dump *d);
+
 /* Remembers a mapping of shared anonymous memory, whose number is *RET_SHMID. */
 int shmem_dump_add(struct dump *d, struct dtask *t, const struct vma *v, uint64_t *ret_shmid)
 	MUST_CHECK;

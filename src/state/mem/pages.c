@@ -3,11 +3,17 @@
  * Writing pages: the agent writes from the process straight into the pages image, without a copy in
  * between; all processes at the same time.  What the process itself may not read (PROT_NONE with
  * content) is copied from outside, which may (/proc/PID/mem, FOLL_FORCE).
+ *
+ * When the tree goes on afterwards and has much memory, a copy-on-write child of each process holds
+ * the memory as it is now and writes it, while the original runs already: the pause is that of a
+ * fork(2), whatever is to be written.  Such a child sees all private memory but what MADV_DONTFORK
+ * and MADV_WIPEONFORK keep from it: processes with those are written while they are frozen.
  */
 #include "state/mem/mem.h"
 #include "state/mem/transfer.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "image/pages.h"
 #include "kernel/pagemap.h"
 
@@ -19,13 +25,23 @@
 #define COPY_MAX   (1u << 20)
 #define DIRECT_MIN (UINT64_C(1) << 20) /* of mappings that may hold pages of their own */
 
+/* Below this, writing takes no longer than a fork and its end. */
+#define SNAPSHOT_MIN_PAGES ((UINT64_C(32) << 20) / IMAGE_PAGE_SIZE)
+#define SNAPSHOT_SLOT	   1 /* the first spare one */
+
 struct lane { /* one process */
 	struct dtask *t;
 	struct pages_writer w;
 	struct batch b;
 	struct transfer x;
 	bool begun;
-	int mem; /* /proc/PID/mem, when it is needed */
+	int dir, mem; /* /proc/PID of whoever holds the memory; mem in it, when it is needed */
+	pid_t nspid;  /* of the snapshot, as its parent sees it; 0: there is none */
+};
+
+struct pages_dump {
+	struct lane *lanes;
+	unsigned n;
 };
 
 static void lane_clear(struct lane *l)
@@ -34,6 +50,8 @@ static void lane_clear(struct lane *l)
 		batch_end(&l->b);
 	pages_writer_drop(&l->w);
 	cleanup_close(&l->mem);
+	if (l->nspid)
+		cleanup_close(&l->dir);
 }
 
 /* Is it worth a second descriptor? */
@@ -52,7 +70,7 @@ static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 	autoclose int direct = -1;
 	int r;
 
-	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .mem = -1};
+	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .dir = t->proc.dir, .mem = -1};
 	r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
 	if (r == 0 && is_large(t))
 		r = pages_reopen_direct(l->w.fd, true, &direct);
@@ -71,9 +89,9 @@ static int copy_out(struct lane *l, uint64_t addr, uint64_t len, uint64_t offset
 	int r;
 
 	if (l->mem < 0) {
-		l->mem = openat(l->t->proc.dir, "mem", O_RDONLY | O_CLOEXEC);
+		l->mem = openat(l->dir, "mem", O_RDONLY | O_CLOEXEC);
 		if (l->mem < 0)
-			return err_errno("open /proc/%d/mem", l->t->proc.pid);
+			return err_errno("open mem of process %d", l->t->proc.pid);
 	}
 	for (uint64_t done = 0; done < len;) {
 		size_t n = MIN(len - done, COPY_MAX);
@@ -111,7 +129,7 @@ static int lane_post(struct dump *d, struct lane *l)
 {
 	CLEANUP(pagemap_close) struct pagemap pm = PAGEMAP_NONE;
 	struct page_run run;
-	int r = pagemap_open(&pm, l->t->proc.dir);
+	int r = pagemap_open(&pm, l->dir);
 
 	for (size_t i = 0; r == 0 && i < l->t->maps.n; i++) {
 		const struct vma *v = &l->t->maps.v[i];
@@ -134,39 +152,130 @@ static int lane_finish(struct dump *d, struct lane *l)
 {
 	int r = batch_wait(&l->b);
 
-	if (r == 0) {
+	if (r == 0 && !l->nspid) {
 		batch_close_fds(&l->b);
 		r = batch_run(&l->b);
 	}
 	d->stats.pages_written += l->w.present_pages;
 	if (r == 0)
 		r = pages_finish(&l->w);
-	return r < 0 ? dtask_wrap(l->t, err_wrap(r, "save its memory")) : 0;
+	return r < 0 ? dtask_wrap(l->t, err_wrap(r, "write its memory to the image")) : 0;
+}
+
+static int write_lanes(struct dump *d, struct pages_dump *p)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < p->n; i++) {
+		r = lane_post(d, &p->lanes[i]);
+		if (r < 0)
+			r = dtask_wrap(p->lanes[i].t, r);
+	}
+	for (unsigned i = 0; r == 0 && i < p->n; i++)
+		r = lane_finish(d, &p->lanes[i]);
+	return r;
+}
+
+static void pages_dump_free(struct dump *d)
+{
+	struct pages_dump *p = g_steal_pointer(&d->pages);
+
+	for (unsigned i = 0; p && i < p->n; i++)
+		lane_clear(&p->lanes[i]);
+	if (p)
+		g_free(p->lanes);
+	g_free(p);
+}
+
+static bool hides_memory(const struct dtask *t)
+{
+	for (size_t i = 0; i < t->maps.n; i++)
+		if (has_pages(&t->maps.v[i]) && t->maps.v[i].vmflags & (VMF(DC) | VMF(WF)))
+			return true;
+	return false;
+}
+
+static bool snapshot_pays(const struct dump *d)
+{
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+
+		if (!t->zombie && hides_memory(t))
+			return false;
+		pages += t->stat.rss_pages;
+	}
+	return d->o.snapshot && pages >= SNAPSHOT_MIN_PAGES;
+}
+
+static int lane_snapshot(struct lane *l)
+{
+	char path[32];
+	pid_t nspid;
+	int r = agent_snapshot(l->t->agent, SNAPSHOT_SLOT, &nspid);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d", agent_tid(l->t->agent, SNAPSHOT_SLOT));
+	l->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	l->nspid = nspid;
+	batch_end(&l->b);
+	batch_begin(&l->b, l->t->agent, SNAPSHOT_SLOT);
+	return l->dir < 0 ? err_errno("open %s", path) : 0;
 }
 
 int mem_dump_pages(struct dump *d)
 {
-	g_autofree struct lane *lanes = g_new0(struct lane, d->tasks->len);
-	unsigned n = 0;
+	struct pages_dump *p = d->pages = g_new0(struct pages_dump, 1);
+	bool snapshot = snapshot_pays(d);
 	int r = 0;
 
+	p->lanes = g_new0(struct lane, d->tasks->len);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
 
 		if (t->zombie)
 			continue;
-		r = lane_begin(d, t, &lanes[n++]);
-		if (r == 0)
-			r = lane_post(d, &lanes[n - 1]);
+		r = lane_begin(d, t, &p->lanes[p->n++]);
+		if (r == 0 && snapshot)
+			r = lane_snapshot(&p->lanes[p->n - 1]);
 		if (r < 0)
 			r = dtask_wrap(t, r);
 	}
-	for (unsigned i = 0; r == 0 && i < n; i++) {
-		r = lane_finish(d, &lanes[i]);
-		if (r < 0)
-			r = dtask_wrap(lanes[i].t, err_wrap(r, "write its memory to the image"));
+	if (r == 0 && !snapshot) {
+		r = write_lanes(d, p);
+		pages_dump_free(d);
 	}
-	for (unsigned i = 0; i < n; i++)
-		lane_clear(&lanes[i]);
 	return r < 0 ? r : shmem_dump_pages(d);
+}
+
+int mem_dump_snapshots(struct dump *d)
+{
+	return write_lanes(d, d->pages);
+}
+
+/*
+ * A snapshot is a child that its parent does not know of, and that stays a zombie until a wait(2)
+ * for it is made in the parent's name.
+ */
+void mem_end_snapshots(struct dump *d)
+{
+	ERR_KEEP;
+
+	for (unsigned i = 0; d->pages && i < d->pages->n; i++) {
+		struct lane *l = &d->pages->lanes[i];
+		struct dtask *t = l->t;
+
+		if (!l->nspid)
+			continue;
+		batch_end(&l->b);
+		l->begun = false;
+		if (agent_snapshot_end(t->agent, SNAPSHOT_SLOT) < 0)
+			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
+		agent_free(&t->agent);
+		if (agent_snapshot_reap(t->proc.pid, l->nspid) < 0)
+			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
+	}
+	pages_dump_free(d);
 }
