@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "image/inventory.h"
 #include "state/fd/files.h"
+#include "state/lock/lock.h"
 #include "state/mem/mem.h"
 #include "state/ns/ns.h"
 #include "state/sock/socks.h"
@@ -179,6 +180,7 @@ static const struct restore_step restore_steps[] = {
 	{"descriptors", .task = files_install},
 	{"terminals", .task = files_settle},
 	{"our copies", .all = close_ours},
+	{"locks", .task = locks_restore},
 	{"process", .task = process_restore},
 	{"signal actions", .task = sigactions_restore},
 	{"threads", .task = born_threads},
@@ -248,6 +250,8 @@ static void restore_clear(struct restore *r)
 	g_clear_pointer(&r->named, g_hash_table_unref);
 	g_clear_pointer(&r->shms, g_hash_table_unref);
 	g_clear_pointer(&r->ghosts, g_hash_table_unref);
+	g_clear_pointer(&r->gone, g_hash_table_unref);
+	g_clear_pointer(&r->locks, g_ptr_array_unref);
 	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
 	if (r->seccomp)
 		seccomp_entry__free_unpacked(r->seccomp, NULL);

@@ -75,6 +75,8 @@ struct restore {
 	unsigned nimages;   /* how many of them are from the images */
 	GArray *steps;	    /* struct plan_step, cr/plan.h */
 	GHashTable *files;  /* id -> struct file */
+	GPtrArray *locks;   /* FileLockEntry: state/lock/lock.c */
+	GHashTable *gone;   /* file id -> process that had gone: state/fd/procfile.c */
 	GHashTable *ghosts; /* reg file id -> ghost id */
 	GHashTable *ghosts_made;     /* ghost id -> struct ghost: state/fd/ghost.c */
 	GHashTable *fifos;	     /* pipe id -> struct pipe_ends: state/fd/fifo.c */

@@ -6,7 +6,8 @@
  *	run MODE PROGRAM [ARGS...]
  *
  * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; refused
- * (cannot be dumped and goes on as if nothing had happened).
+ * (cannot be dumped, for the reasons that the program names in lines "expect: ..." before it is
+ * ready, and goes on as if nothing had happened).
  * --keep DIR before it leaves the images there.  Exit status: the program's; 77 for a skip.
  */
 #include "base/fd.h"
@@ -38,6 +39,7 @@ struct run {
 	GString *said;
 	char *dir; /* images */
 	unsigned generation;
+	GPtrArray *expected; /* words of the refusal */
 };
 
 static int start(struct run *r, char **argv)
@@ -104,6 +106,10 @@ static int expect(struct run *r, const char *word)
 		printf("%s\n", buf);
 		exit(77);
 	}
+	if (g_str_has_prefix(buf, "expect: ")) {
+		g_ptr_array_add(r->expected, g_strdup(buf + strlen("expect: ")));
+		return expect(r, word);
+	}
 	return strcmp(buf, word) == 0 ? 0 : err_set(EPROTO, "%s", buf);
 }
 
@@ -126,6 +132,7 @@ static int dump(struct run *r, int dir, enum cryo_finish how)
 		.nexternals = 2,
 		.leave_running = how == CRYO_RESUME,
 		.snapshot = how == CRYO_RESUME,
+		.file_locks = r->expected->len == 0,
 	};
 	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
 	int e = cryo_dump_new(&o, &d);
@@ -187,6 +194,10 @@ static int cycle(struct run *r, const char *mode)
 		if (e != -EOPNOTSUPP)
 			return e < 0 ? e : err_set(EPROTO, "it was not refused");
 		printf("refused: %s\n", err_message());
+		for (unsigned i = 0; i < r->expected->len; i++)
+			if (!strstr(err_message(), g_ptr_array_index(r->expected, i)))
+				return err_set(EPROTO, "it does not say \"%s\"",
+					       (char *)g_ptr_array_index(r->expected, i));
 		return 0;
 	}
 	if (e == 0 && how == CRYO_KILL)
@@ -224,7 +235,7 @@ static int go(struct run *r, const char *mode, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct run r = {.in = {-1, -1}, .out = {-1, -1}};
+	struct run r = {.in = {-1, -1}, .out = {-1, -1}, .expected = g_ptr_array_new()};
 	char tmp[] = "/tmp/cryopod-cr-XXXXXX";
 	bool keep = argc > 2 && strcmp(argv[1], "--keep") == 0;
 	int e;

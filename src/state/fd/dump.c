@@ -3,6 +3,7 @@
 #include "state/fd/kind.h"
 
 #include "kernel/kcmp.h"
+#include "state/lock/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -111,13 +112,6 @@ uint32_t files_ghost_id(struct dump *d, const struct stat *st)
 	return id;
 }
 
-static int unknown(const struct fd_view *v)
-{
-	const char *what = S_ISSOCK(v->st.st_mode) ? "sockets" : "files of this kind";
-
-	return err_set(EOPNOTSUPP, "%s: %s cannot be saved", v->link, what);
-}
-
 static int check_one(struct dump *d, struct dtask *t, int tfd)
 {
 	CLEANUP(fd_view_clear) struct fd_view v = {0};
@@ -128,8 +122,9 @@ static int check_one(struct dump *d, struct dtask *t, int tfd)
 		return r == -ENOENT ? 0 : r; /* closed while we were looking */
 	k = fd_kind_of(d, &v);
 	if (!k)
-		return unknown(&v);
-	return k->check ? k->check(d, &v) : 0;
+		return fd_refuse(&v);
+	r = locks_check(d, &v);
+	return r == 0 && k->check ? k->check(d, &v) : r;
 }
 
 int files_check(struct dump *d, struct dtask *t)
@@ -156,7 +151,7 @@ static int dump_description(struct dump *d, struct fd_view *v, uint32_t id, FdTy
 	int r;
 
 	if (!k)
-		return unknown(v);
+		return fd_refuse(v);
 	e = g_new0(FileEntry, 1);
 	file_entry__init(e);
 	e->id = id;
@@ -191,6 +186,7 @@ static int dump_one(struct dump *d, struct dtask *t, int tfd)
 	const struct fd_kind *k;
 	struct fd_seen seen;
 	uint32_t known, id;
+	bool first;
 	int r;
 
 	r = fd_view_read(t, tfd, &v);
@@ -201,7 +197,11 @@ static int dump_one(struct dump *d, struct dtask *t, int tfd)
 	r = kcmp_set_add(d->files->set, t->proc.pid, tfd, hint_of(&v), &known);
 	if (r < 0)
 		return r;
-	if (r == 1) {
+	first = r == 1;
+	r = locks_dump(d, &v, first);
+	if (r < 0)
+		return r;
+	if (first) {
 		id = files_new_id(d);
 		g_array_set_size(d->files->ids, known);
 		g_array_index(d->files->ids, uint32_t, known - 1) = id;

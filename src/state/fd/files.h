@@ -86,9 +86,9 @@ int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST
 int ghosts_load(struct restore *r) MUST_CHECK;
 
 /* Makes the ghost's file at its old name, if that is free, or beside it.  *RET_NAME is the
- * caller's. */
-int ghost_make(struct restore *r, const RegFileEntry *e, uint32_t ghost, char **ret_name)
-	MUST_CHECK;
+ * caller's.  *RET_FD is a descriptor of it, borrowed, if it is to stay without a name; else -1. */
+int ghost_make(struct restore *r, const RegFileEntry *e, uint32_t ghost, char **ret_name,
+	       int *ret_fd) MUST_CHECK;
 
 /* Takes the names of all ghosts away again; when everything that needs them is open, or failed. */
 int ghosts_unlink(struct restore *r) MUST_CHECK;

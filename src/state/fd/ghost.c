@@ -123,6 +123,7 @@ struct ghost {	    /* or a directory on the way to one: those have numbers of no
 	char *name; /* where it was made */
 	int dir;    /* O_PATH: the directory that has the name */
 	bool is_dir;
+	int fd; /* ours, if it never had a name (O_TMPFILE), and may still get one; else -1 */
 };
 
 static void ghost_free(void *p)
@@ -130,6 +131,7 @@ static void ghost_free(void *p)
 	struct ghost *g = p;
 
 	cleanup_close(&g->dir);
+	cleanup_close(&g->fd);
 	g_free(g->name);
 	g_free(g);
 }
@@ -139,6 +141,7 @@ static struct ghost *ghost_new(struct restore *r, uint64_t key, int dir, char *n
 	struct ghost *g = g_new0(struct ghost, 1);
 
 	g->dir = dir;
+	g->fd = -1;
 	g->name = name;
 	g_hash_table_insert(r->ghosts_made, GSIZE_TO_POINTER(key), g);
 	return g;
@@ -152,10 +155,16 @@ int ghosts_load(struct restore *r)
 	if (ret < 0)
 		return ret;
 	r->ghosts = g_hash_table_new(NULL, NULL);
+	r->gone = g_hash_table_new(NULL, NULL);
 	r->ghosts_made = g_hash_table_new_full(NULL, NULL, NULL, ghost_free);
 	for (unsigned i = 0; i < all->len; i++) {
 		const RemapFilePathEntry *e = g_ptr_array_index(all, i);
 
+		if (e->has_remap_type && e->remap_type == REMAP_TYPE__PROCFS) {
+			g_hash_table_insert(r->gone, GUINT_TO_POINTER(e->orig_id),
+					    GUINT_TO_POINTER(e->remap_id));
+			continue;
+		}
 		if (e->has_remap_type && e->remap_type != REMAP_TYPE__GHOST)
 			return err_set(EOPNOTSUPP, "remap-fpath.img: file %u: remap of type %d",
 				       e->orig_id, e->remap_type);
@@ -287,7 +296,29 @@ static int dress(int fd, const GhostFileEntry *e, const char *name)
 	return futimens(fd, t) < 0 ? err_errno("%s: times", name) : 0;
 }
 
-int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **ret_name)
+/* Without a name, as it was born; -EOPNOTSUPP: this file system cannot. */
+static int make_nameless(struct restore *r, const RegFileEntry *reg, uint32_t id, struct image *img,
+			 const GhostFileEntry *e, struct ghost **ret_ghost)
+{
+	g_autofree char *dir_name = g_path_get_dirname(reg->name);
+	autoclose int dir = open_dir(r, dir_name);
+	char path[64];
+	int ret, fd;
+
+	if (dir < 0)
+		return dir;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_errno("nameless file in %s", dir_name);
+	*ret_ghost = ghost_new(r, id, -1, g_strdup(reg->name));
+	(*ret_ghost)->fd = fd;
+	ret = fill(fd, img, e);
+	return ret < 0 ? err_wrap(ret, "%s", reg->name) : dress(fd, e, reg->name);
+}
+
+int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **ret_name,
+	       int *ret_fd)
 {
 	struct ghost *g = g_hash_table_lookup(r->ghosts_made, GUINT_TO_POINTER(id));
 	CLEANUP(image_close) struct image *img = NULL;
@@ -296,8 +327,10 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 	autoclose int dir = -1, fd = -1;
 	int ret;
 
+	*ret_fd = -1;
 	if (g) {
 		*ret_name = g_strdup(g->name);
+		*ret_fd = g->fd;
 		return 0;
 	}
 	ret = image_open_needed(r->o.images, IMG_GHOST_FILE, id, &img);
@@ -307,6 +340,16 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 		return ret < 0 ? ret : err_set(EBADMSG, "%s is empty", img->name);
 	if (!S_ISREG(e->mode) && !S_ISDIR(e->mode) && !S_ISFIFO(e->mode))
 		return err_set(EBADMSG, "%s: mode %o", img->name, e->mode);
+	if (S_ISREG(e->mode) && (reg->flags & O_TMPFILE) == O_TMPFILE) {
+		ret = make_nameless(r, reg, id, img, e, &g);
+		if (ret == 0) {
+			*ret_name = g_strdup(g->name);
+			*ret_fd = g->fd;
+		}
+		if (ret != -EOPNOTSUPP)
+			return ret;
+		err_clear();
+	}
 	g = S_ISDIR(e->mode) ? find_dir(r, reg->name) : NULL;
 	if (g) {
 		*ret_name = g_strdup(g->name);

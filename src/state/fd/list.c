@@ -16,6 +16,9 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_inotify,
 	&fd_memfd,
 	&fd_unix,
+	&fd_pidfd,
+	&fd_nsfile,
+	&fd_procfile,
 	&fd_regular, /* takes what has a name */
 	/* clang-format on */
 };

@@ -5,6 +5,7 @@
  * lead nowhere else.
  */
 #include "state/fd/files.h"
+#include "state/fd/find.h"
 #include "state/fd/kind.h"
 
 #include "image/regfile.pb-c.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -52,8 +54,26 @@ static int leads_there(struct dump *d, const struct path_view *v)
 	return st.st_dev == v->st.st_dev && st.st_ino == v->st.st_ino;
 }
 
+/* Another name of a file that is there, but not where it was opened: a link, or it is covered. */
+static bool other_name(struct dump *d, const struct path_view *v, char **ret_name)
+{
+	const struct mount_entry *m;
+	struct find_key k = {.ino = v->st.st_ino};
+	struct statx st;
+
+	if (statx(AT_FDCWD, v->reopen, 0, STATX_MNT_ID, &st) < 0)
+		return false;
+	m = mountinfo_by_id(&d->mounts, (int)st.stx_mnt_id);
+	if (!m)
+		return false;
+	k.major = m->major;
+	k.minor = m->minor;
+	return find_name(d, &k, ret_name);
+}
+
 int path_check(struct dump *d, const struct path_view *v)
 {
+	g_autofree char *other = NULL;
 	int r;
 
 	if (v->link[0] != '/')
@@ -66,9 +86,11 @@ int path_check(struct dump *d, const struct path_view *v)
 	r = leads_there(d, v);
 	if (r != 0)
 		return r < 0 ? r : 0;
+	if (other_name(d, v, &other))
+		return 0;
 	if (g_str_has_suffix(v->link, DELETED))
 		return err_set(EOPNOTSUPP,
-			       "%s: the file lives on under another name, which is not known",
+			       "%s: the file lives on under a name outside of the container",
 			       v->link);
 	return err_set(EOPNOTSUPP, "%s is not inside the container", v->link);
 }
@@ -92,6 +114,12 @@ int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEnt
 	e->has_mode = true;
 	e->mode = v->st.st_mode;
 	if (!is_deleted(v)) {
+		e->name = g_strdup(v->link);
+		if (leads_there(d, v) == 1)
+			return 0;
+		g_clear_pointer(&e->name, g_free);
+		if (other_name(d, v, &e->name))
+			return 0;
 		e->name = g_strdup(v->link);
 		return path_check(d, v);
 	}
@@ -123,20 +151,42 @@ int path_dump_new(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 	return 0;
 }
 
+/* The description that made the file keeps O_TMPFILE, by which the next dump knows it. */
+static int take_born(int fd, const RegFileEntry *e, unsigned flags, int *ret_fd)
+{
+	*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (*ret_fd < 0 ||
+	    fcntl(*ret_fd, F_SETFL, (int)(flags & (O_APPEND | O_NONBLOCK | O_NOATIME))) < 0)
+		return err_errno("%s: flags", e->name);
+	return 0;
+}
+
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd)
 {
 	void *ghost = g_hash_table_lookup(r->ghosts, GUINT_TO_POINTER(e->id));
 	g_autofree char *made = NULL;
 	const char *name = e->name;
-	int fd, ret;
+	char path[64];
+	int fd, ret, nameless = -1;
+
+	bool born = (flags & O_TMPFILE) == O_TMPFILE;
+
+	if (born)
+		flags &= ~(unsigned)O_TMPFILE; /* which would open a directory */
 
 	if (ghost) {
-		ret = ghost_make(r, e, GPOINTER_TO_UINT(ghost), &made);
+		ret = ghost_make(r, e, GPOINTER_TO_UINT(ghost), &made, &nameless);
 		if (ret < 0)
 			return ret;
 		name = made;
 	}
-	fd = open_in(r->root, name, flags & OPEN_FLAGS);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", nameless);
+	if (nameless >= 0 && born && (flags & O_ACCMODE) == O_RDWR)
+		return take_born(nameless, e, flags, ret_fd);
+	if (nameless >= 0)
+		fd = open(path, (int)(flags & OPEN_FLAGS & ~(unsigned)O_NOFOLLOW) | O_CLOEXEC);
+	else
+		fd = open_in(r->root, name, flags & OPEN_FLAGS);
 	if (fd < 0)
 		return err_errno("open %s", name);
 	*ret_fd = fd;

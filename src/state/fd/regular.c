@@ -45,11 +45,6 @@ static int check(struct dump *d, const struct fd_view *v)
 		return r;
 	fd_view_path(v, reopen);
 	p = path_view(v, reopen);
-	if (fdinfo_get(&v->info, "lock") && !d->o.file_locks)
-		return err_set(EOPNOTSUPP, "%s is locked; use --file-locks to keep file locks",
-			       v->link);
-	if (fdinfo_get(&v->info, "lock"))
-		return err_set(EOPNOTSUPP, "%s is locked, which cannot be restored yet", v->link);
 	return path_check(d, &p);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
+#include "state/lock/lock.h"
 
 #include "base/fd.h"
 
@@ -100,10 +101,12 @@ static int load_table(struct restore *r, struct rtask *t)
 
 int files_load(struct restore *r)
 {
-	int ret = load_files(r);
+	int ret = ghosts_load(r);
 
 	if (ret == 0)
-		ret = ghosts_load(r);
+		ret = load_files(r);
+	if (ret == 0)
+		ret = locks_load(r);
 	for (unsigned i = 0; ret == 0 && i < r->tasks->len; i++)
 		ret = load_table(r, restore_task(r, i));
 	return ret;

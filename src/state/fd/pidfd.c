@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pidfd_open(2).  One of a process that is gone (reaped: its number is -1) becomes one of a child
+ * of ours in the box that has ended in the same way, for PIDFD_GET_INFO (Linux 6.15). kernel/pid.c,
+ * fs/pidfs.c: pidfd_show_fdinfo()
+ */
+#include "state/fd/kind.h"
+
+#include "image/pidfd.pb-c.h"
+#include "kernel/ns.h"
+#include "kernel/procstat.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define ANCESTORS_MAX 256
+
+/* linux/pidfd.h, as far as Linux 6.15 */
+struct exit_info {
+	uint64_t mask, cgroupid;
+	uint32_t pid, tgid, ppid, ids[8];
+	int32_t exit_code;
+};
+#define INFO_EXIT (UINT64_C(1) << 3)
+#define GET_INFO  _IOWR(0xFF, 11, struct exit_info)
+
+static bool match(const struct dump *d, const struct fd_view *v)
+{
+	return strcmp(v->link, "anon_inode:[pidfd]") == 0;
+}
+
+/* The process as we see it; 0: it is gone, -1: it is in no namespace of ours. */
+static int pid_of(const struct fd_view *v, pid_t *ret)
+{
+	const char *text = fdinfo_get(&v->info, "Pid");
+
+	if (!text)
+		return err_set(EBADMSG, "no line Pid");
+	*ret = (pid_t)g_ascii_strtoll(text, NULL, 10);
+	*ret = *ret == -1 ? 0 : *ret == 0 ? -1 : *ret;
+	return 0;
+}
+
+static int outside(pid_t pid)
+{
+	return err_set(EOPNOTSUPP, "pidfd of process %d, which is not in the tree; close it", pid);
+}
+
+/* While the tree runs, there are newer processes than those that we know. */
+static bool is_below(const struct dump *d, pid_t pid)
+{
+	for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
+		CLEANUP(proc_close) struct proc p = PROC_NONE;
+		struct procstat s;
+
+		if (pid == d->o.pid)
+			return true;
+		if (proc_open(pid, &p) < 0 || procstat_read(p.dir, &s) < 0)
+			return true; /* it has ended */
+		pid = s.ppid;
+	}
+	return false;
+}
+
+static int check(struct dump *d, const struct fd_view *v)
+{
+	pid_t pid;
+	int r = fown_check(v);
+
+	if (r == 0)
+		r = pid_of(v, &pid);
+	if (r == 0 && pid != 0 && !is_below(d, pid))
+		r = outside(pid);
+	return r;
+}
+
+static void keep_exit(struct dump *d, const struct fd_view *v, uint32_t id)
+{
+	struct exit_info info = {.mask = INFO_EXIT};
+	json_t *all = json_object_get(d->extra, "pidfds");
+	autoclose int fd = -1;
+	char key[16];
+
+	if (fd_view_get(v, &fd) < 0 || ioctl(fd, GET_INFO, &info) < 0 || !(info.mask & INFO_EXIT))
+		return;
+	if (!all)
+		json_object_set_new(d->extra, "pidfds", all = json_object());
+	snprintf(key, sizeof(key), "%u", id);
+	json_object_set_new(all, key, json_integer(info.exit_code));
+}
+
+static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
+{
+	PidfdEntry *e = f->pidfd = g_new0(PidfdEntry, 1);
+	pid_t pid;
+	int r;
+
+	pidfd_entry__init(e);
+	e->id = f->id;
+	e->ino = (uint32_t)v->st.st_ino;
+	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
+	e->nspid = -1;
+	r = fown_dump(v, &e->fown);
+	if (r == 0)
+		r = pid_of(v, &pid);
+	if (r < 0)
+		return r;
+	if (pid == 0) {
+		keep_exit(d, v, f->id);
+		return 0;
+	}
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+
+		if (t->proc.pid == pid)
+			e->nspid = t->nspid;
+		for (unsigned k = 1; k < t->nthreads; k++)
+			if (t->threads[k].tid == pid)
+				return err_set(
+					EOPNOTSUPP,
+					"pidfd of thread %d, which cannot be saved; close it",
+					t->threads[k].nstid);
+	}
+	return e->nspid < 0 ? outside(pid) : 0;
+}
+
+static int load(struct restore *r, struct file *f)
+{
+	return f->entry->pidfd ? 0 : 1;
+}
+
+static _Noreturn void die(int code)
+{
+	sigset_t none;
+
+	prctl(PR_SET_DUMPABLE, 0); /* no core file */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (code & 0x7f) {
+		signal(code & 0x7f, SIG_DFL);
+		kill(getpid(), code & 0x7f);
+	}
+	_exit(code >> 8 & 0xff);
+}
+
+struct dead {
+	int code;
+	unsigned flags;
+};
+
+/* In a child of ours whose children are in the box's PID namespace. */
+static int end_one(void *arg, int *ret_fd)
+{
+	const struct dead *dead = arg;
+	pid_t pid = fork();
+	int ret = 0;
+
+	if (pid < 0)
+		return err_errno("fork");
+	if (pid == 0)
+		die(dead->code);
+	*ret_fd = (int)syscall(SYS_pidfd_open, pid, dead->flags);
+	if (*ret_fd < 0)
+		ret = err_errno("pidfd_open");
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return ret;
+}
+
+static int open_dead(struct restore *r, struct file *f, unsigned flags)
+{
+	struct dead dead = {.flags = flags};
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	autoclose int ns = -1;
+	char key[16];
+	int ret = proc_open(r->stub.pid, &p);
+
+	snprintf(key, sizeof(key), "%u", f->id);
+	dead.code =
+		(int)json_integer_value(json_object_get(json_object_get(r->extra, "pidfds"), key));
+	if (ret == 0)
+		ret = ns_open(p.dir, NS_PID, &ns);
+	return ret < 0 ? ret : ns_run(&ns, 1, end_one, &dead, &f->fd);
+}
+
+static int open_(struct restore *r, struct file *f)
+{
+	const PidfdEntry *e = f->entry->pidfd;
+	/* PIDFD_NONBLOCK, PIDFD_THREAD (Linux 6.9) */
+	unsigned flags = e->flags & (O_NONBLOCK | O_EXCL);
+	int ret = 1;
+
+	for (unsigned i = 0; ret == 1 && e->nspid > 0 && i < r->nimages; i++) {
+		const struct rtask *t = restore_task(r, i);
+
+		if (t->nspid != e->nspid)
+			continue;
+		f->fd = (int)syscall(SYS_pidfd_open, rtask_pid(t), flags);
+		ret = f->fd < 0 ? err_errno("pidfd of process %d", e->nspid) : 0;
+	}
+	if (ret == 1 && e->nspid > 0)
+		return err_set(EBADMSG, "pidfd of process %d, which is not there", e->nspid);
+	if (ret == 1)
+		ret = open_dead(r, f, flags);
+	return ret < 0 ? ret : fown_restore(r, f, e->fown, e->flags);
+}
+
+const struct fd_kind fd_pidfd = {
+	.name = "pidfd",
+	.type = FD_TYPES__PIDFD,
+	.match = match,
+	.check = check,
+	.dump = dump,
+	.load = load,
+	.open = open_,
+};

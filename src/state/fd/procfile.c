@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files in /proc/PID of a process that has gone.  They can only be had from a process of that
+ * number that goes as well: one is made in the box's PID namespace, its file opened, and it is
+ * ended. Those of living processes are found by their names (regular.c); those of threads are not,
+ * as threads come after files.
+ */
+#include "state/fd/files.h"
+#include "state/fd/kind.h"
+
+#include "image/regfile.pb-c.h"
+#include "image/remap-file-path.pb-c.h"
+#include "kernel/ns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* The number in "/proc/12/status" and what comes after it; 0: it is no file of a process. */
+static pid_t number_of(const struct dump *d, const struct fd_view *v, const char **ret_rest)
+{
+	const struct mount_entry *m = mountinfo_by_id(&d->mounts, v->info.mnt_id);
+	const char *at = v->link;
+	char *end;
+	long pid;
+
+	if (!m || strcmp(m->fstype, "proc") != 0 || !g_str_has_prefix(at, m->target))
+		return 0;
+	at += strlen(m->target);
+	if (strcmp(m->root, "/") != 0 || *at++ != '/')
+		return 0;
+	pid = strtol(at, &end, 10);
+	*ret_rest = end;
+	return end != at && (*end == '/' || *end == ' ' || *end == 0) ? (pid_t)pid : 0;
+}
+
+static bool is_alive(const struct dump *d, pid_t nspid)
+{
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		if (dump_task(d, i)->nspid == nspid)
+			return true;
+	return false;
+}
+
+/* "/task/13/stat" of another thread than the first. */
+static bool is_threads(pid_t pid, const char *rest)
+{
+	return g_str_has_prefix(rest, "/task/") && strtol(rest + 6, NULL, 10) != pid;
+}
+
+static bool match(const struct dump *d, const struct fd_view *v)
+{
+	const char *rest;
+	pid_t pid = number_of(d, v, &rest);
+
+	return pid && (is_threads(pid, rest) || !is_alive(d, pid));
+}
+
+static int check(struct dump *d, const struct fd_view *v)
+{
+	const char *rest;
+	pid_t pid = number_of(d, v, &rest);
+
+	if (is_threads(pid, rest) && is_alive(d, pid))
+		return err_set(EOPNOTSUPP, "%s is of a thread, which cannot be saved; close it",
+			       v->link);
+	return fown_check(v);
+}
+
+static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
+{
+	RegFileEntry *e = f->reg = g_new0(RegFileEntry, 1);
+	RemapFilePathEntry m = REMAP_FILE_PATH_ENTRY__INIT;
+	const char *rest;
+	pid_t pid = number_of(d, v, &rest);
+	int r = check(d, v);
+
+	reg_file_entry__init(e);
+	e->id = f->id;
+	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
+	e->name = g_str_has_suffix(v->link, " (deleted)")
+			  ? g_strndup(v->link, strlen(v->link) - strlen(" (deleted)"))
+			  : g_strdup(v->link);
+	e->has_mode = true;
+	e->mode = v->st.st_mode;
+	if (r == 0)
+		r = fown_dump(v, &e->fown);
+	if (r < 0)
+		return r;
+	m.orig_id = f->id;
+	m.remap_id = (uint32_t)pid;
+	m.has_remap_type = true;
+	m.remap_type = REMAP_TYPE__PROCFS;
+	return image_write(&d->w, IMG_REMAP_FPATH, 0, &m.base);
+}
+
+static int load(struct restore *r, struct file *f)
+{
+	return f->entry->reg && g_hash_table_contains(r->gone, GUINT_TO_POINTER(f->id)) ? 0 : 1;
+}
+
+struct work {
+	struct restore *r;
+	const RegFileEntry *e;
+	pid_t pid;
+};
+
+static long make_process(const pid_t *pid)
+{
+	struct clone_args a = {.exit_signal = SIGCHLD,
+			       .set_tid = (uint64_t)(uintptr_t)pid,
+			       .set_tid_size = pid ? 1 : 0};
+	long p = syscall(SYS_clone3, &a, sizeof(a));
+
+	if (p == 0)
+		for (;;)
+			pause();
+	return p;
+}
+
+/* In a child of ours whose children are in the box's PID namespace. */
+static int open_and_end(void *arg, int *ret_fd)
+{
+	struct work *w = arg;
+	struct open_how how = {
+		.flags =
+			(w->e->flags & (O_ACCMODE | O_PATH | O_DIRECTORY | O_NONBLOCK)) | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT};
+	long p = make_process(&w->pid);
+	int ret = 0;
+
+	if (p < 0)
+		return errno == EEXIST ? err_set(EOPNOTSUPP,
+						 "%s was of a process that is gone, but its "
+						 "number %d is another's by now",
+						 w->e->name, w->pid)
+				       : err_errno("process %d for a moment", w->pid);
+	*ret_fd = (int)syscall(SYS_openat2, w->r->root, w->e->name, &how, sizeof(how));
+	if (*ret_fd < 0)
+		ret = err_errno("open %s", w->e->name);
+	kill((pid_t)p, SIGKILL);
+	waitpid((pid_t)p, NULL, 0);
+	return ret;
+}
+
+static int open_(struct restore *r, struct file *f)
+{
+	struct work w = {.r = r, .e = f->entry->reg};
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	autoclose int ns = -1;
+	int ret = proc_open(r->stub.pid, &p);
+
+	w.pid = (pid_t)GPOINTER_TO_UINT(g_hash_table_lookup(r->gone, GUINT_TO_POINTER(f->id)));
+	if (ret == 0)
+		ret = ns_open(p.dir, NS_PID, &ns);
+	if (ret == 0)
+		ret = ns_run(&ns, 1, open_and_end, &w, &f->fd);
+	return ret < 0 ? ret : fown_restore(r, f, w.e->fown, w.e->flags);
+}
+
+const struct fd_kind fd_procfile = {
+	.name = "file of a process",
+	.type = FD_TYPES__REG,
+	.match = match,
+	.check = check,
+	.dump = dump,
+	.load = load,
+	.open = open_,
+};

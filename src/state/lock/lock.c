@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel shows a descriptor's locks in its fdinfo: those of the description (flock, OFD, lease)
+ * and, through any descriptor of the file, those of the process (fs/locks.c: show_fd_locks()):
+ *
+ *	lock:	1: POSIX  ADVISORY  WRITE 359 fe:00:10956993 5 14
+ *	lock:	2: LEASE  ACTIVE    READ 359 fe:00:10956993 0 EOF
+ *
+ * A process loses its locks when it closes any descriptor of the file, and a lease wants the file
+ * to be open nowhere else: both are set when everything else is done.
+ */
+#include "state/lock/lock.h"
+
+#include "state/fd/files.h"
+
+#include "image/file-lock.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+/* file_lock_entry.flag: CRIU's FL_* */
+enum { FL_POSIX = 1, FL_FLOCK = 2, FL_OFD = 4, FL_LEASE = 8 };
+
+struct lock {
+	unsigned kind;
+	int type; /* F_RDLCK, F_WRLCK */
+	int64_t start, len;
+	char state[16], range[96];
+};
+
+static const struct {
+	const char *name;
+	unsigned kind;
+} kinds[] = {{"POSIX", FL_POSIX}, {"FLOCK", FL_FLOCK}, {"OFDLCK", FL_OFD}, {"LEASE", FL_LEASE}};
+
+static int parse(const char *line, struct lock *ret)
+{
+	char kind[16], type[16], end[32];
+	long long start;
+
+	*ret = (struct lock){0};
+	if (sscanf(line, "%*d: %15s %15s %15s %*d %*s %lld %31s", kind, ret->state, type, &start,
+		   end) != 5)
+		return err_set(EBADMSG, "lock: %s", line);
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(kinds[i].name, kind) == 0)
+			ret->kind = kinds[i].kind;
+	if (!ret->kind)
+		return err_set(EOPNOTSUPP, "a lock of kind %s cannot be saved", kind);
+	if (strcmp(type, "READ") != 0 && strcmp(type, "WRITE") != 0)
+		return err_set(EOPNOTSUPP, "a lock of type %s cannot be saved", type);
+	ret->type = strcmp(type, "READ") == 0 ? F_RDLCK : F_WRLCK;
+	ret->start = start;
+	ret->len = strcmp(end, "EOF") == 0 ? 0 : g_ascii_strtoll(end, NULL, 10) + 1 - start;
+	snprintf(ret->range, sizeof(ret->range), "%lld %s %s", start, end, type);
+	if (ret->kind == FL_LEASE && strcmp(ret->state, "ACTIVE") != 0)
+		return err_set(EOPNOTSUPP,
+			       "a lease that is being broken cannot be saved; try again");
+	return 0;
+}
+
+int locks_check(struct dump *d, const struct fd_view *v)
+{
+	const char *line = fdinfo_get(&v->info, "lock");
+	struct lock l;
+
+	if (line && !d->o.file_locks)
+		return err_set(EOPNOTSUPP, "%s is locked; use --file-locks to keep file locks",
+			       v->link);
+	return line ? err_wrap(parse(line, &l), "%s", v->link) : 0;
+}
+
+/* Locks of the process: each once, through a descriptor that would be allowed to set it. */
+static bool is_mine(struct dump *d, const struct fd_view *v, const struct lock *l)
+{
+	unsigned mode = v->info.flags & O_ACCMODE;
+	g_autofree char *key = NULL;
+
+	if (mode == (l->type == F_WRLCK ? O_RDONLY : O_WRONLY))
+		return false;
+	key = g_strdup_printf("posix %u %llx %s", v->task->index, (unsigned long long)v->st.st_dev,
+			      l->range);
+	return dump_once(d, key, v->st.st_ino);
+}
+
+static int dump_line(struct dump *d, const struct fd_view *v, const char *line, bool first)
+{
+	FileLockEntry e = FILE_LOCK_ENTRY__INIT;
+	struct lock l;
+	int r = parse(line, &l);
+
+	if (r < 0)
+		return err_wrap(r, "%s", v->link);
+	if (l.kind == FL_POSIX ? !is_mine(d, v, &l) : !first)
+		return 0;
+	e.flag = l.kind;
+	e.type = (uint32_t)l.type;
+	e.pid = v->task->nspid;
+	e.fd = v->tfd;
+	e.start = l.start;
+	e.len = l.len;
+	return image_write(&d->w, IMG_FILE_LOCKS, 0, &e.base);
+}
+
+int locks_dump(struct dump *d, const struct fd_view *v, bool first)
+{
+	const char *line;
+	size_t at = 0;
+	int r = fdinfo_get(&v->info, "lock") ? locks_check(d, v) : 0;
+
+	while (r == 0 && (line = fdinfo_next(&v->info, "lock", &at)))
+		r = dump_line(d, v, line, first);
+	return r;
+}
+
+int locks_load(struct restore *r)
+{
+	int ret = image_load_all(r->o.images, IMG_FILE_LOCKS, 0, &r->locks);
+
+	for (unsigned i = 0; ret == 0 && i < r->locks->len; i++) {
+		const FileLockEntry *e = g_ptr_array_index(r->locks, i);
+		unsigned kind = e->flag;
+
+		if ((kind != FL_POSIX && kind != FL_FLOCK && kind != FL_OFD && kind != FL_LEASE) ||
+		    (e->type != F_RDLCK && e->type != F_WRLCK))
+			return err_set(EBADMSG, "filelocks.img: record %u: kind %u, type %u", i,
+				       kind, e->type);
+	}
+	return ret;
+}
+
+static void set_lock(struct batch *b, const FileLockEntry *e)
+{
+	struct flock f = {.l_type = (short)e->type,
+			  .l_whence = SEEK_SET,
+			  .l_start = e->start,
+			  .l_len = e->len};
+
+	if (e->flag == FL_FLOCK)
+		batch_add(b, SYS_flock, IMM(e->fd),
+			  IMM((e->type == F_RDLCK ? LOCK_SH : LOCK_EX) | LOCK_NB));
+	else if (e->flag == FL_LEASE)
+		batch_add(b, SYS_fcntl, IMM(e->fd), IMM(F_SETLEASE), IMM(e->type));
+	else
+		batch_add(b, SYS_fcntl, IMM(e->fd), IMM(e->flag == FL_OFD ? F_OFD_SETLK : F_SETLK),
+			  batch_in(b, &f, sizeof(f)));
+}
+
+int locks_restore(struct restore *r, struct rtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	rtask_batch(t, &b);
+	for (unsigned i = 0; i < r->locks->len; i++) {
+		const FileLockEntry *e = g_ptr_array_index(r->locks, i);
+		int ret;
+
+		if (e->pid != t->nspid)
+			continue;
+		set_lock(&b, e);
+		ret = batch_run(&b);
+		if (ret < 0)
+			return err_wrap(ret, "fd %d: its lock (held by somebody else?)", e->fd);
+	}
+	return 0;
+}

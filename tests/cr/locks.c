@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Locks: flock (shared, exclusive, of a description that a child has too), of the process over
+ * ranges, of a description (OFD), in a child; a lease.
+ */
+#include "cr.h"
+
+#include <sys/file.h>
+
+static int fd, lease;
+
+static struct flock range(short type, off_t start, off_t len)
+{
+	return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+}
+
+/* Who holds what a description of another process would want; -1: nobody, 0: a description. */
+static pid_t holder(int type, off_t start, off_t len)
+{
+	struct flock l = range((short)type, start, len);
+
+	check(fcntl(fd, F_GETLK, &l) == 0);
+	return l.l_type == F_UNLCK ? -2 : l.l_pid;
+}
+
+static int child_make(void)
+{
+	struct flock l = range(F_WRLCK, 1000, 10);
+
+	return fcntl(fd, F_SETLK, &l);
+}
+
+static int child_verify(void)
+{
+	pid_t parent = getppid();
+
+	if (holder(F_RDLCK, 0, 10) != parent || holder(F_RDLCK, 20, 5) != -2 ||
+	    holder(F_WRLCK, 20, 5) != parent || holder(F_WRLCK, 1000, 10) != -2)
+		return 10;
+	if (holder(F_WRLCK, 500, 1) != -1) /* the description's */
+		return 11;
+	return holder(F_RDLCK, 1LL << 40, 0) == parent ? 0 : 12;
+}
+
+int main(void)
+{
+	char path[] = "/tmp/locks.XXXXXX", two[] = "/tmp/locks2.XXXXXX",
+	     other[] = "/tmp/lease.XXXXXX";
+	struct flock l;
+	int ofd, ex, sh, again;
+	struct child c;
+
+	fd = mkstemp(path);
+	check(fd >= 0);
+	l = range(F_WRLCK, 0, 10);
+	check(fcntl(fd, F_SETLK, &l) == 0);
+	l = range(F_RDLCK, 20, 5);
+	check(fcntl(fd, F_SETLK, &l) == 0);
+	l = range(F_WRLCK, 1LL << 40, 0);
+	check(fcntl(fd, F_SETLK, &l) == 0);
+	ofd = open(path, O_RDWR);
+	l = range(F_WRLCK, 500, 1);
+	check(fcntl(ofd, F_OFD_SETLK, &l) == 0);
+	ex = mkstemp(two);
+	check(ex >= 0 && flock(ex, LOCK_EX) == 0);
+	sh = open("/tmp", O_RDONLY | O_DIRECTORY);
+	check(sh >= 0 && flock(sh, LOCK_SH) == 0);
+	c = child_start(child_make, child_verify);
+	lease = open(other, O_RDONLY | O_CREAT, 0600);
+	check(lease >= 0 && fcntl(lease, F_SETLEASE, F_RDLCK) == 0, "errno %d", errno);
+	check(fcntl(lease, F_SETSIG, SIGRTMIN) == 0);
+	signal(SIGRTMIN, SIG_IGN);
+
+	ready();
+
+	check(holder(F_WRLCK, 1000, 10) == c.pid, "%d", holder(F_WRLCK, 1000, 10));
+	child_go(&c);
+	check(holder(F_WRLCK, 1000, 10) == -2);
+	l = range(F_WRLCK, 500, 1);
+	check(fcntl(fd, F_SETLK, &l) < 0 && (errno == EAGAIN || errno == EACCES));
+	again = open(two, O_RDWR);
+	check(flock(again, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+	close(ex);
+	check(flock(again, LOCK_EX | LOCK_NB) == 0);
+	again = open("/tmp", O_RDONLY | O_DIRECTORY);
+	check(flock(again, LOCK_EX | LOCK_NB) < 0 && flock(again, LOCK_SH | LOCK_NB) == 0);
+	check(fcntl(lease, F_GETLEASE) == F_RDLCK, "%d", fcntl(lease, F_GETLEASE));
+	check(fcntl(lease, F_GETSIG) == SIGRTMIN && fcntl(lease, F_GETOWN) == getpid(), "%d",
+	      fcntl(lease, F_GETOWN));
+	unlink(path);
+	unlink(two);
+	unlink(other);
+	return ok();
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of /proc: of ourselves, of a child, of one that is gone, of no process; a cgroup's file. */
+#include "cr.h"
+
+static int opened(const char *fmt, int pid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), fmt, pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	check(fd >= 0, "%s: errno %d", path, errno);
+	return fd;
+}
+
+static bool says(int fd, const char *text)
+{
+	char buf[8192];
+	ssize_t n = pread(fd, buf, sizeof(buf) - 1, 0);
+
+	check(n >= 0, "errno %d", errno);
+	buf[n] = 0;
+	return strstr(buf, text) != NULL;
+}
+
+int main(void)
+{
+	struct child c = child_start(NULL, NULL);
+	int self, maps, childs, dir, gone, gone_dir, mounts, group = -1;
+	char want[64], buf[64], marker[] = "procfiles";
+	pid_t g = fork();
+
+	if (g == 0)
+		for (;;)
+			pause();
+	check(g > 0);
+	self = opened("/proc/self/status", 0);
+	maps = opened("/proc/%d/maps", getpid());
+	childs = opened("/proc/%d/cmdline", c.pid);
+	dir = opened("/proc/%d", c.pid);
+	gone = opened("/proc/%d/status", g);
+	gone_dir = opened("/proc/%d", g);
+	mounts = opened("/proc/%d/mounts", getpid());
+	kill(g, SIGKILL);
+	check(waitpid(g, NULL, 0) == g);
+	check(read(gone, buf, 1) < 0 && errno == ESRCH);
+	if (access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0)
+		group = opened("/sys/fs/cgroup/cgroup.procs", 0);
+	check(read(self, buf, 6) == 6);
+
+	ready();
+
+	check(lseek(self, 0, SEEK_CUR) == 6, "%ld", (long)lseek(self, 0, SEEK_CUR));
+	snprintf(want, sizeof(want), "Pid:\t%d\n", getpid());
+	check(says(self, want));
+	check(says(maps, "[stack]") && says(childs, marker));
+	check(faccessat(dir, "stat", F_OK, 0) == 0);
+	check(pread(gone, buf, 1, 0) < 0 && errno == ESRCH, "errno %d", errno);
+	check(faccessat(gone_dir, "stat", F_OK, 0) < 0);
+	check(says(mounts, "/proc"));
+	check(group < 0 || fcntl(group, F_GETFD) == FD_CLOEXEC);
+	child_go(&c);
+	check(faccessat(dir, "stat", F_OK, 0) < 0);
+	return ok();
+}
