@@ -166,6 +166,8 @@ static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 		.ninherits = ARRAY_SIZE(box_inherits),
 		.cap_ceiling = caps,
 		.time_namespace = true,
+		.tcp_established = j->o->tcp_established,
+		.tcp_close = j->o->tcp_close,
 		.commit = record,
 		.commit_arg = j,
 	};

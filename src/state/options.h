@@ -62,6 +62,7 @@ struct cryo_dump_options {
 	 */
 	bool snapshot;
 	bool tcp_established; /* keep established TCP connections instead of refusing */
+	bool skip_in_flight;  /* drop connections that wait to be accepted instead of refusing */
 	bool file_locks;      /* keep file locks instead of refusing */
 };
 
@@ -108,6 +109,8 @@ struct cryo_restore_options {
 	int (*commit)(void *arg);
 	void *commit_arg;
 
+	bool tcp_established; /* established connections go on */
+	bool tcp_close;	      /* established connections come back as closed sockets */
 	bool leave_stopped; /* SIGSTOP before the first instruction */
 
 	/* As at the dump; terminals of the tree are taken from the inherit CRYO_SHELL_JOB. */

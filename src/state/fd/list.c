@@ -16,6 +16,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_inotify,
 	&fd_memfd,
 	&fd_unix,
+	&fd_inet,
 	&fd_pidfd,
 	&fd_nsfile,
 	&fd_procfile,

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets of IPv4 and IPv6: tcp(7), udp(7), raw(7), and ICMP (icmp(7)).
+ *
+ * Datagrams that wait to be read are not kept: nobody may count on them.  TCP connections are
+ * state/sock/tcp.c's.
+ */
+#include "state/sock/inet.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#define BACKLOG_MAX 65535
+
+static bool match(const struct dump *d, const struct fd_view *v)
+{
+	int family = sock_family(v);
+
+	return family == AF_INET || family == AF_INET6;
+}
+
+void inet_show(const union inet_addr *a, char ret[static 80])
+{
+	char text[INET6_ADDRSTRLEN] = "";
+	bool v6 = a->sa.sa_family == AF_INET6;
+
+	inet_ntop(a->sa.sa_family,
+		  v6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr, text,
+		  sizeof(text));
+	snprintf(ret, 80, v6 ? "[%s]:%u" : "%s:%u", text, ntohs(a->v4.sin_port));
+}
+
+socklen_t inet_addr_len(const union inet_addr *a)
+{
+	return a->sa.sa_family == AF_INET6 ? sizeof(a->v6) : sizeof(a->v4);
+}
+
+static bool is_tcp(const struct sock_view *s)
+{
+	return s->type == SOCK_STREAM &&
+	       (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_MPTCP);
+}
+
+int inet_state(const struct sock_view *s)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+	union inet_addr a;
+	int listens;
+
+	if (sock_get_int(s->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens) && listens)
+		return TCP_LISTEN;
+	if (s->protocol == IPPROTO_TCP &&
+	    getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
+		return info.tcpi_state;
+	len = sizeof(a);
+	return getpeername(s->fd, &a.sa, &len) == 0 ? TCP_ESTABLISHED : TCP_CLOSE;
+}
+
+/* Connections that wait, or the limit for them: tcp_get_info() of a listening socket. */
+static unsigned backlog(const struct sock_view *s, unsigned *ret_waiting)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	*ret_waiting = 0;
+	if (s->protocol != IPPROTO_TCP || getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return 4096; /* somaxconn's default */
+	*ret_waiting = info.tcpi_unacked;
+	return info.tcpi_sacked;
+}
+
+static int check_kind(const struct sock_view *s, int state)
+{
+	int corked = 0;
+
+	if (s->type == SOCK_STREAM && !is_tcp(s))
+		return err_set(EOPNOTSUPP, "%s: stream sockets of protocol %d cannot be saved",
+			       s->v->link, s->protocol);
+	if (s->protocol == IPPROTO_MPTCP && state != TCP_LISTEN && state != TCP_CLOSE)
+		return err_set(EOPNOTSUPP,
+			       "%s: MPTCP connections cannot be saved; close it, or use TCP",
+			       s->v->link);
+	if (s->type == SOCK_DGRAM && s->protocol == IPPROTO_UDP &&
+	    sock_get_int(s->fd, IPPROTO_UDP, 1 /* UDP_CORK */, &corked) && corked)
+		return err_set(EOPNOTSUPP, "%s: a corked UDP socket; uncork it first", s->v->link);
+	return 0;
+}
+
+/* Names the connection. */
+static int refuse_connection(const struct sock_view *s)
+{
+	union inet_addr a = {0}, b = {0};
+	socklen_t len = sizeof(a);
+	char from[80], to[80];
+
+	getsockname(s->fd, &a.sa, &len);
+	len = sizeof(b);
+	if (getpeername(s->fd, &b.sa, &len) < 0)
+		b.sa.sa_family = a.sa.sa_family;
+	inet_show(&a, from);
+	inet_show(&b, to);
+	return err_set(EOPNOTSUPP, "%s: the TCP connection %s - %s cannot be saved; close it first",
+		       s->v->link, from, to);
+}
+
+static int check_state(struct dump *d, const struct sock_view *s, int state)
+{
+	unsigned waiting;
+
+	if (state == TCP_LISTEN) {
+		backlog(s, &waiting);
+		if (waiting && !d->o.skip_in_flight)
+			return err_set(EOPNOTSUPP,
+				       "%s: %u connections wait to be accepted; try again, or use "
+				       "--skip-in-flight to drop them",
+				       s->v->link, waiting);
+		return 0;
+	}
+	return is_tcp(s) && state != TCP_CLOSE ? refuse_connection(s) : 0;
+}
+
+static int check(struct dump *d, const struct fd_view *v)
+{
+	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
+	int r = fown_check(v), state;
+
+	if (r == 0)
+		r = sock_view_read(d, v, &s);
+	if (r < 0)
+		return r;
+	state = inet_state(&s);
+	r = check_kind(&s, state);
+	return r < 0 ? r : check_state(d, &s, state);
+}
+
+static void put_addr(const union inet_addr *a, uint32_t *port, uint32_t **words, size_t *n)
+{
+	*n = a->sa.sa_family == AF_INET6 ? 4 : 1;
+	*words = g_new0(uint32_t, *n);
+	*port = ntohs(a->v4.sin_port);
+	if (*n == 4)
+		memcpy(*words, &a->v6.sin6_addr, 16);
+	else
+		memcpy(*words, &a->v4.sin_addr, 4);
+}
+
+static void dump_addrs(const struct sock_view *s, InetSkEntry *e, json_t *x)
+{
+	union inet_addr src = {.sa.sa_family = (sa_family_t)s->family}, dst = src;
+	socklen_t len = sizeof(src);
+
+	getsockname(s->fd, &src.sa, &len);
+	len = sizeof(dst);
+	if (getpeername(s->fd, &dst.sa, &len) < 0)
+		dst.sa.sa_family = src.sa.sa_family;
+	put_addr(&src, &e->src_port, &e->src_addr, &e->n_src_addr);
+	put_addr(&dst, &e->dst_port, &e->dst_addr, &e->n_dst_addr);
+	if (s->family == AF_INET6 && src.v6.sin6_scope_id)
+		json_object_set_new(x, "scope", json_integer(src.v6.sin6_scope_id));
+}
+
+static void dump_parts(struct dump *d, const struct sock_view *s, InetSkEntry *e)
+{
+	unsigned how =
+		GPOINTER_TO_UINT(g_hash_table_lookup(d->socks->shut, GUINT_TO_POINTER(s->ino)));
+	int v;
+
+	if (s->family == AF_INET6 && sock_get_int(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &v)) {
+		e->has_v6only = true;
+		e->v6only = v != 0;
+	}
+	e->ip_opts = g_new0(IpOptsEntry, 1);
+	ip_opts_entry__init(e->ip_opts);
+	if (sock_get_int(s->fd, IPPROTO_IP, IP_FREEBIND, &v)) {
+		e->ip_opts->has_freebind = true;
+		e->ip_opts->freebind = v != 0;
+	}
+	if (sock_get_int(s->fd, IPPROTO_IP, IP_TOS, &v)) {
+		e->ip_opts->has_tos = true;
+		e->ip_opts->tos = (uint32_t)v;
+	}
+	if (sock_get_int(s->fd, IPPROTO_IP, IP_TTL, &v)) {
+		e->ip_opts->has_ttl = true;
+		e->ip_opts->ttl = (uint32_t)v;
+	}
+	if (how) {
+		e->has_shutdown = true;
+		e->shutdown = (SkShutdown)how;
+	}
+}
+
+static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
+{
+	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
+	InetSkEntry *e = file->isk = g_new0(InetSkEntry, 1);
+	json_t *x = sock_extra_new(d, file->id);
+	unsigned waiting;
+	int r, state;
+
+	inet_sk_entry__init(e);
+	r = sock_view_read(d, v, &s);
+	if (r < 0)
+		return r;
+	state = inet_state(&s);
+	r = check_kind(&s, state);
+	if (r == 0)
+		r = check_state(d, &s, state);
+	if (r < 0)
+		return r;
+	e->id = file->id;
+	e->ino = s.ino;
+	e->family = (uint32_t)s.family;
+	e->type = (uint32_t)s.type;
+	e->proto = (uint32_t)s.protocol;
+	e->state = (uint32_t)state;
+	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
+	e->backlog = state == TCP_LISTEN ? backlog(&s, &waiting) : 0;
+	dump_addrs(&s, e, x);
+	dump_parts(d, &s, e);
+	r = fown_dump(v, &e->fown);
+	if (r == 0)
+		r = sock_options_dump(&s, &e->opts);
+	if (r == 0)
+		r = inet_options_dump(&s, x);
+	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
+}
+
+static int load(struct restore *r, struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	size_t words;
+
+	if (!e)
+		return 1;
+	words = e->family == AF_INET6 ? 4 : 1;
+	if ((e->family != AF_INET && e->family != AF_INET6) || e->src_port > 65535 ||
+	    e->dst_port > 65535 || (e->n_src_addr && e->n_src_addr != words) ||
+	    (e->n_dst_addr && e->n_dst_addr != words))
+		return err_set(EBADMSG, "inet socket %u of family %u", f->id, e->family);
+	return 0;
+}
+
+static void get_addr(uint32_t family, uint32_t port, const uint32_t *words, size_t n,
+		     union inet_addr *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->sa.sa_family = (sa_family_t)family;
+	ret->v4.sin_port = htons((uint16_t)port);
+	if (n == 4)
+		memcpy(&ret->v6.sin6_addr, words, 16);
+	else if (n == 1 && family == AF_INET)
+		memcpy(&ret->v4.sin_addr, words, 4);
+}
+
+static bool is_bound(const InetSkEntry *e, const union inet_addr *a)
+{
+	static const uint32_t none[4];
+
+	return a->v4.sin_port || (e->n_src_addr && memcmp(e->src_addr, none, e->n_src_addr * 4));
+}
+
+static int bind_it(const InetSkEntry *e, struct file *f, json_t *x)
+{
+	union inet_addr a;
+	char text[80];
+	int r;
+
+	get_addr(e->family, e->src_port, e->src_addr, e->n_src_addr, &a);
+	if (e->family == AF_INET6)
+		a.v6.sin6_scope_id = (uint32_t)json_integer_value(json_object_get(x, "scope"));
+	if (!is_bound(e, &a))
+		return 0;
+	/* several of the tree's may have one port, as accepted connections and their listener do */
+	r = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r < 0)
+		return r;
+	if (bind(f->fd, &a.sa, inet_addr_len(&a)) == 0)
+		return 0;
+	inet_show(&a, text);
+	if (errno == EADDRNOTAVAIL)
+		return err_set(EADDRNOTAVAIL, "bind to %s: no interface has this address here",
+			       text);
+	return err_errno("bind to %s", text);
+}
+
+static int connect_it(const InetSkEntry *e, struct file *f)
+{
+	union inet_addr a;
+	char text[80];
+
+	get_addr(e->family, e->dst_port, e->dst_addr, e->n_dst_addr, &a);
+	if (connect(f->fd, &a.sa, inet_addr_len(&a)) == 0)
+		return 0;
+	inet_show(&a, text);
+	return err_errno("connect to %s", text);
+}
+
+static int open_(struct restore *r, struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	struct sock_maker root = sock_maker(r, NULL);
+	bool stream = e->type == SOCK_STREAM;
+	bool connected = e->state != TCP_CLOSE && e->state != TCP_LISTEN;
+	json_t *x = sock_extra(r, f->id);
+	int ret = sock_make(&root, (int)e->family, (int)e->type, (int)e->proto, &f->fd);
+
+	if (ret == 0 && e->has_v6only && e->family == AF_INET6)
+		ret = sock_set_int(f->fd, IPPROTO_IPV6, IPV6_V6ONLY, e->v6only);
+	if (ret == 0)
+		ret = sock_options_restore(f->fd, e->opts);
+	if (ret == 0)
+		ret = inet_options_restore(f->fd, x);
+	if (ret < 0 || (stream && connected && r->o.tcp_close))
+		return ret; /* a socket that is not connected */
+	if (stream && connected)
+		return err_set(EOPNOTSUPP,
+			       "inet socket %u was connected; use --tcp-close to have "
+			       "it closed",
+			       f->id);
+	if (ret == 0)
+		ret = bind_it(e, f, x);
+	if (ret == 0 && connected && !stream)
+		ret = connect_it(e, f);
+	return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
+}
+
+/* Listening comes when all are bound: it keeps others from the port. */
+static int finish(struct restore *r, struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	bool stream = e->type == SOCK_STREAM;
+	bool connected = e->state != TCP_CLOSE && e->state != TCP_LISTEN;
+	int ret = 0;
+
+	if (e->state == TCP_LISTEN && listen(f->fd, (int)MIN(e->backlog, BACKLOG_MAX)) < 0)
+		return err_errno("listen at port %u", e->src_port);
+	if (!(stream && connected) && e->has_shutdown && e->shutdown &&
+	    shutdown(f->fd, (int)e->shutdown - 1) < 0 && errno != ENOTCONN)
+		ret = err_errno("shutdown");
+	if (ret == 0 && e->opts->has_reuseaddr)
+		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, e->opts->reuseaddr);
+	return ret < 0 ? ret : sock_flags_restore(r, f, e->fown, e->flags);
+}
+
+const struct fd_kind fd_inet = {
+	.name = "inet socket",
+	.type = FD_TYPES__INETSK,
+	.match = match,
+	.check = check,
+	.dump = dump,
+	.load = load,
+	.open = open_,
+	.finish = finish,
+	.settle = fown_settle,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is shared by files about inet sockets. */
+#pragma once
+
+#include "image/sk-inet.pb-c.h"
+#include "state/sock/sock.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+union inet_addr {
+	struct sockaddr sa;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* "10.0.0.1:80", "[fe80::1]:80" */
+void inet_show(const union inet_addr *a, char ret[static 80]);
+socklen_t inet_addr_len(const union inet_addr *a);
+
+/* The TCP_* state; datagram and raw sockets: TCP_ESTABLISHED when connected, else TCP_CLOSE. */
+int inet_state(const struct sock_view *s);
+
+/* inet_options.c: of IP, IPv6, TCP and UDP, as [level, name, value] in IMAGE_EXTRA */
+int inet_options_dump(const struct sock_view *s, json_t *x) MUST_CHECK;
+int inet_options_restore(int fd, json_t *x) MUST_CHECK;
