@@ -51,14 +51,17 @@ static bool leads_there(const struct dump *d, const struct find_key *k, const ch
 	return fd >= 0 && is_it(d, k, fd);
 }
 
-static char *by_handle(const struct dump *d, const struct find_key *k, int mount)
+/* *RET_GONE: the inode was found, and has no name at all. */
+static char *by_handle(const struct dump *d, const struct find_key *k, int mount, bool *ret_gone)
 {
 	autoclose int fd = open_by_handle_at(mount, k->handle, O_PATH | O_CLOEXEC);
 	char path[64], name[PATH_MAX];
+	struct stat st;
 	ssize_t n;
 
 	if (fd < 0)
 		return NULL;
+	*ret_gone = fstat(fd, &st) == 0 && st.st_ino == k->ino && st.st_nlink == 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = readlink(path, name, sizeof(name) - 1);
 	if (n <= 0)
@@ -141,7 +144,9 @@ static char *by_walk(const struct dump *d, const struct find_key *k, const struc
 
 static char *search(const struct dump *d, const struct find_key *k)
 {
-	for (int pass = 0; pass < 2; pass++)
+	bool gone = false;
+
+	for (int pass = 0; pass < 2 && !gone; pass++)
 		for (size_t i = 0; i < d->mounts.n; i++) {
 			const struct mount_entry *m = &d->mounts.v[i];
 			autoclose int fd = -1;
@@ -153,7 +158,7 @@ static char *search(const struct dump *d, const struct find_key *k)
 				name = by_walk(d, k, m);
 			} else if (k->handle) {
 				fd = open_in(d, m->target, O_RDONLY | O_NONBLOCK);
-				name = fd >= 0 ? by_handle(d, k, fd) : NULL;
+				name = fd >= 0 ? by_handle(d, k, fd, &gone) : NULL;
 			}
 			if (name)
 				return name;

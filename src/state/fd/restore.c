@@ -146,8 +146,11 @@ int restore_file(struct restore *r, uint32_t id, struct file **ret)
 /* Many descriptions are open here at once. */
 static void raise_limit(void)
 {
-	struct rlimit l;
+	struct rlimit l = {TFD_MAX, TFD_MAX};
 
+	/* beyond our hard limit is only for CAP_SYS_RESOURCE */
+	if (setrlimit(RLIMIT_NOFILE, &l) == 0)
+		return;
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
