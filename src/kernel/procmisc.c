@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/procmisc.h"
 #include "base/file.h"
+#include "kernel/procstat.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +24,17 @@ struct sched_attr_v0 {
 int proc_number_taken(pid_t pid)
 {
 	autoclose int dir = -1;
+	struct procstat st;
 	char path[32], name[64];
 
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0 && procstat_read(dir, &st) == 0 && st.state == 'Z')
+		return err_set(
+			EEXIST,
+			"number %d is taken by process %d (%s), which has ended, but process "
+			"%d has not waited for it",
+			pid, pid, st.comm, st.ppid);
 	if (dir >= 0 && proc_comm(dir, name) == 0)
 		return err_set(EEXIST, "number %d is taken by process %d (%s)", pid, pid, name);
 	return err_set(EEXIST, "number %d is still that of a process group or a session", pid);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/tty/tty.h"
 
+#include "state/tty/pty.h"
+
 #include <asm/termbits.h>
 #include <errno.h>
 #include <linux/major.h>
@@ -36,13 +38,16 @@ static void find_session(struct dump *d, uint64_t rdev, pid_t *sid, pid_t *pgrp)
 bool tty_is_shells(const struct dump *d, const struct stat *st)
 {
 	const struct dtask *root = dump_task(d, 0);
+	int64_t index = pty_index_of_tty_nr((uint32_t)st->st_rdev);
+	struct pty_seen *s;
 
-	if (!tty_is_terminal(st) || major(st->st_rdev) == TTYAUX_MAJOR ||
-	    (major(st->st_rdev) >= UNIX98_PTY_MASTER_MAJOR &&
-	     major(st->st_rdev) < UNIX98_PTY_SLAVE_MAJOR))
+	if (!S_ISCHR(st->st_mode) || (index < 0 && major(st->st_rdev) != TTY_MAJOR))
 		return false;
-	/* of a job without a controlling terminal: one that it was given */
-	return root->stat.tty_nr == st->st_rdev || root->stat.tty_nr == 0;
+	if (root->stat.tty_nr == st->st_rdev)
+		return true;
+	/* a job without a controlling terminal: one that it was given; pty_find() only remembers */
+	return root->stat.tty_nr == 0 &&
+	       (index < 0 || pty_find((struct dump *)d, (unsigned)index, &s) == 1);
 }
 
 int tty_dump(struct dump *d, const struct fd_view *v, json_t *x)
