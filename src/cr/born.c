@@ -88,6 +88,16 @@ int born_plan(struct restore *r)
 	return 0;
 }
 
+static bool shares_files(struct restore *r, const struct rtask *t)
+{
+	return t->core && !t->zombie && restore_task(r, t->files) != t;
+}
+
+static bool shares_files_with(const struct rtask *parent, const struct rtask *child)
+{
+	return parent->core && child->core && !child->zombie && parent->files == child->files;
+}
+
 static int fork_task(struct restore *r, struct rtask *parent, struct rtask *child)
 {
 	CLEANUP(batch_end) struct batch b = {0};
@@ -99,6 +109,12 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 	};
 	int op, ret;
 
+	if (shares_files(r, child) && !shares_files_with(parent, child))
+		return err_set(EOPNOTSUPP,
+			       "process %d shares its descriptors with another than its parent",
+			       child->nspid);
+	if (shares_files_with(parent, child))
+		c.flags = CLONE_FILES;
 	rtask_batch(parent, &b);
 	op = batch_clone(&b, &c);
 	batch_expect(&b, op, child->nspid);

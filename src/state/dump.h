@@ -37,6 +37,7 @@ struct dtask {
 	struct proc proc;
 	int parent;	/* index in dump.tasks, -1: the root */
 	unsigned index; /* in dump.tasks */
+	unsigned files; /* index of the first task that has this table of descriptors */
 	bool zombie, reaper;
 	pid_t nspid, nspgid, nssid;
 	struct procstat stat;

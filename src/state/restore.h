@@ -46,6 +46,7 @@ struct rtask {
 	FsEntry *fs;
 	struct page_set pages;
 	GPtrArray *fds; /* FdinfoEntry, ascending */
+	unsigned files; /* index of the first task that has this table of descriptors */
 	struct rthread *threads;
 	unsigned nthreads;
 	json_t *extra; /* borrowed; may be NULL */

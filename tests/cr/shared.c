@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Refused, and undisturbed by that: a process that shares its descriptors with its parent. */
+/* Refused, and undisturbed by that: a process that shares its current directory with its parent. */
 #include "cr.h"
 
 #include <sched.h>
@@ -14,7 +14,7 @@ static int child(void *arg)
 
 int main(void)
 {
-	pid_t pid = clone(child, stack + sizeof(stack), CLONE_FILES | SIGCHLD, NULL);
+	pid_t pid = clone(child, stack + sizeof(stack), CLONE_FS | SIGCHLD, NULL);
 
 	check(pid > 0);
 	ready();

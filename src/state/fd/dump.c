@@ -222,8 +222,11 @@ static int dump_one(struct dump *d, struct dtask *t, int tfd)
 int files_dump(struct dump *d, struct dtask *t)
 {
 	CLEANUP(pid_list_clear) struct pid_list fds = {0};
-	int r = proc_fds(t->proc.dir, &fds);
+	int r;
 
+	if (t->files != t->index) /* the table is somebody else's as well, who came first */
+		return 0;
+	r = proc_fds(t->proc.dir, &fds);
 	if (r == 0)
 		r = image_touch(&d->w, IMG_FDINFO, t->index + 1);
 	for (size_t i = 0; r == 0 && i < fds.n; i++) {

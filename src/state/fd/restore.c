@@ -71,6 +71,18 @@ static int by_tfd(const void *a, const void *b)
 	return ((*x)->fd > (*y)->fd) - ((*x)->fd < (*y)->fd);
 }
 
+/* Who comes first of those that have the table of T. */
+static unsigned first_of_table(const struct restore *r, const struct rtask *t)
+{
+	for (unsigned i = 0;; i++) {
+		const struct rtask *o = restore_task(r, i);
+
+		if (o == t || (o->core && !o->zombie && o->core->ids &&
+			       o->core->ids->files_id == t->core->ids->files_id))
+			return i;
+	}
+}
+
 static int load_table(struct restore *r, struct rtask *t)
 {
 	int ret;
@@ -79,6 +91,7 @@ static int load_table(struct restore *r, struct rtask *t)
 		return 0;
 	if (!t->core->ids)
 		return err_set(EBADMSG, "core-%d.img has no ids", t->nspid);
+	t->files = first_of_table(r, t);
 	ret = image_load_all(r->o.images, IMG_FDINFO, t->core->ids->files_id, &t->fds);
 	if (ret < 0)
 		return ret;
@@ -254,6 +267,8 @@ int files_install(struct restore *r, struct rtask *t)
 	CLEANUP(batch_end) struct batch b = {0};
 	int ret = 0;
 
+	if (restore_task(r, t->files) != t)
+		return 0;
 	rtask_batch(t, &b);
 	if (r->channel > 0)
 		batch_add(&b, SYS_close_range, IMM(0), IMM(r->channel - 1), IMM(0));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who shares what, beyond what fork(2) and pthread_create(3) do: processes made by clone(2) with
- * CLONE_VM, CLONE_FILES, CLONE_FS or CLONE_SIGHAND alone, threads that called unshare(2).  The
- * images could say so; restoring it is not there, so it is refused.
+ * CLONE_VM, CLONE_FS or CLONE_SIGHAND alone, threads that called unshare(2).  The images could say
+ * so; restoring it is not there, so it is refused.  Descriptors (CLONE_FILES) may be shared with
+ * the parent, who makes the child in that way again.
  */
 #include "state/task/task.h"
 
@@ -43,10 +44,24 @@ static int check_threads(struct dump *d, struct dtask *t, unsigned k)
 	return r;
 }
 
+/* T has the table of descriptors that the process PID had first. */
+static int share_files(struct dump *d, struct dtask *t, pid_t pid)
+{
+	for (unsigned i = 0; i < t->index; i++)
+		if (dump_task(d, i)->proc.pid == pid)
+			t->files = i;
+	if (t->parent >= 0 && dump_task(d, (unsigned)t->parent)->files == t->files)
+		return 0;
+	return err_set(EOPNOTSUPP,
+		       "it shares its descriptors with another process than its parent");
+}
+
 int sharing_check(struct dump *d)
 {
 	int r = 0;
 
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		dump_task(d, i)->files = i;
 	for (unsigned k = 0; r == 0 && k < ARRAY_SIZE(shared); k++) {
 		CLEANUP(kcmp_set_drop) struct kcmp_set *set = kcmp_set_new(shared[k].type);
 
@@ -58,7 +73,13 @@ int sharing_check(struct dump *d)
 			if (t->zombie)
 				continue;
 			e = kcmp_set_add(set, t->proc.pid, 0, 0, &id);
-			if (e == 0)
+			if (e == 0 && shared[k].type == KCMP_FILES) {
+				pid_t first;
+				int any;
+
+				kcmp_set_first(set, id, &first, &any);
+				e = share_files(d, t, first);
+			} else if (e == 0)
 				e = err_set(EOPNOTSUPP, "it shares %s with another process",
 					    shared[k].what);
 			else if (e == 1)
