@@ -235,6 +235,9 @@ static void map_one(const struct rtask *t, struct batch *b, const VmaEntry *v, i
 			   IMM((int64_t)tfd), IMM(tfd >= 0 ? v->pgoff : 0));
 
 	batch_expect(b, op, (int64_t)v->start);
+	if (tfd < 0 && v->madv & UINT64_C(1) << MADV_HUGEPAGE)
+		batch_may_fail(b, batch_add(b, SYS_madvise, IMM(v->start), IMM(v->end - v->start),
+					    IMM(MADV_HUGEPAGE)));
 }
 
 static bool needs_file(const VmaEntry *v)
