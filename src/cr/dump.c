@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -110,7 +111,9 @@ static int check_plan(struct dump *d)
 					  .zombie = t->zombie,
 					  .reaper = t->reaper || !d->frozen};
 	}
-	if (plan_outside(v, d->tasks->len) && !d->o.shell_job)
+	if ((plan_outside(v, d->tasks->len) ||
+	     (d->o.standalone && !(d->own & CLONE_NEWPID) && v[0].sid == 0)) &&
+	    !d->o.shell_job)
 		return err_set(EOPNOTSUPP,
 			       "process %d is in session %d, which is led from outside of the "
 			       "tree; use --shell-job to move it into that of the restorer",

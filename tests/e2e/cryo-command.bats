@@ -1,0 +1,228 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# cryo: the command line, check, --dry-run, what ends a dump early, images read by others.
+load ../lib/cryo
+
+@test "--version begins as CRIU's; --help lists actions and options" {
+	[ "$("$CRYO" --version | head -n 1)" = "Version: 4.2" ]
+	"$CRYO" -V | grep -q '^GitID: cryo-'
+	"$CRYO" --help >"$DIR/help"
+	for word in dump pre-dump restore check cpuinfo --tree --shell-job --images-dir; do
+		grep -q -e "$word" "$DIR/help"
+	done
+}
+
+@test "wrong command lines: one line, status 1" {
+	local args
+	for args in "" "--frob" "frob" "dump" "dump -t" "dump -t x" "dump -t 0" "dump -t 1 --ghost-limit 1X" \
+		"dump -t 1 -D /nonexistent" "restore -D /nonexistent" "restore --inherit-fd 3:x" \
+		"restore --inherit-fd fd[99]:x" "dump -t 1 --external frob" "dump -t 1 --cpu-cap=frob" \
+		"dump -t 1 --network-lock frob" "cpuinfo" "check --feature frob" "dump -t 1 -R -s"; do
+		# shellcheck disable=SC2086
+		run -1 --separate-stderr "$CRYO" $args -o "$DIR/log"
+		[[ $stderr = "Error: "* ]] && [ "${#stderr_lines[@]}" = 1 ] && [ -z "$output" ]
+	done
+}
+
+@test "what is not there yet is refused by its name" {
+	run -1 "$CRYO" dump -t 1 --lazy-pages
+	[ "$output" = "Error: option --lazy-pages is not supported yet" ]
+	run -1 "$CRYO" restore --action-script x
+	[ "$output" = "Error: option --action-script is not supported yet" ]
+	run -1 "$CRYO" restore --external 'mnt[/x]:y' -D "$IMG" --root /x
+	[ "$output" = "Error: option --root is not supported yet" ]
+	run -1 "$CRYO" swrk 3
+	[ "$output" = "Error: action swrk is not supported yet" ]
+	run -1 "$CRYO" dump -t 1 --external 'net[1]:x' -D "$IMG"
+	[ "$output" = "Error: option --external net[1] is not supported yet" ]
+	"$CRYO" check --no-lazy-pages >/dev/null
+}
+
+@test "spellings: options before the action, =, glued, negated, abbreviated, after --" {
+	launch sleep 1000
+	"$CRYO" -v4 --tree="$PID" -R "-D$IMG" --no-shell-job dump
+	"$CRYO" dump --leave-run -t"$PID" --images-dir "$IMG" -vvvv --
+	grep -q 'dump: memory' "$IMG/dump.log"
+	"$CRYO" dump -R -t "$PID" -D "$IMG" -verbosity=0
+	! grep -q 'dump: memory' "$IMG/dump.log"
+	run -1 "$CRYO" dump -R --no-leave-running --dry-run -D "$IMG" -t 999999
+	[[ $output = "Error: "* ]]
+	"$CRYO" dump -R -t "$PID" -D "$IMG" -x --ext-unix-sk --ghost-limit 1M --manage-cgroups \
+		--manage-cgroups=ignore --cpu-cap=fpu,no-ins --timeout 60 --evasive-devices \
+		--pre-dump-mode read --network-lock skip -L /lib
+}
+
+@test "configuration files" {
+	launch sleep 1000
+	printf '# comment\ntree %s\nleave-running\nimages-dir "%s"  # where\n' "$PID" "$IMG" >"$DIR/conf"
+	"$CRYO" dump --config "$DIR/conf"
+	[ -s "$IMG/inventory.img" ]
+	CRIU_CONFIG_FILE=$DIR/conf "$CRYO" dump -v4
+	mkdir -p "$DIR/.criu"
+	echo "log-file mine.log" >>"$DIR/conf" && cp "$DIR/conf" "$DIR/.criu/default.conf"
+	HOME=$DIR "$CRYO" dump
+	[ -s "$IMG/mine.log" ]
+	HOME=$DIR run -1 "$CRYO" dump --no-default-config -D "$IMG"
+	echo "frob" >"$DIR/conf"
+	run -1 "$CRYO" dump --config "$DIR/conf" -t 1
+	[[ $output = *"$DIR/conf"*"--frob"* ]]
+	run -1 "$CRYO" dump --config "$DIR/none" -t 1
+}
+
+@test "work directory, log, status descriptor, statistics" {
+	mkdir "$DIR/work"
+	launch sleep 1000
+	"$CRYO" dump -D "$IMG" -W "$DIR/work" -o my.log -t "$PID" --status-fd 9 --display-stats \
+		9>"$DIR/status" >"$DIR/stats"
+	[ -e "$DIR/work/my.log" ] && [ -s "$DIR/work/stats-dump" ] && [ ! -e "$IMG/stats-dump" ]
+	[ "$(stat -c %s "$DIR/status")" = 1 ]
+	grep -q 'Frozen time: [0-9]* us' "$DIR/stats"
+	reap
+	"$CRYO" restore -D "$IMG" -W "$DIR/work" -o - -d --pidfile pid -v4 >"$DIR/log"
+	[ "$(cat "$DIR/work/pid")" = "$PID" ] && [ -s "$DIR/work/stats-restore" ]
+	grep -q 'restore: memory' "$DIR/log"
+	local written bytes
+	written=$(crit decode -i "$DIR/work/stats-dump" | jq '.entries[0].dump.pages_written')
+	bytes=$(cat "$IMG"/pages-*.img | wc -c)
+	[ $((written * 4096)) = "$bytes" ]
+}
+
+@test "the log is there after failures, too" {
+	run -1 "$CRYO" dump -D "$IMG" -t 999999
+	grep -q 'Error (cryo): ' "$IMG/dump.log" && grep -q 'Dumping FAILED' "$IMG/dump.log"
+	run -1 "$CRYO" restore -D "$IMG" -d
+	grep -q 'Error (cryo): ' "$IMG/restore.log"
+}
+
+@test "check" {
+	"$CRYO" check
+	"$CRYO" check --feature clone3_set_tid
+	run -1 "$CRYO" check --feature compat_cr
+	"$CRYO" check --json | jq -e '.usable and (.features | length > 40) and
+		(.features | all(has("name") and has("present") and has("needed_for") and has("without")))'
+	local name
+	for name in mnt_id mem_dirty_track aio_remap timerfd tun tun_ns userns fdinfo_lock seccomp_suspend \
+		seccomp_filters loginuid cgroupns autofs tcp_half_closed compat_cr uffd uffd-noncoop \
+		can_map_vdso sk_ns sk_unix_file net_diag_raw nsid link_nsid kcmp_epoll timens \
+		external_net_ns clone3_set_tid newifindex nftables has_ipt_legacy pidfd_store ns_pid \
+		apparmor_stacking network_lock_nftables sockopt_buf_lock memfd_hugetlb \
+		move_mount_set_group openat2 get_rseq_conf ipv6_freebind pagemap_scan timer_cr_ids \
+		overlayfs_maps breakpoints pagemap_scan_guard_pages; do
+		"$CRYO" check --feature list | grep -qw -e "$name"
+	done
+}
+
+@test "cpuinfo" {
+	"$CRYO" cpuinfo dump -D "$IMG"
+	"$CRYO" cpuinfo check -D "$IMG"
+	crit decode -i "$IMG/cpuinfo.img" >"$DIR/cpu.json"
+	jq -e '.entries[0].x86_entry[0].capability_ver == 2' "$DIR/cpu.json"
+	jq '.entries[0].x86_entry[0].xfeatures_mask = "0xffffffff"' "$DIR/cpu.json" |
+		sed 's/"0xffffffff"/4294967295/' >"$DIR/more.json"
+	crit encode -i "$DIR/more.json" -o "$IMG/cpuinfo.img"
+	run -1 "$CRYO" cpuinfo check -D "$IMG"
+	[[ $output = *"extended states"* ]]
+	"$CRYO" cpuinfo check -D "$IMG" --cpu-cap=ins
+	rm "$IMG/cpuinfo.img"
+	run -1 "$CRYO" cpuinfo check -D "$IMG"
+}
+
+@test "--dry-run: everything at once, nothing is disturbed" {
+	cat >"$DIR/bad.py" <<-'END'
+	import fcntl, os, socket, sys, time
+	f = open(sys.argv[1], "w"); fcntl.flock(f, fcntl.LOCK_EX)
+	s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+	while True:
+	    time.sleep(0.05)
+	END
+	launch python3 "$DIR/bad.py" "$DIR/locked"
+	wait_for 10 test -e "$DIR/locked"
+	wait_for 10 eval '[ "$(ls "/proc/$PID/fd" | wc -l)" = 5 ]'
+	run -1 "$CRYO" dump --dry-run -t "$PID" -D "$IMG"
+	[ "${#lines[@]}" = 2 ]
+	[[ $output = *"fd 3"*"--file-locks"* && $output = *"fd 4"* ]]
+	"$CRYO" dump --dry-run --json -t "$PID" -D "$IMG" >"$DIR/json" || true
+	jq -e '(.possible | not) and (.refused | length) == 2' "$DIR/json"
+	[ "$(state_of "$PID")" = S ] && [ ! -e "$IMG/inventory.img" ]
+	kill -9 -- "-$PID" && reap
+	launch sleep 1000
+	run -0 "$CRYO" dump --dry-run -t "$PID" -D "$IMG"
+	[ ! -e "$IMG/inventory.img" ] && [ -z "$(ls -d "$IMG"/.cryo-* 2>/dev/null)" ]
+}
+
+@test "interrupted or out of time: status 1, the tree goes on, nothing is left" {
+	launch python3 -c '
+import time
+data = bytearray(256 << 20)
+for i in range(0, len(data), 4096): data[i] = 1
+n = 0
+while True:
+    print(n, flush=True); n += 1; time.sleep(0.01)'
+	wait_for 20 test -s "$DIR/out"
+	"$CRYO" dump -t "$PID" -D "$IMG" 2>"$DIR/error" 3>&- &
+	local cryo=$! status=0
+	wait_for 5 eval '[ -n "$(ls "$IMG"/.cryo-*/pages-1.img 2>/dev/null)" ]'
+	kill -TERM "$cryo"
+	wait "$cryo" || status=$?
+	[ "$status" = 1 ] && grep -q 'Error: interrupted by signal 15' "$DIR/error"
+	[ ! -e "$IMG/inventory.img" ] && [ -z "$(ls -d "$IMG"/.cryo-* 2>/dev/null)" ]
+	grows "$DIR/out"
+	dump
+}
+
+@test "killed in the middle: the tree goes on, the next dump clears up" {
+	launch python3 -c '
+import time
+data = bytearray(256 << 20)
+for i in range(0, len(data), 4096): data[i] = 1
+n = 0
+while True:
+    print(n, flush=True); n += 1; time.sleep(0.01)'
+	wait_for 20 test -s "$DIR/out"
+	"$CRYO" dump -t "$PID" -D "$IMG" 3>&- &
+	local cryo=$!
+	wait_for 5 eval '[ -n "$(ls "$IMG"/.cryo-*/pages-1.img 2>/dev/null)" ]'
+	kill -9 "$cryo"
+	wait "$cryo" || true
+	grows "$DIR/out"
+	dump
+	[ -z "$(ls -d "$IMG"/.cryo-* 2>/dev/null)" ]
+}
+
+@test "an earlier dump in the same directory is replaced, other files stay" {
+	launch sh -c 'while :; do sleep 0.05; done'
+	echo mine >"$IMG/notes"
+	dump --leave-running
+	kill -9 -- "-$PID" && reap
+	touch "$IMG/core-999999.img"
+	launch sleep 1000
+	dump
+	[ "$(cat "$IMG/notes")" = mine ] && [ ! -e "$IMG/core-999999.img" ]
+	[ "$(ls "$IMG"/core-*.img)" = "$IMG/core-$PID.img" ]
+}
+
+@test "crit reads every image; a checkpoint that crit has written again is restored" {
+	launch sh -c 'while :; do echo x; sleep 0.02; done | cat >"$0"' "$DIR/piped"
+	wait_for 5 grep -q x "$DIR/piped"
+	dump
+	reap
+	crit x "$IMG" ps | grep -q "$PID"
+	crit x "$IMG" fds | grep -q piped
+	crit x "$IMG" mems | grep -q vdso
+	crit x "$IMG" rss | grep -q .
+	mkdir "$DIR/again"
+	local f
+	for f in "$IMG"/*.img; do
+		case $f in
+		*/pages-*) cp "$f" "$DIR/again" ;;
+		*)
+			crit show "$f" >/dev/null
+			crit decode -i "$f" -o "$DIR/x.json"
+			crit encode -i "$DIR/x.json" -o "$DIR/again/$(basename "$f")"
+			;;
+		esac
+	done
+	# without what is ours alone: as if another CRIU had written it
+	IMG=$DIR/again restore
+	grows "$DIR/piped"
+}

@@ -1,0 +1,230 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# cryo: process trees outside of containers are dumped and restored.
+load ../lib/cryo
+
+COUNTER='import sys, time
+n = 0
+while True:
+    print(n, flush=True)
+    n += 1
+    time.sleep(0.02)'
+
+@test "a sleeping process: killed by the dump, the same number after the restore" {
+	launch sleep 1000
+	dump
+	reap
+	[ -s "$IMG/dump.log" ] && [ -s "$IMG/stats-dump" ]
+	[ -z "$(ls -d "$IMG"/.cryo-* 2>/dev/null)" ]
+	restore --pidfile pid
+	[ "$(cat "$IMG/pid")" = "$PID" ]
+	[ -s "$IMG/restore.log" ] && [ -s "$IMG/stats-restore" ]
+	[ "$(tr '\0' ' ' <"/proc/$PID/cmdline")" = "sleep 1000 " ]
+	[ "$(state_of "$PID")" = S ]
+	grep -q 'Dumping finished successfully' "$IMG/dump.log"
+	grep -q 'Restore finished successfully' "$IMG/restore.log"
+}
+
+@test "a program that counts goes on where it was, time and again" {
+	local last
+	launch python3 -c "$COUNTER"
+	wait_for 10 eval '[ "$(lines "$DIR/out")" -gt 3 ]'
+	for _ in 1 2 3; do
+		dump
+		[ ! -e "/proc/$PID" ] || reap
+		last=$(tail -n 1 "$DIR/out")
+		sleep 0.1
+		[ "$(tail -n 1 "$DIR/out")" = "$last" ]
+		restore
+		grows "$DIR/out"
+	done
+	kill -9 "$PID"
+	wait_for 5 test ! -e "/proc/$PID"
+	# nothing left out, nothing twice
+	[ "$(cat "$DIR/out")" = "$(seq 0 "$(tail -n 1 "$DIR/out")")" ]
+}
+
+@test "a shell with a pipeline: all processes, parents, groups, the pipe" {
+	launch sh -c 'while :; do echo x; sleep 0.02; done | cat >"$0"' "$DIR/piped"
+	wait_for 5 grep -q x "$DIR/piped"
+	pgrep -s "$PID" >/dev/null
+	ps -o pid=,ppid=,pgid=,sid= -s "$PID" | grep -v sleep | sort -n >"$DIR/before"
+	dump
+	reap
+	[ -z "$(pgrep -s "$PID")" ]
+	restore
+	ps -o pid= -s "$PID" >/dev/null
+	grows "$DIR/piped"
+	[ "$(ps -o ppid= -p "$PID" | tr -d ' ')" = 1 ]
+	[ "$(pgrep -P "$PID" | wc -l)" = 2 ]
+}
+
+@test "threads" {
+	launch python3 -c '
+import threading, time
+def work(i):
+    while True:
+        counts[i] += 1
+        time.sleep(0.01)
+counts = [0] * 20
+for i in range(20):
+    threading.Thread(target=work, args=(i,), daemon=True).start()
+while True:
+    before = list(counts)
+    time.sleep(0.1)
+    print("all" if all(a > b for a, b in zip(counts, before)) else "some", flush=True)'
+	wait_for 10 grep -q all "$DIR/out"
+	ls "/proc/$PID/task" >"$DIR/before"
+	dump
+	reap
+	: >"$DIR/out"
+	restore
+	ls "/proc/$PID/task" | cmp - "$DIR/before"
+	wait_for 5 grep -q all "$DIR/out"
+}
+
+@test "--leave-running: the tree goes on; --leave-stopped: it is stopped" {
+	launch python3 -c "$COUNTER"
+	wait_for 10 test -s "$DIR/out"
+	dump --leave-running
+	grows "$DIR/out"
+	dump --leave-stopped
+	[ "$(state_of "$PID")" = T ]
+	kill -CONT "$PID"
+	grows "$DIR/out"
+	dump
+	reap
+	restore --leave-stopped
+	[ "$(state_of "$PID")" = T ]
+	kill -CONT "$PID"
+	grows "$DIR/out"
+}
+
+@test "without -d the restore waits and gives the root's status" {
+	launch sh -c 'trap "exit 7" TERM; while :; do sleep 0.05; done'
+	dump
+	reap
+	"$CRYO" restore -D "$IMG" --pidfile pid 3>&- &
+	local cryo=$!
+	wait_for 5 test -s "$IMG/pid"
+	[ "$(ps -o ppid= -p "$PID" | tr -d ' ')" = "$cryo" ]
+	kill -TERM "$PID"
+	local status=0
+	wait "$cryo" || status=$?
+	[ "$status" = 7 ]
+}
+
+@test "--restore-sibling: a child of whoever called" {
+	launch sleep 1000
+	dump
+	reap
+	run -1 "$CRYO" restore -D "$IMG" --restore-sibling
+	[[ $output = *"--restore-sibling only makes sense with --restore-detach"* ]]
+	restore -S
+	[ "$(ps -o ppid= -p "$PID" | tr -d ' ')" = $BASHPID ]
+}
+
+@test "a session led from outside needs --shell-job, at the restore, too" {
+	sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
+	PID=$!
+	run -1 dump
+	[[ $output = *"--shell-job"* ]]
+	dump --shell-job
+	run -1 restore
+	[[ $output = *"--shell-job"* ]]
+	[ ! -e "/proc/$PID" ] || reap
+	restore --shell-job
+	[ "$(ps -o sid= -p "$PID" | tr -d ' ')" = "$(ps -o sid= -p $BASHPID | tr -d ' ')" ]
+	kill "$PID"
+}
+
+@test "--shell-job: the terminal is that of the restorer" {
+	cat >"$DIR/job.py" <<-'END'
+	import sys
+	print("begun", flush=True)
+	for line in sys.stdin:
+	    print("read", line.strip(), flush=True)
+	    open(sys.argv[1], "w").write("done")
+	END
+	"$REPO/tests/lib/pty" -e begun -s 'one\n' -- bash -mc \
+		"python3 $DIR/job.py $DIR/seen & echo \$! >$DIR/job; fg" >"$DIR/first" 3>&- &
+	local first=$!
+	wait_for 10 test -s "$DIR/seen"
+	PID=$(cat "$DIR/job")
+	"$CRYO" dump -D "$IMG" -t "$PID" --shell-job
+	wait "$first" || true
+	grep -q 'read one' "$DIR/first"
+	run "$REPO/tests/lib/pty" -s 'two\n' -e 'read two' -s '\x04' -- \
+		"$CRYO" restore -D "$IMG" --shell-job
+	[ "$status" = 0 ]
+	[[ $output = *"read two"* ]]
+	PID=
+}
+
+@test "a number that is taken is named with who has it" {
+	launch sleep 1000
+	dump --leave-running
+	run -1 restore
+	[[ $output = *"number $PID is taken by process $PID (sleep)"* ]]
+	[ "$(state_of "$PID")" = S ]
+}
+
+@test "pid and mount namespace of its own" {
+	setsid unshare -pf --mount-proc sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
+	local parent=$! root
+	wait_for 5 eval "[ -n \"\$(pgrep -P $parent)\" ]"
+	root=$(pgrep -P $parent)
+	wait_for 5 eval "[ \"\$(cat /proc/$root/comm)\" = sleep ]"
+	"$CRYO" dump -D "$IMG" -t "$root"
+	wait $parent || true
+	restore --pidfile pid
+	PID=$(cat "$IMG/pid")
+	[ "$(awk '/^NSpid:/ {print $3}' "/proc/$PID/status")" = 1 ]
+	[ "$(nsenter -t "$PID" -p -m ps -o comm= -p 1)" = sleep ]
+	kill -9 "$PID"
+	PID=
+}
+
+@test "namespaces that the images cannot describe are refused by name" {
+	setsid unshare -n sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
+	PID=$!
+	wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = sleep ]'
+	run -1 dump
+	[[ $output = *"it has a net namespace of its own"* ]]
+	[ "$(state_of "$PID")" = S ]
+}
+
+@test "files: a log that is appended to, a deleted file, a named pipe's reader" {
+	launch python3 -c '
+import os, sys, time
+f = open(sys.argv[1], "w+"); f.write("kept"); f.flush(); os.unlink(sys.argv[1])
+print("ready", flush=True)
+while True:
+    f.seek(0); print(f.read(), flush=True); time.sleep(0.02)' "$DIR/ghost"
+	wait_for 10 grep -q kept "$DIR/out"
+	run -1 dump --ghost-limit 1
+	[[ $output = *"--ghost-limit"* ]]
+	dump
+	reap
+	: >"$DIR/out"
+	restore
+	wait_for 5 grep -q kept "$DIR/out"
+	[ ! -e "$DIR/ghost" ]
+}
+
+@test "--inherit-fd: another pipe in the place of one that leads outside" {
+	mkfifo "$DIR/b"
+	setsid python3 -c "$COUNTER" </dev/null 2>"$DIR/errors" 3>&- | cat >"$DIR/first" 3>&- &
+	wait_for 10 test -s "$DIR/first"
+	PID=$(pgrep -n -f 'print.n, flush' -s 0 || pgrep -n -f 'print.n, flush')
+	local key
+	key=$(readlink "/proc/$PID/fd/1")
+	dump
+	cat "$DIR/b" >"$DIR/second" 3>&- &
+	restore --inherit-fd "fd[7]:$key" 7>"$DIR/b"
+	wait_for 5 test -s "$DIR/second"
+	kill -9 "$PID"
+	wait_for 5 test ! -e "/proc/$PID"
+	[ "$(cat "$DIR/first" "$DIR/second")" = "$(seq 0 "$(tail -n 1 "$DIR/second")")" ]
+	PID=
+}

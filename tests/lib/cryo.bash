@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# Shared by tests/e2e/cryo-*.bats: trees outside of containers, driven as a harness of CRIU would.
+
+bats_require_minimum_version 1.5.0
+REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+CRYO=${CRYO_BIN:-$REPO/build/cryo}
+
+setup() {
+	DIR=$BATS_TEST_TMPDIR IMG=$BATS_TEST_TMPDIR/img PID=
+	mkdir "$IMG"
+}
+
+teardown() {
+	if [ -n "$PID" ]; then
+		kill -9 -- "-$PID" 2>/dev/null || kill -9 "$PID" 2>/dev/null || true
+	fi
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || { echo "timed out: $*"; return 1; }
+		sleep 0.02
+	done
+}
+
+# launch COMMAND...: in a session of its own, output in $DIR/out; its number in PID.
+launch() {
+	setsid "$@" </dev/null >>"$DIR/out" 2>&1 3>&- &
+	PID=$!
+	wait_for 5 eval '[ "$(cut -d" " -f6 /proc/$PID/stat)" = "$PID" ]'
+}
+
+# dump [OPTIONS]: expects it to succeed; the root is gone afterwards unless it is left.
+dump() {
+	"$CRYO" dump -D "$IMG" -t "$PID" "$@" || return 1
+	[ -s "$IMG/inventory.img" ]
+}
+
+reap() {
+	wait "$PID" || [ $? = 137 ]
+	[ ! -e "/proc/$PID" ]
+}
+
+restore() {
+	"$CRYO" restore -D "$IMG" -d "$@"
+}
+
+lines() {
+	wc -l <"$1"
+}
+
+# grows FILE: it gets one more line than it has now.
+grows() {
+	local n
+	n=$(lines "$1")
+	wait_for 5 eval "[ \$(lines '$1') -gt $n ]"
+}
+
+state_of() {
+	awk '/^State:/ {print $2}' "/proc/$1/status"
+}
