@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cr/born.h"
 #include "cr/plan.h"
+#include "state/mem/cow.h"
 #include "state/tty/tty.h"
 
 #include "kernel/procmisc.h"
@@ -108,8 +109,10 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 		.tids = &child->nspid,
 		.ntids = 1,
 	};
-	int op, ret;
+	int op, ret = cow_settle(r, parent);
 
+	if (ret < 0)
+		return ret;
 	if (shares_files(r, child) && !shares_files_with(parent, child))
 		return err_set(EOPNOTSUPP,
 			       "process %d shares its descriptors with another than its parent",
@@ -120,6 +123,7 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 	op = batch_clone(&b, &c);
 	batch_expect(&b, op, child->nspid);
 	ret = batch_run(&b);
+	cow_born(parent, child);
 	if (ret == -EEXIST && shares_pids(r))
 		return proc_number_taken(child->nspid);
 	if (ret < 0 || !adopts(child))

@@ -228,6 +228,8 @@ static void task_free(void *p)
 	if (t->fds)
 		g_ptr_array_unref(t->fds);
 	page_set_clear(&t->pages);
+	if (t->have)
+		g_array_unref(t->have);
 	g_free(t->threads);
 	g_free(t);
 }

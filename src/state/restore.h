@@ -50,6 +50,11 @@ struct rtask {
 	struct rthread *threads;
 	unsigned nthreads;
 	json_t *extra; /* borrowed; may be NULL */
+
+	/* state/mem/cow.h: mappings that are there already, whose content they have */
+	GArray *have;
+	int have_of;
+	bool settled;
 };
 
 enum file_state { FILE_CLOSED, FILE_OPENING, FILE_OPEN };

@@ -9,6 +9,7 @@
  * fork(2), whatever is to be written.  Such a child sees all private memory but what MADV_DONTFORK
  * and MADV_WIPEONFORK keep from it: processes with those are written while they are frozen.
  */
+#include "state/mem/cow.h"
 #include "state/mem/mem.h"
 #include "state/mem/transfer.h"
 
@@ -54,11 +55,28 @@ static void lane_clear(struct lane *l)
 		cleanup_close(&l->dir);
 }
 
-/* Is it worth a second descriptor? */
-static bool is_large(const struct dtask *t)
+/* Does it share pages with others since fork(2)? */
+static bool is_shared(const struct dump *d, const struct dtask *t)
+{
+	if (t->stat.flags & PROC_PF_FORKNOEXEC)
+		return true;
+	for (unsigned i = t->index + 1; i < d->tasks->len; i++)
+		if (dump_task(d, i)->parent == (int)t->index &&
+		    dump_task(d, i)->stat.flags & PROC_PF_FORKNOEXEC)
+			return true;
+	return false;
+}
+
+/*
+ * Is it worth a second descriptor?  Not where pages are shared: O_DIRECT pins them, and a page that
+ * is pinned is copied first (mm/gup.c: gup_must_unshare()).
+ */
+static bool is_large(const struct dump *d, const struct dtask *t)
 {
 	uint64_t sum = 0;
 
+	if (is_shared(d, t))
+		return false;
 	for (size_t i = 0; i < t->maps.n; i++)
 		if (!t->maps.v[i].shared && t->maps.v[i].prot & PROT_WRITE)
 			sum += vma_len(&t->maps.v[i]);
@@ -72,7 +90,7 @@ static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 
 	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .dir = t->proc.dir, .mem = -1};
 	r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
-	if (r == 0 && is_large(t))
+	if (r == 0 && is_large(d, t))
 		r = pages_reopen_direct(l->w.fd, true, &direct);
 	if (r < 0)
 		return r;
@@ -229,7 +247,7 @@ int mem_dump_pages(struct dump *d)
 {
 	struct pages_dump *p = d->pages = g_new0(struct pages_dump, 1);
 	bool snapshot = snapshot_pays(d);
-	int r = 0;
+	int r = cow_dump(d);
 
 	p->lanes = g_new0(struct lane, d->tasks->len);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {

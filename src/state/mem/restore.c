@@ -4,6 +4,7 @@
  * but the agent and the vdso, which waits below the agent; then each maps what it had, reads its
  * pages from the image straight into place, and gives every mapping its protection.
  */
+#include "state/mem/cow.h"
 #include "state/mem/mem.h"
 #include "state/mem/transfer.h"
 
@@ -278,7 +279,7 @@ static int map_some(struct restore *r, struct rtask *t, struct batch *b, size_t 
 	for (; ret == 0 && *from < to; ++*from)
 		if (m->vmas[*from]->status & VMA_STATUS_SYSVIPC)
 			ret = sysv_map(r, t, b, *from);
-		else if (!is_kernels(m->vmas[*from]))
+		else if (!is_kernels(m->vmas[*from]) && !cow_has(t, m->vmas[*from]))
 			map_one(t, b, m->vmas[*from], use[*from] < 0 ? -1 : tfds[use[*from]]);
 	for (unsigned k = 0; k < o.n; k++)
 		batch_add(b, SYS_close, IMM(tfds[k]));
@@ -291,6 +292,9 @@ int mem_map(struct restore *r, struct rtask *t)
 	size_t from = 0;
 	int ret;
 
+	ret = cow_settle(r, t);
+	if (ret < 0)
+		return ret;
 	rtask_batch(t, &b);
 	ret = map_vdso(r, &b, t->mm);
 	while (ret == 0 && from < t->mm->n_vmas)
@@ -316,8 +320,12 @@ static int fill_from(struct rtask *t, struct batch *b, int fd)
 	for (unsigned i = 0; ret == 0 && i < t->pages.n; i++) {
 		const struct image_run *run = &t->pages.runs[i];
 
-		if (run->fd == fd)
-			transfer_add(&x, run->vaddr, run->nr_pages * IMAGE_PAGE_SIZE, run->offset);
+		uint64_t at = run->vaddr, end = at + run->nr_pages * IMAGE_PAGE_SIZE, from, to;
+
+		while (run->fd == fd && cow_rest(t, &at, end, &from, &to)) {
+			transfer_add(&x, from, to - from, run->offset + from - run->vaddr);
+			t->restore->stats.pages_restored += (to - from) / IMAGE_PAGE_SIZE;
+		}
 	}
 	transfer_flush(&x);
 	for (unsigned i = 0; i < ARRAY_SIZE(x.tfds); i++)
@@ -331,7 +339,6 @@ static int fill_post(struct restore *r, struct rtask *t, struct batch *b)
 {
 	int ret = 0;
 
-	r->stats.pages_restored += t->pages.nr_pages;
 	for (unsigned f = 0; ret == 0 && f < t->pages.nfds; f++)
 		ret = fill_from(t, b, t->pages.fds[f]);
 	return ret;
@@ -422,7 +429,7 @@ int mem_protect(struct restore *r, struct rtask *t)
 
 		if (is_kernels(v))
 			continue;
-		if (first_prot(t, v) != v->prot || v->status & VMA_STATUS_SYSVIPC)
+		if (first_prot(t, v) != v->prot || v->status & VMA_STATUS_SYSVIPC || cow_has(t, v))
 			batch_add(&b, SYS_mprotect, IMM(v->start), IMM(v->end - v->start),
 				  IMM(v->prot));
 		advise(&b, v);
