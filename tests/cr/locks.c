@@ -66,7 +66,8 @@ int main(void)
 	sh = open("/tmp", O_RDONLY | O_DIRECTORY);
 	check(sh >= 0 && flock(sh, LOCK_SH) == 0);
 	c = child_start(child_make, child_verify);
-	lease = open(other, O_RDONLY | O_CREAT, 0600);
+	check(close(mkstemp(other)) == 0);
+	lease = open(other, O_RDONLY);
 	check(lease >= 0 && fcntl(lease, F_SETLEASE, F_RDLCK) == 0, "errno %d", errno);
 	check(fcntl(lease, F_SETSIG, SIGRTMIN) == 0);
 	signal(SIGRTMIN, SIG_IGN);
