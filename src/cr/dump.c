@@ -274,6 +274,7 @@ static const struct dump_step dump_steps[] = {
 	{"maps", .task = read_maps},
 	{"vdso", .all = dump_vdso},
 	{"layout", .task = mem_dump_layout},
+	{"network lock", .all = socks_lock},
 	{"files", .task = files_dump},
 	{"directories", .task = fs_dump},
 	{"sessions", .task = tty_session_dump},
@@ -380,8 +381,15 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 	/* The last hold on the tree's root would make us wait for the end of its mounts. */
 	cleanup_close(&c->d.root);
 	c->d.root = -1;
-	if (how == CRYO_KILL)
-		return tree_kill(&c->d);
+	if (how == CRYO_KILL) {
+		int r = socks_silence(&c->d);
+
+		if (r == 0)
+			r = tree_kill(&c->d);
+		socks_unlock(&c->d);
+		return r;
+	}
+	socks_unlock(&c->d);
 	if (how == CRYO_STOP)
 		tree_stop(&c->d);
 	tree_release(&c->d);
@@ -403,6 +411,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	tree_release(d);
 	tree_clear(d);
 	socks_dump_end(d);
+	socks_unlock(d);
 	cleanup_close(&d->root);
 	mountinfo_clear(&d->mounts);
 	ptys_seen_free(d);

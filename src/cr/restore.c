@@ -157,6 +157,7 @@ static const struct restore_step plan_steps[] = {
 
 static const struct restore_step fork_steps[] = {
 	{"limit of descriptors", .all = raise_limit},
+	{"network lock", .all = socks_lock_restore},
 	{"channel", .all = files_channel},
 	{"clocks", .all = time_restore},
 	{"host name", .all = uts_restore},
@@ -241,6 +242,7 @@ static void restore_clear(struct restore *r)
 	if (r->ghosts_made && ghosts_unlink(r) < 0)
 		log_warn("%s", err_message());
 	socks_restore_end(r);
+	socks_tcp_end(r);
 	if (r->files)
 		files_close(r);
 	shmem_close(r);
@@ -327,6 +329,7 @@ int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *bo
 		kill_box(&r, box);
 		return err_adopt(e, story);
 	}
+	socks_go(&r);
 	ret->pid = r.stub.pid;
 	e = agent_let_go(r.agent);
 	ret->stats = r.stats;

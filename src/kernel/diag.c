@@ -3,6 +3,7 @@
 #include "kernel/diag.h"
 #include "kernel/ns.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
@@ -171,4 +172,40 @@ int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map)
 		return 0;
 	}
 	return r;
+}
+
+static int tcp_msg(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(h);
+	struct diag_tcp t = {0};
+	unsigned at = 0;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+		return MNL_CB_OK;
+	t.ino = m->idiag_inode;
+	t.state = m->idiag_state;
+	t.family = m->idiag_family;
+	if (t.family == AF_INET6 && !m->id.idiag_src[0] && !m->id.idiag_src[1] &&
+	    m->id.idiag_src[2] == htonl(0xffff)) {
+		t.family = AF_INET;
+		at = 3;
+	}
+	memcpy(t.src, m->id.idiag_src + at, t.family == AF_INET ? 4 : 16);
+	memcpy(t.dst, m->id.idiag_dst + at, t.family == AF_INET ? 4 : 16);
+	t.sport = ntohs(m->id.idiag_sport);
+	t.dport = ntohs(m->id.idiag_dport);
+	g_array_append_val((GArray *)arg, t);
+	return MNL_CB_OK;
+}
+
+int diag_tcp(int sock, int family, GArray *all)
+{
+	const struct inet_diag_req_v2 req = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = ~0u,
+	};
+	int r = list(sock, &req, sizeof(req), tcp_msg, all);
+
+	return r < 0 ? err_wrap(r, "TCP sockets") : 0;
 }

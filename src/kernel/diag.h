@@ -31,5 +31,16 @@ struct diag_unix {
 /* inode -> struct diag_unix; the keys are GUINT_TO_POINTER(). */
 int diag_unix(int sock, GHashTable **ret) MUST_CHECK;
 
+struct diag_tcp {
+	uint32_t ino; /* 0: nobody has it open */
+	int family;   /* AF_INET also of connections of IPv6 sockets to mapped addresses */
+	uint8_t state;
+	uint8_t src[16], dst[16];
+	uint16_t sport, dport;
+};
+
+/* Appends all TCP sockets of FAMILY. */
+int diag_tcp(int sock, int family, GArray *list) MUST_CHECK;
+
 /* Adds inode -> shutdown (1, 2, 3; unlisted: 0) of PROTOCOL's sockets. */
 int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map) MUST_CHECK;

@@ -68,6 +68,7 @@ struct dump {
 	struct files_dump *files;
 	GHashTable *found;	  /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
 	GHashTable *scouted;	  /* pid -> struct insns, from the look */
+	struct conns_dump *conns; /* state/sock/conns.c */
 	struct socks_dump *socks; /* state/sock/sock.h */
 	GHashTable *shmem;	  /* inode -> struct shmem_dump: state/mem/shmem.c */
 	struct ptys_seen *ptys;	  /* state/tty/pty_dump.c */

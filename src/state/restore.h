@@ -88,6 +88,8 @@ struct restore {
 	GHashTable *fifos;	     /* pipe id -> struct pipe_ends: state/fd/fifo.c */
 	GHashTable *memfds;	     /* inode id -> struct memfd: state/fd/memfd.c */
 	GHashTable *pipes;	     /* pipe id -> struct pipe_ends: state/fd/pipe.c */
+	GArray *tcp;		     /* struct tcp_kept: state/sock/conns.c */
+	struct netlock *netlock;
 	struct socks_restore *socks; /* state/sock/unix_restore.c */
 	GHashTable *shmem;	     /* shmid -> struct shmem_restore: state/mem/shmem.c */
 	GHashTable *shms;	     /* number -> struct shm: state/ns/ipc_shm.c */

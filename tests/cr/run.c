@@ -8,6 +8,7 @@
  * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; refused
  * (cannot be dumped, for the reasons that the program names in lines "expect: ..." before it is
  * ready, and goes on as if nothing had happened).
+ * --tcp-established, first of all, keeps TCP connections.
  * --keep DIR before it leaves the images there.  Exit status: the program's; 77 for a skip.
  */
 #include "base/fd.h"
@@ -39,6 +40,7 @@ struct run {
 	GString *said;
 	char *dir; /* images */
 	unsigned generation;
+	bool tcp;	     /* connections are kept */
 	GPtrArray *expected; /* words of the refusal */
 };
 
@@ -131,6 +133,7 @@ static int dump(struct run *r, int dir, enum cryo_finish how)
 		.externals = externals,
 		.nexternals = 2,
 		.leave_running = how == CRYO_RESUME,
+		.tcp_established = r->tcp,
 		.snapshot = how == CRYO_RESUME,
 		.file_locks = r->expected->len == 0,
 	};
@@ -167,6 +170,7 @@ static int restore(struct run *r, int dir)
 		.ninherits = 2,
 		.cap_ceiling = ~UINT64_C(0),
 		.time_namespace = true,
+		.tcp_established = r->tcp,
 	};
 	struct cryo_box box = CRYO_BOX_NONE;
 	struct cryo_restored done;
@@ -237,9 +241,15 @@ int main(int argc, char **argv)
 {
 	struct run r = {.in = {-1, -1}, .out = {-1, -1}, .expected = g_ptr_array_new()};
 	char tmp[] = "/tmp/cryopod-cr-XXXXXX";
-	bool keep = argc > 2 && strcmp(argv[1], "--keep") == 0;
+	bool keep;
 	int e;
 
+	if (argc > 1 && strcmp(argv[1], "--tcp-established") == 0) {
+		r.tcp = true;
+		argv++;
+		argc--;
+	}
+	keep = argc > 2 && strcmp(argv[1], "--keep") == 0;
 	if (keep) {
 		r.dir = argv[2];
 		argv += 2;

@@ -6,6 +6,7 @@
  * state/sock/tcp.c's.
  */
 #include "state/sock/inet.h"
+#include "state/sock/tcp.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,23 +94,6 @@ static int check_kind(const struct sock_view *s, int state)
 	return 0;
 }
 
-/* Names the connection. */
-static int refuse_connection(const struct sock_view *s)
-{
-	union inet_addr a = {0}, b = {0};
-	socklen_t len = sizeof(a);
-	char from[80], to[80];
-
-	getsockname(s->fd, &a.sa, &len);
-	len = sizeof(b);
-	if (getpeername(s->fd, &b.sa, &len) < 0)
-		b.sa.sa_family = a.sa.sa_family;
-	inet_show(&a, from);
-	inet_show(&b, to);
-	return err_set(EOPNOTSUPP, "%s: the TCP connection %s - %s cannot be saved; close it first",
-		       s->v->link, from, to);
-}
-
 static int check_state(struct dump *d, const struct sock_view *s, int state)
 {
 	unsigned waiting;
@@ -123,7 +107,7 @@ static int check_state(struct dump *d, const struct sock_view *s, int state)
 				       s->v->link, waiting);
 		return 0;
 	}
-	return is_tcp(s) && state != TCP_CLOSE ? refuse_connection(s) : 0;
+	return is_tcp(s) && state != TCP_CLOSE ? tcp_check(d, s, state) : 0;
 }
 
 static int check(struct dump *d, const struct fd_view *v)
@@ -229,6 +213,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = sock_options_dump(&s, &e->opts);
 	if (r == 0)
 		r = inet_options_dump(&s, x);
+	if (r == 0 && is_tcp(&s) && state != TCP_CLOSE && state != TCP_LISTEN)
+		r = tcp_dump(d, &s, state);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 
@@ -266,7 +252,7 @@ static bool is_bound(const InetSkEntry *e, const union inet_addr *a)
 	return a->v4.sin_port || (e->n_src_addr && memcmp(e->src_addr, none, e->n_src_addr * 4));
 }
 
-static int bind_it(const InetSkEntry *e, struct file *f, json_t *x)
+static int bind_it(const InetSkEntry *e, struct file *f, json_t *x, bool in_repair)
 {
 	union inet_addr a;
 	char text[80];
@@ -278,7 +264,7 @@ static int bind_it(const InetSkEntry *e, struct file *f, json_t *x)
 	if (!is_bound(e, &a))
 		return 0;
 	/* several of the tree's may have one port, as accepted connections and their listener do */
-	r = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	r = in_repair ? 0 : sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (r < 0)
 		return r;
 	if (bind(f->fd, &a.sa, inet_addr_len(&a)) == 0)
@@ -302,12 +288,36 @@ static int connect_it(const InetSkEntry *e, struct file *f)
 	return err_errno("connect to %s", text);
 }
 
+static bool is_connection(const InetSkEntry *e)
+{
+	return e->type == SOCK_STREAM && e->state != TCP_CLOSE && e->state != TCP_LISTEN;
+}
+
+static int open_connection(struct restore *r, struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	CLEANUP(tcp_stream_clear) struct tcp_stream t = {0};
+	int ret;
+
+	if (!r->o.tcp_established)
+		return err_set(EOPNOTSUPP, "it was connected; use --tcp-established to have the "
+					   "connection go on, or --tcp-close to have it closed");
+	ret = tcp_load(r, e->ino, (int)e->state, &t);
+	if (ret == 0)
+		ret = tcp_begin(f->fd, &t);
+	if (ret == 0)
+		ret = bind_it(e, f, sock_extra(r, f->id), true);
+	if (ret == 0)
+		ret = connect_it(e, f);
+	return ret < 0 ? ret
+		       : tcp_fill(r, f->fd, &t, (int)e->state,
+				  e->opts->has_reuseaddr && e->opts->reuseaddr);
+}
+
 static int open_(struct restore *r, struct file *f)
 {
 	const InetSkEntry *e = f->entry->isk;
 	struct sock_maker root = sock_maker(r, NULL);
-	bool stream = e->type == SOCK_STREAM;
-	bool connected = e->state != TCP_CLOSE && e->state != TCP_LISTEN;
 	json_t *x = sock_extra(r, f->id);
 	int ret = sock_make(&root, (int)e->family, (int)e->type, (int)e->proto, &f->fd);
 
@@ -317,16 +327,12 @@ static int open_(struct restore *r, struct file *f)
 		ret = sock_options_restore(f->fd, e->opts);
 	if (ret == 0)
 		ret = inet_options_restore(f->fd, x);
-	if (ret < 0 || (stream && connected && r->o.tcp_close))
-		return ret; /* a socket that is not connected */
-	if (stream && connected)
-		return err_set(EOPNOTSUPP,
-			       "inet socket %u was connected; use --tcp-close to have "
-			       "it closed",
-			       f->id);
+	if (ret == 0 && is_connection(e))
+		return r->o.tcp_close ? 0
+				      : err_wrap(open_connection(r, f), "inet socket %u", f->id);
 	if (ret == 0)
-		ret = bind_it(e, f, x);
-	if (ret == 0 && connected && !stream)
+		ret = bind_it(e, f, x, false);
+	if (ret == 0 && e->state == TCP_ESTABLISHED)
 		ret = connect_it(e, f);
 	return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
 }
@@ -335,16 +341,18 @@ static int open_(struct restore *r, struct file *f)
 static int finish(struct restore *r, struct file *f)
 {
 	const InetSkEntry *e = f->entry->isk;
-	bool stream = e->type == SOCK_STREAM;
-	bool connected = e->state != TCP_CLOSE && e->state != TCP_LISTEN;
+	bool connection = is_connection(e);
+	unsigned how = e->has_shutdown ? e->shutdown : 0;
 	int ret = 0;
 
+	/* sending again the end of sending is socks_go()'s */
+	if (connection)
+		how = r->o.tcp_close ? 0 : how & 1;
 	if (e->state == TCP_LISTEN && listen(f->fd, (int)MIN(e->backlog, BACKLOG_MAX)) < 0)
 		return err_errno("listen at port %u", e->src_port);
-	if (!(stream && connected) && e->has_shutdown && e->shutdown &&
-	    shutdown(f->fd, (int)e->shutdown - 1) < 0 && errno != ENOTCONN)
-		ret = err_errno("shutdown");
-	if (ret == 0 && e->opts->has_reuseaddr)
+	if (how && shutdown(f->fd, (int)how - 1) < 0 && errno != ENOTCONN)
+		return err_errno("shutdown of inet socket %u", f->id);
+	if (!connection && e->opts->has_reuseaddr)
 		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, e->opts->reuseaddr);
 	return ret < 0 ? ret : sock_flags_restore(r, f, e->fown, e->flags);
 }

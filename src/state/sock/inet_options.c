@@ -5,6 +5,8 @@
  */
 #include "state/sock/inet.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <linux/udp.h>
 #include <string.h>
@@ -79,6 +81,15 @@ static const struct inet_option {
 	{SOL_UDPLITE, UDPLITE_RECV_CSCOV},
 };
 
+static bool is_multicast(const struct inet_option *o)
+{
+	if (o->level == IPPROTO_IPV6)
+		return o->name == IPV6_MULTICAST_IF || o->name == IPV6_MULTICAST_HOPS ||
+		       o->name == IPV6_MULTICAST_LOOP;
+	return o->level == IPPROTO_IP &&
+	       (o->name == IP_MULTICAST_TTL || o->name == IP_MULTICAST_LOOP);
+}
+
 /* Is it one of this socket's?  Levels of other protocols have other options by these numbers. */
 static bool applies(const struct sock_view *s, const struct inet_option *o)
 {
@@ -88,6 +99,8 @@ static bool applies(const struct sock_view *s, const struct inet_option *o)
 		return s->protocol == IPPROTO_UDP;
 	if (o->level == SOL_UDPLITE)
 		return s->protocol == IPPROTO_UDPLITE;
+	if (s->type == SOCK_STREAM && is_multicast(o))
+		return false; /* can be read, but not set */
 	if (o->level == IPPROTO_IPV6)
 		return s->family == AF_INET6;
 	return true;
@@ -137,7 +150,10 @@ int inet_options_restore(int fd, json_t *x)
 		    (sock_get_int(fd, level, name, &have) && have == want))
 			continue;
 		r = sock_set_int(fd, level, name, want);
-		if (r < 0)
+		/* what this kernel has in another way is no reason to lose the rest */
+		if (r == -EINVAL || r == -ENOPROTOOPT)
+			log_warn("%s", err_message());
+		else if (r < 0)
 			return r;
 	}
 	if (congestion &&

@@ -8,3 +8,19 @@
 /* Forgets what is known of the tree's sockets. */
 void socks_dump_end(struct dump *d);
 void socks_restore_end(struct restore *r);
+
+/* TCP connections that are kept: conns.c.  Frozen, before any is read. */
+int socks_lock(struct dump *d) MUST_CHECK;
+
+/* Before those who have them are killed: their peers shall not notice. */
+int socks_silence(struct dump *d) MUST_CHECK;
+
+/* They are dead, or go on. */
+void socks_unlock(struct dump *d);
+
+/* Before any is made. */
+int socks_lock_restore(struct restore *r) MUST_CHECK;
+
+/* All is done: connections go on. */
+void socks_go(struct restore *r);
+void socks_tcp_end(struct restore *r);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/sock/netlock.h"
+
+#include "base/lazy.h"
+#include "base/log.h"
+#include "kernel/ns.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <nftables/libnftables.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LEFT "cryo-left"
+
+struct netlock {
+	struct nft_ctx *nft;
+};
+
+static struct {
+	struct nft_ctx *(*new)(uint32_t);
+	void (*free)(struct nft_ctx *);
+	int (*run)(struct nft_ctx *, const char *);
+	int (*buffer_error)(struct nft_ctx *);
+	const char *(*get_error)(struct nft_ctx *);
+} lib;
+
+static const struct lazy_symbol symbols[] = {
+	{"nft_ctx_new", &lib.new},
+	{"nft_ctx_free", &lib.free},
+	{"nft_run_cmd_from_buffer", &lib.run},
+	{"nft_ctx_buffer_error", &lib.buffer_error},
+	{"nft_ctx_get_error_buffer", &lib.get_error},
+};
+
+static void load(void)
+{
+	if (!lib.new)
+		lazy_load("libnftables.so.1", symbols, ARRAY_SIZE(symbols));
+}
+
+/* 1: DIR is in our own network namespace. */
+static int is_ours(int dir)
+{
+	struct stat a, b;
+
+	if (fstatat(dir, "ns/net", &a, 0) < 0 || stat("/proc/self/ns/net", &b) < 0)
+		return err_errno("network namespace");
+	return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+/* libnftables opens its netlink socket here and keeps it: only this must happen over there. */
+static int open_there(int dir, struct nft_ctx **ret)
+{
+	autoclose int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there = -1;
+	int r;
+
+	load();
+	if (here < 0)
+		return err_errno("open /proc/self/ns/net");
+	r = ns_open(dir, NS_NET, &there);
+	if (r < 0)
+		return r;
+	if (setns(there, CLONE_NEWNET) < 0)
+		return err_errno("enter the network namespace");
+	*ret = lib.new(0);
+	if (setns(here, CLONE_NEWNET) < 0)
+		abort(); /* nothing that we do from here on would be where it should be */
+	if (!*ret)
+		return err_set(EIO, "nftables cannot be used");
+	lib.buffer_error(*ret);
+	return 0;
+}
+
+static int run(struct nft_ctx *nft, const char *text)
+{
+	const char *why;
+
+	if (lib.run(nft, text) == 0)
+		return 0;
+	why = lib.get_error(nft);
+	return err_set(EIO, "lock the network: nftables: %.*s", (int)strcspn(why, "\n"), why);
+}
+
+static void add_elements(GString *s, GArray *connections, int family)
+{
+	const char *sep = "";
+
+	for (unsigned i = 0; i < connections->len; i++) {
+		const struct diag_tcp *c = &g_array_index(connections, struct diag_tcp, i);
+		char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN];
+
+		if (c->family != family)
+			continue;
+		inet_ntop(family, c->src, src, sizeof(src));
+		inet_ntop(family, c->dst, dst, sizeof(dst));
+		g_string_append_printf(s, "%s%s . %u . %s . %u", sep, dst, c->dport, src, c->sport);
+		sep = ", ";
+	}
+}
+
+static void add_family(GString *sets, GString *in, GString *out, GArray *connections, int family,
+		       const char *ip)
+{
+	g_autoptr(GString) elements = g_string_new(NULL);
+
+	add_elements(elements, connections, family);
+	if (!elements->len)
+		return;
+	g_string_append_printf(sets,
+			       "set c_%s { type %s_addr . inet_service . %s_addr . inet_service; "
+			       "elements = { %s }; }\n",
+			       ip, family == AF_INET ? "ipv4" : "ipv6",
+			       family == AF_INET ? "ipv4" : "ipv6", elements->str);
+	g_string_append_printf(in, "%s saddr . tcp sport . %s daddr . tcp dport @c_%s drop\n", ip,
+			       ip, ip);
+	g_string_append_printf(out, "%s daddr . tcp dport . %s saddr . tcp sport @c_%s drop\n", ip,
+			       ip, ip);
+}
+
+static char *table(const char *name, const char *flags, GArray *connections)
+{
+	g_autoptr(GString) sets = g_string_new(NULL), in = g_string_new(NULL),
+			   out = g_string_new(NULL);
+
+	add_family(sets, in, out, connections, AF_INET, "ip");
+	add_family(sets, in, out, connections, AF_INET6, "ip6");
+	return g_strdup_printf("table inet %s {\n%s%s"
+			       "chain in { type filter hook input priority -450;\n%s}\n"
+			       "chain out { type filter hook output priority -450;\n%s}\n}\n",
+			       name, flags, sets->str, in->str, out->str);
+}
+
+int netlock_take(int dir, GArray *connections, struct netlock **ret)
+{
+	g_autofree char *name = g_strdup_printf("cryo-%d", (int)getpid());
+	g_autofree char *text = table(name, "flags owner;\n", connections);
+	CLEANUP(netlock_drop) struct netlock *l = g_new0(struct netlock, 1);
+	int r = open_there(dir, &l->nft);
+
+	if (r == 0)
+		r = run(l->nft, text);
+	if (r < 0)
+		return r;
+	*ret = g_steal_pointer(&l);
+	return 0;
+}
+
+/* The table goes with the socket. */
+void netlock_drop(struct netlock **l)
+{
+	struct netlock *lock = g_steal_pointer(l);
+
+	if (!lock)
+		return;
+	if (lock->nft)
+		lib.free(lock->nft);
+	g_free(lock);
+}
+
+int netlock_leave(int dir, GArray *connections)
+{
+	g_autofree char *text = table(LEFT, "", connections);
+	struct nft_ctx *nft;
+	int r = is_ours(dir);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = open_there(dir, &nft);
+	if (r < 0)
+		return r;
+	r = run(nft, text);
+	lib.free(nft);
+	return r;
+}
+
+void netlock_forget(int dir)
+{
+	ERR_KEEP;
+	struct nft_ctx *nft;
+
+	if (open_there(dir, &nft) < 0)
+		return;
+	if (lib.run(nft, "add table inet " LEFT "; delete table inet " LEFT) != 0)
+		log_debug("nftables: %s", lib.get_error(nft));
+	lib.free(nft);
+}
