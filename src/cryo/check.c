@@ -97,6 +97,6 @@ const struct action action_check = {
 	.name = "check",
 	.log = NULL,
 	.needs_images = false,
-	.brief = "Does this kernel have what is needed?",
+	.brief = "Tell whether this kernel has what is needed",
 	.run = check,
 };
