@@ -39,6 +39,7 @@ struct dtask {
 	unsigned index; /* in dump.tasks */
 	unsigned files; /* index of the first task that has this table of descriptors */
 	bool zombie, reaper;
+	bool settled, looked; /* it stands still; its children then have been seen */
 	pid_t nspid, nspgid, nssid;
 	struct procstat stat;
 	struct procstatus status;

@@ -225,6 +225,7 @@ static int settle(struct dtask *t)
 	}
 	if (r >= 0 && t->seized.leader_dead)
 		return err_set(EOPNOTSUPP, "its first thread has ended before the others");
+	t->settled = r >= 0;
 	return r < 0 ? r : 0;
 }
 
@@ -251,16 +252,22 @@ static int fill_threads(struct dtask *t)
 	return r;
 }
 
-/* All children of all that are stopped; *RET_NEW says whether there was an unknown one. */
-static int look_again(struct dump *d, bool *ret_new)
+/*
+ * Children of all that stand still, or (not ALL) of those that do for the first time; *RET_NEW says
+ * whether there was an unknown one.  A child is not held before its parent stands still: after
+ * vfork(2) that one waits for it, and cannot be stopped.
+ */
+static int look_again(struct dump *d, bool all, bool *ret_new)
 {
 	*ret_new = false;
 	for (unsigned i = 0; i < d->tasks->len; i++) {
 		CLEANUP(pid_list_clear) struct pid_list children = {0};
+		struct dtask *parent = dump_task(d, i);
 		int r;
 
-		if (dump_task(d, i)->zombie)
+		if (parent->zombie || !parent->settled || (parent->looked && !all))
 			continue;
+		parent->looked = true;
 		r = proc_children(dump_task(d, i)->proc.dir, &children);
 		for (size_t k = 0; r == 0 && k < children.n; k++) {
 			struct dtask *t = NULL;
@@ -284,7 +291,7 @@ static int settle_all(struct dump *d)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
-		if (!dump_task(d, i)->nthreads && !dump_task(d, i)->zombie)
+		if (!dump_task(d, i)->settled && !dump_task(d, i)->zombie)
 			r = dtask_wrap(dump_task(d, i), settle(dump_task(d, i)));
 	return r;
 }
@@ -303,7 +310,9 @@ static int freeze_all(struct dump *d)
 	if (r == 0)
 		r = settle(t);
 	while (r == 0 && more) {
-		r = look_again(d, &more);
+		r = look_again(d, false, &more);
+		if (r == 0 && !more) /* orphans may have come to those that we have looked at */
+			r = look_again(d, true, &more);
 		if (r == 0)
 			r = settle_all(d);
 	}
