@@ -50,10 +50,14 @@ static const char *why_not(const struct vma *v)
 		return "is a shadow stack";
 	if (v->special == VMA_UPROBES || v->special == VMA_OTHER)
 		return "is of an unknown kind";
+	if (v->deleted && strcmp(v->name, "/[aio]") == 0)
+		return "is a ring of io_setup(2), which cannot be saved; end it by io_destroy(2)";
 	if (g_str_has_prefix(v->name, "/anon_hugepage"))
 		return "uses huge pages of hugetlbfs";
 	if (v->ino == 0 && v->shared && !sysv_is_map(v)) /* the first segment is number 0 */
 		return "is shared memory without an object";
+	if (g_str_has_prefix(v->name, "anon_inode:[io_uring]"))
+		return "is a ring of io_uring, which cannot be saved; close it";
 	if (v->ino != 0 && v->name[0] != '/')
 		return "is a file without a name";
 	return NULL;
@@ -147,7 +151,8 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 	e->flags = v->shared ? MAP_SHARED : MAP_PRIVATE;
 	e->flags |= (v->vmflags & VMF(GD) ? MAP_GROWSDOWN : 0) |
 		    (v->vmflags & VMF(NR) ? MAP_NORESERVE : 0) |
-		    (v->vmflags & VMF(LO) ? MAP_LOCKED : 0);
+		    (v->vmflags & VMF(LO) ? MAP_LOCKED : 0) |
+		    (v->vmflags & VMF(DP) ? MAP_DROPPABLE : 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(advices); i++)
 		if (v->vmflags & advices[i].flag)
 			e->madv |= UINT64_C(1) << advices[i].advice;
@@ -234,7 +239,7 @@ int mem_dump_layout(struct dump *d, struct dtask *t)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return mem_extra_dump(d, t);
 }
 
 int mem_dump_rest(struct dump *d, struct dtask *t)
@@ -249,6 +254,9 @@ int mem_dump_rest(struct dump *d, struct dtask *t)
 	if (r < 0)
 		return r;
 	t->mm->mm_brk = (uint64_t)batch_result(&b, brk);
+	r = mem_future_dump(d, t);
+	if (r < 0)
+		return r;
 	t->mm->has_dumpable = true;
 	t->mm->dumpable = (int32_t)batch_result(&b, dumpable);
 	return image_write(&d->w, IMG_MM, (uint64_t)t->nspid, &t->mm->base);

@@ -67,6 +67,17 @@ int mem_map(struct restore *r, struct rtask *t) MUST_CHECK;	/* mappings, writabl
 int mem_fill(struct restore *r) MUST_CHECK;			/* all tasks at the same time */
 int mem_protect(struct restore *r, struct rtask *t) MUST_CHECK; /* protections, advice, mm_map */
 
+/* state/mem/extra.c: what only cryo.json has a place for */
+int mem_extra_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+int mem_future_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* with an agent */
+bool mem_locks_on_fault(const struct rtask *t, const VmaEntry *v);
+int mem_guards_restore(struct rtask *t, struct batch *b) MUST_CHECK;
+int mem_extra_restore(struct rtask *t, struct batch *b) MUST_CHECK;
+
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08 /* Linux 6.11; recorded together with MAP_PRIVATE */
+#endif
+
 /* state/mem/sysv.c: System V shared memory */
 bool sysv_is_map(const struct vma *v);
 int sysv_check(struct dump *d, const struct dtask *t, size_t i) MUST_CHECK;

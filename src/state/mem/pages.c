@@ -157,6 +157,8 @@ static int lane_post(struct dump *d, struct lane *l)
 		d->stats.pages_scanned += vma_len(v) / IMAGE_PAGE_SIZE;
 		pagemap_begin(&pm, v->start, v->end, &PAGES_PRIVATE);
 		while ((r = pagemap_next(&pm, &run)) > 0) {
+			if (run.categories & PAGE_GUARD) /* state/mem/extra.c */
+				continue;
 			r = dump_run(l, &run, v->prot & PROT_READ);
 			if (r < 0)
 				return r;

@@ -231,9 +231,13 @@ static void opened_clear(struct opened *o)
 static void map_one(const struct rtask *t, struct batch *b, const VmaEntry *v, int tfd)
 {
 	unsigned flags = v->flags & MAP_KEPT & ~(tfd >= 0 ? (unsigned)MAP_ANONYMOUS : 0u);
-	int op = batch_add(b, SYS_mmap, IMM(v->start), IMM(v->end - v->start),
-			   IMM(first_prot(t, v)), IMM(flags | MAP_FIXED_NOREPLACE),
-			   IMM((int64_t)tfd), IMM(tfd >= 0 ? v->pgoff : 0));
+	int op;
+
+	if (v->flags & MAP_DROPPABLE && v->flags & MAP_PRIVATE)
+		flags = MAP_DROPPABLE | MAP_ANONYMOUS;
+	op = batch_add(b, SYS_mmap, IMM(v->start), IMM(v->end - v->start), IMM(first_prot(t, v)),
+		       IMM(flags | MAP_FIXED_NOREPLACE), IMM((int64_t)tfd),
+		       IMM(tfd >= 0 ? v->pgoff : 0));
 
 	batch_expect(b, op, (int64_t)v->start);
 	if (tfd < 0 && v->madv & UINT64_C(1) << MADV_HUGEPAGE)
@@ -364,7 +368,7 @@ int mem_fill(struct restore *r)
 	return ret;
 }
 
-static void advise(struct batch *b, const VmaEntry *v)
+static void advise(const struct rtask *t, struct batch *b, const VmaEntry *v)
 {
 	uint64_t len = v->end - v->start;
 
@@ -373,7 +377,8 @@ static void advise(struct batch *b, const VmaEntry *v)
 			batch_add(b, SYS_madvise, IMM(v->start), IMM(len), IMM(a));
 	/* MAP_LOCKED is more than may be allowed here: locking is a wish, content is not */
 	if (v->flags & MAP_LOCKED)
-		batch_may_fail(b, batch_add(b, SYS_mlock, IMM(v->start), IMM(len)));
+		batch_may_fail(b, batch_add(b, SYS_mlock2, IMM(v->start), IMM(len),
+					    IMM(mem_locks_on_fault(t, v) ? MLOCK_ONFAULT : 0)));
 }
 
 static int set_mm(struct restore *r, struct rtask *t, struct batch *b)
@@ -424,6 +429,9 @@ int mem_protect(struct restore *r, struct rtask *t)
 	int ret;
 
 	rtask_batch(t, &b);
+	ret = mem_guards_restore(t, &b);
+	if (ret < 0)
+		return ret;
 	for (size_t i = 0; i < t->mm->n_vmas; i++) {
 		const VmaEntry *v = t->mm->vmas[i];
 
@@ -432,8 +440,10 @@ int mem_protect(struct restore *r, struct rtask *t)
 		if (first_prot(t, v) != v->prot || v->status & VMA_STATUS_SYSVIPC || cow_has(t, v))
 			batch_add(&b, SYS_mprotect, IMM(v->start), IMM(v->end - v->start),
 				  IMM(v->prot));
-		advise(&b, v);
+		advise(t, &b, v);
 	}
 	ret = set_mm(r, t, &b);
+	if (ret == 0)
+		ret = mem_extra_restore(t, &b);
 	return ret < 0 ? ret : batch_run(&b);
 }
