@@ -5,9 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define OPENAT2_TRIES 1000
 
 int file_read_at(int dir, const char *name, size_t max, char **ret, size_t *ret_len)
 {
@@ -201,4 +205,16 @@ int file_remove_tree_at(int dir, const char *name)
 	struct removal t = {.top = -1};
 
 	return remove_entry(&t, dir, name, 0);
+}
+
+int file_openat2(int dir, const char *path, const struct open_how *how)
+{
+	int fd = -1;
+
+	for (unsigned i = 0; i < OPENAT2_TRIES; i++) {
+		fd = (int)syscall(SYS_openat2, dir, path, how, sizeof(*how));
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	return fd;
 }

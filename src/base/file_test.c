@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -128,6 +131,35 @@ static void discarded_is_gone_at_once(void **state)
 	assert_int_equal(waitpid(-1, &status, 0), -1);
 }
 
+/* Somebody renames all the time, somewhere; without another try the kernel's EAGAIN gets through.
+ */
+static void resolving_is_tried_again(void **state)
+{
+	const struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+	autoclose int dir = open(*state, O_RDONLY | O_DIRECTORY);
+	pid_t busy;
+
+	assert_int_equal(mkdirat(dir, "a-dir", 0700), 0);
+	assert_int_equal(symlinkat("a-dir/../a-dir/../a-dir", dir, "up"), 0);
+	assert_int_equal(mkdirat(dir, "one", 0700), 0);
+	busy = fork();
+	assert_true(busy >= 0);
+	if (busy == 0)
+		for (;;) {
+			if (renameat(dir, "one", dir, "two") < 0 ||
+			    renameat(dir, "two", dir, "one") < 0)
+				_exit(1);
+		}
+	for (int i = 0; i < 20000; i++) {
+		autoclose int fd = file_openat2(dir, "up", &how);
+
+		if (fd < 0)
+			fail_msg("try %d: errno %d", i, errno);
+	}
+	kill(busy, SIGKILL);
+	assert_int_equal(waitpid(busy, NULL, 0), busy);
+}
+
 static void descriptors_travel(void **state)
 {
 	int pair[2], fds[4];
@@ -153,6 +185,7 @@ int main(void)
 		cmocka_unit_test(remove_tree_of_any_depth),
 		cmocka_unit_test(atomicdir_is_all_or_nothing),
 		cmocka_unit_test(discarded_is_gone_at_once),
+		cmocka_unit_test(resolving_is_tried_again),
 		cmocka_unit_test(descriptors_travel),
 	};
 

@@ -95,7 +95,7 @@ static int open_time_ns(const struct proc *p, int *ret)
 static int try_program(int root, const char *path)
 {
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
-	autoclose int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	autoclose int fd = file_openat2(root, path, &how);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)

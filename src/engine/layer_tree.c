@@ -168,12 +168,8 @@ static int open_beneath(int root, const char *path)
 	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 			       .resolve =
 				       RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
-	int fd;
 
-	do { /* EAGAIN: a rename raced with ".." in a link; openat2(2) says to try again */
-		fd = (int)syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof(how));
-	} while (fd < 0 && (errno == EAGAIN || errno == EINTR));
-	return fd;
+	return file_openat2(root, *path ? path : ".", &how);
 }
 
 static int beneath_error(const char *path)

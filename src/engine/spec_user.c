@@ -29,7 +29,7 @@ int spec_open_in_root(int root, const char *path, int flags)
 	struct open_how how = {.flags = flags | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
 
-	return syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return file_openat2(root, path, &how);
 }
 
 /* The lines of a file in the container; none when it has no such file. */

@@ -63,7 +63,7 @@ static char *slurp_in_root(int root, const char *name)
 {
 	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
 			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	autoclose int fd = (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+	autoclose int fd = file_openat2(root, name, &how);
 	g_autofree char *self = g_strdup_printf("/proc/self/fd/%d", fd);
 
 	return fd < 0 ? NULL : slurp(AT_FDCWD, self, NULL);

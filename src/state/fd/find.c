@@ -5,6 +5,7 @@
  * found is remembered from the look to the dump, where it is only verified.
  */
 #include "state/fd/find.h"
+#include "base/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,7 +30,7 @@ static int open_in(const struct dump *d, const char *name, uint64_t flags)
 {
 	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
 
-	return (int)syscall(SYS_openat2, d->root, name, &how, sizeof(how));
+	return file_openat2(d->root, name, &how);
 }
 
 /* Is it the inode, in a mount of that file system? */

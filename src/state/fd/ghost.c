@@ -5,6 +5,7 @@
  * opened by all who had them, and lose it again.  Directories on the way to the name that have gone
  * as well come back for as long.
  */
+#include "base/file.h"
 #include "state/fd/files.h"
 
 #include "base/fd.h"
@@ -247,7 +248,7 @@ static int open_dir(struct restore *r, const char *name)
 	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT};
 	g_autofree char *parent = NULL, *base = NULL, *made = NULL;
-	int dir = (int)syscall(SYS_openat2, r->root, name, &how, sizeof(how)), fd;
+	int dir = file_openat2(r->root, name, &how), fd;
 
 	if (dir >= 0)
 		return dir;

@@ -7,6 +7,7 @@
  * A watched file that has no name any more is one that somebody in the tree has open; it is in
  * IMAGE_EXTRA: {"inotify": {"FILE": {"WATCH": FILE}}}.
  */
+#include "base/file.h"
 #include "state/fd/files.h"
 #include "state/fd/find.h"
 #include "state/fd/kind.h"
@@ -257,7 +258,7 @@ static int open_watched(struct restore *r, const InotifyWdEntry *w, int *ret_fd)
 	}
 	if (!w->f_handle->path)
 		return err_set(EOPNOTSUPP, "the record does not name the file");
-	*ret_fd = (int)syscall(SYS_openat2, r->root, w->f_handle->path, &how, sizeof(how));
+	*ret_fd = file_openat2(r->root, w->f_handle->path, &how);
 	return *ret_fd < 0 ? err_errno("open %s", w->f_handle->path) : 0;
 }
 

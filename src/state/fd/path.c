@@ -4,6 +4,7 @@
  * its root; they are resolved inside it (openat2(2), RESOLVE_IN_ROOT), so links in the container
  * lead nowhere else.
  */
+#include "base/file.h"
 #include "state/fd/files.h"
 #include "state/fd/find.h"
 #include "state/fd/kind.h"
@@ -28,7 +29,7 @@ static int open_in(int root, const char *name, uint64_t flags)
 {
 	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
 
-	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+	return file_openat2(root, name, &how);
 }
 
 static bool is_deleted(const struct path_view *v)

@@ -5,6 +5,7 @@
  * ended. Those of living processes are found by their names (regular.c); those of threads are not,
  * as threads come after files.
  */
+#include "base/file.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
@@ -142,7 +143,7 @@ static int open_and_end(void *arg, int *ret_fd)
 						 "number %d is another's by now",
 						 w->e->name, w->pid)
 				       : err_errno("process %d for a moment", w->pid);
-	*ret_fd = (int)syscall(SYS_openat2, w->r->root, w->e->name, &how, sizeof(how));
+	*ret_fd = file_openat2(w->r->root, w->e->name, &how);
 	if (*ret_fd < 0)
 		ret = err_errno("open %s", w->e->name);
 	kill((pid_t)p, SIGKILL);

@@ -6,6 +6,7 @@
  * A tmpfs that we see in our own mount namespace is the host's and stays as it is, unless the
  * options say that it belongs to the tree.  Device nodes are never taken from a checkpoint.
  */
+#include "base/file.h"
 #include "state/ns/ns.h"
 
 #include "base/libarchive.h"
@@ -50,7 +51,7 @@ static int open_dir(int root, const char *target)
 {
 	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT};
-	int fd = (int)syscall(SYS_openat2, root, target, &how, sizeof(how));
+	int fd = file_openat2(root, target, &how);
 
 	return fd < 0 ? err_errno("open %s", target) : fd;
 }

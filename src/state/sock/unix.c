@@ -5,6 +5,7 @@
  * A connection whose other end is outside of the tree cannot be kept.  One that waits to be
  * accepted is recorded, as by CRIU, as a client whose peer is the listening socket.
  */
+#include "base/file.h"
 #include "state/sock/sock.h"
 
 #include "image/sk-unix.pb-c.h"
@@ -136,7 +137,7 @@ static int open_in(int root, const char *name)
 {
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
 
-	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+	return file_openat2(root, name, &how);
 }
 
 /* Could it be bound to its name again?  *RET_DIR: where a relative name begins. */

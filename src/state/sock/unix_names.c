@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/sock/unix_names.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,7 @@ static int parent(struct restore *r, const UnixSkEntry *e, int *ret_dir, char ba
 	up = g_path_get_dirname(path);
 	last = g_path_get_basename(path);
 	g_strlcpy(base, last, 108);
-	*ret_dir = (int)syscall(SYS_openat2, r->root, up, &how, sizeof(how));
+	*ret_dir = file_openat2(r->root, up, &how);
 	return *ret_dir < 0 ? err_errno("directory of unix socket %s", path) : 0;
 }
 
