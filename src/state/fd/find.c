@@ -7,6 +7,8 @@
 #include "state/fd/find.h"
 #include "base/file.h"
 
+#include "kernel/fdinfo.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -187,4 +189,60 @@ bool find_name(struct dump *d, const struct find_key *k, char **ret_name)
 	g_hash_table_replace(d->found, g_steal_pointer(&key), g_strdup(name));
 	*ret_name = name;
 	return true;
+}
+
+/* Hexadecimal digits, two per byte. */
+static int parse_handle(const char *hex, uint64_t bytes, FhEntry *e)
+{
+	uint8_t *to;
+
+	if (bytes > FH_ENTRY_SIZES__min_entries * sizeof(uint64_t))
+		return err_set(EBADMSG, "file handle of %" PRIu64 " bytes", bytes);
+	e->bytes = (uint32_t)bytes;
+	e->n_handle = FH_ENTRY_SIZES__min_entries;
+	e->handle = g_new0(uint64_t, e->n_handle);
+	to = (uint8_t *)e->handle;
+	for (uint64_t i = 0; i < bytes; i++) {
+		int high = g_ascii_xdigit_value(hex[2 * i]), low;
+
+		low = high < 0 ? -1 : g_ascii_xdigit_value(hex[2 * i + 1]);
+		if (low < 0)
+			return err_set(EBADMSG, "file handle %s", hex);
+		to[i] = (uint8_t)(high << 4 | low);
+	}
+	return 0;
+}
+
+int find_handle(const char *line, FhEntry **ret)
+{
+	const char *hex = strstr(line, "f_handle:");
+	uint64_t bytes = 0, type = 0;
+	int r = 0;
+
+	*ret = g_new0(FhEntry, 1);
+	fh_entry__init(*ret);
+	if (hex) /* there is none where the file system has no handles */
+		r = fdinfo_field(line, "fhandle-bytes", 16, &bytes);
+	if (r == 0 && hex)
+		r = fdinfo_field(line, "fhandle-type", 16, &type);
+	if (r < 0)
+		return r;
+	(*ret)->type = (uint32_t)type;
+	return parse_handle(hex ? hex + strlen("f_handle:") : "", bytes, *ret);
+}
+
+bool find_watched_name(struct dump *d, uint32_t sdev, uint64_t ino, const FhEntry *handle,
+		       char **ret_name)
+{
+	struct find_key k = {.major = sdev >> 20, .minor = sdev & 0xfffff, .ino = ino};
+	g_autofree struct file_handle *h = NULL;
+
+	if (handle->bytes) {
+		h = g_malloc0(sizeof(*h) + handle->bytes);
+		h->handle_bytes = handle->bytes;
+		h->handle_type = (int)handle->type;
+		memcpy(h->f_handle, handle->handle, handle->bytes);
+		k.handle = h;
+	}
+	return find_name(d, &k, ret_name);
 }

@@ -2,6 +2,7 @@
 /* The name of a file of which only its inode is known. */
 #pragma once
 
+#include "image/fh.pb-c.h"
 #include "state/dump.h"
 
 #include <fcntl.h>
@@ -18,3 +19,10 @@ struct find_key {
  * frozen.
  */
 bool find_name(struct dump *d, const struct find_key *k, char **ret_name) MUST_CHECK;
+
+/* The handle in a line of inotify or fanotify; the record is allocated.  Empty if there is none. */
+int find_handle(const char *line, FhEntry **ret) MUST_CHECK;
+
+/* find_name() of such a line: SDEV is the kernel's own dev_t, 12 bits and 20. */
+bool find_watched_name(struct dump *d, uint32_t sdev, uint64_t ino, const FhEntry *handle,
+		       char **ret_name) MUST_CHECK;

@@ -35,33 +35,9 @@ static bool match(const struct dump *d, const struct fd_view *v)
 	return strcmp(v->link, "anon_inode:inotify") == 0;
 }
 
-/* Hexadecimal digits, two per byte. */
-static int parse_handle(const char *hex, uint64_t bytes, uint64_t type, FhEntry *e)
-{
-	uint8_t *to;
-
-	if (bytes > FH_ENTRY_SIZES__min_entries * sizeof(uint64_t))
-		return err_set(EBADMSG, "file handle of %" PRIu64 " bytes", bytes);
-	e->bytes = (uint32_t)bytes;
-	e->type = (uint32_t)type;
-	e->n_handle = FH_ENTRY_SIZES__min_entries;
-	e->handle = g_new0(uint64_t, e->n_handle);
-	to = (uint8_t *)e->handle;
-	for (uint64_t i = 0; i < bytes; i++) {
-		int high = g_ascii_xdigit_value(hex[2 * i]), low;
-
-		low = high < 0 ? -1 : g_ascii_xdigit_value(hex[2 * i + 1]);
-		if (low < 0)
-			return err_set(EBADMSG, "file handle %s", hex);
-		to[i] = (uint8_t)(high << 4 | low);
-	}
-	return 0;
-}
-
 static int read_watch(const char *line, InotifyWdEntry *e)
 {
-	const char *hex = strstr(line, "f_handle:");
-	uint64_t wd, dev, mask, bytes = 0, type = 0;
+	uint64_t wd, dev, mask;
 	int r = fdinfo_field(line, "wd", 16, &wd);
 
 	if (r == 0)
@@ -70,34 +46,17 @@ static int read_watch(const char *line, InotifyWdEntry *e)
 		r = fdinfo_field(line, "sdev", 16, &dev);
 	if (r == 0)
 		r = fdinfo_field(line, "mask", 16, &mask);
-	if (r == 0 && hex) /* there is none where the file system has no handles */
-		r = fdinfo_field(line, "fhandle-bytes", 16, &bytes);
-	if (r == 0 && hex)
-		r = fdinfo_field(line, "fhandle-type", 16, &type);
 	if (r < 0)
 		return r;
 	e->wd = (uint32_t)wd;
 	e->s_dev = (uint32_t)dev;
 	e->mask = (uint32_t)mask & MASK;
-	e->f_handle = g_new0(FhEntry, 1);
-	fh_entry__init(e->f_handle);
-	return parse_handle(hex ? hex + strlen("f_handle:") : "", bytes, type, e->f_handle);
+	return find_handle(line, &e->f_handle);
 }
 
 static bool find_watched(struct dump *d, const InotifyWdEntry *w, char **ret_name)
 {
-	/* the kernel's own dev_t: 12 bits and 20 */
-	struct find_key k = {w->s_dev >> 20, w->s_dev & 0xfffff, w->i_ino, NULL};
-	g_autofree struct file_handle *h = NULL;
-
-	if (w->f_handle->bytes) {
-		h = g_malloc0(sizeof(*h) + w->f_handle->bytes);
-		h->handle_bytes = w->f_handle->bytes;
-		h->handle_type = (int)w->f_handle->type;
-		memcpy(h->f_handle, w->f_handle->handle, h->handle_bytes);
-		k.handle = h;
-	}
-	return find_name(d, &k, ret_name);
+	return find_watched_name(d, w->s_dev, w->i_ino, w->f_handle, ret_name);
 }
 
 /* All watches, ascending, as they are shown the other way round. */

@@ -14,6 +14,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_signalfd,
 	&fd_timerfd,
 	&fd_inotify,
+	&fd_fanotify,
 	&fd_memfd,
 	&fd_unix,
 	&fd_inet,
