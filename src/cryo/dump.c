@@ -113,8 +113,6 @@ static int check_options(const struct options *o)
 		return err_set(EINVAL, "which tree? use --tree PID");
 	if (o->leave_running && o->leave_stopped)
 		return err_set(EINVAL, "--leave-running and --leave-stopped exclude each other");
-	if (o->tcp_close)
-		return err_set(EOPNOTSUPP, "option --tcp-close is not supported yet");
 	if (o->tree == getpid())
 		return err_set(EINVAL, "process %d is cryo itself", getpid());
 	return 0;
@@ -138,7 +136,7 @@ static int dump(struct session *s)
 		.standalone = true,
 		.ghost_limit = s->o.ghost_limit,
 		.leave_running = s->o.leave_running,
-		.tcp_established = s->o.tcp_established,
+		.tcp_established = s->o.tcp_established || s->o.tcp_close,
 		.file_locks = s->o.file_locks,
 	};
 	int r = check_options(&s->o);

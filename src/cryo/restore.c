@@ -48,8 +48,6 @@ static int check_options(const struct options *o)
 	if (o->sibling && !o->detached)
 		return err_set(EINVAL,
 			       "--restore-sibling only makes sense with --restore-detached");
-	if (o->tcp_close)
-		return err_set(EOPNOTSUPP, "option --tcp-close is not supported yet");
 	return 0;
 }
 
@@ -104,6 +102,8 @@ static int make(struct session *s, const struct inherits *in, struct cryo_restor
 		.ninherits = in->v->len,
 		.cap_ceiling = ~UINT64_C(0),
 		.leave_stopped = s->o.leave_stopped,
+		.tcp_established = s->o.tcp_established,
+		.tcp_close = s->o.tcp_close,
 		.shell_job = s->o.shell_job,
 		.work = s->work,
 	};

@@ -9,11 +9,13 @@
  * (cannot be dumped, for the reasons that the program names in lines "expect: ..." before it is
  * ready, and goes on as if nothing had happened).
  * --tcp-established, first of all, keeps TCP connections.
+ * --cryo PROGRAM before it: without a box, as a plain tree, by the command.
  * --keep DIR before it leaves the images there.  Exit status: the program's; 77 for a skip.
  */
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/spawn.h"
 #include "cr/cryo.h"
 
 #include <errno.h>
@@ -42,18 +44,21 @@ struct run {
 	unsigned generation;
 	bool tcp;	     /* connections are kept */
 	GPtrArray *expected; /* words of the refusal */
+	const char *cryo;    /* the program; NULL: by libcryo */
 };
 
 static int start(struct run *r, char **argv)
 {
-	struct clone_args a = {.flags = NAMESPACES, .exit_signal = SIGCHLD};
+	struct clone_args a = {.flags = r->cryo ? 0 : NAMESPACES, .exit_signal = SIGCHLD};
 	long pid = syscall(SYS_clone3, &a, sizeof(a));
 
 	if (pid < 0)
 		return err_errno("clone3");
 	if (pid == 0) {
-		if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		    mount("proc", "/proc", "proc", 0, NULL) < 0 || setsid() < 0)
+		if (!r->cryo && (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+				 mount("proc", "/proc", "proc", 0, NULL) < 0))
+			_exit(110);
+		if (setsid() < 0)
 			_exit(110);
 		dup2(r->in[0], 0);
 		dup2(r->out[1], 1);
@@ -186,12 +191,48 @@ static int restore(struct run *r, int dir)
 	return 0;
 }
 
+static int command(struct run *r, const char *const *argv)
+{
+	const int fds[] = {r->in[0], r->out[1]};
+	const struct spawn s = {
+		.argv = argv, .in = SPAWN_NULL, .err = SPAWN_CAPTURE, .fds = fds, .nfds = 2};
+
+	return spawn_check(&s, NULL, NULL);
+}
+
+/* A child of ours again: its parent is that of cryo. */
+static int by_command(struct run *r)
+{
+	g_autofree char *dir = g_strdup_printf("%s/%u", r->dir, r->generation++);
+	g_autofree char *pid = g_strdup_printf("%d", r->pid);
+	g_autofree char *in = g_strconcat("fd[3]:", r->keys[0], NULL);
+	g_autofree char *out = g_strconcat("fd[4]:", r->keys[1], NULL);
+	const char *const to_dump[] = {r->cryo, "dump", "-v4", "-D", dir, "-t", pid, "-l", NULL};
+	const char *const to_restore[] = {r->cryo, "restore",	   "-v4", "-D",
+					  dir,	   "-d",	   "-S",  "--inherit-fd",
+					  in,	   "--inherit-fd", out,	  NULL};
+	int e;
+
+	if (mkdir(dir, 0700) < 0)
+		return err_errno("mkdir %s", dir);
+	e = command(r, to_dump);
+	if (e < 0)
+		return err_wrap(e, "dump");
+	if (waitpid(r->pid, NULL, 0) != r->pid)
+		return err_errno("waiting for process %d", r->pid);
+	e = command(r, to_restore);
+	return e < 0 ? err_wrap(e, "restore") : 0;
+}
+
 static int cycle(struct run *r, const char *mode)
 {
 	enum cryo_finish how = strcmp(mode, "running") == 0 ? CRYO_RESUME : CRYO_KILL;
 	autoclose int dir = -1;
-	int e = images_dir(r, &dir);
+	int e;
 
+	if (r->cryo)
+		return by_command(r);
+	e = images_dir(r, &dir);
 	if (e == 0)
 		e = dump(r, dir, how);
 	if (strcmp(mode, "refused") == 0) {
@@ -248,6 +289,11 @@ int main(int argc, char **argv)
 		r.tcp = true;
 		argv++;
 		argc--;
+	}
+	if (argc > 2 && strcmp(argv[1], "--cryo") == 0) {
+		r.cryo = argv[2];
+		argv += 2;
+		argc -= 2;
 	}
 	keep = argc > 2 && strcmp(argv[1], "--keep") == 0;
 	if (keep) {
