@@ -18,6 +18,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_memfd,
 	&fd_unix,
 	&fd_inet,
+	&fd_netlink,
 	&fd_pidfd,
 	&fd_nsfile,
 	&fd_procfile,

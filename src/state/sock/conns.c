@@ -127,14 +127,12 @@ int socks_lock_restore(struct restore *r)
 	while (g_hash_table_iter_next(&it, NULL, (void **)&f))
 		if (f->kind == &fd_inet)
 			add_file(list, f->entry->isk);
-	if (!list->len || r->o.tcp_close)
+	if (!list->len)
 		return 0;
 	r->tcp = g_array_new(FALSE, FALSE, sizeof(struct tcp_kept));
 	ret = proc_open(r->stub.pid, &p);
 	if (ret == 0)
 		ret = netlock_take(p.dir, list, &r->netlock);
-	if (ret == 0)
-		netlock_forget(p.dir);
 	return ret;
 }
 
@@ -155,6 +153,15 @@ static void go(const struct tcp_kept *k)
 
 void socks_go(struct restore *r)
 {
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+
+	if (!r->netlock)
+		return;
+	/* what the dump has left keeps peers waiting as long as no restore has succeeded */
+	if (proc_open(r->stub.pid, &p) == 0)
+		netlock_forget(p.dir);
+	else
+		err_clear();
 	netlock_drop(&r->netlock);
 	for (unsigned i = 0; r->tcp && i < r->tcp->len; i++)
 		go(&g_array_index(r->tcp, struct tcp_kept, i));

@@ -269,10 +269,12 @@ static int connect_clients(struct restore *r, struct usock *u)
 
 	g_hash_table_iter_init(&it, r->socks->all);
 	while (ret == 0 && g_hash_table_iter_next(&it, NULL, (void **)&c)) {
-		struct sock_maker m = holder_of(r, c);
+		struct sock_maker m;
 
-		if (!c->peer && c->e->peer == u->e->ino)
-			ret = connect_one(r, &m, c->fd, u);
+		if (c->peer || c->e->peer != u->e->ino)
+			continue;
+		m = holder_of(r, c);
+		ret = connect_one(r, &m, c->fd, u);
 	}
 	if (ret < 0 || is_stream(u) || u->peer || u->other >= 0 || !u->packets)
 		return ret;
