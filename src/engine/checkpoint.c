@@ -91,6 +91,7 @@ static int freezer_dir(pid_t pid, char **ret)
 	return r;
 }
 
+#define PROGRAM_TIMEOUT_MS 1000
 #define CONMON_TIMEOUT_MS 5000
 
 struct job {
@@ -266,6 +267,27 @@ static int describe(struct job *j, int r)
 	return err_wrap(r, "checkpoint %s", j->c->name);
 }
 
+/*
+ * The runtime's `start` returns a moment before the first process executes its program: until then
+ * it is the runtime's own, "runc:[2:INIT]", with files of the host.
+ */
+static void await_program(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
+
+	for (int i = 0; i < PROGRAM_TIMEOUT_MS; i++) {
+		g_autofree char *comm = NULL;
+
+		if (file_read_at(AT_FDCWD, path, 64, &comm, NULL) < 0) {
+			err_clear();
+			return;
+		}
+		if (!g_str_has_prefix(comm, "runc:[") && strcmp(comm, "crun\n") != 0)
+			return;
+		g_usleep(1000);
+	}
+}
+
 static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 {
 	int64_t from;
@@ -283,6 +305,7 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
 	if (r < 0)
 		return r;
+	await_program(j->c->state.pid);
 	from = g_get_monotonic_time();
 	r = look(j);
 	if (r < 0)
