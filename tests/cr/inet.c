@@ -70,6 +70,7 @@ int main(void)
 {
 	int l = bound4(SOCK_STREAM, 0), fresh = socket(AF_INET, SOCK_STREAM, 0);
 	int only_bound = bound4(SOCK_STREAM, 0), l6, u6, udp, udpc, lite, raw, icmp;
+	struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xefc0a801), .imr_ifindex = 1};
 	unsigned ports[4];
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	char b[16];
@@ -94,6 +95,8 @@ int main(void)
 	lite = bound4(SOCK_DGRAM, IPPROTO_UDPLITE);
 	raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 	icmp = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP); /* if ping_group_range allows it */
+	check(setsockopt(udp, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) == 0,
+	      "errno %d", errno);
 	ports[0] = port_of(l);
 	ports[1] = port_of(only_bound);
 	ports[2] = port_of(udp);
@@ -115,6 +118,9 @@ int main(void)
 	check(u6 < 0 || get(u6, IPPROTO_IPV6, IPV6_V6ONLY) == 1);
 	check(get(udp, IPPROTO_IP, IP_TTL) == 17 && get(udp, IPPROTO_IP, IP_PKTINFO) == 1);
 	check(get(udp, SOL_SOCKET, SO_BROADCAST) == 1);
+	check(setsockopt(udp, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) == -1 &&
+		      errno == EADDRINUSE,
+	      "it is a member still");
 	check(send(udpc, "data", 4, 0) == 4 && recv(udp, b, sizeof(b), 0) == 4);
 	check(get(lite, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDPLITE);
 	check(get(raw, SOL_SOCKET, SO_TYPE) == SOCK_RAW);

@@ -121,7 +121,12 @@ static int check(struct dump *d, const struct fd_view *v)
 		return r;
 	state = inet_state(&s);
 	r = check_kind(&s, state);
-	return r < 0 ? r : check_state(d, &s, state);
+	if (r == 0)
+		r = check_state(d, &s, state);
+	if (r < 0)
+		return r;
+	r = multicast_dump(d, &s, NULL);
+	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 
 static void put_addr(const union inet_addr *a, uint32_t *port, uint32_t **words, size_t *n)
@@ -213,6 +218,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = sock_options_dump(&s, &e->opts);
 	if (r == 0)
 		r = inet_options_dump(&s, x);
+	if (r == 0)
+		r = multicast_dump(d, &s, x);
 	if (r == 0 && is_tcp(&s) && state != TCP_CLOSE && state != TCP_LISTEN)
 		r = tcp_dump(d, &s, state);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
@@ -327,13 +334,16 @@ static int open_(struct restore *r, struct file *f)
 		ret = sock_options_restore(f->fd, e->opts);
 	if (ret == 0)
 		ret = inet_options_restore(f->fd, x);
-	if (ret == 0 && is_connection(e))
-		return r->o.tcp_close ? 0
-				      : err_wrap(open_connection(r, f), "inet socket %u", f->id);
+	if (ret == 0 && is_connection(e)) {
+		ret = r->o.tcp_close ? 0 : open_connection(r, f);
+		return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
+	}
 	if (ret == 0)
 		ret = bind_it(e, f, x, false);
 	if (ret == 0 && e->state == TCP_ESTABLISHED)
 		ret = connect_it(e, f);
+	if (ret == 0)
+		ret = multicast_restore(f->fd, x);
 	return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
 }
 

@@ -24,3 +24,7 @@ int inet_state(const struct sock_view *s);
 /* inet_options.c: of IP, IPv6, TCP and UDP, as [level, name, value] in IMAGE_EXTRA */
 int inet_options_dump(const struct sock_view *s, json_t *x) MUST_CHECK;
 int inet_options_restore(int fd, json_t *x) MUST_CHECK;
+
+/* multicast.c: groups, by interface name and address.  X may be NULL: could they be saved? */
+int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;
+int multicast_restore(int fd, json_t *x) MUST_CHECK;

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Multicast groups that a socket has joined.  The kernel lists them per interface only
+ * (/proc/net/igmp, igmp6); whether a socket is a member of one tells MCAST_MSFILTER, which fails
+ * for others (net/ipv4/igmp.c: ip_mc_gsfget(), net/ipv6/mcast.c: ip6_mc_msfget()).
+ */
+#include "state/sock/inet.h"
+
+#include "base/file.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define LIST_MAX (4u << 20)
+
+struct group {
+	char device[IFNAMSIZ];
+	struct group_req req;
+};
+
+static void add(GArray *list, const char *device, unsigned index, int family, const void *addr)
+{
+	struct group g = {0};
+
+	g_strlcpy(g.device, device, sizeof(g.device));
+	g.req.gr_interface = index;
+	g.req.gr_group.ss_family = (sa_family_t)family;
+	if (family == AF_INET)
+		memcpy(&((struct sockaddr_in *)&g.req.gr_group)->sin_addr, addr, 4);
+	else
+		memcpy(&((struct sockaddr_in6 *)&g.req.gr_group)->sin6_addr, addr, 16);
+	g_array_append_val(list, g);
+}
+
+/* "2\teth0      :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n" */
+static void parse_igmp(GArray *list, char *text)
+{
+	char device[IFNAMSIZ] = "", *save = NULL;
+	unsigned index = 0;
+
+	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		uint32_t addr;
+
+		if (l[0] == '\t' && device[0] && sscanf(l, " %x", &addr) == 1)
+			add(list, device, index, AF_INET, &addr);
+		else if (l[0] != '\t' && sscanf(l, "%u %15[^ \t:]", &index, device) != 2)
+			device[0] = 0; /* the heading */
+	}
+}
+
+/* "2    eth0            ff020000000000000000000000000001     1 0000000C 0\n" */
+static void parse_igmp6(GArray *list, char *text)
+{
+	char device[IFNAMSIZ], hex[33], *save = NULL;
+	unsigned index;
+
+	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		uint8_t addr[16];
+
+		if (sscanf(l, "%u %15s %32[0-9a-f]", &index, device, hex) != 3 || strlen(hex) != 32)
+			continue;
+		for (int i = 0; i < 16; i++)
+			sscanf(hex + 2 * i, "%2hhx", &addr[i]);
+		add(list, device, index, AF_INET6, addr);
+	}
+}
+
+static int list_groups(int dir, int family, GArray *list)
+{
+	g_autofree char *text = NULL;
+	int r = file_read_at(dir, family == AF_INET ? "net/igmp" : "net/igmp6", LIST_MAX, &text,
+			     NULL);
+
+	if (r == -ENOENT) {
+		err_clear();
+		return 0;
+	}
+	if (r == 0)
+		(family == AF_INET ? parse_igmp : parse_igmp6)(list, text);
+	return r;
+}
+
+/* 1: a member of it; -EOPNOTSUPP: of some of its sources only. */
+static int is_member(int fd, const struct group *g)
+{
+	struct group_filter f = {.gf_interface = g->req.gr_interface, .gf_group = g->req.gr_group};
+	socklen_t len = sizeof(f);
+	int level = g->req.gr_group.ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+
+	if (getsockopt(fd, level, MCAST_MSFILTER, &f, &len) < 0)
+		return 0;
+	if (f.gf_fmode != MCAST_EXCLUDE || f.gf_numsrc)
+		return err_set(EOPNOTSUPP,
+			       "it has joined a multicast group with a list of sources, which "
+			       "cannot be saved");
+	return 1;
+}
+
+int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x)
+{
+	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(struct group));
+	int dir = dump_task(d, 0)->proc.dir, r = 0;
+
+	if (s->type == SOCK_STREAM)
+		return 0;
+	r = list_groups(dir, AF_INET, list);
+	if (r == 0 && s->family == AF_INET6)
+		r = list_groups(dir, AF_INET6, list);
+	for (unsigned i = 0; r >= 0 && i < list->len; i++) {
+		const struct group *g = &g_array_index(list, struct group, i);
+		union inet_addr a = {.sa.sa_family = g->req.gr_group.ss_family};
+		char text[INET6_ADDRSTRLEN];
+		json_t *all = x ? json_object_get(x, "groups") : NULL;
+
+		r = is_member(s->fd, g);
+		if (r != 1 || !x)
+			continue;
+		memcpy(&a, &g->req.gr_group, inet_addr_len(&a));
+		inet_ntop(a.sa.sa_family,
+			  a.sa.sa_family == AF_INET ? (void *)&a.v4.sin_addr
+						    : (void *)&a.v6.sin6_addr,
+			  text, sizeof(text));
+		if (!all)
+			json_object_set_new(x, "groups", all = json_array());
+		json_array_append_new(all, json_pack("[s,s]", g->device, text));
+	}
+	return r < 0 ? r : 0;
+}
+
+static int join(int fd, const char *device, const char *text)
+{
+	struct ifreq ifr = {0};
+	struct group_req q = {0};
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&q.gr_group;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&q.gr_group;
+	int level = IPPROTO_IP;
+
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+	} else {
+		memset(&q, 0, sizeof(q));
+		if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
+			return err_set(EBADMSG, "multicast group %s", text);
+		v6->sin6_family = AF_INET6;
+		level = IPPROTO_IPV6;
+	}
+	/* the number that it has where the socket is */
+	g_strlcpy(ifr.ifr_name, device, sizeof(ifr.ifr_name));
+	if (ioctl(fd, SIOCGIFINDEX, &ifr) < 0)
+		return err_errno("interface %s of multicast group %s", device, text);
+	q.gr_interface = (uint32_t)ifr.ifr_ifindex;
+	if (setsockopt(fd, level, MCAST_JOIN_GROUP, &q, sizeof(q)) < 0)
+		return err_errno("join multicast group %s at %s", text, device);
+	return 0;
+}
+
+int multicast_restore(int fd, json_t *x)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(x, "groups"), i, one)
+	{
+		const char *device = json_string_value(json_array_get(one, 0));
+		const char *text = json_string_value(json_array_get(one, 1));
+		int r = device && text ? join(fd, device, text)
+				       : err_set(EBADMSG, "a multicast group");
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
