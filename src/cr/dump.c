@@ -64,8 +64,9 @@ static int check_task(struct dump *d, struct dtask *t)
 {
 	int r;
 
-	if (t->zombie)
-		return 0;
+	r = dump_refuse(d, dtask_wrap(t, process_check(t)));
+	if (r < 0 || t->zombie)
+		return r;
 	if (t->status.tracer)
 		return dump_refuse(
 			d, dtask_wrap(t, err_set(EOPNOTSUPP, "process %d traces it; end that one",

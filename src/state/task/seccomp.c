@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #define FILTERS_MAX 1024 /* MAX_INSNS_PER_PATH / 5: kernel/seccomp.c */
 
@@ -87,8 +88,10 @@ int seccomp_dump(struct dump *d, struct dthread *h)
 	if (h->status.seccomp == SECCOMP_MODE_DISABLED)
 		return 0;
 	e->has_seccomp_mode = true;
-	if (h->status.seccomp == SECCOMP_MODE_STRICT)
-		return err_set(EOPNOTSUPP, "thread %d is in seccomp's strict mode", h->nstid);
+	if (h->status.seccomp == SECCOMP_MODE_STRICT) {
+		e->seccomp_mode = SECCOMP_MODE__strict;
+		return 0;
+	}
 	e->seccomp_mode = SECCOMP_MODE__filter;
 	if (!d->seccomp)
 		d->seccomp = g_ptr_array_new_with_free_func(filter_free);
@@ -170,6 +173,19 @@ static int install(struct restore *r, struct rthread *h, int64_t number, bool ts
 	return batch_run(&b);
 }
 
+/* Nothing but read, write, _exit and sigreturn, once the tracer lets go. */
+static int install_strict(struct rthread *h)
+{
+	const ThreadCoreEntry *e = h->core->thread_core;
+	CLEANUP(batch_end) struct batch b = {0};
+
+	if (!e->has_seccomp_mode || e->seccomp_mode != SECCOMP_MODE__strict)
+		return 0;
+	rthread_batch(h, &b);
+	batch_add(&b, SYS_prctl, IMM(PR_SET_SECCOMP), IMM(SECCOMP_MODE_STRICT));
+	return batch_run(&b);
+}
+
 int seccomp_restore(struct restore *r, struct rtask *t)
 {
 	bool same = true;
@@ -180,5 +196,7 @@ int seccomp_restore(struct restore *r, struct rtask *t)
 	ret = install(r, &t->threads[0], chain_of(&t->threads[0]), same && t->nthreads > 1);
 	for (unsigned i = 1; !same && ret == 0 && i < t->nthreads; i++)
 		ret = install(r, &t->threads[i], chain_of(&t->threads[i]), false);
+	for (unsigned i = 0; ret == 0 && i < t->nthreads; i++)
+		ret = install_strict(&t->threads[i]);
 	return ret;
 }

@@ -38,6 +38,7 @@ int thread_dump(struct dump *d, struct dthread *h) MUST_CHECK;
 int thread_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* process.c: small things of the process: personality, subreaper, oom_score_adj, ... */
+int process_check(const struct dtask *t) MUST_CHECK;
 int process_dump(struct dump *d, struct dtask *t) MUST_CHECK;
 int process_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 

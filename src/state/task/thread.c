@@ -4,16 +4,41 @@
 #include "kernel/procmisc.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+
+#define SCHED_FLAG_RESET_ON_FORK_		 1	/* of sched_setattr(2) */
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG_ 0x4211 /* Linux 6.4 */
+
+/* Calls of the agent would be sent to the program's handler: nothing can be asked of it. */
+static int check_dispatch(const struct dthread *h)
+{
+	struct {
+		uint64_t mode, selector, offset, len;
+	} c = {0};
+
+	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG_, h->tid, sizeof(c), &c) < 0)
+		return errno == EIO || errno == EINVAL
+			       ? 0
+			       : err_errno("thread %d: dispatch of its system calls", h->nstid);
+	return c.mode == 0 ? 0
+			   : err_set(EOPNOTSUPP,
+				     "thread %d has its system calls dispatched to itself "
+				     "(PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved",
+				     h->nstid);
+}
 
 int thread_stop_dump(struct dump *d, struct dthread *h)
 {
 	ThreadCoreEntry *e = h->core->thread_core;
 	struct rseq_config q;
 	uint64_t len;
-	int r = ptrace_get_rseq(h->tid, &q);
+	int r = check_dispatch(h);
 
+	if (r == 0)
+		r = ptrace_get_rseq(h->tid, &q);
 	if (r < 0)
 		return r;
 	if (q.addr) {
@@ -40,7 +65,8 @@ static int sched_dump(struct dthread *h)
 		return err_set(EOPNOTSUPP, "thread %d is scheduled by deadlines", h->nstid);
 	e->has_sched_nice = e->has_sched_policy = e->has_sched_prio = true;
 	e->sched_nice = s.nice;
-	e->sched_policy = s.policy;
+	e->sched_policy =
+		s.policy | (s.flags & SCHED_FLAG_RESET_ON_FORK_ ? SCHED_RESET_ON_FORK : 0);
 	e->sched_prio = s.priority;
 	return 0;
 }
@@ -109,7 +135,9 @@ int thread_restore(struct restore *r, struct rthread *h)
 			  IMM(e->rseq_entry->rseq_abi_size), IMM(0), IMM(e->rseq_entry->signature));
 	ret = batch_run(&b);
 	if (ret == 0 && e->has_sched_policy && (e->sched_policy || e->sched_nice)) {
-		struct proc_sched s = {.policy = e->sched_policy,
+		bool reset = e->sched_policy & SCHED_RESET_ON_FORK;
+		struct proc_sched s = {.policy = e->sched_policy & ~(uint32_t)SCHED_RESET_ON_FORK,
+				       .flags = reset ? SCHED_FLAG_RESET_ON_FORK_ : 0,
 				       .nice = e->sched_nice,
 				       .priority = e->sched_prio};
 
