@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 int cryo_stub_open(void)
 {
@@ -144,4 +145,26 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 		.mount_proc = box.proc,
 	};
 	return 0;
+}
+
+int cryo_box_cgroups(int images, const struct cryo_box *box, bool make)
+{
+	json_t *extra = NULL;
+	int r = records_load_extra(images, &extra);
+
+	if (r == 0)
+		r = box_enter_cgroups(extra, box->pid, make);
+	json_decref(extra);
+	return r;
+}
+
+void cryo_box_drop(struct cryo_box *box)
+{
+	/* the stub has blocked all signals but this one */
+	if (box->pid > 0)
+		kill(box->pid, SIGKILL);
+	if (box->pid > 0 && box->child)
+		waitpid(box->pid, NULL, __WALL);
+	cleanup_close(&box->sock);
+	*box = CRYO_BOX_NONE;
 }

@@ -104,6 +104,15 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks) 
 /* Forks a root task that runs the stub.  The caller reaps it, unless cryo_restore() failed. */
 int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) MUST_CHECK;
 
+/*
+ * Moves the root task, before it is restored, into the control groups where the tree's root was;
+ * those that are not there are made if MAKE.
+ */
+int cryo_box_cgroups(int images, const struct cryo_box *box, bool make) MUST_CHECK;
+
+/* Ends and reaps a box that is not to be restored into. */
+void cryo_box_drop(struct cryo_box *box);
+
 /* The stub as a sealed memfd, read-only, ready to be handed to an OCI runtime: argv[0] must be
    "/proc/self/fd/N" and argv[1] the number of its socket. */
 int cryo_stub_open(void) MUST_CHECK;

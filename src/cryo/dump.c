@@ -137,6 +137,8 @@ static int dump(struct session *s)
 		.ghost_limit = s->o.ghost_limit,
 		.leave_running = s->o.leave_running,
 		.tcp_established = s->o.tcp_established || s->o.tcp_close,
+		.skip_in_flight = s->o.skip_in_flight,
+		.snapshot = s->o.leave_running,
 		.file_locks = s->o.file_locks,
 	};
 	int r = check_options(&s->o);

@@ -59,8 +59,8 @@ const struct option_row option_rows[] = {
 	      .help = "splice or read; the result is the same"),
 	VALUE(OPT_TEXT, "manage-cgroups", 0, "[MODE]", manage_cgroups,
 	      .choices = " none props soft full strict ignore ",
-	      .help = "Put the restored tree into its control groups: none, props, soft, full, "
-		      "strict, ignore"),
+	      .help = "Put the restored tree into the control groups of its root; none: which "
+		      "must be there; ignore: do not; props, soft, full, strict: make them"),
 	VALUE(OPT_TEXT, "freeze-cgroup", 0, "DIR", freeze_cgroup,
 	      .help = "The control group that holds exactly this tree"),
 	VALUE(OPT_TEXT, "network-lock", 0, "METHOD", ignored, .choices = " nftables iptables skip ",

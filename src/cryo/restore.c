@@ -60,9 +60,17 @@ static int open_pidfile(const struct session *s, int *ret)
 	return *ret < 0 ? err_errno("pidfile %s", s->o.pidfile) : 0;
 }
 
-static int write_pidfile(int fd, pid_t pid)
+struct commit {
+	int pidfile; /* -1 */
+	pid_t pid;
+};
+
+/* The tree is made and held: whoever is told of it may find it. */
+static int write_pidfile(void *arg)
 {
-	return fd >= 0 && dprintf(fd, "%d", pid) < 0 ? err_errno("pidfile") : 0;
+	const struct commit *c = arg;
+
+	return c->pidfile >= 0 && dprintf(c->pidfile, "%d", c->pid) < 0 ? err_errno("pidfile") : 0;
 }
 
 static void print_stats(const struct cryo_restore_stats *s)
@@ -92,8 +100,20 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int make(struct session *s, const struct inherits *in, struct cryo_restored *done)
+/* none: they must be there; ignore: it stays in ours. */
+static int enter_cgroups(const struct session *s, const struct cryo_box *box)
 {
+	const char *mode = s->o.manage_cgroups;
+
+	if (!mode || strcmp(mode, "ignore") == 0)
+		return 0;
+	return cryo_box_cgroups(s->images, box, strcmp(mode, "none") != 0);
+}
+
+static int make(struct session *s, const struct inherits *in, int pidfile,
+		struct cryo_restored *done)
+{
+	struct commit commit = {.pidfile = pidfile};
 	struct cryo_box_options bo;
 	struct cryo_box box = CRYO_BOX_NONE;
 	struct cryo_restore_options o = {
@@ -106,6 +126,8 @@ static int make(struct session *s, const struct inherits *in, struct cryo_restor
 		.tcp_close = s->o.tcp_close,
 		.shell_job = s->o.shell_job,
 		.work = s->work,
+		.commit = write_pidfile,
+		.commit_arg = &commit,
 	};
 	int r = s->o.cpu_cap ? cryo_cpuinfo_check(s->images, s->o.cpu_cap) : 0;
 
@@ -117,7 +139,14 @@ static int make(struct session *s, const struct inherits *in, struct cryo_restor
 	bo.shell_job = s->o.shell_job;
 	bo.sibling = s->o.sibling;
 	r = cryo_box_fork(&bo, &box);
-	return r < 0 ? r : cryo_restore(&o, &box, done);
+	if (r == 0)
+		r = enter_cgroups(s, &box);
+	if (r < 0) {
+		cryo_box_drop(&box);
+		return r;
+	}
+	commit.pid = box.pid;
+	return cryo_restore(&o, &box, done);
 }
 
 static int restore(struct session *s)
@@ -136,9 +165,7 @@ static int restore(struct session *s)
 	if (s->o.shell_job)
 		add_terminal(&in, &tty);
 	guard_restore();
-	r = make(s, &in, &done);
-	if (r == 0)
-		r = write_pidfile(pidfile, done.pid);
+	r = make(s, &in, pidfile, &done);
 	guard_restore_end();
 	if (r < 0) {
 		session_say(s, "Restoring FAILED.");

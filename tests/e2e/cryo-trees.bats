@@ -161,6 +161,26 @@ while True:
 	PID=
 }
 
+@test "--manage-cgroups: into the control groups of the root" {
+	local group=/sys/fs/cgroup/pids/cryo-test-$$
+	[ -d /sys/fs/cgroup/pids ] || group=/sys/fs/cgroup/cryo-test-$$
+	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
+	launch sleep 1000
+	echo "$PID" >"$group/cgroup.procs"
+	dump
+	reap
+	rmdir "$group"
+	run -1 restore --manage-cgroups=none
+	[[ $output = *"control group $group"* ]]
+	restore --manage-cgroups=ignore
+	! grep -q cryo-test "/proc/$PID/cgroup"
+	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+	restore --manage-cgroups
+	grep -q "cryo-test-$$" "/proc/$PID/cgroup"
+	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+	wait_for 5 rmdir "$group"
+}
+
 @test "a number that is taken is named with who has it" {
 	launch sleep 1000
 	dump --leave-running

@@ -6,10 +6,12 @@
 #include "state/ns/ns.h"
 
 #include "base/file.h"
+#include "kernel/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -101,16 +103,99 @@ static int boot_id(char **ret)
 	return file_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", UUID_MAX, ret, NULL);
 }
 
-int box_dump(struct dump *d)
+#define CGROUP_MAX (1u << 20)
+
+/* Lines "4:cpu,cpuacct:/path": {"cpu,cpuacct": "/path"}.  Of the root; cgroups(7). */
+static int read_cgroups(const struct dtask *t, json_t **ret)
 {
-	g_autofree char *boot = NULL;
-	int r = boot_id(&boot);
+	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = NULL;
+	int r = file_read_at(t->proc.dir, "cgroup", CGROUP_MAX, &text, NULL);
 
 	if (r < 0)
 		return r;
+	*ret = json_object();
+	lines = g_strsplit(text, "\n", -1);
+	for (char **l = lines; *l; l++) {
+		g_auto(GStrv) parts = g_strsplit(*l, ":", 3);
+
+		if (g_strv_length(parts) == 3)
+			json_object_set_new(*ret, parts[1], json_string(parts[2]));
+	}
+	return 0;
+}
+
+int box_dump(struct dump *d)
+{
+	g_autofree char *boot = NULL;
+	json_t *cgroups = NULL;
+	int r = boot_id(&boot);
+
+	if (r == 0)
+		r = read_cgroups(dump_task(d, 0), &cgroups);
+	if (r < 0)
+		return r;
 	json_object_set_new(d->extra, "box",
-			    json_pack("{s:i,s:b,s:s}", "namespaces", (int)d->own, "proc",
-				      d->own_proc, "boot", g_strchomp(boot)));
+			    json_pack("{s:i,s:b,s:s,s:o}", "namespaces", (int)d->own, "proc",
+				      d->own_proc, "boot", g_strchomp(boot), "cgroups", cgroups));
+	return 0;
+}
+
+/* Into the directory DIR, which is made if MAKE. */
+static int enter_cgroup(const char *dir, pid_t pid, bool make)
+{
+	autoclose int fd = -1;
+	char number[16];
+	int r = make ? file_mkdirs(dir, 0755) : 0;
+
+	if (r < 0)
+		return r;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno("control group %s", dir);
+	snprintf(number, sizeof(number), "%d", pid);
+	r = file_poke_at(fd, "cgroup.procs", number);
+	return r < 0 ? err_wrap(r, "control group %s", dir) : 0;
+}
+
+static const struct cgroup_mount *find_hierarchy(const struct cgroup_host *h, const char *name)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (strcmp(h->v[i].controllers, name) == 0)
+			return &h->v[i];
+	return NULL;
+}
+
+int box_enter_cgroups(json_t *extra, pid_t pid, bool make)
+{
+	json_t *cgroups = json_object_get(json_object_get(extra, "box"), "cgroups"), *path;
+	CLEANUP(cgroup_host_clear) struct cgroup_host h = {0};
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	const char *name;
+	int r = cgroup_host_ours(&h);
+
+	if (r == 0)
+		r = proc_open(pid, &p);
+	if (r < 0)
+		return r;
+	json_object_foreach(cgroups, name, path)
+	{
+		const struct cgroup_mount *m = find_hierarchy(&h, name);
+		const char *want = json_string_value(path) ?: "";
+		g_autofree char *now = NULL, *dir = NULL;
+
+		/* "/../x": outside of the dumper's cgroup namespace */
+		if (!m || want[0] != '/' || strstr(want, "/.."))
+			continue;
+		r = cgroup_of(p.dir, name, &now);
+		if (r == 0 && strcmp(now, want) == 0)
+			continue;
+		dir = g_strconcat(m->target, want, NULL);
+		if (r == 0)
+			r = enter_cgroup(dir, pid, make);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 

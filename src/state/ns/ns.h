@@ -39,6 +39,8 @@ struct box_record {
 };
 int box_check(struct dump *d) MUST_CHECK;
 int box_dump(struct dump *d) MUST_CHECK;
+/* The root's control groups; those that are not there are made if MAKE. */
+int box_enter_cgroups(json_t *extra, pid_t pid, bool make) MUST_CHECK;
 int box_load(json_t *extra, struct box_record *ret) MUST_CHECK; /* EXTRA may be NULL */
 
 /* mounts.c */
