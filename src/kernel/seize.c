@@ -259,6 +259,23 @@ static int abort_restartable_sequence(struct seized *s, struct seized_thread *t)
 	return 0;
 }
 
+/* It was our stop, and no signal, that ended its system call: nobody is to be told of that. */
+static int undo_interruption(struct seized *s, struct seized_thread *t)
+{
+	CLEANUP(procstatus_clear) struct procstatus st = {0};
+	int r;
+
+	if (!regs_interrupted(&t->regs))
+		return 0;
+	r = read_status(s, t->tid, &st);
+	if (r < 0)
+		return r;
+	if ((st.sigpnd | st.shdpnd) & ~st.sigblk & st.sigcgt)
+		return 0;
+	regs_again(&t->regs);
+	return ptrace_set_regs(t->tid, &t->regs);
+}
+
 static int read_thread(struct seized *s, struct seized_thread *t)
 {
 	int r;
@@ -266,6 +283,8 @@ static int read_thread(struct seized *s, struct seized_thread *t)
 	r = ptrace_get_regs(t->tid, &t->regs);
 	if (r == 0)
 		r = abort_restartable_sequence(s, t);
+	if (r == 0)
+		r = undo_interruption(s, t);
 	if (r == 0)
 		r = ptrace_get_xstate(t->tid, &t->xstate);
 	if (r == 0)

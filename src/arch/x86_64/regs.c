@@ -62,6 +62,30 @@ bool regs_need_restart_block(const struct regs *r)
 	return regs_in_syscall(r) && (int64_t)r->gp.rax == -ERESTART_RESTARTBLOCK;
 }
 
+bool regs_interrupted(const struct regs *r)
+{
+	/* reads and writes: sockets with SO_RCVTIMEO, SO_SNDTIMEO (net/core: sock_intr_errno()) */
+	static const long calls[] = {
+		SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_rt_sigtimedwait,
+		SYS_semop,	SYS_semtimedop,	 SYS_io_getevents, SYS_read,
+		SYS_readv,	SYS_recvfrom,	 SYS_recvmsg,	   SYS_recvmmsg,
+		SYS_accept,	SYS_accept4,	 SYS_write,	   SYS_writev,
+		SYS_sendto,	SYS_sendmsg,	 SYS_sendmmsg,
+	};
+
+	if (!regs_in_syscall(r) || (int64_t)r->gp.rax != -EINTR)
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(calls); i++)
+		if (r->gp.orig_rax == (uint64_t)calls[i])
+			return true;
+	return false;
+}
+
+void regs_again(struct regs *r)
+{
+	r->gp.rax = (uint64_t)-ERESTARTNOHAND;
+}
+
 static void restart_as(struct regs *r, uint64_t nr)
 {
 	r->gp.rax = nr;

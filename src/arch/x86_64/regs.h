@@ -52,6 +52,15 @@ enum regs_fix {
 };
 void regs_fix(struct regs *r, enum regs_fix how);
 
+/*
+ * True if it was interrupted in a call that tells EINTR even if no signal handler runs, having done
+ * nothing yet (signal(7), "Interruption of system calls ... by stop signals": epoll_wait(2) and
+ * others).  regs_again() turns that into what other calls tell: the kernel, or regs_fix(), issues
+ * it anew unless a handler runs.
+ */
+bool regs_interrupted(const struct regs *r);
+void regs_again(struct regs *r);
+
 /* True if the task was interrupted in a call that restarts through its restart_block. */
 bool regs_need_restart_block(const struct regs *r);
 
