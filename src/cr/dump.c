@@ -138,6 +138,8 @@ static int look(struct dump *d)
 	if (r == 0)
 		r = mounts_check(d);
 	if (r == 0)
+		r = mqueue_check(d);
+	if (r == 0)
 		r = sharing_check(d);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		r = check_task(d, dump_task(d, i));

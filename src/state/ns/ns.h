@@ -45,6 +45,7 @@ int box_load(json_t *extra, struct box_record *ret) MUST_CHECK; /* EXTRA may be 
 
 /* mounts.c */
 int mounts_check(struct dump *d) MUST_CHECK;
+int mqueue_check(struct dump *d) MUST_CHECK; /* mqueue.c: refuses POSIX message queues */
 int mounts_dump(struct dump *d) MUST_CHECK;
 
 /* tmpfs.c: tar archives */
