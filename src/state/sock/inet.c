@@ -30,11 +30,13 @@ void inet_show(const union inet_addr *a, char ret[static 80])
 {
 	char text[INET6_ADDRSTRLEN] = "";
 	bool v6 = a->sa.sa_family == AF_INET6;
+	bool mapped = v6 && IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr);
+	const void *addr = mapped ? &a->v6.sin6_addr.s6_addr[12]
+			   : v6	  ? (const void *)&a->v6.sin6_addr
+				  : (const void *)&a->v4.sin_addr;
 
-	inet_ntop(a->sa.sa_family,
-		  v6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr, text,
-		  sizeof(text));
-	snprintf(ret, 80, v6 ? "[%s]:%u" : "%s:%u", text, ntohs(a->v4.sin_port));
+	inet_ntop(v6 && !mapped ? AF_INET6 : AF_INET, addr, text, sizeof(text));
+	snprintf(ret, 80, v6 && !mapped ? "[%s]:%u" : "%s:%u", text, ntohs(a->v4.sin_port));
 }
 
 socklen_t inet_addr_len(const union inet_addr *a)

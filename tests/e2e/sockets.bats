@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Servers in containers: they listen again after a restore; connections go on if asked for.
+
+load ../lib/helpers
+setup_file() { engine_setup; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
+
+ip_of() { cryopod inspect --format '{{.NetworkSettings.IPAddress}}' "$1"; }
+serves() { curl -sf -m 5 "http://$(ip_of "$1")/passwd" | grep -q ^joe:; }
+
+# An echo server and a connection to it as descriptor 9.
+talk_to() {
+	cryopod run -d --name "$1" $IMAGE nc -ll -p 7000 -e cat >/dev/null
+	wait_for 5 cryopod exec "$1" grep -q ":1B58 " /proc/net/tcp /proc/net/tcp6
+	exec 9<>"/dev/tcp/$(ip_of "$1")/7000"
+	says one
+}
+says() {
+	local line
+	echo "$1" >&9
+	read -r -t 10 line <&9
+	[ "$line" = "$1" ]
+}
+
+@test "a web server serves again after a restore, also with a published port" {
+	cryopod run -d --name web -p 18080:80 $IMAGE httpd -f -p 80 -h /etc >/dev/null
+	wait_for 5 serves web
+	for _ in 1 2; do
+		expect 0 cryopod container checkpoint web
+		expect 0 cryopod container restore web
+		serves web
+		curl -sf -m 5 http://127.0.0.1:18080/passwd | grep -q ^joe:
+	done
+}
+
+@test "a connection is refused by name, goes on undisturbed, and is kept when asked for" {
+	talk_to echo
+	expect 125 cryopod container checkpoint echo
+	has "$(ip_of echo):7000" '--tcp-established'
+	says two
+	expect 0 cryopod container checkpoint --tcp-established --leave-running echo
+	says three
+	expect 0 cryopod container checkpoint --tcp-established echo
+	echo meanwhile >&9
+	expect 125 cryopod container restore echo
+	has '--tcp-established' '--tcp-close'
+	expect 0 cryopod container restore --tcp-established echo
+	read -r -t 10 line <&9
+	[ "$line" = meanwhile ]
+	says four
+	exec 9>&-
+}
+
+@test "--tcp-close restores without the connections" {
+	talk_to echo
+	expect 0 cryopod container checkpoint --tcp-established echo
+	expect 0 cryopod container restore --tcp-close echo
+	exec 9>&-
+	exec 9<>"/dev/tcp/$(ip_of echo)/7000"
+	says again
+	exec 9>&-
+}
