@@ -214,6 +214,27 @@ while True:
 	[ "$(state_of "$PID")" = S ]
 }
 
+@test "clocks since boot: not touched within one, going on after another" {
+	launch python3 -c "import time
+while True:
+    print(time.monotonic(), flush=True)
+    time.sleep(0.02)"
+	wait_for 10 test -s "$DIR/out"
+	dump
+	reap
+	restore
+	cmp <(readlink "/proc/$PID/ns/time") <(readlink /proc/self/ns/time)
+	wait_for 5 dump
+	wait_for 5 test ! -e "/proc/$PID"
+	jq -c '.box.boot = "another"' "$IMG/cryo.json" >"$DIR/json" && mv "$DIR/json" "$IMG/cryo.json"
+	sleep 2
+	restore
+	! cmp -s <(readlink "/proc/$PID/ns/time") <(readlink /proc/self/ns/time)
+	grows "$DIR/out"
+	# the two seconds are not there
+	awk 'NR > 1 && $1 - last > worst {worst = $1 - last} {last = $1} END {exit worst > 1.5}' "$DIR/out"
+}
+
 @test "files: a log that is appended to, a deleted file, a named pipe's reader" {
 	launch python3 -c '
 import os, sys, time
