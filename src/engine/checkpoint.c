@@ -9,6 +9,7 @@
 #include "engine/events.h"
 #include "engine/exec.h"
 #include "engine/lifecycle.h"
+#include "engine/runtime.h"
 #include "engine/store.h"
 #include "kernel/cgroup.h"
 #include "kernel/mount.h"
@@ -92,7 +93,7 @@ static int freezer_dir(pid_t pid, char **ret)
 }
 
 #define PROGRAM_TIMEOUT_MS 1000
-#define CONMON_TIMEOUT_MS 5000
+#define CONMON_TIMEOUT_MS  5000
 
 struct job {
 	struct engine *e;
@@ -193,6 +194,30 @@ static int write_images(struct job *j)
 	return r;
 }
 
+/* In a thread; what goes wrong is container_release()'s to try again and to tell. */
+static void *delete_record(void *data)
+{
+	struct job *j = data;
+
+	if (runtime_delete(j->e, j->c, true) < 0)
+		err_clear();
+	return NULL;
+}
+
+/*
+ * conmon reaps, notes the exit and leaves; its note must not meet the restored container.  The
+ * runtime can forget the container meanwhile: it needs as long to start.
+ */
+static int settle_exit(struct job *j)
+{
+	GThread *t = g_thread_try_new("delete", delete_record, j, NULL);
+	int r = ck_wait_exit(j->e, j->c);
+
+	if (t)
+		g_thread_join(t);
+	return r;
+}
+
 /* From here on the checkpoint is what counts: the processes go. */
 static int end_container(struct job *j)
 {
@@ -218,9 +243,7 @@ static int end_container(struct job *j)
 		r = step_begin("checkpoint", "exit");
 	if (r < 0)
 		return r;
-	/* conmon reaps, notes the exit and leaves; its note must not meet the restored container.
-	 */
-	r = ck_wait_exit(j->e, j->c);
+	r = settle_exit(j);
 	if (r < 0)
 		return r;
 	r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
