@@ -75,8 +75,18 @@ static int check_peer(struct dump *d, const struct sock_view *s, const struct di
 				       "accepted yet",
 				       s->v->link);
 	}
-	if (peer == 0 || socks_has(d, peer))
+	if (peer == 0)
 		return 0;
+	if (socks_has(d, peer)) {
+		const struct diag_unix *p = facts(d, peer);
+
+		if (u->type == SOCK_DGRAM && p && p->peer != u->ino && p->name_len == 0)
+			return err_set(EOPNOTSUPP,
+				       "%s: its peer (socket:[%u]) has no name and is not "
+				       "connected back, so that nobody could connect to it again",
+				       s->v->link, peer);
+		return 0;
+	}
 	show(facts(d, peer), name);
 	return err_set(EOPNOTSUPP,
 		       "%s: the peer of this unix socket (%s, socket:[%u]) is outside of the tree; "

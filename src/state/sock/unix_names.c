@@ -35,6 +35,8 @@ const char *unix_name_show(const UnixSkEntry *e)
 
 	if (has_path(e))
 		snprintf(buf, sizeof(buf), "%.*s", (int)e->name.len, (const char *)e->name.data);
+	else if (e->name.len == 0)
+		return "unnamed";
 	else
 		snprintf(buf, sizeof(buf), "@%.*s", (int)e->name.len - 1,
 			 (const char *)e->name.data + 1);

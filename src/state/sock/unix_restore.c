@@ -139,6 +139,9 @@ static int collect(struct restore *r)
 				       u->e->ino);
 		if (p && p != u && p->e->peer == u->e->ino)
 			u->peer = p;
+		else if (p && !has_name(p))
+			return err_set(EBADMSG, "the peer of unix socket %u has no name",
+				       u->e->ino);
 	}
 	return 0;
 }
