@@ -45,7 +45,7 @@ static const char *why_not(const struct vma *v)
 	if (v->vmflags & VMF(HT))
 		return "uses huge pages of hugetlbfs";
 	if (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI)))
-		return "is watched by userfaultfd";
+		return "is watched by userfaultfd, which cannot be saved; unregister it first";
 	if (v->vmflags & VMF(SS))
 		return "is a shadow stack";
 	if (v->special == VMA_UPROBES || v->special == VMA_OTHER)
