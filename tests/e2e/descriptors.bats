@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# Open files of every kind, in containers: the programs of tests/cr, whose files are on overlayfs
+# here, in namespaces that an OCI runtime made.
+
+load ../lib/helpers
+setup_file() {
+	[ -x "$REPO/build/tests/cr/cr-epoll" ] || skip "needs the programs of build/tests/cr"
+	engine_setup
+}
+setup() { needs_engine; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
+
+HOST="-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro"
+
+# thaws NAME [OPTIONS...]: it makes its state, is frozen and thawed, and finds it again.
+thaws() {
+	local name=$1
+	shift
+	# shellcheck disable=SC2086
+	cryopod run -d -i --name "$name" -v "$REPO/build/tests/cr:/t:ro" $HOST busybox "/t/cr-$name" >/dev/null
+	wait_for 10 log_has "$name" ready
+	expect 0 cryopod container checkpoint "$@" "$name"
+	expect 0 cryopod container restore "$@" "$name"
+	# the other side of its stdin is conmon's, who stays after the last attached one
+	(echo g && wait_for 10 state_is "$name" exited) | cryopod attach "$name" || true
+	wait_for 10 log_has "$name" ok
+}
+
+@test "epoll, signalfd, timerfd, eventfd" {
+	thaws epoll
+	thaws signalfds
+	thaws timerfds
+	thaws eventfds
+}
+
+@test "pipes and FIFOs with content" {
+	thaws pipes
+	thaws fifos
+}
+
+@test "inotify on overlayfs" {
+	thaws inotify
+}
+
+@test "memfds with seals and mappings" {
+	thaws memfds
+}
+
+@test "pidfds, files of processes and of namespaces" {
+	thaws pidfds
+	thaws procfiles
+	thaws nsfiles
+}
+
+@test "deleted, renamed, linked and nameless files" {
+	thaws ghost
+	thaws ghostdir
+	thaws names
+}
+
+@test "owners of SIGIO, shared tables, thousands of descriptors" {
+	thaws fowns
+	thaws sharedfds
+	thaws manyfds
+}
+
+@test "locks are kept with --file-locks and refused without" {
+	thaws locks --file-locks
+	# shellcheck disable=SC2086
+	cryopod run -d --name held $HOST busybox /usr/bin/flock -x /tmp/lock sleep 1000
+	wait_for 10 cryopod exec held sh -c '[ -e /tmp/lock ] && ! /usr/bin/flock -n /tmp/lock true'
+	refuses 125 "use --file-locks to keep file locks" cryopod container checkpoint held
+	state_is held running
+	expect 0 cryopod container checkpoint --file-locks held
+	expect 0 cryopod container restore --file-locks held
+	run cryopod exec held /usr/bin/flock -n /tmp/lock true
+	[ "$status" -eq 1 ]
+}
