@@ -36,7 +36,7 @@ static const struct lazy_symbol symbols[] = {
 	{"nft_ctx_get_error_buffer", &lib.get_error},
 };
 
-static void load(void)
+void netlock_load(void)
 {
 	if (!lib.new)
 		lazy_load("libnftables.so.1", symbols, ARRAY_SIZE(symbols));
@@ -58,7 +58,7 @@ static int open_there(int dir, struct nft_ctx **ret)
 	autoclose int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there = -1;
 	int r;
 
-	load();
+	netlock_load();
 	if (here < 0)
 		return err_errno("open /proc/self/ns/net");
 	r = ns_open(dir, NS_NET, &there);

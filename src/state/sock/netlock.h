@@ -10,6 +10,9 @@
 
 struct netlock;
 
+/* A missing libnftables ends the program: better before anything is frozen. */
+void netlock_load(void);
+
 /* CONNECTIONS: struct diag_tcp.  DIR: /proc/PID of a process in that namespace. */
 int netlock_take(int dir, GArray *connections, struct netlock **ret) MUST_CHECK;
 void netlock_drop(struct netlock **l);

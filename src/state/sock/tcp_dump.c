@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/sock/inet.h"
+#include "state/sock/netlock.h"
 #include "state/sock/tcp.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ int tcp_check(struct dump *d, const struct sock_view *s, int state)
 			       "%s: the TCP connection %s - %s is %s; use --tcp-established to "
 			       "keep such connections",
 			       s->v->link, from, to, what);
+	netlock_load();
 	return 0;
 }
 
