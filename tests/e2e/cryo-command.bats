@@ -200,6 +200,24 @@ while True:
 	[ "$(ls "$IMG"/core-*.img)" = "$IMG/core-$PID.img" ]
 }
 
+@test "images that are missing or cut short: status 1, nothing is left running" {
+	local f
+	launch sh -c 'while :; do sleep 0.05; done | cat'
+	dump
+	reap
+	for f in inventory pstree files core-$PID mm-$PID pagemap-$PID fdinfo-1 fs-$PID; do
+		cp "$IMG/$f.img" "$DIR/whole"
+		rm "$IMG/$f.img"
+		run -1 restore
+		[[ $output = "Error: "* ]]
+		head -c $(($(stat -c %s "$DIR/whole") / 2)) "$DIR/whole" >"$IMG/$f.img"
+		run -1 restore
+		cp "$DIR/whole" "$IMG/$f.img"
+		wait_for 5 eval '[ -z "$(pgrep -s "$PID")" ]'
+	done
+	restore
+}
+
 @test "crit reads every image; a checkpoint that crit has written again is restored" {
 	launch sh -c 'while :; do echo x; sleep 0.02; done | cat >"$0"' "$DIR/piped"
 	wait_for 5 grep -q x "$DIR/piped"

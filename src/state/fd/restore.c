@@ -85,6 +85,7 @@ static unsigned first_of_table(const struct restore *r, const struct rtask *t)
 
 static int load_table(struct restore *r, struct rtask *t)
 {
+	CLEANUP(image_close) struct image *there = NULL;
 	int ret;
 
 	if (!t->core || t->zombie)
@@ -92,6 +93,10 @@ static int load_table(struct restore *r, struct rtask *t)
 	if (!t->core->ids)
 		return err_set(EBADMSG, "core-%d.img has no ids", t->nspid);
 	t->files = first_of_table(r, t);
+	/* a task without descriptors has an empty one */
+	ret = image_open_needed(r->o.images, IMG_FDINFO, t->core->ids->files_id, &there);
+	if (ret < 0)
+		return ret;
 	ret = image_load_all(r->o.images, IMG_FDINFO, t->core->ids->files_id, &t->fds);
 	if (ret < 0)
 		return ret;

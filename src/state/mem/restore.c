@@ -54,7 +54,8 @@ int mem_load(struct restore *r, struct rtask *t)
 		ret = check_vma(t->mm, i);
 	if (ret == 0)
 		ret = pages_open(r->o.images, IMG_PAGEMAP, (uint64_t)t->nspid, &t->pages);
-	return ret < 0 ? ret : 0;
+	/* a task without pages has an empty one */
+	return ret == 1 ? err_set(ENOENT, "pagemap-%d.img is missing", t->nspid) : ret;
 }
 
 static bool is_free(struct restore *r, const struct maps *stub, uint64_t from, uint64_t to)
