@@ -102,12 +102,19 @@ int timers_dump(struct dump *d, struct dtask *t)
 	return posix_dump(t, e);
 }
 
+/*
+ * ITIMER_REAL that has fired stands still until its SIGALRM is taken (kernel/signal.c:
+ * dequeue_signal() starts it again): it is seen with an interval and no time left.  The signal is
+ * among the pending ones; the timer goes on behind it.
+ */
 static void itimer_restore(struct batch *b, int which, const ItimerEntry *e)
 {
 	struct itimerval v = {.it_interval = {(time_t)e->isec, (suseconds_t)e->iusec},
 			      .it_value = {(time_t)e->vsec, (suseconds_t)e->vusec}};
 
-	if (e->vsec || e->vusec)
+	if (which == ITIMER_REAL && !e->vsec && !e->vusec)
+		v.it_value = v.it_interval;
+	if (v.it_value.tv_sec || v.it_value.tv_usec)
 		batch_add(b, SYS_setitimer, IMM(which), batch_in(b, &v, sizeof(v)), IMM(0));
 }
 
