@@ -11,6 +11,8 @@ pid_of() { cryopod inspect --format '{{.State.Pid}}' "$1"; }
 userdata() { cryopod inspect --format '{{.StaticDir}}' "$1"; }
 identity() { "$REPO/tests/lib/identity" "$(pid_of "$1")"; }
 
+no_images() { [ -z "$(find "$(userdata "$1")" -name '*.img')" ]; }
+
 # counted CTR: the sizes of what could grow with every cycle.
 counted() {
 	local p
@@ -18,6 +20,8 @@ counted() {
 	wc -l <"/proc/$p/maps"
 	find "/proc/$p/fd" -mindepth 1 | wc -l
 	wc -l <"/proc/$p/mountinfo"
+	# what was restored is removed by a process that nobody waits for
+	wait_for 10 no_images "$1"
 	find "$(userdata "$1")" -mindepth 1 -maxdepth 1 | wc -l
 	find "$CP_RUN" -mindepth 1 -maxdepth 3 | wc -l
 }
@@ -43,9 +47,9 @@ counted() {
 	wait_for 10 log_reaches a 5
 	cryopod container checkpoint --keep a
 	last=$(last_number a)
-	for _ in 1 2 3; do
+	for i in 1 2 3; do
 		cryopod container restore --keep a
-		wait_for 10 log_reaches a $((last + 3))
+		wait_for 10 times a $((last + 3)) "$i"
 		cryopod kill a >/dev/null
 		cryopod wait a
 		[ -s "$(userdata a)/checkpoint/inventory.img" ]
