@@ -54,6 +54,8 @@ counted() {
 		cryopod wait a
 		[ -s "$(userdata a)/checkpoint/inventory.img" ]
 	done
+	echo "frozen after $last"
+	cryopod logs -t a
 	# Each went on after the same number.
 	[ "$(cryopod logs a | grep -cx $((last + 1)))" -eq 3 ]
 	cryopod container restore a
