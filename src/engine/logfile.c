@@ -146,6 +146,7 @@ static bool replaced(const struct logfile *f)
 static int read_more(struct logfile *f)
 {
 	char chunk[CHUNK];
+	size_t most = sizeof(chunk);
 	ssize_t n;
 	int r;
 
@@ -154,7 +155,12 @@ static int read_more(struct logfile *f)
 		if (r <= 0)
 			return r;
 	}
-	n = pread(f->fd, chunk, sizeof(chunk), f->at);
+	if (f->limit) {
+		if (f->at >= f->limit)
+			return 0;
+		most = MIN(most, (size_t)(f->limit - f->at));
+	}
+	n = pread(f->fd, chunk, most, f->at);
 	if (n < 0)
 		return err_errno("read %s", f->path);
 	if (n == 0) {
@@ -250,8 +256,13 @@ int logfile_tail(struct logfile *f, int64_t n)
 	if (fstat(f->fd, &st) < 0)
 		return err_errno("stat %s", f->path);
 	b->fd = f->fd;
+	/* A line that is just being written is not one of them yet. */
+	while (st.st_size > 0 && byte_at(b, st.st_size - 1) != '\n')
+		st.st_size--;
 	line_end = st.st_size;
 	f->at = st.st_size;
+	/* What is written meanwhile would be more than N lines, unless somebody follows. */
+	f->limit = MAX(st.st_size, 1);
 	if (n == 0)
 		return 0;
 	f->at = 0;

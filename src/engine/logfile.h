@@ -26,6 +26,7 @@ struct logfile {
 	int fd; /* -1: not there yet */
 	ino_t ino;
 	off_t at;      /* what comes next */
+	off_t limit;   /* no further than here; 0: whatever comes */
 	GString *rest; /* read, but not a whole line yet */
 	gsize taken;   /* of REST */
 	struct logline line;

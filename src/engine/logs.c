@@ -233,6 +233,8 @@ int logs_show(struct engine *e, struct container *const *c, unsigned n,
 
 	if (r == 0)
 		r = drain(&s);
+	for (unsigned i = 0; i < n; i++)
+		v[i].file.limit = 0;
 	if (r == 0 && o->follow)
 		r = follow(&s);
 	for (unsigned i = 0; i < n; i++)

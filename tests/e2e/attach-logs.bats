@@ -114,3 +114,12 @@ pty() { "$REPO/tests/lib/pty" "$@"; }
 	[ "$code" -eq 5 ]
 	grep -q caught "$BATS_TEST_TMPDIR/out"
 }
+
+@test "logs --tail of a log that grows: so many lines, whatever comes meanwhile" {
+	cryopod run -d --name grows --network none $IMAGE sh -c 'i=0; while :; do echo $i; i=$((i + 1)); done' >/dev/null
+	wait_for 10 log_reaches grows 100
+	for _ in $(seq 40); do
+		[ "$(cryopod logs --tail 1 grows | wc -l)" -eq 1 ]
+	done
+	cryopod rm -f -t 0 grows
+}
