@@ -172,6 +172,18 @@ void container_unlock(struct container *c)
 	close(take_fd(&c->lock));
 }
 
+void container_forget_checkpoint(struct container_state *s)
+{
+	s->thawed = false;
+	s->checkpointed = false;
+	s->restored = false;
+	s->checkpointed_ns = 0;
+	s->restored_ns = 0;
+	g_clear_pointer(&s->checkpoint_path, g_free);
+	g_clear_pointer(&s->checkpoint_log, g_free);
+	g_clear_pointer(&s->restore_log, g_free);
+}
+
 bool container_is_running(const struct container *c)
 {
 	return c->state.status == CONTAINER_RUNNING || c->state.status == CONTAINER_PAUSED ||

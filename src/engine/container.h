@@ -124,6 +124,9 @@ int container_delete_record(struct engine *e, struct container *c) MUST_CHECK;
 /* The decoded options; owned by the container. */
 int container_options(struct container *c, const struct container_options **ret) MUST_CHECK;
 
+/* The fields only: its files stay, and can be restored. */
+void container_forget_checkpoint(struct container_state *s);
+
 bool container_is_running(const struct container *c); /* running, paused or stopping */
 
 /* A member of config as text, "" when it is not there. */

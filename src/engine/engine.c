@@ -99,14 +99,7 @@ static int refresh_one(struct engine *e, struct container *c, bool same_boot)
 	s->pid_start = 0;
 	s->conmon_pid = 0;
 	s->mounts = 0;
-	s->thawed = false;
-	s->checkpointed = false;
-	s->restored = false;
-	s->checkpointed_ns = 0;
-	s->restored_ns = 0;
-	g_clear_pointer(&s->checkpoint_path, g_free);
-	g_clear_pointer(&s->checkpoint_log, g_free);
-	g_clear_pointer(&s->restore_log, g_free);
+	container_forget_checkpoint(s);
 	g_clear_pointer(&s->netns, g_free);
 	return container_save(e, c);
 }

@@ -14,16 +14,9 @@
 #include <sys/pidfd.h>
 
 /* A start from the beginning ignores a checkpoint; its files stay and can still be restored. */
-static void forget_checkpoint(struct container_state *s)
+static void forget_last_run(struct container_state *s)
 {
-	s->checkpointed = false;
-	s->restored = false;
-	s->checkpointed_ns = 0;
-	s->restored_ns = 0;
-	g_clear_pointer(&s->checkpoint_path, g_free);
-	g_clear_pointer(&s->checkpoint_log, g_free);
-	g_clear_pointer(&s->restore_log, g_free);
-	s->thawed = false;
+	container_forget_checkpoint(s);
 	s->stopped_by_user = false;
 	s->oom_killed = false;
 	s->exit_code = 0;
@@ -52,7 +45,7 @@ int life_init(struct engine *e, struct container *c)
 	const struct monitor_options mo = {0};
 	int r;
 
-	forget_checkpoint(&c->state);
+	forget_last_run(&c->state);
 	g_clear_pointer(&c->state.error, g_free);
 	r = container_prepare(e, c);
 	if (r == 0) {
