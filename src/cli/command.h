@@ -20,6 +20,7 @@ enum complete_args {
 	COMPLETE_CONTAINERS,
 	COMPLETE_RUNNING,
 	COMPLETE_IMAGES,
+	COMPLETE_VOLUMES,
 	COMPLETE_OBJECTS /* containers and images */
 };
 

@@ -12,6 +12,8 @@
 	X(checkpoint) X(restore) X(container_exists)			\
 	X(container_inspect) X(container_cleanup)			\
 	X(image_exists) X(image_inspect)				\
+	X(volume_create) X(volume_exists) X(volume_inspect)		\
+	X(volume_ls) X(volume_prune) X(volume_rm)			\
 	X(complete) X(man)
 /* clang-format on */
 
@@ -24,5 +26,6 @@ const struct command *const commands[] = {COMMANDS(LIST) NULL};
 const struct command_group command_groups[] = {
 	{"container", "Manage containers"},
 	{"image", "Manage images"},
+	{"volume", "Manage volumes"},
 	{},
 };

@@ -12,6 +12,7 @@
 #include "engine/network.h"
 #include "engine/spec.h"
 #include "engine/store.h"
+#include "engine/volume.h"
 
 #include <errno.h>
 #include <string.h>
@@ -288,6 +289,8 @@ static int insert(struct engine *e, struct container *c)
 	if (r < 0)
 		return r;
 	r = make_dirs(e, c);
+	if (r == 0)
+		r = volume_ensure_all(e, c);
 	if (r < 0) {
 		ERR_KEEP;
 

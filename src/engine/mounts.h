@@ -27,3 +27,6 @@ void user_mounts_clear(struct user_mounts *m);
 /* All of O.  The later of two with the same destination is -EINVAL "duplicate mount destination".
  */
 int user_mounts_parse(const struct container_options *o, struct user_mounts *ret) MUST_CHECK;
+
+/* A file beside a volume's _data: nothing has mounted it yet, the image's content goes in first. */
+#define VOLUME_FRESH ".fresh"

@@ -11,6 +11,7 @@
 #include "engine/network.h"
 #include "engine/rootfs.h"
 #include "engine/store.h"
+#include "engine/volume.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,24 +70,23 @@ static int remove_files(struct engine *e, struct container *c)
 	return file_remove_tree_at(fd, c->id);
 }
 
-/* Volumes that were made for this container and have no name of their own. */
-static int remove_volumes(struct engine *e, struct container *c)
+/* After the container's record is gone: volumes that were made for it and have no name of their
+ * own.
+ */
+static void remove_volumes(struct engine *e, struct container *c)
 {
-	g_autofree char *parent = g_build_filename(e->root, "volumes", NULL);
-	autoclose int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const json_t *name;
 	size_t i;
 
-	if (fd < 0)
-		return errno == ENOENT ? 0 : err_errno("open %s", parent);
 	json_array_foreach(json_object_get(c->config, "volumes"), i, name)
 	{
-		int r = file_remove_tree_at(fd, json_string_value(name));
+		int r = volume_remove(e, json_string_value(name));
 
+		if (r < 0 && r != -ENOENT && r != -EBUSY)
+			log_warn("container %s: %s", c->name, err_message());
 		if (r < 0)
-			return r;
+			err_clear();
 	}
-	return 0;
 }
 
 static void remove_lock(struct engine *e, struct container *c)
@@ -108,14 +108,14 @@ static int take_apart(struct engine *e, struct container *c, const struct remove
 	r = container_release(e, c, 0);
 	if (r == 0)
 		r = network_forget(e, c->id);
-	if (r == 0 && o->volumes)
-		r = remove_volumes(e, c);
 	if (r == 0)
 		r = remove_files(e, c);
 	if (r == 0)
 		r = container_delete_record(e, c);
 	if (r < 0)
 		return r;
+	if (o->volumes)
+		remove_volumes(e, c);
 	remove_lock(e, c);
 	event_container(e, c, "remove");
 	return 0;

@@ -9,3 +9,4 @@ extern const char exec_schema_sql[];	  /* exec_store.c */
 extern const char event_schema_sql[];	  /* events.c */
 extern const char image_schema_sql[];	  /* image_store.c */
 extern const char network_schema_sql[];	  /* network_lease.c */
+extern const char volume_schema_sql[];	  /* volume.c */

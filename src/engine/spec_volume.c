@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Volumes: directories that outlive what is mounted over.  A named one is VOLUME_DIR/NAME/_data;
- * one without a name belongs to its container, is kept in its userdata and goes with it.
+ * Volumes: directories that outlive what is mounted over.  A named one is VOLUME_DIR/NAME/_data
+ * (engine/volume.h); one without a name is kept in its container's userdata and goes with it.
  *
  * A new volume begins with what the image has at that place.  It is filled aside and renamed, so
  * that a crash leaves no half-filled one behind, and the first of two containers wins.
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void remove_aside(char **path)
 {
@@ -51,6 +52,18 @@ static char *volume_base(const struct spec_context *c, const struct user_mount *
 	return c->in->userdata ? g_build_filename(c->in->userdata, "volumes", escaped, NULL) : NULL;
 }
 
+/* Nobody has put anything into it, and it has never been mounted. */
+static bool is_fresh(const char *base, const char *data)
+{
+	g_autofree char *mark = g_build_filename(base, VOLUME_FRESH, NULL);
+	g_autoptr(GDir) dir = NULL;
+
+	if (unlink(mark) < 0)
+		return false;
+	dir = g_dir_open(data, 0, NULL);
+	return dir && !g_dir_read_name(dir);
+}
+
 int spec_volume_make(struct spec_context *c, const struct user_mount *u, char **ret_path)
 {
 	g_autofree char *base = volume_base(c, u), *path = NULL;
@@ -62,7 +75,7 @@ int spec_volume_make(struct spec_context *c, const struct user_mount *u, char **
 		return err_set(EOPNOTSUPP, "volume at %s: there is no place for volumes",
 			       u->destination);
 	path = g_build_filename(base, "_data", NULL);
-	if (stat(path, &st) == 0) {
+	if (stat(path, &st) == 0 && !is_fresh(base, path)) {
 		*ret_path = g_steal_pointer(&path);
 		return 0;
 	}

@@ -29,6 +29,7 @@ static const struct store_schema schemas[] = {
 	{"events", event_schema_sql},
 	{"images", image_schema_sql},
 	{"networks", network_schema_sql},
+	{"volumes", volume_schema_sql},
 };
 
 static const struct {

@@ -5,6 +5,7 @@
  */
 #include "cli/cmd/common.h"
 #include "engine/image.h"
+#include "engine/volume.h"
 
 static void offer(const char *word, const char *typed)
 {
@@ -79,6 +80,17 @@ static void offer_images(struct engine *e, const char *typed)
 	}
 }
 
+static void offer_volumes(struct engine *e, const char *typed)
+{
+	json_t *list = NULL, *v;
+	size_t i;
+
+	if (volume_list(e, &list) < 0)
+		return;
+	json_array_foreach(list, i, v) offer(json_string_value(json_object_get(v, "Name")), typed);
+	json_decref(list);
+}
+
 static void offer_arguments(struct cli *cli, enum complete_args what, const char *typed)
 {
 	struct engine *e;
@@ -89,6 +101,8 @@ static void offer_arguments(struct cli *cli, enum complete_args what, const char
 		offer_containers(e, what == COMPLETE_RUNNING, typed);
 	if (what == COMPLETE_IMAGES || what == COMPLETE_OBJECTS)
 		offer_images(e, typed);
+	if (what == COMPLETE_VOLUMES)
+		offer_volumes(e, typed);
 }
 
 /* An option whose value the last word is. */
