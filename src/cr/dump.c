@@ -10,6 +10,8 @@
 
 #include "base/log.h"
 #include "image/inventory.h"
+#include "image/pages.h"
+#include "kernel/pace.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/ns/ns.h"
@@ -317,16 +319,31 @@ static int write_snapshots(struct dump *d)
 	return r;
 }
 
+/* CPUs that poll are for turns; writing much memory takes few of them. */
+static bool has_little_memory(const struct dump *d)
+{
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		pages += dump_task(d, i)->stat.rss_pages;
+	return pages * IMAGE_PAGE_SIZE <= PACE_MAX_BYTES;
+}
+
 static int write_all(struct dump *d)
 {
+	CLEANUP(pace_end) struct pace pace = PACE_NONE;
 	uint64_t start = step_now_us(), begun;
-	int r = tree_freeze(d);
+	int r;
 
+	pace_begin(&pace);
+	r = tree_freeze(d);
 	begun = step_now_us();
 	d->stats.freezing_time = (uint32_t)(begun - start);
 	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(dump_steps); i++) {
 		uint64_t at = step_now_us();
 
+		if (dump_steps[i].all == mem_dump_pages && !has_little_memory(d))
+			pace_end(&pace);
 		r = dump_step_run(d, &dump_steps[i]);
 		at = step_now_us() - at;
 		log_debug("dump: %s: %" PRIu64 " us", dump_steps[i].name, at);

@@ -198,6 +198,16 @@ static const struct restore_step restore_steps[] = {
 	{"stopped", .task = stop_again},
 };
 
+/* CPUs that poll are for turns; reading much memory takes few of them. */
+static bool has_little_memory(const struct restore *r)
+{
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < r->nimages; i++)
+		pages += restore_task(r, i)->pages.nr_pages;
+	return pages * IMAGE_PAGE_SIZE <= PACE_MAX_BYTES;
+}
+
 static int run(struct restore *r, const struct restore_step *s, unsigned n, uint32_t *ret_us)
 {
 	uint64_t start = step_now_us();
@@ -206,6 +216,8 @@ static int run(struct restore *r, const struct restore_step *s, unsigned n, uint
 	for (unsigned i = 0; ret == 0 && i < n; i++) {
 		uint64_t at = step_now_us();
 
+		if (s[i].all == mem_fill && !has_little_memory(r))
+			pace_end(&r->pace);
 		ret = restore_step_run(r, &s[i]);
 		log_debug("restore: %s: %" PRIu64 " us", s[i].name, step_now_us() - at);
 	}
@@ -264,6 +276,7 @@ static void restore_clear(struct restore *r)
 		cleanup_close(&r->stdio[i]);
 	cleanup_close(&r->root);
 	stub_clear(&r->stub);
+	pace_end(&r->pace);
 }
 
 /* The story so far must survive the clearing up. */
@@ -318,10 +331,13 @@ int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *bo
 		.stub = STUB_NONE,
 		.stdio = {-1, -1, -1},
 		.root = -1,
+		.pace = PACE_NONE,
 		.tasks = g_ptr_array_new_with_free_func(task_free),
 	};
-	int e = thaw(&r, box);
+	int e;
 
+	pace_begin(&r.pace);
+	e = thaw(&r, box);
 	close(take_fd(&box->sock));
 	if (e < 0) {
 		g_autofree char *story = g_strdup(err_message());

@@ -16,6 +16,7 @@
 #include "image/pages.h"
 #include "image/pstree.pb-c.h"
 #include "image/seccomp.pb-c.h"
+#include "kernel/pace.h"
 #include "state/options.h"
 
 #include <inttypes.h>
@@ -77,6 +78,7 @@ struct restore {
 	uint64_t caps, bounding; /* the stub's: permitted, bounding set */
 	int stdio[3];		 /* ours, of the stub's 0-2; -1 */
 	struct agent *agent;
+	struct pace pace;
 	GPtrArray *tasks;   /* struct rtask: those of the images, parents first, then helpers */
 	unsigned nimages;   /* how many of them are from the images */
 	GArray *steps;	    /* struct plan_step, cr/plan.h */
@@ -84,11 +86,11 @@ struct restore {
 	GPtrArray *locks;   /* FileLockEntry: state/lock/lock.c */
 	GHashTable *gone;   /* file id -> process that had gone: state/fd/procfile.c */
 	GHashTable *ghosts; /* reg file id -> ghost id */
-	GHashTable *ghosts_made;     /* ghost id -> struct ghost: state/fd/ghost.c */
-	GHashTable *fifos;	     /* pipe id -> struct pipe_ends: state/fd/fifo.c */
-	GHashTable *memfds;	     /* inode id -> struct memfd: state/fd/memfd.c */
-	GHashTable *pipes;	     /* pipe id -> struct pipe_ends: state/fd/pipe.c */
-	GArray *tcp;		     /* struct tcp_kept: state/sock/conns.c */
+	GHashTable *ghosts_made; /* ghost id -> struct ghost: state/fd/ghost.c */
+	GHashTable *fifos;	 /* pipe id -> struct pipe_ends: state/fd/fifo.c */
+	GHashTable *memfds;	 /* inode id -> struct memfd: state/fd/memfd.c */
+	GHashTable *pipes;	 /* pipe id -> struct pipe_ends: state/fd/pipe.c */
+	GArray *tcp;		 /* struct tcp_kept: state/sock/conns.c */
 	struct netlock *netlock;
 	struct socks_restore *socks; /* state/sock/unix_restore.c */
 	GHashTable *shmem;	     /* shmid -> struct shmem_restore: state/mem/shmem.c */
