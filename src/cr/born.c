@@ -2,6 +2,7 @@
 #include "cr/born.h"
 #include "cr/plan.h"
 #include "state/mem/cow.h"
+#include "state/task/task.h"
 #include "state/tty/tty.h"
 
 #include "kernel/procmisc.h"
@@ -100,12 +101,23 @@ static bool shares_files_with(const struct rtask *parent, const struct rtask *ch
 	return parent->core && child->core && !child->zombie && parent->files == child->files;
 }
 
+/* What its parent gets at its end: clone(2). */
+static int exit_signal_of(const struct rtask *t)
+{
+	json_t *other = json_object_get(t->extra, "exit_signal");
+	json_int_t sig = json_integer_value(other);
+
+	if (t->helper)
+		return 0;
+	return json_is_integer(other) && sig >= 0 && sig < NSIG ? (int)sig : SIGCHLD;
+}
+
 static int fork_task(struct restore *r, struct rtask *parent, struct rtask *child)
 {
 	CLEANUP(batch_end) struct batch b = {0};
 	struct clone_spec c = {
 		.child = child->slot,
-		.exit_signal = child->helper ? 0 : SIGCHLD,
+		.exit_signal = exit_signal_of(child),
 		.tids = &child->nspid,
 		.ntids = 1,
 	};
@@ -227,6 +239,7 @@ static int end_zombie(struct restore *r, struct rtask *t)
 	/* no core file */
 	batch_add(&b, SYS_prlimit64, IMM(0), IMM(RLIMIT_CORE), batch_in(&b, &none, sizeof(none)),
 		  IMM(0));
+	zombie_ids_restore(t, &b);
 	ret = batch_run(&b);
 	if (ret < 0)
 		return ret;

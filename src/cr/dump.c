@@ -293,6 +293,7 @@ static const struct dump_step dump_steps[] = {
 	{"signal actions", .task = sigactions_dump},
 	{"timers", .task = timers_dump},
 	{"process", .task = process_dump},
+	{"stopped children", .all = stops_dump},
 	{"plan", .all = check_plan},
 	{"threads", .thread = thread_dump},
 	{"attributes", .thread = attributes_dump},

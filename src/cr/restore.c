@@ -135,7 +135,9 @@ static int final_thread(struct restore *r, struct rthread *h)
 /* Delivered when it is let go: it never runs an instruction. */
 static int stop_again(struct restore *r, struct rtask *t)
 {
-	if ((rtask_is_stopped(t) || r->o.leave_stopped) && kill(rtask_pid(t), SIGSTOP) < 0)
+	bool stops = t->parent < 0 && rtask_is_stopped(t); /* the others: state/task/stopped.c */
+
+	if ((stops || r->o.leave_stopped) && kill(rtask_pid(t), SIGSTOP) < 0)
 		return err_errno("stop process %d", rtask_pid(t));
 	return 0;
 }
@@ -183,8 +185,9 @@ static const struct restore_step restore_steps[] = {
 	{"our copies", .all = close_ours},
 	{"locks", .task = locks_restore},
 	{"process", .task = process_restore},
-	{"signal actions", .task = sigactions_restore},
 	{"threads", .task = born_threads},
+	{"stopped processes", .task = stops_restore},
+	{"signal actions", .task = sigactions_restore},
 	{"thread state", .thread = thread_restore},
 	{"attributes", .thread = attributes_restore},
 	{"limits", .task = rlimits_restore},

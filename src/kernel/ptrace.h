@@ -26,6 +26,7 @@ struct seized_thread {
 	pid_t tid;
 	bool waiting;	  /* told to stop, not yet seen stopped; false in a settled group */
 	bool job_stopped; /* by SIGSTOP and the like; is stopped again after its release */
+	int stop_signal;  /* the one that stopped it */
 	struct regs regs; /* at the stop, not fixed up (regs_fix()) */
 	struct xstate xstate;
 	uint64_t sigmask; /* inside sigsuspend(2) and ppoll(2): the saved one, as it should be */
@@ -76,7 +77,7 @@ int ptrace_cont(pid_t tid, int sig) MUST_CHECK;
 int ptrace_detach(pid_t tid) MUST_CHECK;
 /* Seizes one task without stopping it. */
 int ptrace_seize_running(pid_t tid, unsigned flags) MUST_CHECK; /* SEIZE_* */
-int ptrace_set_options(pid_t tid, unsigned flags) MUST_CHECK; /* SEIZE_*, as at seize_begin() */
+int ptrace_set_options(pid_t tid, unsigned flags) MUST_CHECK;	/* SEIZE_*, as at seize_begin() */
 
 int ptrace_get_regs(pid_t tid, struct regs *ret) MUST_CHECK;
 int ptrace_set_regs(pid_t tid, const struct regs *r) MUST_CHECK;

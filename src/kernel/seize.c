@@ -218,6 +218,7 @@ static int wait_thread(struct seized *s, struct seized_thread *t, uint64_t until
 		sig = WSTOPSIG(status);
 		if (WAIT_STATUS_EVENT(status) == PTRACE_EVENT_STOP) {
 			t->job_stopped = sig != SIGTRAP;
+			t->stop_signal = sig;
 			t->waiting = false;
 			return 0;
 		}

@@ -60,8 +60,11 @@ int core_dump_begin(struct dump *d, struct dtask *t)
 	c->tc->task_state = t->zombie ? TASK_DEAD : TASK_ALIVE;
 	c->tc->comm = g_strdup(t->stat.comm);
 	c->tc->flags = t->stat.flags;
+	if (t->parent >= 0 && t->stat.exit_signal != SIGCHLD)
+		json_object_set_new(t->extra, "exit_signal", json_integer(t->stat.exit_signal));
 	if (t->zombie) {
 		c->tc->exit_code = (uint32_t)t->stat.exit_code;
+		zombie_ids_dump(t);
 		return 0;
 	}
 	c->ids = task_ids_new(t);
@@ -70,11 +73,12 @@ int core_dump_begin(struct dump *d, struct dtask *t)
 
 		h->core = i ? core_new() : c;
 		add_thread_core(h->core);
-		if (seized_at(&t->seized, i)->job_stopped)
+		if (seized_at(&t->seized, i)->job_stopped) {
 			c->tc->task_state = TASK_STOPPED;
+			c->tc->has_stop_signo = true;
+			c->tc->stop_signo = seized_at(&t->seized, i)->stop_signal;
+		}
 	}
-	c->tc->has_stop_signo = c->tc->task_state == TASK_STOPPED;
-	c->tc->stop_signo = SIGSTOP;
 	return 0;
 }
 

@@ -70,6 +70,29 @@ int creds_dump(struct dump *d, struct dthread *h)
 	return 0;
 }
 
+void zombie_ids_dump(struct dtask *t)
+{
+	const struct procstatus *s = &t->status;
+
+	json_object_set_new(t->extra, "ids",
+			    json_pack("[I,I,I,I,I,I]", (json_int_t)s->uid[0], (json_int_t)s->uid[1],
+				      (json_int_t)s->uid[2], (json_int_t)s->gid[0],
+				      (json_int_t)s->gid[1], (json_int_t)s->gid[2]));
+}
+
+void zombie_ids_restore(struct rtask *t, struct batch *b)
+{
+	const json_t *ids = json_object_get(t->extra, "ids");
+	uint64_t v[6];
+
+	if (json_array_size(ids) != ARRAY_SIZE(v))
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
+		v[i] = (uint32_t)json_integer_value(json_array_get(ids, i));
+	batch_add(b, SYS_setresgid, IMM(v[3]), IMM(v[4]), IMM(v[5]));
+	batch_add(b, SYS_setresuid, IMM(v[0]), IMM(v[1]), IMM(v[2]));
+}
+
 int creds_load(struct rthread *h)
 {
 	const CredsEntry *e = h->core->thread_core->creds;

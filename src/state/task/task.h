@@ -42,6 +42,10 @@ int process_check(const struct dtask *t) MUST_CHECK;
 int process_dump(struct dump *d, struct dtask *t) MUST_CHECK;
 int process_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 
+/* stopped.c: stopped processes, and whether their parents know of it */
+int stops_dump(struct dump *d) MUST_CHECK;
+int stops_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* before signal actions */
+
 /* attributes.c: CPUs, I/O priority, modes of prctl(2), coredump_filter; before seccomp */
 int attributes_dump(struct dump *d, struct dthread *h) MUST_CHECK;
 int attributes_restore(struct restore *r, struct rthread *h) MUST_CHECK;
@@ -64,6 +68,10 @@ int rlimits_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 int creds_dump(struct dump *d, struct dthread *h) MUST_CHECK;
 int creds_load(struct rthread *h) MUST_CHECK;
 int creds_restore(struct restore *r, struct rthread *h) MUST_CHECK;
+
+/* Users and groups of a zombie, which wait(2) tells its parent; in IMAGE_EXTRA. */
+void zombie_ids_dump(struct dtask *t);
+void zombie_ids_restore(struct rtask *t, struct batch *b);
 
 /* seccomp.c: filters, shared as they were */
 int seccomp_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop */

@@ -132,6 +132,8 @@ static int create_timer(struct batch *b, const PosixTimerEntry *e, bool exact)
 
 	if (ev.tid)
 		ev.notify |= SIGEV_THREAD_ID_;
+	else if (ev.notify & SIGEV_THREAD_ID_) /* its thread has ended: it tells nobody */
+		ev.notify = SIGEV_NONE;
 	for (unsigned i = 0; i <= TIMERS_MAX; i++) {
 		int want = exact ? id : 0;
 
