@@ -21,6 +21,7 @@ enum complete_args {
 	COMPLETE_RUNNING,
 	COMPLETE_IMAGES,
 	COMPLETE_VOLUMES,
+	COMPLETE_NETWORKS,
 	COMPLETE_OBJECTS /* containers and images */
 };
 

@@ -12,6 +12,8 @@
 	X(checkpoint) X(restore) X(container_exists)			\
 	X(container_inspect) X(container_cleanup)			\
 	X(image_exists) X(image_inspect)				\
+	X(network_create) X(network_exists) X(network_inspect)		\
+	X(network_ls) X(network_prune) X(network_rm)			\
 	X(volume_create) X(volume_exists) X(volume_inspect)		\
 	X(volume_ls) X(volume_prune) X(volume_rm)			\
 	X(complete) X(man)
@@ -26,6 +28,7 @@ const struct command *const commands[] = {COMMANDS(LIST) NULL};
 const struct command_group command_groups[] = {
 	{"container", "Manage containers"},
 	{"image", "Manage images"},
+	{"network", "Manage networks"},
 	{"volume", "Manage volumes"},
 	{},
 };

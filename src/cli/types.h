@@ -9,3 +9,4 @@ extern const struct go_type type_image;	    /* image inspect */
 extern const struct go_type type_info;	    /* info */
 extern const struct go_type type_version;   /* version */
 extern const struct go_type type_volume;    /* volume inspect, volume ls */
+extern const struct go_type type_network;   /* network inspect */

@@ -312,6 +312,18 @@ int container_options(struct container *c, const struct container_options **ret)
 	return 0;
 }
 
+int container_drop_option(struct container *c, const char *name)
+{
+	const struct container_options *unused;
+
+	json_object_del(json_object_get(c->config, "options"), name);
+	if (c->options) {
+		container_options_clear(c->options);
+		g_clear_pointer(&c->options, g_free);
+	}
+	return container_options(c, &unused);
+}
+
 char *container_static_dir(struct engine *e, const struct container *c)
 {
 	return g_build_filename(e->root, "overlay-containers", c->id, "userdata", NULL);

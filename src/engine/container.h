@@ -124,6 +124,9 @@ int container_delete_record(struct engine *e, struct container *c) MUST_CHECK;
 /* The decoded options; owned by the container. */
 int container_options(struct container *c, const struct container_options **ret) MUST_CHECK;
 
+/* What was asked for as NAME is as if it never had been; container_save_config() makes it last. */
+int container_drop_option(struct container *c, const char *name) MUST_CHECK;
+
 /* The fields only: its files stay, and can be restored. */
 void container_forget_checkpoint(struct container_state *s);
 

@@ -109,6 +109,27 @@ int network_is_up(struct engine *e, const char *id) MUST_CHECK;
 /* The definition of a network as `network inspect` shows it; made at first use if the default. */
 int network_definition(struct engine *e, const char *name, json_t **ret) MUST_CHECK;
 
+/* What `network create` makes: a bridge of its own with an IPv4 subnet.  NULL: chosen. */
+struct network_new {
+	const char *name, *subnet, *gateway, *ip_range, *interface;
+	char *const *labels; /* KEY=VALUE, or NULL */
+	bool internal;	     /* no way out of the host */
+	bool ignore;	     /* one of that name is fine */
+};
+
+/* *RET: its name, the caller's.  -EEXIST: name, bridge or subnet is taken; -EINVAL. */
+int network_create(struct engine *e, const struct network_new *n, char **ret) MUST_CHECK;
+
+/* All definitions, the default one included, by name. */
+int network_list(struct engine *e, json_t **ret) MUST_CHECK;
+/* By name or unique start of an ID; a new reference. */
+int network_find(struct engine *e, const char *ref, json_t **ret) MUST_CHECK;
+
+/* IDs of the containers on it; g_strfreev(). */
+int network_users(struct engine *e, const char *name, char ***ret) MUST_CHECK;
+/* -EBUSY: it has containers. */
+int network_delete(struct engine *e, const char *name) MUST_CHECK;
+
 struct network_files {
 	const char *dir;	     /* RUNROOT/containers/ID, exists */
 	const char *hostname, *name; /* of the container */

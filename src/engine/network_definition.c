@@ -40,6 +40,7 @@ static uint32_t prefix_mask(unsigned bits)
 int subnet_of(const json_t *definition, struct subnet *ret)
 {
 	const json_t *s = json_array_get(json_object_get(definition, "subnets"), 0);
+	const json_t *range;
 	const char *text = json_string_value(json_object_get(s, "subnet"));
 	const char *slash = text ? strchr(text, '/') : NULL;
 	g_autofree char *net = slash ? g_strndup(text, (gsize)(slash - text)) : NULL;
@@ -49,6 +50,11 @@ int subnet_of(const json_t *definition, struct subnet *ret)
 	ret->mask = prefix_mask((unsigned)strtoul(slash + 1, NULL, 10));
 	ret->net = subnet_parse_ip(net) & ret->mask;
 	ret->gateway = subnet_parse_ip(json_string_value(json_object_get(s, "gateway")));
+	range = json_object_get(s, "lease_range");
+	ret->first = subnet_parse_ip(json_string_value(json_object_get(range, "start_ip")));
+	ret->last = subnet_parse_ip(json_string_value(json_object_get(range, "end_ip")));
+	if (!ret->last)
+		ret->last = ret->net | ~ret->mask;
 	return 0;
 }
 
@@ -73,6 +79,11 @@ static bool taken_by_host(uint32_t net, uint32_t mask, const char *bridge)
 	}
 	freeifaddrs(all);
 	return taken;
+}
+
+bool subnet_taken_by_host(const struct subnet *s, const char *bridge)
+{
+	return taken_by_host(s->net, s->mask, bridge);
 }
 
 /* 10.88.0.0/16, else the first free /24 of 10.89.0.0 to 10.127.255.0 from SEED on. */

@@ -81,7 +81,7 @@ static int next_ip(struct engine *e, const char *network, const struct subnet *s
 		g_autofree char *owner = NULL;
 
 		ip = s->net | ((ip + 1) & ~s->mask);
-		if (!usable(s, ip))
+		if (!usable(s, ip) || ip < s->first || ip > s->last)
 			continue;
 		r = owner_of(e, network, ip, &owner);
 		if (r < 0)

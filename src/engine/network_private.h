@@ -32,8 +32,11 @@ int netavark_run(const char *verb, const char *netns, const json_t *request, jso
 
 struct subnet {
 	uint32_t net, mask, gateway; /* host byte order */
+	uint32_t first, last;	     /* of what is given to those who ask for none */
 };
 int subnet_of(const json_t *definition, struct subnet *ret) MUST_CHECK;
+/* True when an interface other than BRIDGE already has an address in it. */
+bool subnet_taken_by_host(const struct subnet *s, const char *bridge);
 uint32_t subnet_parse_ip(const char *text); /* 0: not an address */
 void subnet_ip_text(uint32_t ip, char text[16]);
 

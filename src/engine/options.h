@@ -131,6 +131,9 @@ struct device_option {
 int options_parse_device(const char *text, struct device_option *ret) MUST_CHECK;
 void device_option_clear(struct device_option *d);
 
+/* Adds NAME=VALUE, or NAME with an empty value, to the object TO.  -EINVAL: not UTF-8. */
+int options_parse_labels(char *const *texts, json_t *to) MUST_CHECK;
+
 /* "TERM", "SIGTERM", "sigterm", "15", "RTMIN+3".  -EINVAL: "invalid signal: BOGUS". */
 int options_parse_signal(const char *text, int *ret) MUST_CHECK;
 

@@ -242,3 +242,15 @@ void device_option_clear(struct device_option *d)
 	g_free(d->source);
 	g_free(d->destination);
 }
+
+int options_parse_labels(char *const *texts, json_t *to)
+{
+	for (; texts && *texts; texts++) {
+		size_t n = strcspn(*texts, "=");
+		g_autofree char *key = g_strndup(*texts, n);
+
+		if (json_object_set_new(to, key, json_string((*texts)[n] ? *texts + n + 1 : "")))
+			return err_set(EINVAL, "label %s is not UTF-8", *texts);
+	}
+	return 0;
+}

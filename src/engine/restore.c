@@ -78,6 +78,10 @@ static int drop_addresses(struct job *j)
 		r = network_release_ip(j->e, j->c->id);
 	if (r == 0 && j->o->ignore_static_mac)
 		r = network_release_mac(j->e, j->c->id);
+	if (r == 0 && j->o->ignore_static_ip)
+		r = container_drop_option(j->c, "ip");
+	if (r == 0 && j->o->ignore_static_mac)
+		r = container_drop_option(j->c, "mac_address");
 	return r;
 }
 
@@ -154,7 +158,10 @@ static int record(void *arg)
 		g_clear_pointer(&s->checkpoint_path, g_free);
 		g_clear_pointer(&s->checkpoint_log, g_free);
 	}
-	r = container_set_running(j->e, j->c, s->pid, true);
+	if (j->o->ignore_static_ip || j->o->ignore_static_mac)
+		r = container_save_config(j->e, j->c); /* for the next start, too */
+	if (r == 0)
+		r = container_set_running(j->e, j->c, s->pid, true);
 	return r < 0 ? r : step_begin("box", "recorded");
 }
 

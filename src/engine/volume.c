@@ -24,18 +24,6 @@ static int check_name(const char *name)
 	return 0;
 }
 
-static int parse_labels(char *const *texts, json_t **ret)
-{
-	*ret = json_object();
-	for (; texts && *texts; texts++) {
-		g_auto(GStrv) kv = g_strsplit(*texts, "=", 2);
-
-		if (!kv[0] || json_object_set_new(*ret, kv[0], json_string(kv[1] ? kv[1] : "")) < 0)
-			return err_set(EINVAL, "label %s: not KEY=VALUE in UTF-8", *texts);
-	}
-	return 0;
-}
-
 static int record(struct engine *e, const char *name, json_t *labels, bool anonymous)
 {
 	return store_exec(e,
@@ -60,7 +48,7 @@ int volume_create(struct engine *e, const struct volume_options *o, char **ret)
 {
 	char id[ENGINE_ID_LEN + 1];
 	const char *name = o->name;
-	json_t *labels = NULL;
+	json_t *labels = json_object();
 	int r;
 
 	if (!name) {
@@ -74,7 +62,7 @@ int volume_create(struct engine *e, const struct volume_options *o, char **ret)
 			       o->options[0]);
 	r = check_name(name);
 	if (r == 0)
-		r = parse_labels(o->labels, &labels);
+		r = options_parse_labels(o->labels, labels);
 	if (r == 0)
 		r = record(e, name, labels, o->anonymous);
 	json_decref(labels);

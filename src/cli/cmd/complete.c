@@ -5,6 +5,7 @@
  */
 #include "cli/cmd/common.h"
 #include "engine/image.h"
+#include "engine/network.h"
 #include "engine/volume.h"
 
 static void offer(const char *word, const char *typed)
@@ -80,15 +81,17 @@ static void offer_images(struct engine *e, const char *typed)
 	}
 }
 
-static void offer_volumes(struct engine *e, const char *typed)
+/* The members KEY of what LIST gives. */
+static void offer_members(struct engine *e, int (*list)(struct engine *e, json_t **ret),
+			  const char *key, const char *typed)
 {
-	json_t *list = NULL, *v;
+	json_t *all = NULL, *v;
 	size_t i;
 
-	if (volume_list(e, &list) < 0)
+	if (list(e, &all) < 0)
 		return;
-	json_array_foreach(list, i, v) offer(json_string_value(json_object_get(v, "Name")), typed);
-	json_decref(list);
+	json_array_foreach(all, i, v) offer(json_string_value(json_object_get(v, key)), typed);
+	json_decref(all);
 }
 
 static void offer_arguments(struct cli *cli, enum complete_args what, const char *typed)
@@ -102,7 +105,9 @@ static void offer_arguments(struct cli *cli, enum complete_args what, const char
 	if (what == COMPLETE_IMAGES || what == COMPLETE_OBJECTS)
 		offer_images(e, typed);
 	if (what == COMPLETE_VOLUMES)
-		offer_volumes(e, typed);
+		offer_members(e, volume_list, "Name", typed);
+	if (what == COMPLETE_NETWORKS)
+		offer_members(e, network_list, "name", typed);
 }
 
 /* An option whose value the last word is. */

@@ -59,6 +59,44 @@ static int resolve_entrypoint(struct create_opts *o)
 	return 0;
 }
 
+/* What follows the network's name: ip=, mac=, alias=, as --ip, --mac-address, --network-alias. */
+static int network_option(struct create_opts *o, const char *option, const char *whole)
+{
+	const char *value = strchr(option, '=');
+
+	value = value ? value + 1 : "";
+	if (g_str_has_prefix(option, "ip=")) {
+		g_free(o->o.ip);
+		o->o.ip = g_strdup(value);
+	} else if (g_str_has_prefix(option, "mac=")) {
+		g_free(o->o.mac_address);
+		o->o.mac_address = g_strdup(value);
+	} else if (g_str_has_prefix(option, "alias=")) {
+		options_append(&o->o.network_aliases, value);
+	} else if (strcmp(option, "interface_name=eth0") != 0) {
+		return err_set(EINVAL, "unknown bridge network option: %s in --network %s", option,
+			       whole);
+	}
+	return 0;
+}
+
+/* NAME:ip=...,mac=... */
+static int resolve_network_options(struct create_opts *o)
+{
+	const char *text = o->network[0], *colon = strchr(text, ':');
+	g_auto(GStrv) options = NULL;
+	int r = 0;
+
+	if (!colon || g_str_has_prefix(text, "container:") || g_str_has_prefix(text, "ns:"))
+		return 0;
+	g_free(o->o.network);
+	o->o.network = g_strndup(text, (gsize)(colon - text));
+	options = g_strsplit(colon + 1, ",", -1);
+	for (char **p = options; r == 0 && *p; p++)
+		r = network_option(o, *p, text);
+	return r;
+}
+
 static int resolve_network(struct create_opts *o)
 {
 	if (!o->network || !o->network[0])
@@ -67,7 +105,7 @@ static int resolve_network(struct create_opts *o)
 		return err_set(EINVAL, "a container is connected to one network only: --network %s",
 			       o->network[1]);
 	o->o.network = g_strdup(o->network[0]);
-	return 0;
+	return resolve_network_options(o);
 }
 
 static int check_attach(const struct create_opts *o)

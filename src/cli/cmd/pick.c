@@ -160,3 +160,14 @@ int pick_each(struct cli *cli, const GArray *picks,
 	}
 	return status;
 }
+
+bool confirm_prune(const char *what)
+{
+	char answer[16] = "";
+
+	printf("WARNING! This will remove all %s not used by at least one container.\n"
+	       "Are you sure you want to continue? [y/N] ",
+	       what);
+	fflush(stdout);
+	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
+}

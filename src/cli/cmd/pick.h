@@ -45,3 +45,6 @@ const char *pick_name(const char *typed);
 
 /* How many arguments: MAX -1 for any.  cobra's texts. */
 int args_range(const struct cli *cli, int min, int max) MUST_CHECK;
+
+/* Asks on standard input before all of WHAT ("volumes") that no container uses are removed. */
+bool confirm_prune(const char *what);

@@ -217,16 +217,6 @@ static const struct opt prune_options[] = {
 	OPT(struct prune_opts, force, "force", 'f', "Do not prompt for confirmation"),
 	{}};
 
-static bool confirmed(void)
-{
-	char answer[16] = "";
-
-	puts("WARNING! This will remove all volumes not used by at least one container.");
-	fputs("Are you sure you want to continue? [y/N] ", stdout);
-	fflush(stdout);
-	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
-}
-
 static int run_prune(struct cli *cli)
 {
 	const struct prune_opts *o = cli->opts;
@@ -238,7 +228,7 @@ static int run_prune(struct cli *cli)
 
 	if (r < 0 || (r = cli_engine(cli, &e)) < 0 || (r = volume_filters_parse(o->filter, &f)) < 0)
 		return r;
-	if (!o->force && !confirmed())
+	if (!o->force && !confirm_prune("volumes"))
 		return 0;
 	r = volume_list(e, &list);
 	json_array_foreach(list, i, v)
