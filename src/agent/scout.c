@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#define CHUNK	   (64 * 1024) /* usually enough */
+#define CHUNK	   (64 * 1024)	       /* usually enough */
 #define SCAN_LIMIT (256 * 1024 * 1024) /* a JIT's code is not searched for ever */
 
 static bool scan_mapping(pid_t pid, const struct vma *v, uint8_t *buf, struct insns *ins,
@@ -44,6 +44,7 @@ int agent_scout(int proc_dir, pid_t pid, struct insns *ret)
 		    m.v[i].special != VMA_VSYSCALL)
 			found = scan_mapping(pid, &m.v[i], buf, &ins, &budget);
 	err_clear();
+	xstate_part(XSTATE_PARTS - 1); /* asks the CPU now, while nothing waits for the answer */
 	if (!ins.syscall)
 		return err_set(EOPNOTSUPP, "process %d has no system call instruction", pid);
 	*ret = ins;

@@ -3,6 +3,7 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -28,21 +29,47 @@ void xstate_clear(struct xstate *x)
 	x->len = 0;
 }
 
+/* Asked once: cpuid leaves a virtual machine, 20 us each. */
+static struct xstate_part parts[XSTATE_PARTS];
+static pthread_once_t parts_once = PTHREAD_ONCE_INIT;
+
+static void find_parts(void)
+{
+	unsigned a, b, c, d, low, high;
+	uint64_t enabled;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+		return;
+	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	enabled = (uint64_t)high << 32 | low;
+	for (unsigned i = 2; i < XSTATE_PARTS; i++)
+		if (enabled >> i & 1)
+			__cpuid_count(0xd, i, parts[i].bytes, parts[i].offset, c, d);
+}
+
+const struct xstate_part *xstate_part(unsigned i)
+{
+	pthread_once(&parts_once, find_parts);
+	return &parts[i];
+}
+
+uint64_t xstate_features(const struct xstate *x)
+{
+	uint64_t features = 0;
+
+	if (x->len >= XSAVE_LEGACY_BYTES + XSAVE_HEADER_BYTES)
+		memcpy(&features, x->data + XSAVE_LEGACY_BYTES, sizeof(features));
+	return features;
+}
+
 size_t xstate_used(const struct xstate *x)
 {
 	size_t used = XSAVE_LEGACY_BYTES + XSAVE_HEADER_BYTES;
-	uint64_t features;
 
-	if (x->len < used)
-		return x->len;
-	memcpy(&features, x->data + XSAVE_LEGACY_BYTES, sizeof(features));
-	for (unsigned i = 2; i < 63; i++) {
-		unsigned size, offset, c, d;
+	for (uint64_t f = xstate_features(x) & ~UINT64_C(3); f; f &= f - 1) {
+		const struct xstate_part *p = xstate_part((unsigned)__builtin_ctzll(f));
 
-		if (!(features >> i & 1) || !__get_cpuid_count(0xd, i, &size, &offset, &c, &d))
-			continue;
-		if (offset + size > used)
-			used = offset + size;
+		used = MAX(used, (size_t)p->offset + p->bytes);
 	}
 	return MIN(used, x->len);
 }

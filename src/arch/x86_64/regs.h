@@ -31,6 +31,19 @@ void xstate_clear(struct xstate *x);
  */
 size_t xstate_used(const struct xstate *x);
 
+/* XSTATE_BV: which components are not in their initial state, a bit each. */
+uint64_t xstate_features(const struct xstate *x);
+
+/*
+ * Where component I (bit I of XSTATE_BV, from 2 on) lies in the area; no bytes: this CPU has none.
+ * The same for all programs of a CPU, so any component of another area can be found, too.
+ */
+#define XSTATE_PARTS 63
+struct xstate_part {
+	unsigned offset, bytes;
+};
+const struct xstate_part *xstate_part(unsigned i);
+
 /* Whether the task runs 32-bit code: neither the agent nor the images know that. */
 bool regs_are_compat(const struct regs *r);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * General registers and extended state.  CRIU's message takes the XSAVE area apart; it has no place
- * for all that may be in it (AMX), so the whole area travels beside it in IMAGE_EXTRA, and is used
- * if this CPU's has the same length; otherwise the message's parts are.
+ * General registers and extended state.  CRIU's message takes the XSAVE area apart, and has a place
+ * for the parts that it knows; when another one is in use (AMX), the whole area travels beside it
+ * in IMAGE_EXTRA, and is used if this CPU's has the same length.
  */
 #include "state/task/task.h"
 
@@ -13,8 +13,22 @@
 #define X_ST	    32
 #define X_XMM	    160
 #define X_HEADER    512
-#define X_YMMH	    576
 #define FXSAVE_SIZE 512
+#define X_FPU_SSE   UINT64_C(3) /* the legacy part, which is always there */
+
+#define PART(number, m)                                                                            \
+	{                                                                                          \
+		number, sizeof(*((UserX86XsaveEntry *)NULL)->m),                                   \
+			offsetof(UserX86XsaveEntry, n_##m), offsetof(UserX86XsaveEntry, m)         \
+	}
+/* Components that the message has a place for, by their bit in XSTATE_BV. */
+static const struct {
+	unsigned number;
+	size_t item, count, items; /* size of an item; offsets in the message */
+} parts[] = {
+	PART(2, ymmh_space), PART(3, bndreg_state), PART(4, bndcsr_state), PART(5, opmask_reg),
+	PART(6, zmm_upper),  PART(7, hi16_zmm),	    PART(9, pkru),
+};
 
 #define GP(k, m)                                                                                   \
 	{                                                                                          \
@@ -55,7 +69,33 @@ static uint32_t *words(const uint8_t *from, size_t bytes, size_t *n)
 	return g_memdup2(from, bytes);
 }
 
-static UserX86FpregsEntry *fp_message(const struct xstate *x)
+static void *place_of(void *base, size_t offset)
+{
+	return (char *)base + offset;
+}
+
+/* What is in use; the bits in *RET_REST have no place. */
+static UserX86XsaveEntry *xsave_message(const struct xstate *x, uint64_t *ret_rest)
+{
+	UserX86XsaveEntry *e = g_new0(UserX86XsaveEntry, 1);
+	uint64_t features = xstate_features(x);
+
+	user_x86_xsave_entry__init(e);
+	e->xstate_bv = features;
+	*ret_rest = features & ~X_FPU_SSE;
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+		const struct xstate_part *p = xstate_part(parts[i].number);
+
+		if (!(features >> parts[i].number & 1) || p->offset + p->bytes > x->len)
+			continue;
+		*(void **)place_of(e, parts[i].items) = g_memdup2(x->data + p->offset, p->bytes);
+		*(size_t *)place_of(e, parts[i].count) = p->bytes / parts[i].item;
+		*ret_rest &= ~(UINT64_C(1) << parts[i].number);
+	}
+	return e;
+}
+
+static UserX86FpregsEntry *fp_message(const struct xstate *x, uint64_t *ret_rest)
 {
 	UserX86FpregsEntry *e = g_new0(UserX86FpregsEntry, 1);
 	const uint8_t *p = x->data;
@@ -73,14 +113,19 @@ static UserX86FpregsEntry *fp_message(const struct xstate *x)
 	memcpy(&e->mxcsr_mask, p + 28, 4);
 	e->st_space = words(p + X_ST, 128, &e->n_st_space);
 	e->xmm_space = words(p + X_XMM, 256, &e->n_xmm_space);
-	if (x->len > X_HEADER + 8) {
-		e->xsave = g_new0(UserX86XsaveEntry, 1);
-		user_x86_xsave_entry__init(e->xsave);
-		memcpy(&e->xsave->xstate_bv, p + X_HEADER, 8);
-		if (x->len >= X_YMMH + 256)
-			e->xsave->ymmh_space = words(p + X_YMMH, 256, &e->xsave->n_ymmh_space);
-	}
+	*ret_rest = 0;
+	if (x->len >= X_HEADER + 8)
+		e->xsave = xsave_message(x, ret_rest);
 	return e;
+}
+
+static void note_whole_xstate(struct dthread *h, const struct xstate *x)
+{
+	g_autofree char *text = g_base64_encode(x->data, x->len);
+	char key[32];
+
+	g_snprintf(key, sizeof(key), "xstate.%d", h->nstid);
+	json_object_set_new(h->task->extra, key, json_string(text));
 }
 
 int regs_dump(struct dump *d, struct dthread *h)
@@ -88,8 +133,7 @@ int regs_dump(struct dump *d, struct dthread *h)
 	unsigned i = (unsigned)(h - h->task->threads);
 	struct seized_thread *s = seized_at(&h->task->seized, i);
 	ThreadInfoX86 *info;
-	g_autofree char *text = NULL;
-	char key[32];
+	uint64_t rest;
 
 	if (regs_are_compat(&s->regs))
 		return err_set(EOPNOTSUPP, "thread %d runs 32-bit code", h->nstid);
@@ -99,10 +143,9 @@ int regs_dump(struct dump *d, struct dthread *h)
 	h->core->thread_info = info = g_new0(ThreadInfoX86, 1);
 	thread_info_x86__init(info);
 	info->gpregs = gp_message(&s->regs);
-	info->fpregs = fp_message(&s->xstate);
-	text = g_base64_encode(s->xstate.data, s->xstate.len);
-	g_snprintf(key, sizeof(key), "xstate.%d", h->nstid);
-	json_object_set_new(h->task->extra, key, json_string(text));
+	info->fpregs = fp_message(&s->xstate, &rest);
+	if (rest)
+		note_whole_xstate(h, &s->xstate);
 	return 0;
 }
 
@@ -138,10 +181,29 @@ static int whole_xstate(struct rthread *h, struct xstate *x)
 	return 0;
 }
 
+/* Returns the components that are there, and fit into this CPU's. */
+static uint64_t put_parts(const UserX86XsaveEntry *e, struct xstate *x)
+{
+	uint64_t features = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+		const struct xstate_part *p = xstate_part(parts[i].number);
+		size_t n = *(const size_t *)place_of((void *)e, parts[i].count);
+		const void *from = *(void *const *)place_of((void *)e, parts[i].items);
+
+		if (!n || !(e->xstate_bv >> parts[i].number & 1) || n * parts[i].item != p->bytes ||
+		    p->offset + p->bytes > x->len)
+			continue;
+		memcpy(x->data + p->offset, from, p->bytes);
+		features |= UINT64_C(1) << parts[i].number;
+	}
+	return features;
+}
+
 static void xstate_of_message(const UserX86FpregsEntry *e, struct xstate *x)
 {
 	uint16_t half[4] = {(uint16_t)e->cwd, (uint16_t)e->swd, (uint16_t)e->twd, (uint16_t)e->fop};
-	uint64_t features = 3; /* x87, SSE */
+	uint64_t features = X_FPU_SSE;
 
 	memset(x->data, 0, x->len);
 	memcpy(x->data, half, sizeof(half));
@@ -150,12 +212,9 @@ static void xstate_of_message(const UserX86FpregsEntry *e, struct xstate *x)
 	memcpy(x->data + 24, &e->mxcsr, 4);
 	memcpy(x->data + X_ST, e->st_space, 128);
 	memcpy(x->data + X_XMM, e->xmm_space, 256);
-	if (e->xsave && e->xsave->n_ymmh_space == 64 && x->len >= X_YMMH + 256 &&
-	    e->xsave->xstate_bv & 4) {
-		memcpy(x->data + X_YMMH, e->xsave->ymmh_space, 256);
-		features |= 4;
-	}
-	if (x->len > X_HEADER + 8)
+	if (e->xsave)
+		features |= put_parts(e->xsave, x);
+	if (x->len >= X_HEADER + 8)
 		memcpy(x->data + X_HEADER, &features, 8);
 }
 
