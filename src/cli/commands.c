@@ -6,8 +6,8 @@
 #define COMMANDS(X)							\
 	X(attach) X(create) X(diff) X(exec) X(history) X(images)	\
 	X(import) X(info) X(init) X(inspect) X(kill) X(load)		\
-	X(logs) X(mount) X(pause) X(port) X(ps) X(pull) X(rename)	\
-	X(restart) X(rm) X(rmi) X(run) X(start) X(stop) X(tag) X(top)	\
+	X(logs) X(mount) X(pause) X(port) X(ps) X(pull) X(push) X(rename)	\
+	X(restart) X(rm) X(rmi) X(run) X(save) X(start) X(stop) X(tag) X(top)	\
 	X(umount) X(unpause) X(untag) X(version) X(wait)		\
 	X(checkpoint) X(restore) X(container_exists)			\
 	X(container_inspect) X(container_cleanup)			\

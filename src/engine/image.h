@@ -77,6 +77,26 @@ int image_obtain(struct engine *e, const char *name, const struct pull_options *
  */
 int image_load(struct engine *e, const char *path, bool quiet, char ***ret) MUST_CHECK;
 
+struct image_save_options {
+	const char *output; /* NULL: stdout */
+	const char *format; /* NULL, "docker-archive", "oci-archive", "oci-dir", "docker-dir" */
+	char *const *tags;  /* further names for the archive (docker-archive), or NULL */
+	bool quiet;
+};
+/*
+ * `save`: an archive appears whole under its name or not at all; what was there is replaced.
+ * -EINVAL: unsupported format, or a directory to stdout.
+ */
+int image_save(struct engine *e, const struct image *img, const struct image_save_options *o)
+	MUST_CHECK;
+
+/*
+ * `push` to DESTINATION, a reference or TRANSPORT:DETAILS; NULL: the image's own name.  O: quiet,
+ * retries and how to talk to the registry.  FORMAT: NULL, "oci", "v2s2"; DIGESTFILE or NULL.
+ */
+int image_push(struct engine *e, const struct image *img, const char *destination,
+	       const struct pull_options *o, const char *format, const char *digestfile) MUST_CHECK;
+
 struct import_options {
 	const char *reference; /* the new name, or NULL: none */
 	const char *message;   /* of the history, or NULL */

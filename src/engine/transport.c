@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LAYOUT "layout" /* in the scratch directory: an index.json that points to our blobs */
 
@@ -44,11 +45,10 @@ static void add_platform(GPtrArray *argv, const char *platform)
 		add(argv, options[i], parts[i]);
 }
 
-static GPtrArray *copy_argv(const struct transport *t, const char *source)
+static GPtrArray *skopeo_copy(const struct pull_options *o)
 {
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
 	const char *registries = getenv("CONTAINERS_REGISTRIES_CONF");
-	const struct pull_options *o = t->options;
 
 	g_ptr_array_add(argv, g_strdup("skopeo"));
 	/* Podman's variable; skopeo has only this option for it. */
@@ -59,13 +59,34 @@ static GPtrArray *copy_argv(const struct transport *t, const char *source)
 		g_ptr_array_add(argv, g_strdup("--quiet"));
 	if (o->retries > 0)
 		g_ptr_array_add(argv, g_strdup_printf("--retry-times=%d", o->retries));
-	if (g_str_has_prefix(source, "docker://")) {
-		add(argv, "--src-authfile", o->authfile);
-		add(argv, "--src-creds", o->creds);
-		add(argv, "--src-cert-dir", o->cert_dir);
-		if (o->tls_verify)
-			add(argv, "--src-tls-verify", o->tls_verify > 0 ? "true" : "false");
+	return argv;
+}
+
+/* How to talk to the registry at the SIDE ("src", "dest") that is PLACE, if it is one. */
+static void add_registry(GPtrArray *argv, const struct pull_options *o, const char *side,
+			 const char *place)
+{
+	const struct {
+		const char *option, *value;
+	} all[] = {{"authfile", o->authfile},
+		   {"creds", o->creds},
+		   {"cert-dir", o->cert_dir},
+		   {"tls-verify", !o->tls_verify      ? NULL
+				  : o->tls_verify > 0 ? "true"
+						      : "false"}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(all) && g_str_has_prefix(place, "docker://"); i++) {
+		g_autofree char *option = g_strdup_printf("--%s-%s", side, all[i].option);
+
+		add(argv, option, all[i].value);
 	}
+}
+
+static GPtrArray *fetch_argv(const struct transport *t, const char *source)
+{
+	GPtrArray *argv = skopeo_copy(t->options);
+
+	add_registry(argv, t->options, "src", source);
 	/* Signatures were looked at by the policy; the layout has no place for them. */
 	g_ptr_array_add(argv, g_strdup("--remove-signatures"));
 	/* Docker's manifests stay Docker's: an image's ID is its configuration's digest. */
@@ -114,15 +135,14 @@ static char **environment(const struct transport *t)
 	return g_environ_setenv(g_get_environ(), "TMPDIR", t->scratch, TRUE);
 }
 
-static int run_skopeo(struct transport *t, const char *source)
+static int run_skopeo(struct transport *t, const GPtrArray *argv)
 {
 	CLEANUP(spawn_result_clear) struct spawn_result res = {0};
-	g_autoptr(GPtrArray) argv = copy_argv(t, source);
 	g_auto(GStrv) env = environment(t);
-	g_autofree char *why = NULL;
+	g_autofree char *why = NULL, *line = g_strjoinv(" ", (char **)argv->pdata);
 	int r;
 
-	log_debug("skopeo copy %s", source);
+	log_debug("%s", line);
 	r = spawn_run(&(struct spawn){.argv = (const char *const *)argv->pdata,
 				      .env = (const char *const *)env,
 				      .in = SPAWN_NULL,
@@ -163,9 +183,65 @@ int transport_fetch(struct transport *t, const char *source, char ret[DIGEST_MAX
 {
 	g_autofree char *layout = g_build_filename(t->scratch, LAYOUT, NULL);
 	/* The next image of an archive starts with an empty index. */
+	g_autoptr(GPtrArray) argv = fetch_argv(t, source);
 	int r = file_remove_tree_at(AT_FDCWD, layout);
 
 	if (r == 0)
-		r = run_skopeo(t, source);
+		r = run_skopeo(t, argv);
 	return r < 0 ? r : read_index(layout, ret);
+}
+
+/* An OCI layout of one image, whose blobs are in our store. */
+static int make_layout(struct transport *t, const char *digest)
+{
+	g_autofree char *layout = g_build_filename(t->scratch, LAYOUT, NULL), *text = NULL;
+	const char *type = "application/vnd.oci.image.manifest.v1+json";
+	g_autofree char *blob = blob_path(t->e, digest);
+	json_t *manifest = NULL, *index;
+	autoclose int dir = -1;
+	struct stat st = {0};
+	int r = blob_read_json(t->e, digest, &manifest);
+
+	if (r == 0 && stat(blob, &st) < 0)
+		r = err_errno("manifest %s", blob);
+	if (r == 0)
+		r = file_mkdirs(layout, 0700);
+	if (r < 0) {
+		json_decref(manifest);
+		return r;
+	}
+	if (json_is_string(json_object_get(manifest, "mediaType")))
+		type = json_string_value(json_object_get(manifest, "mediaType"));
+	index = json_pack("{si s[{ss ss sI}]}", "schemaVersion", 2, "manifests", "mediaType", type,
+			  "digest", digest, "size", (json_int_t)st.st_size);
+	text = json_dumps(index, 0);
+	json_decref(index);
+	json_decref(manifest);
+	dir = open(layout, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_errno("open %s", layout);
+	r = file_write_at(dir, "index.json", text, strlen(text), 0600);
+	return r < 0 ? r
+		     : file_write_at(dir, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}", 30,
+				     0600);
+}
+
+int transport_send(struct transport *t, const char *digest, const struct transport_target *to)
+{
+	g_autofree char *layout = g_build_filename(t->scratch, LAYOUT, NULL);
+	g_autoptr(GPtrArray) argv = skopeo_copy(t->options);
+	int r = file_remove_tree_at(AT_FDCWD, layout);
+
+	add_registry(argv, t->options, "dest", to->destination);
+	add(argv, "--format", to->format);
+	add(argv, "--digestfile", to->digestfile);
+	for (char *const *tag = to->tags; tag && *tag; tag++)
+		add(argv, "--additional-tag", *tag);
+	g_ptr_array_add(argv, g_strdup_printf("--src-shared-blob-dir=%s/blobs", t->e->root));
+	g_ptr_array_add(argv, g_strdup("oci:" LAYOUT));
+	g_ptr_array_add(argv, g_strdup(to->destination));
+	g_ptr_array_add(argv, NULL);
+	if (r == 0)
+		r = make_layout(t, digest);
+	return r < 0 ? r : run_skopeo(t, argv);
 }

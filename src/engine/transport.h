@@ -28,3 +28,15 @@ void transport_close(struct transport *t);
  * line, in skopeo's words.
  */
 int transport_fetch(struct transport *t, const char *source, char ret[DIGEST_MAX]) MUST_CHECK;
+
+/*
+ * Copies the image whose manifest is DIGEST to DESTINATION, as skopeo(1) has it.  FORMAT: "oci",
+ * "v2s2", or NULL: as the destination likes it.  TAGS (or NULL): further names in a docker-archive.
+ * DIGESTFILE (or NULL) gets the digest of what was written.
+ */
+struct transport_target {
+	const char *destination, *format, *digestfile;
+	char *const *tags;
+};
+int transport_send(struct transport *t, const char *digest, const struct transport_target *to)
+	MUST_CHECK;

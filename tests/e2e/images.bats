@@ -143,3 +143,32 @@ make_archives() {
 	skopeo copy -q "oci:$BATS_FILE_TMPDIR/layout:1" "docker-archive:$BATS_FILE_TMPDIR/docker.tar:example.com/loaded:1"
 	skopeo copy -q "oci:$BATS_FILE_TMPDIR/layout:1" "oci-archive:$BATS_FILE_TMPDIR/oci.tar"
 }
+
+@test "save: what is saved can be loaded, with all its names" {
+	id=$(cryopod images -q --no-trunc busybox)
+	out=$BATS_TEST_TMPDIR
+	expect 0 cryopod save -q -o "$out/one.tar" busybox second:2
+	[ "$(ls "$out")" = one.tar ]
+	cryopod tag busybox kept
+	cryopod rmi busybox
+	expect 0 cryopod load -q -i "$out/one.tar"
+	has "Loaded image: localhost/busybox:latest" "Loaded image: localhost/second:2"
+	[ "$(cryopod images -q --no-trunc second:2)" = "$id" ]
+	cryopod rmi second:2 kept
+	cryopod save -q --format oci-archive busybox >"$out/two.tar"
+	expect 0 cryopod load -q -i "$out/two.tar"
+	expect 0 cryopod save -q --format oci-dir -o "$out/dir" busybox
+	[ -s "$out/dir/index.json" ]
+	expect 0 cryopod run --rm --network none busybox echo well
+	is well
+}
+
+@test "save: what cannot be" {
+	refuses 125 'need at least 1 argument' cryopod save
+	refuses 125 'nosuch: image not known' cryopod save -o "$BATS_TEST_TMPDIR/x" nosuch
+	refuses 125 'unknown format zip' cryopod save --format zip -o "$BATS_TEST_TMPDIR/x" busybox
+	refuses 125 'writes a directory: name it with --output' cryopod save --format oci-dir busybox
+	echo old >"$BATS_TEST_TMPDIR/old"
+	refuses 125 'no such file or directory' cryopod save -q -o /nosuch/x busybox
+	[ "$(ls "$BATS_TEST_TMPDIR")" = old ]
+}

@@ -139,3 +139,16 @@ works() {
 	expect 0 cryopod pull -q "oci:$W/layout:v1"
 	works "$output"
 }
+
+@test "push: another root pulls what was pushed, under the same ID" {
+	cryopod pull -q --tls-verify=false "docker://$REG/tiny:v1"
+	id=$(cryopod images -q --no-trunc "$REG/tiny:v1")
+	expect 0 cryopod push -q --tls-verify=false --digestfile "$W/digest" "$REG/tiny:v1" "$REG/mine:2"
+	[[ "$(cat "$W/digest")" =~ ^sha256:[0-9a-f]{64}$ ]]
+	cryopod rmi "$REG/tiny:v1"
+	expect 0 cryopod pull -q --tls-verify=false "$REG/mine@$(cat "$W/digest")"
+	[ "$(cryopod images -q --no-trunc | grep -c "${id#sha256:}")" -eq 1 ]
+	expect 125 cryopod push -q --tls-verify=false "$REG/mine:nosuch"
+	has "image not known"
+	refuses 125 "unknown format" cryopod push --format x "$id"
+}
