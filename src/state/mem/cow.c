@@ -410,6 +410,14 @@ void cow_born(const struct rtask *parent, struct rtask *child)
 	child->have_of = parent->have_of;
 }
 
+void cow_add(struct rtask *t, uint64_t start, uint64_t end)
+{
+	if (!t->have)
+		t->have = ranges_new();
+	g_array_append_val(t->have, ((struct range){start, end}));
+	g_array_sort(t->have, by_start);
+}
+
 bool cow_has(const struct rtask *t, const VmaEntry *v)
 {
 	return t->have && v->status & ANONYMOUS && holds(t->have, v->start, v->end);

@@ -19,6 +19,9 @@ int cow_dump(struct dump *d) MUST_CHECK;
 int cow_settle(struct restore *r, struct rtask *t) MUST_CHECK;
 void cow_born(const struct rtask *parent, struct rtask *child);
 
+/* A mapping that somebody else has made and filled. */
+void cow_add(struct rtask *t, uint64_t start, uint64_t end);
+
 /* Is this mapping there already? */
 bool cow_has(const struct rtask *t, const VmaEntry *v);
 

@@ -34,7 +34,8 @@ static bool is_shared_anonymous(const struct vma *v)
 
 static bool is_file(const struct vma *v)
 {
-	return v->ino != 0 && v->name[0] == '/' && !is_shared_anonymous(v) && !sysv_is_map(v);
+	return v->ino != 0 && v->name[0] == '/' && !is_shared_anonymous(v) && !sysv_is_map(v) &&
+	       !aio_is_ring(v);
 }
 
 /* Why a mapping cannot be saved, or NULL. */
@@ -50,8 +51,6 @@ static const char *why_not(const struct vma *v)
 		return "is a shadow stack";
 	if (v->special == VMA_UPROBES || v->special == VMA_OTHER)
 		return "is of an unknown kind";
-	if (v->deleted && strcmp(v->name, "/[aio]") == 0)
-		return "is a ring of io_setup(2), which cannot be saved; end it by io_destroy(2)";
 	if (g_str_has_prefix(v->name, "/anon_hugepage"))
 		return "uses huge pages of hugetlbfs";
 	if (v->ino == 0 && v->shared && !sysv_is_map(v)) /* the first segment is number 0 */
@@ -157,6 +156,8 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 		if (v->vmflags & advices[i].flag)
 			e->madv |= UINT64_C(1) << advices[i].advice;
 	e->has_madv = e->madv != 0;
+	if (aio_is_ring(v))
+		return aio_dump(t, v, e);
 	if (is_file(v)) {
 		r = view_of(t, v, reopen, &link, &p);
 		if (r == 0)

@@ -20,6 +20,7 @@
 #define VMA_STATUS_ANON_PRIVATE (1u << 9)
 #define VMA_STATUS_SYSVIPC	(1u << 10) /* with ANON_SHARED; shmid is shmget(2)'s */
 #define VMA_STATUS_VVAR		(1u << 12)
+#define VMA_STATUS_AIORING	(1u << 13)
 #define VMA_STATUS_MEMFD	(1u << 14)
 
 /* Refuses mappings that cannot be saved.  Reads t->maps with VmFlags. */
@@ -77,6 +78,11 @@ int mem_extra_restore(struct rtask *t, struct batch *b) MUST_CHECK;
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08 /* Linux 6.11; recorded together with MAP_PRIVATE */
 #endif
+
+/* state/mem/aio.c: rings of io_setup(2); restored with their content, before the pages are read */
+bool aio_is_ring(const struct vma *v);
+int aio_dump(struct dtask *t, const struct vma *v, VmaEntry *e) MUST_CHECK;
+int aio_restore(struct rtask *t) MUST_CHECK;
 
 /* state/mem/sysv.c: System V shared memory */
 bool sysv_is_map(const struct vma *v);

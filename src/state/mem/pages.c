@@ -152,6 +152,11 @@ static int lane_post(struct dump *d, struct lane *l)
 	for (size_t i = 0; r == 0 && i < l->t->maps.n; i++) {
 		const struct vma *v = &l->t->maps.v[i];
 
+		if (aio_is_ring(v)) { /* of a file, and never private */
+			r = dump_run(l, &(struct page_run){v->start, v->end, 0}, false);
+			if (r < 0)
+				return r;
+		}
 		if (!has_pages(v))
 			continue;
 		d->stats.pages_scanned += vma_len(v) / IMAGE_PAGE_SIZE;
@@ -210,7 +215,8 @@ static void pages_dump_free(struct dump *d)
 static bool hides_memory(const struct dtask *t)
 {
 	for (size_t i = 0; i < t->maps.n; i++)
-		if (has_pages(&t->maps.v[i]) && t->maps.v[i].vmflags & (VMF(DC) | VMF(WF)))
+		if (aio_is_ring(&t->maps.v[i]) ||
+		    (has_pages(&t->maps.v[i]) && t->maps.v[i].vmflags & (VMF(DC) | VMF(WF))))
 			return true;
 	return false;
 }

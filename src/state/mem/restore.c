@@ -300,6 +300,9 @@ int mem_map(struct restore *r, struct rtask *t)
 	ret = cow_settle(r, t);
 	if (ret < 0)
 		return ret;
+	ret = aio_restore(t);
+	if (ret < 0)
+		return ret;
 	rtask_batch(t, &b);
 	ret = map_vdso(r, &b, t->mm);
 	while (ret == 0 && from < t->mm->n_vmas)
