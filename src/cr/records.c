@@ -62,6 +62,7 @@ int records_dump_tree(struct dump *d)
 		return r;
 	inventory_init(&e);
 	e.root_ids = task_ids_new(dump_task(d, 0));
+	e.has_tcp_close = e.tcp_close = d->o.tcp_close;
 	r = image_write(&d->w, IMG_INVENTORY, 0, &e.base);
 	task_kobj_ids_entry__free_unpacked(e.root_ids, NULL);
 	return r;
@@ -167,6 +168,8 @@ int records_load(struct restore *r)
 
 	if (ret == 0)
 		ret = records_load_extra(r->o.images, &r->extra);
+	if (ret == 0 && inventory->has_tcp_close && inventory->tcp_close)
+		r->o.tcp_close = true; /* their streams are not there */
 	if (ret == 0)
 		ret = load_tree(r);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)

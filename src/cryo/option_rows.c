@@ -63,8 +63,10 @@ const struct option_row option_rows[] = {
 		      "must be there; ignore: do not; props, soft, full, strict: make them"),
 	VALUE(OPT_TEXT, "freeze-cgroup", 0, "DIR", freeze_cgroup,
 	      .help = "The control group that holds exactly this tree"),
-	VALUE(OPT_TEXT, "network-lock", 0, "METHOD", ignored, .choices = " nftables iptables skip ",
-	      .help = "Accepted: nftables, iptables or skip"),
+	VALUE(OPT_TEXT, "network-lock", 0, "METHOD", network_lock,
+	      .choices = " nftables iptables skip ",
+	      .help = "nftables or iptables (the same here): packets of connections that are kept "
+		      "are held back until a restore; skip: they are not"),
 	VALUE(OPT_LIST, "inherit-fd", 0, "fd[N]:KEY", inherit_fds,
 	      .help = "Descriptor N takes the place of KEY of the images"),
 	VALUE(OPT_LIST, "external", 0, "KEY", externals,

@@ -22,7 +22,7 @@ struct options {
 	bool track_mem, display_stats;
 	uint64_t ghost_limit; /* bytes */
 	int64_t timeout_s;
-	const char *freeze_cgroup, *prev_images_dir, *manage_cgroups;
+	const char *freeze_cgroup, *prev_images_dir, *manage_cgroups, *network_lock;
 	char **externals;
 
 	/* restore */

@@ -174,6 +174,19 @@ int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map)
 	return r;
 }
 
+/* tcp_diag_get_aux() */
+static int tcp_attr(const struct nlattr *a, void *arg)
+{
+	struct diag_tcp *t = arg;
+	unsigned type = mnl_attr_get_type(a);
+
+	if (type == INET_DIAG_MD5SIG)
+		t->md5 = true;
+	else if (type == INET_DIAG_ULP_INFO)
+		t->ulp = true;
+	return MNL_CB_OK;
+}
+
 static int tcp_msg(const struct nlmsghdr *h, void *arg)
 {
 	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(h);
@@ -194,6 +207,8 @@ static int tcp_msg(const struct nlmsghdr *h, void *arg)
 	memcpy(t.dst, m->id.idiag_dst + at, t.family == AF_INET ? 4 : 16);
 	t.sport = ntohs(m->id.idiag_sport);
 	t.dport = ntohs(m->id.idiag_dport);
+	t.rqueue = m->idiag_rqueue;
+	mnl_attr_parse(h, sizeof(*m), tcp_attr, &t);
 	g_array_append_val((GArray *)arg, t);
 	return MNL_CB_OK;
 }

@@ -37,6 +37,8 @@ struct diag_tcp {
 	uint8_t state;
 	uint8_t src[16], dst[16];
 	uint16_t sport, dport;
+	uint32_t rqueue; /* bytes to be read, with those behind an urgent one, and a FIN */
+	bool md5, ulp;	 /* signed with keys (TCP_MD5SIG); a protocol on top (TCP_ULP) */
 };
 
 /* Appends all TCP sockets of FAMILY. */

@@ -55,13 +55,15 @@ struct cryo_dump_options {
 
 	uint64_t ghost_limit; /* bytes of a file without a name that are saved; 0: all */
 
-	bool leave_running;   /* only a hint for statistics and for checks */
+	bool leave_running; /* only a hint for statistics and for checks */
 	/*
 	 * The tree goes on afterwards, and there is room for copies of the memory that it changes
 	 * meanwhile: much memory may be written by copy-on-write children while it runs.
 	 */
 	bool snapshot;
 	bool tcp_established; /* keep established TCP connections instead of refusing */
+	bool tcp_close;	      /* do not save them: restored, they are closed */
+	bool no_netlock;      /* packets of connections that are kept are not held back */
 	bool skip_in_flight;  /* drop connections that wait to be accepted instead of refusing */
 	bool file_locks;      /* keep file locks instead of refusing */
 };
@@ -111,6 +113,7 @@ struct cryo_restore_options {
 
 	bool tcp_established; /* established connections go on */
 	bool tcp_close;	      /* established connections come back as closed sockets */
+	bool no_netlock;
 	bool leave_stopped; /* SIGSTOP before the first instruction */
 
 	/* As at the dump; terminals of the tree are taken from the inherit CRYO_SHELL_JOB. */

@@ -86,12 +86,11 @@ struct restore {
 	GPtrArray *locks;   /* FileLockEntry: state/lock/lock.c */
 	GHashTable *gone;   /* file id -> process that had gone: state/fd/procfile.c */
 	GHashTable *ghosts; /* reg file id -> ghost id */
-	GHashTable *ghosts_made; /* ghost id -> struct ghost: state/fd/ghost.c */
-	GHashTable *fifos;	 /* pipe id -> struct pipe_ends: state/fd/fifo.c */
-	GHashTable *memfds;	 /* inode id -> struct memfd: state/fd/memfd.c */
-	GHashTable *pipes;	 /* pipe id -> struct pipe_ends: state/fd/pipe.c */
-	GArray *tcp;		 /* struct tcp_kept: state/sock/conns.c */
-	struct netlock *netlock;
+	GHashTable *ghosts_made;     /* ghost id -> struct ghost: state/fd/ghost.c */
+	GHashTable *fifos;	     /* pipe id -> struct pipe_ends: state/fd/fifo.c */
+	GHashTable *memfds;	     /* inode id -> struct memfd: state/fd/memfd.c */
+	GHashTable *pipes;	     /* pipe id -> struct pipe_ends: state/fd/pipe.c */
+	struct conns_restore *conns; /* state/sock/conns.c */
 	struct socks_restore *socks; /* state/sock/unix_restore.c */
 	GHashTable *shmem;	     /* shmid -> struct shmem_restore: state/mem/shmem.c */
 	GHashTable *shms;	     /* number -> struct shm: state/ns/ipc_shm.c */

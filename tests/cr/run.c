@@ -9,6 +9,8 @@
  * (cannot be dumped, for the reasons that the program names in lines "expect: ..." before it is
  * ready, and goes on as if nothing had happened).
  * --tcp-established, first of all, keeps TCP connections.
+ * --peer after it: PROGRAM runs outside of the tree as well, with the one argument "peer"; what it
+ * says in its first line is an argument of the program.  It must end with 0.
  * --cryo PROGRAM before it: without a box, as a plain tree, by the command.
  * --keep DIR before it leaves the images there.  Exit status: the program's; 77 for a skip.
  */
@@ -45,6 +47,7 @@ struct run {
 	bool tcp;	     /* connections are kept */
 	GPtrArray *expected; /* words of the refusal */
 	const char *cryo;    /* the program; NULL: by libcryo */
+	pid_t peer;
 };
 
 static int start(struct run *r, char **argv)
@@ -250,6 +253,45 @@ static int cycle(struct run *r, const char *mode)
 	return e;
 }
 
+/* Returns its first line; the program's. */
+static int start_peer(struct run *r, char *program, char **ret)
+{
+	char *argv[] = {program, (char *)"peer", NULL};
+	int out[2];
+	char b[128];
+	ssize_t n;
+
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return err_errno("pipe");
+	r->peer = fork();
+	if (r->peer < 0)
+		return err_errno("fork");
+	if (r->peer == 0) {
+		dup2(out[1], 1);
+		execv(program, argv);
+		_exit(111);
+	}
+	close(out[1]);
+	n = read(out[0], b, sizeof(b) - 1);
+	if (n <= 0)
+		return err_set(EPIPE, "the peer says nothing");
+	b[n] = 0;
+	*ret = g_strdup(g_strchomp(b));
+	return 0;
+}
+
+static int end_peer(struct run *r)
+{
+	int status;
+
+	if (!r->peer)
+		return 0;
+	if (waitpid(r->peer, &status, 0) != r->peer)
+		return err_errno("waiting for the peer");
+	r->peer = 0;
+	return status ? err_set(EPROTO, "the peer ended with %#x", status) : 0;
+}
+
 static int go(struct run *r, const char *mode, char **argv)
 {
 	int e, status, n = strcmp(mode, "twice") == 0 ? 2 : 1;
@@ -275,14 +317,15 @@ static int go(struct run *r, const char *mode, char **argv)
 		return err_errno("waiting for process %d", r->pid);
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		return err_set(EPROTO, "the program ended with %#x", status);
-	return 0;
+	return end_peer(r);
 }
 
 int main(int argc, char **argv)
 {
 	struct run r = {.in = {-1, -1}, .out = {-1, -1}, .expected = g_ptr_array_new()};
 	char tmp[] = "/tmp/cryopod-cr-XXXXXX";
-	bool keep;
+	char *said = NULL, *with_peer[3];
+	bool keep, peer;
 	int e;
 
 	if (argc > 1 && strcmp(argv[1], "--tcp-established") == 0) {
@@ -294,6 +337,11 @@ int main(int argc, char **argv)
 		r.cryo = argv[2];
 		argv += 2;
 		argc -= 2;
+	}
+	peer = argc > 2 && strcmp(argv[1], "--peer") == 0;
+	if (peer) {
+		argv++;
+		argc--;
 	}
 	keep = argc > 2 && strcmp(argv[1], "--keep") == 0;
 	if (keep) {
@@ -315,11 +363,18 @@ int main(int argc, char **argv)
 		log_threshold = LOG_DEBUG;
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	e = go(&r, argv[1], argv + 2);
+	e = peer ? start_peer(&r, argv[2], &said) : 0;
+	with_peer[0] = argv[2];
+	with_peer[1] = said;
+	with_peer[2] = NULL;
+	if (e == 0)
+		e = go(&r, argv[1], peer ? with_peer : argv + 2);
 	if (e < 0)
 		printf("Error: %s\n", err_message());
 	if (e < 0 && r.pid > 0)
 		kill(r.pid, SIGKILL);
+	if (e < 0 && r.peer > 0)
+		kill(r.peer, SIGKILL);
 	if (!keep && file_remove_tree_at(AT_FDCWD, r.dir) < 0)
 		printf("Error: %s\n", err_message());
 	return e < 0;

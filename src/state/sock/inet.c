@@ -3,7 +3,7 @@
  * Sockets of IPv4 and IPv6: tcp(7), udp(7), raw(7), and ICMP (icmp(7)).
  *
  * Datagrams that wait to be read are not kept: nobody may count on them.  TCP connections are
- * state/sock/tcp.c's.
+ * state/sock/tcp_*.c's.
  */
 #include "state/sock/inet.h"
 #include "state/sock/tcp.h"
@@ -17,7 +17,6 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
-#define BACKLOG_MAX 65535
 
 static bool match(const struct dump *d, const struct fd_view *v)
 {
@@ -102,12 +101,7 @@ static int check_state(struct dump *d, const struct sock_view *s, int state)
 
 	if (state == TCP_LISTEN) {
 		backlog(s, &waiting);
-		if (waiting && !d->o.skip_in_flight)
-			return err_set(EOPNOTSUPP,
-				       "%s: %u connections wait to be accepted; try again, or use "
-				       "--skip-in-flight to drop them",
-				       s->v->link, waiting);
-		return 0;
+		return waiting && !d->o.skip_in_flight ? tcp_check_backlog(d, s, waiting) : 0;
 	}
 	return is_tcp(s) && state != TCP_CLOSE ? tcp_check(d, s, state) : 0;
 }
@@ -149,7 +143,8 @@ static void dump_addrs(const struct sock_view *s, InetSkEntry *e, json_t *x)
 
 	getsockname(s->fd, &src.sa, &len);
 	len = sizeof(dst);
-	if (getpeername(s->fd, &dst.sa, &len) < 0)
+	if (getpeername(s->fd, &dst.sa, &len) < 0 &&
+	    !(s->protocol == IPPROTO_TCP && tcp_peer(s->fd, &dst)))
 		dst.sa.sa_family = src.sa.sa_family;
 	put_addr(&src, &e->src_port, &e->src_addr, &e->n_src_addr);
 	put_addr(&dst, &e->dst_port, &e->dst_addr, &e->n_dst_addr);
@@ -187,6 +182,15 @@ static void dump_parts(struct dump *d, const struct sock_view *s, InetSkEntry *e
 	}
 }
 
+static bool has_stream(const struct dump *d, const struct sock_view *s, int state)
+{
+	union inet_addr peer;
+
+	if (state == TCP_CLOSE)
+		return s->protocol == IPPROTO_TCP && tcp_peer(s->fd, &peer);
+	return state != TCP_LISTEN && !d->o.tcp_close;
+}
+
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 {
 	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
@@ -222,151 +226,9 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = inet_options_dump(&s, x);
 	if (r == 0)
 		r = multicast_dump(d, &s, x);
-	if (r == 0 && is_tcp(&s) && state != TCP_CLOSE && state != TCP_LISTEN)
-		r = tcp_dump(d, &s, state);
+	if (r == 0 && is_tcp(&s) && has_stream(d, &s, state))
+		r = tcp_dump(d, &s, state, x);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
-}
-
-static int load(struct restore *r, struct file *f)
-{
-	const InetSkEntry *e = f->entry->isk;
-	size_t words;
-
-	if (!e)
-		return 1;
-	words = e->family == AF_INET6 ? 4 : 1;
-	if ((e->family != AF_INET && e->family != AF_INET6) || e->src_port > 65535 ||
-	    e->dst_port > 65535 || (e->n_src_addr && e->n_src_addr != words) ||
-	    (e->n_dst_addr && e->n_dst_addr != words))
-		return err_set(EBADMSG, "inet socket %u of family %u", f->id, e->family);
-	return 0;
-}
-
-static void get_addr(uint32_t family, uint32_t port, const uint32_t *words, size_t n,
-		     union inet_addr *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	ret->sa.sa_family = (sa_family_t)family;
-	ret->v4.sin_port = htons((uint16_t)port);
-	if (n == 4)
-		memcpy(&ret->v6.sin6_addr, words, 16);
-	else if (n == 1 && family == AF_INET)
-		memcpy(&ret->v4.sin_addr, words, 4);
-}
-
-static bool is_bound(const InetSkEntry *e, const union inet_addr *a)
-{
-	static const uint32_t none[4];
-
-	return a->v4.sin_port || (e->n_src_addr && memcmp(e->src_addr, none, e->n_src_addr * 4));
-}
-
-static int bind_it(const InetSkEntry *e, struct file *f, json_t *x, bool in_repair)
-{
-	union inet_addr a;
-	char text[80];
-	int r;
-
-	get_addr(e->family, e->src_port, e->src_addr, e->n_src_addr, &a);
-	if (e->family == AF_INET6)
-		a.v6.sin6_scope_id = (uint32_t)json_integer_value(json_object_get(x, "scope"));
-	if (!is_bound(e, &a))
-		return 0;
-	/* several of the tree's may have one port, as accepted connections and their listener do */
-	r = in_repair ? 0 : sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (r < 0)
-		return r;
-	if (bind(f->fd, &a.sa, inet_addr_len(&a)) == 0)
-		return 0;
-	inet_show(&a, text);
-	if (errno == EADDRNOTAVAIL)
-		return err_set(EADDRNOTAVAIL, "bind to %s: no interface has this address here",
-			       text);
-	return err_errno("bind to %s", text);
-}
-
-static int connect_it(const InetSkEntry *e, struct file *f)
-{
-	union inet_addr a;
-	char text[80];
-
-	get_addr(e->family, e->dst_port, e->dst_addr, e->n_dst_addr, &a);
-	if (connect(f->fd, &a.sa, inet_addr_len(&a)) == 0)
-		return 0;
-	inet_show(&a, text);
-	return err_errno("connect to %s", text);
-}
-
-static bool is_connection(const InetSkEntry *e)
-{
-	return e->type == SOCK_STREAM && e->state != TCP_CLOSE && e->state != TCP_LISTEN;
-}
-
-static int open_connection(struct restore *r, struct file *f)
-{
-	const InetSkEntry *e = f->entry->isk;
-	CLEANUP(tcp_stream_clear) struct tcp_stream t = {0};
-	int ret;
-
-	if (!r->o.tcp_established)
-		return err_set(EOPNOTSUPP, "it was connected; use --tcp-established to have the "
-					   "connection go on, or --tcp-close to have it closed");
-	ret = tcp_load(r, e->ino, (int)e->state, &t);
-	if (ret == 0)
-		ret = tcp_begin(f->fd, &t);
-	if (ret == 0)
-		ret = bind_it(e, f, sock_extra(r, f->id), true);
-	if (ret == 0)
-		ret = connect_it(e, f);
-	return ret < 0 ? ret
-		       : tcp_fill(r, f->fd, &t, (int)e->state,
-				  e->opts->has_reuseaddr && e->opts->reuseaddr);
-}
-
-static int open_(struct restore *r, struct file *f)
-{
-	const InetSkEntry *e = f->entry->isk;
-	struct sock_maker root = sock_maker(r, NULL);
-	json_t *x = sock_extra(r, f->id);
-	int ret = sock_make(&root, (int)e->family, (int)e->type, (int)e->proto, &f->fd);
-
-	if (ret == 0 && e->has_v6only && e->family == AF_INET6)
-		ret = sock_set_int(f->fd, IPPROTO_IPV6, IPV6_V6ONLY, e->v6only);
-	if (ret == 0)
-		ret = sock_options_restore(f->fd, e->opts);
-	if (ret == 0)
-		ret = inet_options_restore(f->fd, x);
-	if (ret == 0 && is_connection(e)) {
-		ret = r->o.tcp_close ? 0 : open_connection(r, f);
-		return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
-	}
-	if (ret == 0)
-		ret = bind_it(e, f, x, false);
-	if (ret == 0 && e->state == TCP_ESTABLISHED)
-		ret = connect_it(e, f);
-	if (ret == 0)
-		ret = multicast_restore(f->fd, x);
-	return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
-}
-
-/* Listening comes when all are bound: it keeps others from the port. */
-static int finish(struct restore *r, struct file *f)
-{
-	const InetSkEntry *e = f->entry->isk;
-	bool connection = is_connection(e);
-	unsigned how = e->has_shutdown ? e->shutdown : 0;
-	int ret = 0;
-
-	/* sending again the end of sending is socks_go()'s */
-	if (connection)
-		how = r->o.tcp_close ? 0 : how & 1;
-	if (e->state == TCP_LISTEN && listen(f->fd, (int)MIN(e->backlog, BACKLOG_MAX)) < 0)
-		return err_errno("listen at port %u", e->src_port);
-	if (how && shutdown(f->fd, (int)how - 1) < 0 && errno != ENOTCONN)
-		return err_errno("shutdown of inet socket %u", f->id);
-	if (!connection && e->opts->has_reuseaddr)
-		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, e->opts->reuseaddr);
-	return ret < 0 ? ret : sock_flags_restore(r, f, e->fown, e->flags);
 }
 
 const struct fd_kind fd_inet = {
@@ -375,8 +237,8 @@ const struct fd_kind fd_inet = {
 	.match = match,
 	.check = check,
 	.dump = dump,
-	.load = load,
-	.open = open_,
-	.finish = finish,
+	.load = inet_load,
+	.open = inet_open,
+	.finish = inet_finish,
 	.settle = fown_settle,
 };

@@ -21,6 +21,15 @@ socklen_t inet_addr_len(const union inet_addr *a);
 /* The TCP_* state; datagram and raw sockets: TCP_ESTABLISHED when connected, else TCP_CLOSE. */
 int inet_state(const struct sock_view *s);
 
+/* inet_restore.c: fd_inet's */
+int inet_load(struct restore *r, struct file *f) MUST_CHECK;
+int inet_open(struct restore *r, struct file *f) MUST_CHECK;
+int inet_finish(struct restore *r, struct file *f) MUST_CHECK;
+
+/* What the record of F, whose f->fd is new, says; a socket in TCP_REPAIR is only made to say so. */
+int inet_bind(struct restore *r, struct file *f, bool in_repair) MUST_CHECK;
+int inet_connect(struct file *f) MUST_CHECK; /* -EINPROGRESS: O_NONBLOCK */
+
 /* inet_options.c: of IP, IPv6, TCP and UDP, as [level, name, value] in IMAGE_EXTRA */
 int inet_options_dump(const struct sock_view *s, json_t *x) MUST_CHECK;
 int inet_options_restore(int fd, json_t *x) MUST_CHECK;

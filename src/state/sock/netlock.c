@@ -12,9 +12,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#define LEFT "cryo-left"
+#include <time.h>
 
 struct netlock {
 	struct nft_ctx *nft;
@@ -40,16 +38,6 @@ void netlock_load(void)
 {
 	if (!lib.new)
 		lazy_load("libnftables.so.1", symbols, ARRAY_SIZE(symbols));
-}
-
-/* 1: DIR is in our own network namespace. */
-static int is_ours(int dir)
-{
-	struct stat a, b;
-
-	if (fstatat(dir, "ns/net", &a, 0) < 0 || stat("/proc/self/ns/net", &b) < 0)
-		return err_errno("network namespace");
-	return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
 /* libnftables opens its netlink socket here and keeps it: only this must happen over there. */
@@ -129,9 +117,12 @@ static char *table(const char *name, const char *flags, GArray *connections)
 	add_family(sets, in, out, connections, AF_INET, "ip");
 	add_family(sets, in, out, connections, AF_INET6, "ip6");
 	return g_strdup_printf("table inet %s {\n%s%s"
-			       "chain in { type filter hook input priority -450;\n%s}\n"
-			       "chain out { type filter hook output priority -450;\n%s}\n}\n",
-			       name, flags, sets->str, in->str, out->str);
+			       "chain in { type filter hook input priority -450;\n"
+			       "meta mark %u accept\n%s}\n"
+			       "chain out { type filter hook output priority -450;\n"
+			       "meta mark %u accept\n%s}\n}\n",
+			       name, flags, sets->str, NETLOCK_MARK, in->str, NETLOCK_MARK,
+			       out->str);
 }
 
 int netlock_take(int dir, GArray *connections, struct netlock **ret)
@@ -161,15 +152,21 @@ void netlock_drop(struct netlock **l)
 	g_free(lock);
 }
 
-int netlock_leave(int dir, GArray *connections)
+char *netlock_left_name(void)
 {
-	g_autofree char *text = table(LEFT, "", connections);
-	struct nft_ctx *nft;
-	int r = is_ours(dir);
+	struct timespec now;
 
-	if (r != 0)
-		return r < 0 ? r : 0;
-	r = open_there(dir, &nft);
+	clock_gettime(CLOCK_REALTIME, &now);
+	return g_strdup_printf(NETLOCK_LEFT "-%d-%llu%09ld", (int)getpid(),
+			       (unsigned long long)now.tv_sec, now.tv_nsec);
+}
+
+int netlock_leave(int dir, GArray *connections, const char *name)
+{
+	g_autofree char *text = table(name, "", connections);
+	struct nft_ctx *nft;
+	int r = open_there(dir, &nft);
+
 	if (r < 0)
 		return r;
 	r = run(nft, text);
@@ -177,14 +174,16 @@ int netlock_leave(int dir, GArray *connections)
 	return r;
 }
 
-void netlock_forget(int dir)
+void netlock_forget(int dir, const char *name)
 {
 	ERR_KEEP;
+	g_autofree char *text =
+		g_strdup_printf("add table inet %s; delete table inet %s", name, name);
 	struct nft_ctx *nft;
 
 	if (open_there(dir, &nft) < 0)
 		return;
-	if (lib.run(nft, "add table inet " LEFT "; delete table inet " LEFT) != 0)
+	if (lib.run(nft, text) != 0)
 		log_debug("nftables: %s", lib.get_error(nft));
 	lib.free(nft);
 }

@@ -10,6 +10,9 @@
 
 struct netlock;
 
+#define NETLOCK_MARK 0x6372796f	 /* packets that have it pass */
+#define NETLOCK_LEFT "cryo-left" /* how names of tables that outlive us begin */
+
 /* A missing libnftables ends the program: better before anything is frozen. */
 void netlock_load(void);
 
@@ -17,11 +20,11 @@ void netlock_load(void);
 int netlock_take(int dir, GArray *connections, struct netlock **ret) MUST_CHECK;
 void netlock_drop(struct netlock **l);
 
-/*
- * The lock outlives us: it ends with its network namespace.  Where that is our own, which stays,
- * nothing is kept.
- */
-int netlock_leave(int dir, GArray *connections) MUST_CHECK;
+/* A name that no other table has; the caller's. */
+char *netlock_left_name(void);
 
-/* Removes what netlock_leave() has left. */
-void netlock_forget(int dir);
+/* The lock outlives us, as table NAME: until netlock_forget(), or the namespace's end. */
+int netlock_leave(int dir, GArray *connections, const char *name) MUST_CHECK;
+
+/* Removes what netlock_leave() has left, if it is there. */
+void netlock_forget(int dir, const char *name);

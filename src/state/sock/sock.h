@@ -41,6 +41,7 @@ struct socks_dump {
 	GHashTable *inodes;   /* of all sockets that tasks have open */
 	GHashTable *unix_all; /* struct diag_unix, of the whole network namespace */
 	GHashTable *shut;     /* inode -> 1, 2, 3: shutdown of inet sockets */
+	GHashTable *tcp;      /* inode -> struct diag_tcp: socks_tcp() */
 };
 int socks_look(struct dump *d) MUST_CHECK;
 bool socks_has(const struct dump *d, uint32_t ino);

@@ -5,41 +5,61 @@
  * While they are read, and until those who have them are dead or go on, the network is locked for
  * them (state/sock/netlock.h): what a peer sends is neither acknowledged nor refused, so it sends
  * it again to the restored connection.
+ *
+ * TCP_REPAIR makes established connections only.  What happened to them since is made to happen
+ * again, while the network is locked: our FIN by shutdown(2); what the peer sent (its FIN, the
+ * acknowledgement of ours, a reset) by segments of our own: state/sock/tcp_segment.c.
  */
 #pragma once
 
 #include "image/tcp-stream.pb-c.h"
-#include "state/sock/sock.h"
+#include "state/sock/inet.h"
+
+#define TCP_QUEUE_MAX (256u << 20)
+
+/* States in which our FIN is in the queue or sent, and in which the peer's has come: each counts as
+ * one more number, which is no data. */
+#define TCP_OUR_FIN   (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSING | 1 << TCP_LAST_ACK)
+#define TCP_THEIR_FIN (1 << TCP_CLOSE_WAIT | 1 << TCP_CLOSING | 1 << TCP_LAST_ACK)
 
 /* A connection of the tree, until those who have it are dead. */
 int socks_keep(struct dump *d, int fd) MUST_CHECK;
 
-/* One that is there again, still in repair. */
-struct tcp_kept {
-	int fd, reuse; /* SO_REUSEADDR */
-	bool fin;      /* our side is closed */
-	uint8_t *unsent;
-	size_t unsent_len;
-};
+/* What sock_diag says of a connection; NULL: it is not listed (any more). */
+const struct diag_tcp *socks_tcp(struct dump *d, uint32_t ino);
 
 /* May it be saved in this state? */
 int tcp_check(struct dump *d, const struct sock_view *s, int state) MUST_CHECK;
 
-/* Writes tcp-stream-INODE.img. */
-int tcp_dump(struct dump *d, const struct sock_view *s, int state) MUST_CHECK;
+/* "connections 10.0.0.2:80 - 10.0.0.1:4711, ... wait to be accepted" */
+int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waiting) MUST_CHECK;
 
-struct tcp_stream {
-	TcpStreamEntry *e;
-	uint8_t *in, *out;
+/* Its peer's address, also when it has been connected and is not any more. */
+bool tcp_peer(int fd, union inet_addr *ret);
+
+/* Writes tcp-stream-INODE.img; X is the socket's part of IMAGE_EXTRA. */
+int tcp_dump(struct dump *d, const struct sock_view *s, int state, json_t *x) MUST_CHECK;
+
+/* Makes f->fd, a new socket, what it was.  It does nothing by itself before socks_go(). */
+int tcp_restore(struct restore *r, struct file *f) MUST_CHECK;
+
+/* One that is there again, still in repair; FD becomes conns.c's. */
+struct tcp_kept {
+	int fd, reuse; /* SO_REUSEADDR */
 };
-void tcp_stream_clear(struct tcp_stream *t);
+void socks_kept(struct restore *r, const struct tcp_kept *k);
 
-/* Of inode INO, in state STATE. */
-int tcp_load(struct restore *r, uint32_t ino, int state, struct tcp_stream *ret) MUST_CHECK;
+/* A segment as from the other side. */
+struct tcp_segment {
+	union inet_addr from, to;
+	uint32_t seq, ack;
+	uint16_t window;
+	uint8_t flags;	    /* TH_*, netinet/tcp.h */
+	const char *device; /* that the receiver is bound to, or NULL */
+};
 
-/* A new socket, before it is bound. */
-int tcp_begin(int fd, const struct tcp_stream *t) MUST_CHECK;
+/* To the socket FD; then waits until that is in STATE. */
+int tcp_segment(struct restore *r, int fd, const struct tcp_segment *s, int state) MUST_CHECK;
 
-/* Once it is connected: queues and windows.  It does nothing by itself before socks_go(). */
-int tcp_fill(struct restore *r, int fd, const struct tcp_stream *t, int state, int reuse)
-	MUST_CHECK;
+/* A socket for them in the tree's network namespace, kept until the restore ends. */
+int socks_raw(struct restore *r, int family, int *ret_fd) MUST_CHECK;

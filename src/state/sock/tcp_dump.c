@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/sock/inet.h"
 #include "state/sock/netlock.h"
 #include "state/sock/tcp.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define QUEUE_MAX (256u << 20)
-
-/* States in which our FIN has been sent counts as one more number; it is no data. */
-#define SENT_FIN (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2)
-#define KEPT	 (1 << TCP_ESTABLISHED | SENT_FIN)
+#define KEPT	 (1 << TCP_ESTABLISHED | 1 << TCP_SYN_SENT | 1 << TCP_CLOSE_WAIT | TCP_OUR_FIN)
+#define LIST_MAX 3 /* connections that are named */
 
 static const char *const states[] = {
 	[TCP_ESTABLISHED] = "established",
@@ -26,31 +25,147 @@ static const char *const states[] = {
 	[TCP_CLOSING] = "closed by both (CLOSING)",
 };
 
-int tcp_check(struct dump *d, const struct sock_view *s, int state)
+/* Other than getpeername(2) also when it is closed; LEN must fit (sk_getsockopt(), SO_PEERNAME). */
+bool tcp_peer(int fd, union inet_addr *ret)
+{
+	union inet_addr a;
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, &a.sa, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &a, &len) < 0 || !a.v4.sin_port)
+		return false;
+	*ret = a;
+	return true;
+}
+
+/* "10.0.0.2:80 - 10.0.0.1:4711" */
+static void show(const struct sock_view *s, char ret[static 170])
 {
 	union inet_addr a = {0}, b = {0};
 	socklen_t len = sizeof(a);
-	const char *what = state > 0 && state < (int)ARRAY_SIZE(states) ? states[state] : NULL;
 	char from[80], to[80];
 
 	getsockname(s->fd, &a.sa, &len);
-	len = sizeof(b);
-	if (getpeername(s->fd, &b.sa, &len) < 0)
-		b.sa.sa_family = a.sa.sa_family;
+	tcp_peer(s->fd, &b);
 	inet_show(&a, from);
 	inet_show(&b, to);
-	if (!(1 << state & KEPT))
+	snprintf(ret, 170, "%s - %s", from, to);
+}
+
+/* tcp_recv_urg(): EINVAL when there is none, or it was read; EAGAIN when it is still to come. */
+static bool has_urgent(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) >= 0 || errno == EAGAIN;
+}
+
+/*
+ * What goes beyond a stream of bytes.  An urgent byte that was read before those in front of it
+ * shows in that SIOCINQ does not look behind it (tcp_inq()).
+ */
+static int check_extras(struct dump *d, const struct sock_view *s, int state, const char *name)
+{
+	unsigned fin = (1 << state & TCP_THEIR_FIN) != 0;
+	const struct diag_tcp *t = socks_tcp(d, s->ino);
+	char ulp[16] = "";
+	socklen_t len = sizeof(ulp);
+	unsigned in;
+
+	if (getsockopt(s->fd, IPPROTO_TCP, TCP_ULP, ulp, &len) == 0 && len > 0 && ulp[0])
 		return err_set(EOPNOTSUPP,
-			       "%s: the TCP connection %s - %s is %s, which cannot be saved",
-			       s->v->link, from, to, what ?: "in an unknown state");
-	if (!d->o.tcp_established)
+			       "%s: the TCP connection %s is the kernel's (TCP_ULP %.16s), whose "
+			       "keys cannot be read",
+			       s->v->link, name, ulp);
+	if (t && t->md5)
 		return err_set(EOPNOTSUPP,
-			       "%s: the TCP connection %s - %s is %s; use --tcp-established to "
-			       "keep such connections",
-			       s->v->link, from, to, what);
-	netlock_load();
+			       "%s: the TCP connection %s is signed (TCP_MD5SIG); its keys cannot "
+			       "be read",
+			       s->v->link, name);
+	if (has_urgent(s->fd) ||
+	    (d->frozen && t && ioctl(s->fd, SIOCINQ, &in) == 0 && t->rqueue > in + fin))
+		return err_set(EOPNOTSUPP,
+			       "%s: urgent data (MSG_OOB) wait in the TCP connection %s; try again "
+			       "when the program has read them",
+			       s->v->link, name);
 	return 0;
 }
+
+int tcp_check(struct dump *d, const struct sock_view *s, int state)
+{
+	const char *what = state > 0 && state < (int)ARRAY_SIZE(states) ? states[state] : NULL;
+	char name[170];
+
+	show(s, name);
+	if (d->o.tcp_close)
+		return 0;
+	if (!(1 << state & KEPT))
+		return err_set(EOPNOTSUPP,
+			       "%s: the TCP connection %s is %s, which cannot be saved; try again, "
+			       "or use --tcp-close",
+			       s->v->link, name, what ? what : "in an unknown state");
+	if (!d->o.tcp_established)
+		return err_set(EOPNOTSUPP,
+			       "%s: the TCP connection %s is %s; use --tcp-established to keep "
+			       "such connections",
+			       s->v->link, name, what);
+	netlock_load();
+	return check_extras(d, s, state, name);
+}
+
+static void show_diag(const struct diag_tcp *t, char ret[static 170])
+{
+	union inet_addr a = {.sa.sa_family = (sa_family_t)t->family}, b = a;
+	char from[80], to[80];
+
+	memcpy(t->family == AF_INET ? (void *)&a.v4.sin_addr : (void *)&a.v6.sin6_addr, t->src,
+	       t->family == AF_INET ? 4 : 16);
+	memcpy(t->family == AF_INET ? (void *)&b.v4.sin_addr : (void *)&b.v6.sin6_addr, t->dst,
+	       t->family == AF_INET ? 4 : 16);
+	a.v4.sin_port = htons(t->sport);
+	b.v4.sin_port = htons(t->dport);
+	inet_show(&a, from);
+	inet_show(&b, to);
+	snprintf(ret, 170, "%s - %s", from, to);
+}
+
+/* Nobody has them open yet: they have no inode. */
+int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waiting)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
+	g_autoptr(GString) names = g_string_new(NULL);
+	union inet_addr me = {0};
+	socklen_t len = sizeof(me);
+	unsigned n = 0;
+	int r = diag_tcp(d->socks->diag, AF_INET, all);
+
+	if (r == 0 && s->family == AF_INET6)
+		r = diag_tcp(d->socks->diag, AF_INET6, all);
+	if (r < 0)
+		return r;
+	getsockname(s->fd, &me.sa, &len);
+	for (unsigned i = 0; i < all->len && n < LIST_MAX; i++) {
+		const struct diag_tcp *t = &g_array_index(all, struct diag_tcp, i);
+		char name[170];
+
+		if (t->ino || t->sport != ntohs(me.v4.sin_port) ||
+		    (t->state != TCP_ESTABLISHED && t->state != TCP_CLOSE_WAIT))
+			continue;
+		show_diag(t, name);
+		g_string_append_printf(names, "%s%s", n++ ? ", " : "", name);
+	}
+	return err_set(
+		EOPNOTSUPP,
+		"%s: %u TCP connection%s to be accepted (%s%s), which no kernel can be given "
+		"again; try again, or use --skip-in-flight to drop such connections",
+		s->v->link, waiting, waiting == 1 ? " waits" : "s wait", names->str,
+		waiting > n ? ", ..." : "");
+}
+
+struct tcp_stream {
+	TcpStreamEntry *e;
+	uint8_t *in, *out;
+};
 
 /* PEEK reads the queue that was chosen, sent and unsent (tcp_peek_sndq()). */
 static int read_queue(int fd, int queue, uint32_t len, uint32_t *ret_seq, uint8_t **ret)
@@ -80,11 +195,11 @@ static int read_lengths(int fd, int state, TcpStreamEntry *e)
 	if (ioctl(fd, SIOCINQ, &in) < 0 || ioctl(fd, SIOCOUTQ, &out) < 0 ||
 	    ioctl(fd, SIOCOUTQNSD, &unsent) < 0)
 		return err_errno("lengths of its queues");
-	if (1 << state & SENT_FIN) {
+	if (1 << state & TCP_OUR_FIN) {
 		out = out > 0 ? out - 1 : 0;
 		unsent = unsent > 0 ? unsent - 1 : 0;
 	}
-	if ((unsigned)in > QUEUE_MAX || (unsigned)out > QUEUE_MAX)
+	if ((unsigned)in > TCP_QUEUE_MAX || (unsigned)out > TCP_QUEUE_MAX)
 		return err_set(EFBIG, "its queues hold %d and %d bytes", in, out);
 	e->inq_len = (uint32_t)in;
 	e->outq_len = (uint32_t)out;
@@ -160,7 +275,15 @@ static int read_stream(int fd, int state, struct tcp_stream *t)
 	return r == 0 && undo ? err_errno("leave TCP_REPAIR") : r;
 }
 
-int tcp_dump(struct dump *d, const struct sock_view *s, int state)
+/* Reading SO_ERROR would take it away; that there is one is seen. */
+static bool has_error(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
+}
+
+int tcp_dump(struct dump *d, const struct sock_view *s, int state, json_t *x)
 {
 	TcpStreamEntry e = TCP_STREAM_ENTRY__INIT;
 	struct tcp_stream t = {.e = &e};
@@ -174,5 +297,9 @@ int tcp_dump(struct dump *d, const struct sock_view *s, int state)
 		r = image_write_raw(&d->w, IMG_TCP_STREAM, s->ino, t.out, e.outq_len);
 	g_free(t.in);
 	g_free(t.out);
-	return r < 0 ? err_wrap(r, "TCP connection") : socks_keep(d, s->fd);
+	if (r < 0)
+		return err_wrap(r, "TCP connection");
+	if (state == TCP_CLOSE && has_error(s->fd))
+		json_object_set_new(x, "error", json_true());
+	return state == TCP_CLOSE ? 0 : socks_keep(d, s->fd);
 }

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/sock/inet.h"
 #include "state/sock/tcp.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-#define QUEUE_MAX (256u << 20)
-#define SENT_FIN  (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2)
+/* net/tcp.h: what TCP_MAXSEG takes */
+#define TCP_MIN_MSS    88
+#define MAX_TCP_WINDOW 32767
 
-void tcp_stream_clear(struct tcp_stream *t)
+struct tcp_stream {
+	TcpStreamEntry *e;
+	uint8_t *in, *out;
+	int state;
+	/* where the data begins, and behind its end */
+	uint32_t in_first, in_end, out_first, out_end;
+};
+
+static void stream_clear(struct tcp_stream *t)
 {
 	if (t->e)
 		tcp_stream_entry__free_unpacked(t->e, NULL);
@@ -17,34 +25,32 @@ void tcp_stream_clear(struct tcp_stream *t)
 	g_free(t->out);
 }
 
-int tcp_load(struct restore *r, uint32_t ino, int state, struct tcp_stream *ret)
+static int load(struct restore *r, const InetSkEntry *sk, struct tcp_stream *t)
 {
-	CLEANUP(tcp_stream_clear) struct tcp_stream t = {0};
 	CLEANUP(image_close) struct image *img = NULL;
-	TcpStreamEntry *e = NULL;
-	int err = image_open_needed(r->o.images, IMG_TCP_STREAM, ino, &img);
+	TcpStreamEntry *e;
+	int err = image_open_needed(r->o.images, IMG_TCP_STREAM, sk->ino, &img);
 
 	if (err == 0)
-		err = image_read(img, &t.e);
-	e = t.e;
+		err = image_read(img, &t->e);
+	e = t->e;
 	if (err != 0)
-		return err < 0 ? err : err_set(EBADMSG, "tcp-stream-%x.img is empty", ino);
-	if (e->inq_len > QUEUE_MAX || e->outq_len > QUEUE_MAX || e->unsq_len > e->outq_len ||
-	    (uint64_t)e->inq_len + e->outq_len > image_rest(img))
+		return err < 0 ? err : err_set(EBADMSG, "tcp-stream-%x.img is empty", sk->ino);
+	if (e->inq_len > TCP_QUEUE_MAX || e->outq_len > TCP_QUEUE_MAX ||
+	    e->unsq_len > e->outq_len || (uint64_t)e->inq_len + e->outq_len > image_rest(img))
 		return err_set(EBADMSG, "%s: queues of %u and %u bytes", img->name, e->inq_len,
 			       e->outq_len);
-	t.in = g_malloc(e->inq_len + 1);
-	t.out = g_malloc(e->outq_len + 1);
-	err = image_read_raw(img, t.in, e->inq_len);
+	t->in = g_malloc(e->inq_len + 1);
+	t->out = g_malloc(e->outq_len + 1);
+	err = image_read_raw(img, t->in, e->inq_len);
 	if (err == 0)
-		err = image_read_raw(img, t.out, e->outq_len);
-	if (err < 0)
-		return err;
-	if (1 << state & SENT_FIN)
-		e->outq_seq--; /* the FIN, which is sent again */
-	*ret = t;
-	t = (struct tcp_stream){0};
-	return 0;
+		err = image_read_raw(img, t->out, e->outq_len);
+	t->state = (int)sk->state;
+	t->in_end = e->inq_seq - ((1 << t->state & TCP_THEIR_FIN) != 0);
+	t->out_end = e->outq_seq - ((1 << t->state & TCP_OUR_FIN) != 0);
+	t->in_first = t->in_end - e->inq_len;
+	t->out_first = t->out_end - e->outq_len;
+	return err;
 }
 
 static int set_seq(int fd, int queue, uint32_t seq)
@@ -54,15 +60,19 @@ static int set_seq(int fd, int queue, uint32_t seq)
 	return r < 0 ? r : sock_set_int(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, (int)seq);
 }
 
-int tcp_begin(int fd, const struct tcp_stream *t)
+static int repair(int fd, bool on)
 {
-	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	/* no window probe (Linux 4.19): that is for the end */
+	return sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR, on ? TCP_REPAIR_ON : TCP_REPAIR_OFF_NO_WP);
+}
+
+static int begin(int fd, uint32_t in, uint32_t out)
+{
+	int r = repair(fd, true);
 
 	if (r == 0)
-		r = set_seq(fd, TCP_RECV_QUEUE, t->e->inq_seq - t->e->inq_len);
-	if (r == 0)
-		r = set_seq(fd, TCP_SEND_QUEUE, t->e->outq_seq - t->e->outq_len);
-	return r;
+		r = set_seq(fd, TCP_RECV_QUEUE, in);
+	return r < 0 ? r : set_seq(fd, TCP_SEND_QUEUE, out);
 }
 
 static int set_options(int fd, const TcpStreamEntry *e)
@@ -85,13 +95,12 @@ static int set_options(int fd, const TcpStreamEntry *e)
 	return 0;
 }
 
-/* In repair, what is sent goes into the queue and nowhere else; memory may be had in pieces. */
-static int fill_queue(int fd, int queue, const uint8_t *data, size_t len)
+/* Memory may be had in pieces. */
+static int put_all(int fd, const uint8_t *data, size_t len)
 {
-	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue);
 	size_t piece = len;
 
-	while (r == 0 && len > 0) {
+	while (len > 0) {
 		ssize_t n = send(fd, data, MIN(piece, len), MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == ENOMEM && piece > 1024) {
@@ -99,11 +108,61 @@ static int fill_queue(int fd, int queue, const uint8_t *data, size_t len)
 			continue;
 		}
 		if (n <= 0)
-			return err_errno("queue %d of a TCP connection", queue);
+			return err_errno("%zu bytes into a queue", len);
 		data += n;
 		len -= (size_t)n;
 	}
-	return r;
+	return 0;
+}
+
+/* In repair, what is sent goes into the queue that was chosen and nowhere else. */
+static int fill_queue(int fd, int queue, const uint8_t *data, size_t len)
+{
+	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue);
+
+	return r < 0 ? r : put_all(fd, data, len);
+}
+
+/* What has never been sent is sent as by anybody: the lock of the network drops it. */
+static int fill_unsent(int fd, const uint8_t *data, size_t len)
+{
+	int r;
+
+	if (!len)
+		return 0;
+	r = repair(fd, false);
+	if (r == 0)
+		r = put_all(fd, data, len);
+	return r < 0 ? r : repair(fd, true);
+}
+
+/* Pieces of another size may take more room than they took. */
+static int fill_queues(int fd, const struct tcp_stream *t)
+{
+	const TcpStreamEntry *e = t->e;
+	size_t sent = e->outq_len - e->unsq_len;
+	int lock, snd, rcv, r, room = (int)(2 * MAX(e->inq_len, e->outq_len) + (1 << 20));
+	bool has_lock;
+
+	if (!e->inq_len && !e->outq_len)
+		return 0;
+	has_lock = sock_get_int(fd, SOL_SOCKET, SO_BUF_LOCK, &lock);
+	sock_get_int(fd, SOL_SOCKET, SO_SNDBUF, &snd);
+	sock_get_int(fd, SOL_SOCKET, SO_RCVBUF, &rcv);
+	r = sock_set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, room);
+	if (r == 0)
+		r = sock_set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, room);
+	if (r == 0)
+		r = fill_queue(fd, TCP_RECV_QUEUE, t->in, e->inq_len);
+	if (r == 0)
+		r = fill_queue(fd, TCP_SEND_QUEUE, t->out, sent);
+	if (r == 0)
+		r = fill_unsent(fd, t->out + sent, e->unsq_len);
+	if (r == 0)
+		r = sock_set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, snd / 2);
+	if (r == 0)
+		r = sock_set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, rcv / 2);
+	return r == 0 && has_lock ? sock_set_int(fd, SOL_SOCKET, SO_BUF_LOCK, lock) : r;
 }
 
 static int set_window(int fd, const TcpStreamEntry *e)
@@ -121,26 +180,157 @@ static int set_window(int fd, const TcpStreamEntry *e)
 	return 0;
 }
 
-int tcp_fill(struct restore *r, int fd, const struct tcp_stream *t, int state, int reuse)
+/* Our FIN: as one that was sent, unless data before it was not (tcp_send_fin()). */
+static int send_fin(int fd, const struct tcp_stream *t)
 {
-	const TcpStreamEntry *e = t->e;
-	struct tcp_kept k = {.reuse = reuse, .fin = (1 << state & SENT_FIN) != 0};
-	size_t sent = e->outq_len - e->unsq_len;
-	int ret = set_options(fd, e);
+	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE,
+			     t->e->unsq_len ? TCP_NO_QUEUE : TCP_SEND_QUEUE);
+
+	if (r == 0 && shutdown(fd, SHUT_WR) < 0)
+		return err_errno("shutdown");
+	return r;
+}
+
+static int get_segment(struct file *f, struct restore *r, const struct tcp_stream *t, uint8_t flags,
+		       struct tcp_segment *ret)
+{
+	const InetSkEntry *e = f->entry->isk;
+	unsigned scale = t->e->opt_mask & TCPI_OPT_WSCALE ? MIN(t->e->snd_wscale, 14) : 0;
+	socklen_t len = sizeof(ret->to);
+
+	*ret = (struct tcp_segment){
+		.seq = t->in_end,
+		.ack = t->out_first,
+		.flags = flags,
+		.window = (uint16_t)MIN(t->e->snd_wnd >> scale, 65535),
+		.device = e->opts->so_bound_dev,
+	};
+	if (getsockname(f->fd, &ret->to.sa, &len) < 0)
+		return err_errno("its address");
+	if (!tcp_peer(f->fd, &ret->from))
+		return err_set(ENOTCONN, "its peer has no address");
+	return 0;
+}
+
+static int receive(struct restore *r, struct file *f, const struct tcp_stream *t, uint8_t flags,
+		   int state)
+{
+	struct tcp_segment s;
+	int ret = get_segment(f, r, t, flags, &s);
+
+	if (ret == 0 && state == TCP_FIN_WAIT2)
+		s.ack = t->out_end + 1; /* also our FIN */
+	return ret < 0 ? ret : tcp_segment(r, f->fd, &s, state);
+}
+
+/* From established to where it was (RFC 793, section 3.2; net/ipv4/tcp_input.c: tcp_fin()). */
+static int go_to_state(struct restore *r, struct file *f, const struct tcp_stream *t)
+{
+	int bit = 1 << t->state, ret = 0;
+
+	if (bit & TCP_OUR_FIN && t->state != TCP_LAST_ACK)
+		ret = send_fin(f->fd, t);
+	if (ret == 0 && bit & TCP_THEIR_FIN)
+		ret = receive(r, f, t, TH_FIN | TH_ACK,
+			      t->state == TCP_CLOSING ? TCP_CLOSING : TCP_CLOSE_WAIT);
+	if (ret == 0 && t->state == TCP_LAST_ACK)
+		ret = send_fin(f->fd, t);
+	if (ret == 0 && t->state == TCP_FIN_WAIT2)
+		ret = receive(r, f, t, TH_ACK, TCP_FIN_WAIT2);
+	if (ret == 0 && t->state == TCP_CLOSE)
+		ret = receive(r, f, t, TH_RST | TH_ACK, TCP_CLOSE);
+	return ret;
+}
+
+/* The handshake begins again, with the same number: the peer may have heard of it already. */
+static int call(struct restore *r, struct file *f, const struct tcp_stream *t)
+{
+	int ret = begin(f->fd, 0, t->e->outq_seq - 1);
 
 	if (ret == 0)
-		ret = fill_queue(fd, TCP_RECV_QUEUE, t->in, e->inq_len);
+		ret = inet_bind(r, f, true);
 	if (ret == 0)
-		ret = fill_queue(fd, TCP_SEND_QUEUE, t->out, sent);
+		ret = repair(f->fd, false);
+	if (ret == 0 && fcntl(f->fd, F_SETFL, O_NONBLOCK) < 0)
+		return err_errno("O_NONBLOCK");
 	if (ret == 0)
-		ret = set_window(fd, e);
+		ret = inet_connect(f);
+	if (ret == -EINPROGRESS) {
+		err_clear();
+		ret = 0;
+	}
+	return ret < 0 ? ret : repair(f->fd, true);
+}
+
+static int refused(struct restore *r, struct file *f, const struct tcp_stream *t)
+{
+	struct tcp_segment s;
+	int ret = call(r, f, t);
+
+	if (ret == 0)
+		ret = get_segment(f, r, t, TH_RST | TH_ACK, &s);
+	s.ack = t->e->outq_seq;
+	return ret < 0 ? ret : tcp_segment(r, f->fd, &s, TCP_CLOSE);
+}
+
+/*
+ * The size of segments is reckoned when it connects, from what TCP_MAXSEG says
+ * (tcp_connect_init()), and not again when TCP_REPAIR_OPTIONS tells what was agreed upon.  Nor are
+ * they larger than half of the peer's window (tcp_bound_to_half_wnd()).
+ */
+static int connect_sized(struct file *f, const TcpStreamEntry *e)
+{
+	uint32_t half = e->has_max_window && e->max_window > 536 ? e->max_window / 2 : 536;
+	uint32_t mss = MIN(e->mss_clamp, half);
+	int r = sock_set_int(f->fd, IPPROTO_TCP, TCP_MAXSEG,
+			     (int)CLAMP(mss, TCP_MIN_MSS, MAX_TCP_WINDOW));
+
+	if (r == 0)
+		r = inet_connect(f);
+	return r < 0 ? r : sock_set_int(f->fd, IPPROTO_TCP, TCP_MAXSEG, 0);
+}
+
+static int connected(struct restore *r, struct file *f, const struct tcp_stream *t)
+{
+	int ret = begin(f->fd, t->in_first, t->out_first);
+
+	if (ret == 0)
+		ret = inet_bind(r, f, true);
+	if (ret == 0)
+		ret = connect_sized(f, t->e);
+	if (ret == 0)
+		ret = set_options(f->fd, t->e);
+	if (ret == 0)
+		ret = fill_queues(f->fd, t);
+	if (ret == 0)
+		ret = go_to_state(r, f, t);
+	return ret == 0 && t->state != TCP_CLOSE ? set_window(f->fd, t->e) : ret;
+}
+
+int tcp_restore(struct restore *r, struct file *f)
+{
+	CLEANUP(stream_clear) struct tcp_stream t = {0};
+	const InetSkEntry *e = f->entry->isk;
+	struct tcp_kept k = {.reuse = e->opts->has_reuseaddr && e->opts->reuseaddr};
+	int ret = load(r, e, &t), error;
+
 	if (ret < 0)
 		return ret;
-	k.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (t.state == TCP_SYN_SENT)
+		ret = call(r, f, &t);
+	else if (t.state == TCP_CLOSE && t.in_end == 0)
+		ret = refused(r, f, &t);
+	else
+		ret = connected(r, f, &t);
+	/* whoever has been told already does not hear of it again */
+	if (ret == 0 && t.state == TCP_CLOSE &&
+	    !json_is_true(json_object_get(sock_extra(r, f->id), "error")))
+		sock_get_int(f->fd, SOL_SOCKET, SO_ERROR, &error);
+	if (ret < 0)
+		return ret;
+	k.fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3);
 	if (k.fd < 0)
 		return err_errno("dup");
-	k.unsent_len = e->unsq_len;
-	k.unsent = g_memdup2(t->out + sent, e->unsq_len);
-	g_array_append_val(r->tcp, k);
+	socks_kept(r, &k);
 	return 0;
 }

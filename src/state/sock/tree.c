@@ -145,6 +145,7 @@ void socks_dump_end(struct dump *d)
 	g_clear_pointer(&s->inodes, g_hash_table_unref);
 	g_clear_pointer(&s->unix_all, g_hash_table_unref);
 	g_clear_pointer(&s->shut, g_hash_table_unref);
+	g_clear_pointer(&s->tcp, g_hash_table_unref);
 	g_free(s);
 }
 

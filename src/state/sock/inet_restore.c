@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/sock/tcp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#define BACKLOG_MAX 65535
+
+int inet_load(struct restore *r, struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	size_t words;
+
+	if (!e)
+		return 1;
+	words = e->family == AF_INET6 ? 4 : 1;
+	if ((e->family != AF_INET && e->family != AF_INET6) || e->src_port > 65535 ||
+	    e->dst_port > 65535 || (e->n_src_addr && e->n_src_addr != words) ||
+	    (e->n_dst_addr && e->n_dst_addr != words))
+		return err_set(EBADMSG, "inet socket %u of family %u", f->id, e->family);
+	return 0;
+}
+
+static void get_addr(uint32_t family, uint32_t port, const uint32_t *words, size_t n,
+		     union inet_addr *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->sa.sa_family = (sa_family_t)family;
+	ret->v4.sin_port = htons((uint16_t)port);
+	if (n == 4)
+		memcpy(&ret->v6.sin6_addr, words, 16);
+	else if (n == 1 && family == AF_INET)
+		memcpy(&ret->v4.sin_addr, words, 4);
+}
+
+static bool is_bound(const InetSkEntry *e, const union inet_addr *a)
+{
+	static const uint32_t none[4];
+
+	return a->v4.sin_port || (e->n_src_addr && memcmp(e->src_addr, none, e->n_src_addr * 4));
+}
+
+int inet_bind(struct restore *r, struct file *f, bool in_repair)
+{
+	const InetSkEntry *e = f->entry->isk;
+	json_t *x = sock_extra(r, f->id);
+	union inet_addr a;
+	char text[80];
+	int ret;
+
+	get_addr(e->family, e->src_port, e->src_addr, e->n_src_addr, &a);
+	if (e->family == AF_INET6)
+		a.v6.sin6_scope_id = (uint32_t)json_integer_value(json_object_get(x, "scope"));
+	if (!is_bound(e, &a))
+		return 0;
+	/* several of the tree's may have one port, as accepted connections and their listener do */
+	ret = in_repair ? 0 : sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (ret < 0)
+		return ret;
+	if (bind(f->fd, &a.sa, inet_addr_len(&a)) == 0)
+		return 0;
+	inet_show(&a, text);
+	if (errno == EADDRNOTAVAIL)
+		return err_set(EADDRNOTAVAIL, "bind to %s: no interface has this address here",
+			       text);
+	return err_errno("bind to %s", text);
+}
+
+int inet_connect(struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	union inet_addr a;
+	char text[80];
+
+	get_addr(e->family, e->dst_port, e->dst_addr, e->n_dst_addr, &a);
+	if (connect(f->fd, &a.sa, inet_addr_len(&a)) == 0)
+		return 0;
+	inet_show(&a, text);
+	return err_errno("connect to %s", text);
+}
+
+static bool is_connection(const InetSkEntry *e)
+{
+	return e->type == SOCK_STREAM && e->state != TCP_CLOSE && e->state != TCP_LISTEN;
+}
+
+/* One that has ended has no data for anybody but its program. */
+static bool was_connection(const InetSkEntry *e)
+{
+	return e->type == SOCK_STREAM && e->state == TCP_CLOSE && e->dst_port;
+}
+
+static int open_connection(struct restore *r, struct file *f)
+{
+	if (!r->o.tcp_established && is_connection(f->entry->isk))
+		return err_set(EOPNOTSUPP, "it was connected; use --tcp-established to have the "
+					   "connection go on, or --tcp-close to have it closed");
+	return tcp_restore(r, f);
+}
+
+int inet_open(struct restore *r, struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	struct sock_maker root = sock_maker(r, NULL);
+	json_t *x = sock_extra(r, f->id);
+	int ret = sock_make(&root, (int)e->family, (int)e->type, (int)e->proto, &f->fd);
+
+	if (ret == 0 && e->has_v6only && e->family == AF_INET6)
+		ret = sock_set_int(f->fd, IPPROTO_IPV6, IPV6_V6ONLY, e->v6only);
+	if (ret == 0)
+		ret = sock_options_restore(f->fd, e->opts);
+	if (ret == 0)
+		ret = inet_options_restore(f->fd, x);
+	if (ret == 0 && (is_connection(e) || was_connection(e))) {
+		ret = r->o.tcp_close ? 0 : open_connection(r, f);
+		return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
+	}
+	if (ret == 0)
+		ret = inet_bind(r, f, false);
+	if (ret == 0 && e->state == TCP_ESTABLISHED)
+		ret = inet_connect(f);
+	if (ret == 0)
+		ret = multicast_restore(f->fd, x);
+	return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
+}
+
+/* Listening comes when all are bound: it keeps others from the port. */
+int inet_finish(struct restore *r, struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	bool connection = is_connection(e) || was_connection(e);
+	unsigned how = e->has_shutdown ? e->shutdown : 0;
+	int ret = 0;
+
+	/* with TCP_CLOSE both ends of it are closed for ever; else tcp_restore() has sent our FIN
+	 */
+	if (connection)
+		how = r->o.tcp_close ? 3 : how & 1;
+	if (e->state == TCP_LISTEN && listen(f->fd, (int)MIN(e->backlog, BACKLOG_MAX)) < 0)
+		return err_errno("listen at port %u", e->src_port);
+	if (how && shutdown(f->fd, (int)how - 1) < 0 && errno != ENOTCONN)
+		return err_errno("shutdown of inet socket %u", f->id);
+	if (!connection && e->opts->has_reuseaddr)
+		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, e->opts->reuseaddr);
+	return ret < 0 ? ret : sock_flags_restore(r, f, e->fown, e->flags);
+}
