@@ -10,11 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/vfs.h>
 
 #define PREFIX	"/memfd:"
 #define DELETED " (deleted)"
@@ -37,27 +35,15 @@ bool memfd_is_map(const struct vma *v)
 	return v->deleted && g_str_has_prefix(v->name, PREFIX);
 }
 
-static int check_fs(int fd, const char *link)
-{
-	struct statfs s;
-
-	if (fstatfs(fd, &s) < 0)
-		return err_errno("statfs %s", link);
-	if (s.f_type != TMPFS_MAGIC)
-		return err_set(EOPNOTSUPP,
-			       "%s is made of huge pages (MFD_HUGETLB), which cannot be saved",
-			       link);
-	return 0;
-}
-
 static int check(struct dump *d, const struct fd_view *v)
 {
-	autoclose int fd = -1;
-	int r = fown_check(v);
+	return fown_check(v);
+}
 
-	if (r == 0)
-		r = fd_view_get(v, &fd);
-	return r < 0 ? r : check_fs(fd, v->link);
+/* One number for all inodes: those of tmpfs, and with the highest bit those of hugetlbfs. */
+static uint32_t number_of(const struct stat *st)
+{
+	return (uint32_t)st->st_ino ^ (st->st_blksize > 4096 ? UINT32_C(1) << 31 : 0);
 }
 
 static int dump_object(struct dump *d, const char *link, const struct stat *st, const char *reopen)
@@ -65,16 +51,17 @@ static int dump_object(struct dump *d, const char *link, const struct stat *st, 
 	MemfdInodeEntry e = MEMFD_INODE_ENTRY__INIT;
 	g_autofree char *name = NULL;
 	autoclose int fd = -1;
+	uint32_t huge;
 	int r, seals;
 
-	if (!dump_once(d, "memfd", st->st_ino))
+	if (!dump_once(d, "memfd", number_of(st)))
 		return 0;
 	if (st->st_ino > UINT32_MAX)
 		return err_set(EOVERFLOW, "%s has number %lu", link, (unsigned long)st->st_ino);
 	fd = open(reopen, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno("open %s", reopen);
-	r = check_fs(fd, link);
+	r = hugetlb_fd_flags(fd, &huge);
 	if (r < 0)
 		return r;
 	seals = fcntl(fd, F_GET_SEALS);
@@ -85,8 +72,10 @@ static int dump_object(struct dump *d, const char *link, const struct stat *st, 
 	e.uid = st->st_uid;
 	e.gid = st->st_gid;
 	e.size = (uint64_t)st->st_size;
-	e.shmid = (uint32_t)st->st_ino;
-	e.inode_id = st->st_ino;
+	e.shmid = number_of(st);
+	e.inode_id = number_of(st);
+	e.has_hugetlb_flag = huge != 0;
+	e.hugetlb_flag = huge ? huge | MFD_HUGETLB : 0;
 	e.seals = (uint32_t)seals;
 	e.has_mode = true;
 	e.mode = st->st_mode & 07777;
@@ -102,7 +91,7 @@ static MemfdFileEntry *entry_new(uint32_t id, const struct stat *st, unsigned fl
 	e->id = id;
 	e->flags = flags;
 	e->pos = pos;
-	e->inode_id = (uint32_t)st->st_ino;
+	e->inode_id = number_of(st);
 	return e;
 }
 
@@ -164,9 +153,8 @@ static int make(struct restore *r, struct memfd *m)
 	const MemfdInodeEntry *e = m->entry;
 	int ret;
 
-	if (e->has_hugetlb_flag && e->hugetlb_flag)
-		return err_set(EOPNOTSUPP, "it is made of huge pages");
-	m->fd = memfd_create(e->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	m->fd = memfd_create(e->name, MFD_CLOEXEC | MFD_ALLOW_SEALING |
+					      (e->hugetlb_flag & (MFD_HUGETLB | HUGETLB_BITS)));
 	if (m->fd < 0)
 		return err_errno("memfd_create");
 	if (e->size > INT64_MAX || ftruncate(m->fd, (off_t)e->size) < 0)
@@ -197,7 +185,7 @@ static int make_all(struct restore *r)
 		m->entry = e;
 		m->fd = -1;
 		g_hash_table_replace(r->memfds, GUINT_TO_POINTER((uint32_t)e->inode_id), m);
-		ret = make(r, m);
+		ret = e->hugetlb_flag ? hugetlb_wrap(make(r, m)) : make(r, m);
 		if (ret < 0)
 			return err_wrap(ret, "memfd \"%s\"", e->name);
 	}

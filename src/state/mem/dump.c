@@ -29,13 +29,14 @@ static bool is_special(const struct vma *v)
 /* "/dev/zero (deleted)": MAP_SHARED | MAP_ANONYMOUS (mm/shmem.c: shmem_zero_setup()). */
 static bool is_shared_anonymous(const struct vma *v)
 {
-	return v->shared && v->deleted && strcmp(v->name, "/dev/zero") == 0;
+	return v->shared &&
+	       ((v->deleted && strcmp(v->name, "/dev/zero") == 0) || hugetlb_is_anonymous(v));
 }
 
 static bool is_file(const struct vma *v)
 {
 	return v->ino != 0 && v->name[0] == '/' && !is_shared_anonymous(v) && !sysv_is_map(v) &&
-	       !aio_is_ring(v);
+	       !aio_is_ring(v) && !hugetlb_is_anonymous(v);
 }
 
 /* Why a mapping cannot be saved, or NULL. */
@@ -43,16 +44,14 @@ static const char *why_not(const struct vma *v)
 {
 	if (v->vmflags & (VMF(IO) | VMF(PF)))
 		return "is memory of a device";
-	if (v->vmflags & VMF(HT))
-		return "uses huge pages of hugetlbfs";
+	if (v->vmflags & VMF(HT) && !hugetlb_is_anonymous(v) && !memfd_is_map(v) && !sysv_is_map(v))
+		return "is a file of hugetlbfs, which cannot be saved";
 	if (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI)))
 		return "is watched by userfaultfd, which cannot be saved; unregister it first";
 	if (v->vmflags & VMF(SS))
 		return "is a shadow stack";
 	if (v->special == VMA_UPROBES || v->special == VMA_OTHER)
 		return "is of an unknown kind";
-	if (g_str_has_prefix(v->name, "/anon_hugepage"))
-		return "uses huge pages of hugetlbfs";
 	if (v->ino == 0 && v->shared && !sysv_is_map(v)) /* the first segment is number 0 */
 		return "is shared memory without an object";
 	if (g_str_has_prefix(v->name, "anon_inode:[io_uring]"))
@@ -152,6 +151,7 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 		    (v->vmflags & VMF(NR) ? MAP_NORESERVE : 0) |
 		    (v->vmflags & VMF(LO) ? MAP_LOCKED : 0) |
 		    (v->vmflags & VMF(DP) ? MAP_DROPPABLE : 0);
+	e->flags |= hugetlb_map_flags(v);
 	for (unsigned i = 0; i < ARRAY_SIZE(advices); i++)
 		if (v->vmflags & advices[i].flag)
 			e->madv |= UINT64_C(1) << advices[i].advice;

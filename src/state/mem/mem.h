@@ -79,6 +79,19 @@ int mem_extra_restore(struct rtask *t, struct batch *b) MUST_CHECK;
 #define MAP_DROPPABLE 0x08 /* Linux 6.11; recorded together with MAP_PRIVATE */
 #endif
 
+/* state/mem/hugetlb.c: huge pages by request; FLAGS have their size in the bits of MAP_HUGE_SHIFT
+ */
+#define HUGETLB_SHIFT 26u
+#define HUGETLB_MASK  0x3fu
+#define HUGETLB_BITS  (HUGETLB_MASK << HUGETLB_SHIFT)
+
+/* The kernel's own file of an anonymous mapping. */
+bool hugetlb_is_anonymous(const struct vma *v);
+uint32_t hugetlb_map_flags(const struct vma *v);	/* with MAP_HUGETLB; 0: none */
+int hugetlb_fd_flags(int fd, uint32_t *ret) MUST_CHECK; /* the size alone; 0: none */
+uint64_t hugetlb_page_bytes(uint32_t flags);
+int hugetlb_wrap(int r) MUST_CHECK; /* says what helps against ENOMEM */
+
 /* state/mem/aio.c: rings of io_setup(2); restored with their content, before the pages are read */
 bool aio_is_ring(const struct vma *v);
 int aio_dump(struct dtask *t, const struct vma *v, VmaEntry *e) MUST_CHECK;

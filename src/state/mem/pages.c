@@ -216,7 +216,8 @@ static bool hides_memory(const struct dtask *t)
 {
 	for (size_t i = 0; i < t->maps.n; i++)
 		if (aio_is_ring(&t->maps.v[i]) ||
-		    (has_pages(&t->maps.v[i]) && t->maps.v[i].vmflags & (VMF(DC) | VMF(WF))))
+		    (has_pages(&t->maps.v[i]) &&
+		     t->maps.v[i].vmflags & (VMF(DC) | VMF(WF) | VMF(HT))))
 			return true;
 	return false;
 }

@@ -213,7 +213,9 @@ static unsigned first_prot(const struct rtask *t, const VmaEntry *v)
 	return v->prot;
 }
 
-#define MAP_KEPT (MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE)
+#define MAP_KEPT                                                                                   \
+	(MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE | MAP_HUGETLB |  \
+	 HUGETLB_BITS)
 
 struct opened { /* files of consecutive mappings, sent together */
 	int fds[64];
@@ -291,6 +293,14 @@ static int map_some(struct restore *r, struct rtask *t, struct batch *b, size_t 
 	return ret < 0 ? ret : batch_run(b);
 }
 
+static bool has_huge_pages(const MmEntry *m)
+{
+	for (size_t i = 0; i < m->n_vmas; i++)
+		if (m->vmas[i]->flags & MAP_HUGETLB)
+			return true;
+	return false;
+}
+
 int mem_map(struct restore *r, struct rtask *t)
 {
 	CLEANUP(batch_end) struct batch b = {0};
@@ -307,7 +317,9 @@ int mem_map(struct restore *r, struct rtask *t)
 	ret = map_vdso(r, &b, t->mm);
 	while (ret == 0 && from < t->mm->n_vmas)
 		ret = map_some(r, t, &b, &from);
-	return ret < 0 ? ret : batch_run(&b);
+	if (ret == 0)
+		ret = batch_run(&b);
+	return has_huge_pages(t->mm) ? hugetlb_wrap(ret) : ret;
 }
 
 /* All that is in one of the pages files, read in place. */

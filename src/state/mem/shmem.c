@@ -37,15 +37,16 @@ int shmem_dump_add(struct dump *d, struct dtask *t, const struct vma *v, uint64_
 	struct stat st;
 	int r;
 
-	*ret_shmid = v->ino;
+	/* inodes of tmpfs and of hugetlbfs have numbers of their own */
+	*ret_shmid = v->ino | (v->vmflags & VMF(HT) ? UINT64_C(1) << 32 : 0);
 	if (!d->shmem)
 		d->shmem =
 			g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, shmem_dump_free);
-	if (g_hash_table_contains(d->shmem, &v->ino))
+	if (g_hash_table_contains(d->shmem, ret_shmid))
 		return 0;
 	s = g_new0(struct shmem_dump, 1);
 	s->fd = -1;
-	g_hash_table_insert(d->shmem, g_memdup2(&v->ino, sizeof(v->ino)), s);
+	g_hash_table_insert(d->shmem, g_memdup2(ret_shmid, sizeof(*ret_shmid)), s);
 	r = vma_open(t->proc.dir, v, O_RDONLY | O_CLOEXEC, &s->fd);
 	if (r < 0)
 		return r;
@@ -101,14 +102,43 @@ static int dump_range(struct pages_writer *w, int fd, uint64_t from, uint64_t to
 	return r;
 }
 
+static bool is_zero(const uint8_t *buf, size_t len)
+{
+	return buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0;
+}
+
+/* hugetlbfs knows of no holes (it has no llseek() of its own): what is zero is as good as one. */
+static int dump_huge(struct pages_writer *w, int fd, uint64_t bytes, uint8_t *buf)
+{
+	int r = 0;
+
+	for (uint64_t at = 0; r == 0 && at < bytes; at += COPY_MAX) {
+		size_t n = MIN(bytes - at, COPY_MAX);
+		uint64_t offset;
+
+		r = read_page_tail(fd, buf, n, (off_t)at);
+		if (r < 0 || is_zero(buf, n))
+			continue;
+		r = pages_add(w, at, n / IMAGE_PAGE_SIZE, PE_PRESENT, &offset);
+		if (r == 0)
+			r = fd_pwrite_full(w->fd, buf, n, (off_t)offset);
+	}
+	return r;
+}
+
 static int dump_one(struct dump *d, uint64_t id, const struct shmem_dump *s)
 {
 	CLEANUP(pages_writer_drop) struct pages_writer w = PAGES_WRITER_NONE;
 	g_autofree uint8_t *buf = g_malloc(COPY_MAX);
+	uint32_t huge = 0;
 	off_t at = 0, end;
 	int r = pages_create(&w, &d->w, IMG_SHMEM_PAGEMAP, id, d->next_pages_id++);
 
-	while (r == 0) {
+	if (r == 0)
+		r = hugetlb_fd_flags(s->fd, &huge);
+	if (r == 0 && huge)
+		r = dump_huge(&w, s->fd, s->bytes, buf);
+	while (r == 0 && !huge) {
 		at = lseek(s->fd, at, SEEK_DATA);
 		if (at < 0 && errno == ENXIO)
 			break;
@@ -145,6 +175,7 @@ int shmem_dump_pages(struct dump *d)
 struct shmem_restore {
 	int fd;
 	uint64_t bytes; /* as far as anybody maps it */
+	uint32_t huge;	/* MAP_HUGETLB and the size, or 0 */
 	struct page_set pages;
 };
 
@@ -178,6 +209,7 @@ static int find_all(struct restore *r)
 						    g_memdup2(&v->shmid, sizeof(v->shmid)), s);
 			}
 			s->bytes = MAX(s->bytes, v->pgoff + (v->end - v->start));
+			s->huge = v->flags & (MAP_HUGETLB | HUGETLB_BITS);
 		}
 	}
 	return 0;
@@ -186,12 +218,16 @@ static int find_all(struct restore *r)
 /* The only way to such an object is to map it; map_files/ then gives a descriptor of it. */
 static int make_object(struct shmem_restore *s)
 {
+	int reserve = s->huge ? (int)s->huge : MAP_NORESERVE;
 	char path[80];
-	void *p = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p;
 
+	if (s->huge)
+		s->bytes = ROUND_UP(s->bytes, hugetlb_page_bytes(s->huge));
+	p = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | reserve, -1,
+		 0);
 	if (p == MAP_FAILED)
-		return err_errno("shared memory of %" PRIu64 " bytes", s->bytes);
+		return hugetlb_wrap(err_errno("shared memory of %" PRIu64 " bytes", s->bytes));
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
 		 (unsigned long)p + s->bytes);
 	s->fd = open(path, O_RDWR | O_CLOEXEC);

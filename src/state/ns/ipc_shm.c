@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "image/ipc-shm.pb-c.h"
+#include "state/mem/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,25 +25,38 @@
 #define SHM_DEST 01000
 #endif
 
-struct shm { /* at restore */
-	uint64_t bytes;
+struct shm {		   /* at restore */
+	uint64_t bytes;	   /* of whole pages */
 	IpcDescEntry desc; /* numbers only */
 };
+
+static const uint64_t page_sizes[] = {PAGE, UINT64_C(2) << 20, UINT64_C(1) << 30};
 
 /* The segment's file, by which holes are seen: attached here for a moment. */
 static int open_segment(int id, uint64_t bytes, int flags, int *ret)
 {
-	uint64_t len = ROUND_UP(bytes, PAGE);
 	void *p = shmat(id, NULL, flags == O_RDONLY ? SHM_RDONLY : 0);
-	char path[80];
+	int r = 0;
 
 	if (p == (void *)-1)
 		return err_errno("attach");
-	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
-		 (unsigned long)p + (unsigned long)len);
-	*ret = open(path, flags | O_CLOEXEC);
+	*ret = -1;
+	for (unsigned i = 0; *ret < 0 && i < ARRAY_SIZE(page_sizes); i++) {
+		uint64_t len = ROUND_UP(bytes, page_sizes[i]);
+		char path[80];
+
+		snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
+			 (unsigned long)p + (unsigned long)len);
+		*ret = open(path, flags | O_CLOEXEC);
+		r = *ret < 0 ? err_errno("open %s", path) : 0;
+	}
 	shmdt(p);
-	return *ret < 0 ? err_errno("open %s", path) : 0;
+	return r;
+}
+
+static bool is_zero(const uint8_t *buf, size_t len)
+{
+	return buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0;
 }
 
 static int copy(int from, int to, off_t at, off_t end, off_t place)
@@ -54,21 +68,19 @@ static int copy(int from, int to, off_t at, off_t end, off_t place)
 		size_t n = MIN((size_t)(end - at), COPY_MAX);
 
 		r = fd_pread_full(from, buf, n, at);
-		if (r == 0)
+		if (r == 0 && !is_zero(buf, n)) /* hugetlbfs does not show its holes */
 			r = fd_pwrite_full(to, buf, n, place + at);
 		at += (off_t)n;
 	}
 	return r;
 }
 
-static int dump_content(struct dump *d, int id, uint64_t bytes)
+static int dump_content(struct dump *d, int from, uint64_t bytes)
 {
-	autoclose int from = -1, to = -1;
+	autoclose int to = -1;
 	off_t at = 0, end, place;
 	int r = image_write_fd(&d->w, IMG_IPCNS_SHM, NSID_IPC, &to);
 
-	if (r == 0)
-		r = open_segment(id, bytes, O_RDONLY, &from);
 	if (r < 0)
 		return r;
 	place = lseek(to, 0, SEEK_END);
@@ -93,7 +105,9 @@ static int dump_segment(struct dump *d, int id)
 {
 	IpcShmEntry e = IPC_SHM_ENTRY__INIT;
 	IpcDescEntry desc;
+	autoclose int fd = -1;
 	struct shmid_ds s;
+	uint32_t huge;
 	int r;
 
 	if (shmctl(id, IPC_STAT, &s) < 0)
@@ -102,8 +116,15 @@ static int dump_segment(struct dump *d, int id)
 	e.desc = &desc;
 	e.size = s.shm_segsz;
 	e.has_in_pagemaps = true;
+	r = open_segment(id, s.shm_segsz, O_RDONLY, &fd);
+	if (r == 0)
+		r = hugetlb_fd_flags(fd, &huge);
+	if (r < 0)
+		return r;
+	e.has_hugetlb_flag = huge != 0;
+	e.hugetlb_flag = huge ? huge | SHM_HUGETLB : 0;
 	r = image_write(&d->w, IMG_IPCNS_SHM, NSID_IPC, &e.base);
-	return r < 0 ? r : dump_content(d, id, s.shm_segsz);
+	return r < 0 ? r : dump_content(d, fd, s.shm_segsz);
 }
 
 int ipc_shm_dump(struct dump *d)
@@ -123,13 +144,15 @@ int ipc_shm_dump(struct dump *d)
 
 static int make_segment(key_t key, int flags, const void *arg)
 {
-	return shmget(key, *(const size_t *)arg, flags);
+	const IpcShmEntry *e = arg;
+
+	return shmget(key, e->size, flags | (int)(e->hugetlb_flag & (SHM_HUGETLB | HUGETLB_BITS)));
 }
 
 /* By the root's agent, so that its cgroup pays for the memory. */
-static int fill(struct restore *r, int fd, const struct image *img, uint64_t place, uint64_t bytes)
+static int fill(struct restore *r, int fd, const struct image *img, uint64_t place, uint64_t bytes,
+		uint64_t len)
 {
-	uint64_t len = ROUND_UP(bytes, PAGE);
 	CLEANUP(batch_end) struct batch b = {0};
 	int fds[2] = {fd, img->fd}, got[2], map, ret;
 	off_t at = (off_t)place, end, limit = (off_t)(place + bytes);
@@ -176,15 +199,14 @@ static int restore_segment(struct restore *r, struct image *img, const IpcShmEnt
 	struct shm *s = g_new0(struct shm, 1);
 	IpcDescEntry first = *e->desc;
 	autoclose int fd = -1;
-	size_t bytes = e->size;
 	uint64_t place;
 	int ret = ipc_desc_check(e->desc);
 
-	s->bytes = e->size;
+	s->bytes = ROUND_UP(e->size, e->hugetlb_flag ? hugetlb_page_bytes(e->hugetlb_flag) : PAGE);
 	s->desc = *e->desc;
 	g_hash_table_insert(r->shms, GUINT_TO_POINTER(e->desc->id), s);
-	if (ret == 0 && (e->size == 0 || e->has_hugetlb_flag))
-		ret = err_set(EOPNOTSUPP, "it is of huge pages");
+	if (ret == 0 && e->size == 0)
+		ret = err_set(EBADMSG, "it is empty");
 	if (ret == 0 && e->has_in_pagemaps && e->in_pagemaps)
 		return err_set(EOPNOTSUPP, "its content is kept in another way, as CRIU does");
 	if (ret == 0)
@@ -193,10 +215,12 @@ static int restore_segment(struct restore *r, struct image *img, const IpcShmEnt
 		return ret;
 	first.mode = 0600;
 	first.cuid = s->desc.cuid;
-	ret = ipc_create("shm", &first, make_segment, &bytes);
+	ret = ipc_create("shm", &first, make_segment, e);
+	if (e->hugetlb_flag)
+		ret = hugetlb_wrap(ret);
 	if (ret == 0)
 		ret = open_segment((int)e->desc->id, e->size, O_RDWR, &fd);
-	return ret < 0 ? ret : fill(r, fd, img, place, e->size);
+	return ret < 0 ? ret : fill(r, fd, img, place, e->size, s->bytes);
 }
 
 int ipc_shm_restore(struct restore *r)
@@ -245,6 +269,6 @@ int ipc_shm_bytes(struct restore *r, uint64_t id, uint64_t *ret)
 	if (!s)
 		return err_set(EBADMSG, "segment %" PRIu64 " is not in ipcns-shm-%d.img", id,
 			       NSID_IPC);
-	*ret = ROUND_UP(s->bytes, PAGE);
+	*ret = s->bytes;
 	return 0;
 }
