@@ -151,7 +151,9 @@ int agent_let_go(struct agent *a)
 		if (!s->held || a->group)
 			continue;
 		r = ptrace_detach(s->tid);
-		if (r < 0)
+		if (r == -ESRCH) /* another thread that runs already has ended all */
+			err_clear();
+		else if (r < 0)
 			res = r;
 		s->held = false;
 		s->tid = 0;

@@ -58,6 +58,15 @@ enum cryo_finish { CRYO_KILL, CRYO_RESUME, CRYO_STOP };
  */
 int cryo_dump_finish(struct cryo_dump *d, enum cryo_finish how) MUST_CHECK;
 
+/*
+ * The memory of a tree that goes on, into the empty directory DIR, for the dump or pre-dump to come
+ * that has it as options.parent.  The tree stands still for a moment only, and what it writes from
+ * then on is followed (state/mem/track.h).  Shared memory is left to the dump.  Of OPTIONS pid,
+ * cgroups and parent are used.  -EOPNOTSUPP: this kernel cannot tell which memory has changed.
+ */
+int cryo_predump(const struct cryo_dump_options *options, int dir, struct cryo_dump_stats *ret)
+	MUST_CHECK;
+
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *d);
 
 /* Cures what is frozen; frees. */

@@ -14,6 +14,7 @@
 #include "kernel/pace.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
+#include "state/mem/track.h"
 #include "state/ns/ns.h"
 #include "state/sock/socks.h"
 #include "state/task/task.h"
@@ -152,6 +153,8 @@ static int look(struct dump *d)
 	}
 	if (r == 0)
 		r = dump_refuse(d, check_plan(d));
+	if (r == 0)
+		r = records_look_before(d);
 	return r;
 }
 
@@ -187,6 +190,12 @@ static int look_new(const struct cryo_dump_options *options, struct cryo_dump **
 	d->next_pages_id = 1;
 	d->refused = g_string_new(NULL);
 	d->scouted = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	if (d->o.track_mem) {
+		int r = predump_possible();
+
+		if (r < 0)
+			return r;
+	}
 	return look_again(d);
 }
 
@@ -270,6 +279,12 @@ static int end_files(struct dump *d)
 	return r;
 }
 
+/* Whoever is killed needs no putting in order. */
+static int end_tracking(struct dump *d, struct dtask *t)
+{
+	return d->o.leave_running ? track_end(d, t) : 0;
+}
+
 static const struct dump_step dump_steps[] = {
 	{"sharing", .all = sharing_check},
 	{"begin", .all = begin_records},
@@ -289,6 +304,7 @@ static const struct dump_step dump_steps[] = {
 	{"seccomp", .thread = seccomp_dump},
 	{"pending signals", .task = sigpending_dump},
 	{"limits", .task = rlimits_dump},
+	{"trackers", .task = track_find},
 	{"agent", .task = inject},
 	{"signal actions", .task = sigactions_dump},
 	{"timers", .task = timers_dump},
@@ -301,7 +317,9 @@ static const struct dump_step dump_steps[] = {
 	{"heap", .task = mem_dump_rest},
 	{"host name", .all = uts_dump},
 	{"ipc", .all = ipc_dump},
+	{"tracking", .task = track_begin},
 	{"memory", .all = mem_dump_pages},
+	{"end of tracking", .task = end_tracking},
 	{"mounts", .all = mounts_dump},
 	{"tmpfs", .all = tmpfs_dump},
 	{"core records", .any_task = core_dump_end},
@@ -438,6 +456,8 @@ void cryo_dump_drop(struct cryo_dump **c)
 	ptys_seen_free(d);
 	g_clear_pointer(&d->scouted, g_hash_table_unref);
 	g_clear_pointer(&d->found, g_hash_table_unref);
+	track_clear(d);
+	json_decref(d->parent_extra);
 	if (d->refused)
 		g_string_free(d->refused, TRUE);
 	g_free(g_steal_pointer(c));

@@ -6,6 +6,7 @@
 #include "image/inventory.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
+#include "state/mem/track.h"
 #include "state/task/task.h"
 
 #include <errno.h>
@@ -51,15 +52,35 @@ static int dump_extra(struct dump *d)
 	return r;
 }
 
+int records_look_before(struct dump *d)
+{
+	int r;
+
+	if (!d->o.parent)
+		return 0;
+	if (faccessat(d->o.parent_dir, "inventory.img", R_OK, 0) < 0)
+		return err_errno("images before this dump (%s): inventory.img", d->o.parent);
+	json_decref(d->parent_extra);
+	r = records_load_extra(d->o.parent_dir, &d->parent_extra);
+	return r < 0 ? err_wrap(r, "images before this dump (%s)", d->o.parent) : track_look(d);
+}
+
 int records_dump_tree(struct dump *d)
 {
-	InventoryEntry e;
 	int r = dump_pstree(d);
 
-	if (r == 0)
-		r = dump_extra(d);
+	return r < 0 ? r : records_dump_inventory(d);
+}
+
+int records_dump_inventory(struct dump *d)
+{
+	InventoryEntry e;
+	int r = dump_extra(d);
+
 	if (r < 0)
 		return r;
+	if (d->o.parent && symlinkat(d->o.parent, d->dir, "parent") < 0)
+		return err_errno("link to the images before this dump");
 	inventory_init(&e);
 	e.root_ids = task_ids_new(dump_task(d, 0));
 	e.has_tcp_close = e.tcp_close = d->o.tcp_close;
@@ -78,6 +99,7 @@ int records_dump_stats(struct dump *d)
 	e.memwrite_time = d->stats.memwrite_time;
 	e.pages_scanned = d->stats.pages_scanned;
 	e.pages_written = d->stats.pages_written;
+	e.pages_skipped_parent = d->stats.pages_skipped_parent;
 	return stats_write_dump(d->dir, &e);
 }
 

@@ -6,6 +6,12 @@
 #include "state/restore.h"
 
 int records_dump_tree(struct dump *d) MUST_CHECK;
+
+/* inventory.img, IMAGE_EXTRA and the link to the images before: alone, that of a pre-dump. */
+int records_dump_inventory(struct dump *d) MUST_CHECK;
+
+/* d->o.parent: what those images tell of the tree that is being looked at. */
+int records_look_before(struct dump *d) MUST_CHECK;
 int records_dump_stats(struct dump *d) MUST_CHECK;
 
 /* IMAGE_EXTRA; NULL when there is none.  The caller's. */

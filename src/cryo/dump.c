@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cryo dump, cryo dump --dry-run. */
+#include "cryo/dump.h"
 #include "cryo/external.h"
 #include "cryo/guard.h"
 #include "cryo/images.h"
 #include "cryo/session.h"
 
-#include "base/log.h"
 #include "cr/cryo.h"
 
 #include <errno.h>
@@ -59,15 +59,17 @@ static int dry_run(const struct session *s, const struct cryo_dump_options *o)
 	return r < 0 ? r : print_refusals(s, lines);
 }
 
-static void print_stats(const struct cryo_dump_stats *s)
+void dump_print_stats(const struct cryo_dump_stats *s)
 {
 	printf("Displaying dump stats:\n"
 	       "Freezing time: %u us\nFrozen time: %u us\n"
 	       "Memory dump time: %u us\nMemory write time: %u us\n"
 	       "Memory pages scanned: %" PRIu64 " (0x%" PRIx64 ")\n"
+	       "Memory pages skipped from parent: %" PRIu64 " (0x%" PRIx64 ")\n"
 	       "Memory pages written: %" PRIu64 " (0x%" PRIx64 ")\n",
 	       s->freezing_time, s->frozen_time, s->memdump_time, s->memwrite_time,
-	       s->pages_scanned, s->pages_scanned, s->pages_written, s->pages_written);
+	       s->pages_scanned, s->pages_scanned, s->pages_skipped_parent, s->pages_skipped_parent,
+	       s->pages_written, s->pages_written);
 }
 
 static enum cryo_finish finish_of(const struct options *o)
@@ -103,31 +105,31 @@ static int write_all(struct job *j, const struct cryo_dump_options *o)
 	if (r == 0)
 		r = finish(j, d);
 	if (r == 0 && j->s->o.display_stats)
-		print_stats(cryo_dump_stats(d));
+		dump_print_stats(cryo_dump_stats(d));
 	return r;
 }
 
-static int check_options(const struct options *o)
+int dump_check_tree(const struct options *o)
 {
 	if (o->tree < 1)
 		return err_set(EINVAL, "which tree? use --tree PID");
-	if (o->leave_running && o->leave_stopped)
-		return err_set(EINVAL, "--leave-running and --leave-stopped exclude each other");
 	if (o->tree == getpid())
 		return err_set(EINVAL, "process %d is cryo itself", getpid());
 	return 0;
 }
 
-static void warn(const struct options *o)
+static int check_options(const struct options *o)
 {
-	if (o->track_mem || o->prev_images_dir)
-		log_warn("changes of memory are not followed: all memory is saved");
+	if (o->leave_running && o->leave_stopped)
+		return err_set(EINVAL, "--leave-running and --leave-stopped exclude each other");
+	return dump_check_tree(o);
 }
 
 static int dump(struct session *s)
 {
 	CLEANUP(externals_clear) struct externals x = {0};
 	struct job j = {.s = s, .images = IMAGES_NONE};
+	autoclose int parent = -1;
 	struct cryo_dump_options o = {
 		.pid = (pid_t)s->o.tree,
 		.cgroups = &s->o.freeze_cgroup,
@@ -135,7 +137,8 @@ static int dump(struct session *s)
 		.shell_job = s->o.shell_job,
 		.standalone = true,
 		.ghost_limit = s->o.ghost_limit,
-		.leave_running = s->o.leave_running,
+		.leave_running = s->o.leave_running || s->o.leave_stopped,
+		.track_mem = s->o.track_mem,
 		.tcp_established = s->o.tcp_established,
 		.tcp_close = s->o.tcp_close,
 		.no_netlock = g_strcmp0(s->o.network_lock, "skip") == 0,
@@ -151,7 +154,9 @@ static int dump(struct session *s)
 		return r;
 	o.externals = x.v;
 	o.nexternals = x.n;
-	warn(&s->o);
+	r = parent_open(s, &o, &parent);
+	if (r < 0)
+		return r;
 	if (s->o.dry_run)
 		return dry_run(s, &o);
 	r = images_begin(&j.images, s->images);
@@ -176,17 +181,4 @@ const struct action action_dump = {
 	.needs_images = true,
 	.brief = "Save a tree and end it",
 	.run = dump,
-};
-
-static int pre_dump(struct session *s)
-{
-	return err_set(EOPNOTSUPP, "action pre-dump is not supported yet");
-}
-
-const struct action action_pre_dump = {
-	.name = "pre-dump",
-	.log = "pre-dump.log",
-	.needs_images = true,
-	.brief = "Save the memory of a tree that runs on (not supported yet)",
-	.run = pre_dump,
 };

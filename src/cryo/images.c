@@ -38,7 +38,8 @@ static int list(int dir, bool (*wanted)(const char *name), GPtrArray **ret)
 /* "cryo.json" is what CRIU's images have no place for: state/dump.h, IMAGE_EXTRA. */
 static bool is_image(const char *name)
 {
-	return g_str_has_suffix(name, ".img") || strcmp(name, "cryo.json") == 0;
+	return g_str_has_suffix(name, ".img") || strcmp(name, "cryo.json") == 0 ||
+	       strcmp(name, "parent") == 0;
 }
 
 static bool is_file(const char *name)
@@ -80,7 +81,8 @@ static int remove_old(int dir)
 		return err_errno("remove the old %s", INVENTORY);
 	r = list(dir, is_image, &old);
 	for (unsigned k = 0; r == 0 && k < old->len; k++)
-		if (unlinkat(dir, g_ptr_array_index(old, k), 0) < 0 && errno != EISDIR)
+		if (unlinkat(dir, g_ptr_array_index(old, k), 0) < 0 && errno != EISDIR &&
+		    errno != EPERM)
 			return err_errno("remove the old %s",
 					 (const char *)g_ptr_array_index(old, k));
 	return r;

@@ -83,6 +83,12 @@ int pages_open(int dir, enum image_kind kind, uint64_t id, struct page_set *ret)
 void page_set_clear(struct page_set *s);
 
 /*
+ * Is the page at VADDR in the set?  *END, the end of what is asked for, becomes the end of the part
+ * of which that is true.
+ */
+bool page_set_has(const struct page_set *s, uint64_t vaddr, uint64_t *end);
+
+/*
  * The same file once more with O_DIRECT; 1: the file system cannot, or does not say so.  FD is one
  * of the files above.
  */

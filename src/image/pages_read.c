@@ -65,6 +65,24 @@ static unsigned find_run(const struct page_set *s, uint64_t vaddr)
 	return low;
 }
 
+bool page_set_has(const struct page_set *s, uint64_t vaddr, uint64_t *end)
+{
+	unsigned i = find_run(s, vaddr);
+
+	if (i == s->n || s->runs[i].vaddr > vaddr) {
+		*end = i == s->n ? *end : MIN(*end, s->runs[i].vaddr);
+		return false;
+	}
+	for (uint64_t at = vaddr; i < s->n && s->runs[i].vaddr <= at; i++) {
+		at = s->runs[i].vaddr + s->runs[i].nr_pages * IMAGE_PAGE_SIZE;
+		if (at >= *end)
+			return true;
+		vaddr = at;
+	}
+	*end = vaddr;
+	return true;
+}
+
 static void add_run(struct load *l, struct image_run run)
 {
 	g_array_append_val(l->runs, run);

@@ -25,7 +25,9 @@ struct scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
 	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
-#define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
+#define SCAN_IOCTL	   _IOWR('f', 16, struct scan_arg)
+#define SCAN_WP_MATCHING   (1u << 0)
+#define SCAN_CHECK_WPASYNC (1u << 1)
 
 const struct page_filter PAGES_PRIVATE = {
 	.any = PAGE_PRESENT | PAGE_SWAPPED,
@@ -114,6 +116,7 @@ static int fill_by_scan(struct pagemap *p)
 	uint64_t known = known_categories(p->fd);
 	struct scan_arg a = {
 		.size = sizeof(a),
+		.flags = p->filter.protect ? SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC : 0,
 		.start = p->at,
 		.end = p->end,
 		.vec = (uintptr_t)p->runs,

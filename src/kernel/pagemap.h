@@ -31,6 +31,11 @@ struct page_filter {
 	uint64_t all;  /* every one of these */
 	uint64_t any;  /* at least one of these, or 0 */
 	uint64_t none; /* none of these */
+	/*
+	 * Also marks what it gives as not written (WRITTEN is what it was before), in the same
+	 * walk: PAGEMAP_SCAN only.  -EPERM where userfaultfd does not watch: kernel/uffd.h.
+	 */
+	bool protect;
 };
 
 /* What a dump has to save of a private mapping: pages of its own that were ever written. */

@@ -123,6 +123,7 @@ static const struct line lines[] = {
 	{"TracerPid", read_int, AT(tracer)},
 	{"Uid", read_ids, AT(uid)},
 	{"Gid", read_ids, AT(gid)},
+	{"FDSize", read_int, AT(fd_size)},
 	{"Groups", read_groups, 0},
 	{"NStgid", read_chain, AT(nstgid)},
 	{"NSpid", read_chain, AT(nspid)},

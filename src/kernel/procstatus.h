@@ -24,6 +24,7 @@ struct procstatus {
 	gid_t *groups;
 	struct pid_chain nstgid, nspid, nspgid, nssid;
 	int threads;
+	int fd_size; /* slots of its table of descriptors */
 	uint64_t sigq, sigq_max;
 	uint64_t sigpnd, shdpnd, sigblk, sigign, sigcgt; /* bit N - 1 is signal N */
 	uint64_t cap_inh, cap_prm, cap_eff, cap_bnd, cap_amb;

@@ -277,6 +277,18 @@ static int undo_interruption(struct seized *s, struct seized_thread *t)
 	return ptrace_set_regs(t->tid, &t->regs);
 }
 
+/* Stopped before, and sent on through restart_syscall(2). */
+static void find_first_call(const struct seized *s, struct seized_thread *t)
+{
+	uint8_t code[REGS_CALL_BYTES] = {0};
+
+	if (!regs_restarted(&t->regs))
+		return;
+	if (task_read_memory(s->pid, regs_pc(&t->regs) - sizeof(code), code, sizeof(code)) < 0)
+		err_clear();
+	regs_first_call(&t->regs, code);
+}
+
 static int read_thread(struct seized *s, struct seized_thread *t)
 {
 	int r;
@@ -286,6 +298,8 @@ static int read_thread(struct seized *s, struct seized_thread *t)
 		r = abort_restartable_sequence(s, t);
 	if (r == 0)
 		r = undo_interruption(s, t);
+	if (r == 0)
+		find_first_call(s, t);
 	if (r == 0)
 		r = ptrace_get_xstate(t->tid, &t->xstate);
 	if (r == 0)

@@ -50,7 +50,8 @@ struct dtask {
 	unsigned nthreads;
 	CoreEntry *core;
 	MmEntry *mm;
-	json_t *extra; /* of this task, for IMAGE_EXTRA */
+	json_t *extra;	     /* of this task, for IMAGE_EXTRA */
+	struct track *track; /* state/mem/track.h; NULL: its memory is not followed */
 };
 
 struct dump {
@@ -76,8 +77,12 @@ struct dump {
 	GPtrArray *seccomp;	  /* SeccompFilter: state/task/seccomp.c */
 	uint32_t next_pages_id;
 	struct pages_dump *pages; /* snapshots that are still to be written: state/mem/pages.c */
+	GArray *readouts;	  /* state/mem/readout.c */
 	json_t *extra;
-	GString *refused; /* while looking: what cannot be saved, one per line */
+	json_t *parent_extra; /* IMAGE_EXTRA of the images before; may be NULL */
+	GHashTable *before;   /* nspid -> what they have of it: state/mem/track.c */
+	GHashTable *trackers; /* pid -> numbers of trackers: state/mem/track.c */
+	GString *refused;     /* while looking: what cannot be saved, one per line */
 };
 
 /*

@@ -66,6 +66,16 @@ struct cryo_dump_options {
 	bool no_netlock;      /* packets of connections that are kept are not held back */
 	bool skip_in_flight;  /* drop connections that wait to be accepted instead of refusing */
 	bool file_locks;      /* keep file locks instead of refusing */
+
+	/*
+	 * Memory in rounds.  TRACK_MEM: what is written from now on can be told at the next dump.
+	 * PARENT: images of the round before, as a link in DIR is to name them; what has not
+	 * changed since is left to them.  PARENT_DIR is that directory.
+	 */
+	bool track_mem;
+	const char *parent;
+	int parent_dir;
+	bool pages_elsewhere; /* the parent's pages are with a page server */
 };
 
 /* The name under which the terminal of a shell job is external. */
@@ -74,7 +84,7 @@ struct cryo_dump_options {
 /* As CRIU's stats-dump, whose names they have; times in us. */
 struct cryo_dump_stats {
 	uint32_t freezing_time, frozen_time, memdump_time, memwrite_time;
-	uint64_t pages_scanned, pages_written;
+	uint64_t pages_scanned, pages_written, pages_skipped_parent;
 };
 
 /* The descriptor that stands for an external of this NAME. */

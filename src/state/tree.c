@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "kernel/cgroup.h"
+#include "state/mem/track.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +40,7 @@ static void task_free(void *p)
 	if (t->mm)
 		mm_entry__free_unpacked(t->mm, NULL);
 	json_decref(t->extra);
+	track_free(t->track);
 	maps_clear(&t->maps);
 	procstatus_clear(&t->status);
 	proc_close(&t->proc);

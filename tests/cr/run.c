@@ -5,7 +5,8 @@
  *
  *	run MODE PROGRAM [ARGS...]
  *
- * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; refused
+ * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; predump (its
+ * memory is saved in rounds before); refused
  * (cannot be dumped, for the reasons that the program names in lines "expect: ..." before it is
  * ready, and goes on as if nothing had happened).
  * --tcp-established, first of all, keeps TCP connections.
@@ -133,7 +134,40 @@ static int images_dir(struct run *r, int *ret_fd)
 	return *ret_fd < 0 ? err_errno("open %s", name) : 0;
 }
 
-static int dump(struct run *r, int dir, enum cryo_finish how)
+#define ROUNDS 2
+
+/* Rounds of memory before; *RET_PARENT is the last one's directory. */
+static int predump(struct run *r, char **ret_parent, int *ret_fd)
+{
+	g_autofree char *parent = NULL;
+	autoclose int parent_fd = -1;
+	int e = 0;
+
+	for (int i = 0; e == 0 && i < ROUNDS; i++) {
+		struct cryo_dump_options o = {
+			.pid = r->pid, .parent = parent, .parent_dir = parent_fd};
+		g_autofree char *mine = g_strdup_printf("../%u", r->generation);
+		struct cryo_dump_stats stats;
+		autoclose int dir = -1;
+
+		e = images_dir(r, &dir);
+		if (e == 0)
+			e = cryo_predump(&o, dir, &stats);
+		if (e == 0)
+			printf("pre-dump: frozen %u us, pages %" G_GUINT64_FORMAT
+			       ", unchanged %" G_GUINT64_FORMAT "\n",
+			       stats.frozen_time, stats.pages_written, stats.pages_skipped_parent);
+		g_free(parent);
+		parent = g_steal_pointer(&mine);
+		cleanup_close(&parent_fd);
+		parent_fd = take_fd(&dir);
+	}
+	*ret_parent = g_steal_pointer(&parent);
+	*ret_fd = take_fd(&parent_fd);
+	return e < 0 ? err_wrap(e, "pre-dump") : 0;
+}
+
+static int dump(struct run *r, int dir, enum cryo_finish how, const char *parent, int parent_dir)
 {
 	const struct cryo_external externals[] = {{r->keys[0], "stdin"}, {r->keys[1], "stdout"}};
 	const struct cryo_dump_options o = {
@@ -144,6 +178,8 @@ static int dump(struct run *r, int dir, enum cryo_finish how)
 		.tcp_established = r->tcp,
 		.snapshot = how == CRYO_RESUME,
 		.file_locks = r->expected->len == 0,
+		.parent = parent,
+		.parent_dir = parent_dir,
 	};
 	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
 	int e = cryo_dump_new(&o, &d);
@@ -230,14 +266,20 @@ static int by_command(struct run *r)
 static int cycle(struct run *r, const char *mode)
 {
 	enum cryo_finish how = strcmp(mode, "running") == 0 ? CRYO_RESUME : CRYO_KILL;
-	autoclose int dir = -1;
+	autoclose int dir = -1, parent_dir = -1;
+	g_autofree char *parent = NULL;
 	int e;
 
 	if (r->cryo)
 		return by_command(r);
+	if (strcmp(mode, "predump") == 0) {
+		e = predump(r, &parent, &parent_dir);
+		if (e < 0)
+			return e;
+	}
 	e = images_dir(r, &dir);
 	if (e == 0)
-		e = dump(r, dir, how);
+		e = dump(r, dir, how, parent, parent_dir);
 	if (strcmp(mode, "refused") == 0) {
 		if (e != -EOPNOTSUPP)
 			return e < 0 ? e : err_set(EPROTO, "it was not refused");
@@ -352,7 +394,8 @@ int main(int argc, char **argv)
 		r.dir = mkdtemp(tmp);
 	}
 	if (argc < 3 || !r.dir) {
-		fprintf(stderr, "usage: run [--keep DIR] plain|running|twice PROGRAM [ARGS...]\n");
+		fprintf(stderr,
+			"usage: run [--keep DIR] plain|running|twice|predump PROGRAM [ARGS...]\n");
 		return 2;
 	}
 	if (getuid() != 0) {

@@ -89,6 +89,48 @@ bool regs_need_restart_block(const struct regs *r)
 	return regs_in_syscall(r) && (int64_t)r->gp.rax == -ERESTART_RESTARTBLOCK;
 }
 
+bool regs_restarted(const struct regs *r)
+{
+	return regs_need_restart_block(r) && r->gp.orig_rax == SYS_restart_syscall;
+}
+
+static bool has_restart_block(uint32_t nr)
+{
+	return nr == SYS_poll || nr == SYS_nanosleep || nr == SYS_clock_nanosleep ||
+	       nr == SYS_futex;
+}
+
+#define POINTER_MIN 0x10000 /* vm.mmap_min_addr */
+
+static long call_by_arguments(const struct regs *r)
+{
+	unsigned op = r->gp.rsi & 0x7f; /* without FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME */
+
+	if (r->gp.rdi < POINTER_MIN || (int32_t)r->gp.rdi < 0)
+		return r->gp.rdx >= POINTER_MIN ? SYS_clock_nanosleep : SYS_poll;
+	if (r->gp.rsi == 0 && r->gp.r10 < POINTER_MIN)
+		return SYS_nanosleep;
+	if (r->gp.rsi >= POINTER_MIN)
+		return SYS_nanosleep;
+	/* FUTEX_WAIT, FUTEX_WAIT_BITSET, with the time that made it restart */
+	return (op == 0 || op == 9) && r->gp.r10 >= POINTER_MIN ? SYS_futex : SYS_poll;
+}
+
+void regs_first_call(struct regs *r, const uint8_t code[static REGS_CALL_BYTES])
+{
+	uint32_t nr;
+
+	/* mov $NR, %eax; perhaps something else; syscall */
+	for (unsigned i = REGS_CALL_BYTES - SYSCALL_INSN_BYTES - 5 + 1; i-- > 0;) {
+		memcpy(&nr, code + i + 1, sizeof(nr));
+		if (code[i] == 0xb8 && has_restart_block(nr)) {
+			r->gp.orig_rax = nr;
+			return;
+		}
+	}
+	r->gp.orig_rax = (uint64_t)call_by_arguments(r);
+}
+
 bool regs_interrupted(const struct regs *r)
 {
 	/* reads and writes: sockets with SO_RCVTIMEO, SO_SNDTIMEO (net/core: sock_intr_errno()) */

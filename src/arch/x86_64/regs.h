@@ -77,6 +77,17 @@ void regs_again(struct regs *r);
 /* True if the task was interrupted in a call that restarts through its restart_block. */
 bool regs_need_restart_block(const struct regs *r);
 
+/*
+ * True if that was not for the first time: the call it is in is restart_syscall(2) by now, which no
+ * other task can go on with.  regs_first_call() puts the number back that it had first, of which
+ * only the code before the program counter still tells (REGS_CALL_BYTES of it; zeros if they cannot
+ * be read) or, where it comes from a table, the look of the arguments: kernel/time/, fs/select.c
+ * and kernel/futex/ have such calls.
+ */
+bool regs_restarted(const struct regs *r);
+#define REGS_CALL_BYTES 16
+void regs_first_call(struct regs *r, const uint8_t code[static REGS_CALL_BYTES]);
+
 /* Sets registers up for "syscall" at INSN with the stack at SP.  Flags that would trap or count
  * backwards (TF, DF) are cleared. */
 void regs_set_syscall(struct regs *r, uint64_t insn, uint64_t sp, long nr, const uint64_t args[6]);

@@ -4,6 +4,7 @@
 
 #include "kernel/kcmp.h"
 #include "state/lock/lock.h"
+#include "state/mem/track.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +121,8 @@ static int check_one(struct dump *d, struct dtask *t, int tfd)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r; /* closed while we were looking */
+	if (track_is(d, &v))
+		return 0;
 	k = fd_kind_of(d, &v);
 	if (!k)
 		return fd_refuse(&v);
@@ -192,6 +195,8 @@ static int dump_one(struct dump *d, struct dtask *t, int tfd)
 	r = fd_view_read(t, tfd, &v);
 	if (r < 0)
 		return r;
+	if (track_is(d, &v)) /* ours */
+		return 0;
 	seen = (struct fd_seen){.task = t->index, .tfd = tfd, .ino = v.st.st_ino};
 	e.flags = v.info.flags & O_CLOEXEC ? FD_CLOEXEC : 0;
 	r = kcmp_set_add(d->files->set, t->proc.pid, tfd, hint_of(&v), &known);

@@ -3,6 +3,7 @@
 
 #include "kernel/procmisc.h"
 #include "state/fd/files.h"
+#include "state/mem/track.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,14 +40,20 @@ static bool is_file(const struct vma *v)
 	       !aio_is_ring(v) && !hugetlb_is_anonymous(v);
 }
 
+/* Is it watched by our own tracker, and by nobody else? */
+static bool is_tracked(struct dump *d, const struct dtask *t, const struct vma *v)
+{
+	return (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI))) == VMF(UW) && track_has(d, t);
+}
+
 /* Why a mapping cannot be saved, or NULL. */
-static const char *why_not(const struct vma *v)
+static const char *why_not(struct dump *d, const struct dtask *t, const struct vma *v)
 {
 	if (v->vmflags & (VMF(IO) | VMF(PF)))
 		return "is memory of a device";
 	if (v->vmflags & VMF(HT) && !hugetlb_is_anonymous(v) && !memfd_is_map(v) && !sysv_is_map(v))
 		return "is a file of hugetlbfs, which cannot be saved";
-	if (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI)))
+	if (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI)) && !is_tracked(d, t, v))
 		return "is watched by userfaultfd, which cannot be saved; unregister it first";
 	if (v->vmflags & VMF(SS))
 		return "is a shadow stack";
@@ -105,9 +112,9 @@ int mem_check(struct dump *d, struct dtask *t)
 
 		if (is_special(v))
 			continue;
-		if (why_not(v))
+		if (why_not(d, t, v))
 			r = err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
-				    why_not(v));
+				    why_not(d, t, v));
 		else if (sysv_is_map(v))
 			r = sysv_check(d, t, i);
 		else if (is_file(v) && !memfd_is_map(v) &&
@@ -140,9 +147,9 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 		e->status |= VMA_STATUS_ANON_PRIVATE;
 		return 0;
 	}
-	if (why_not(v))
+	if (why_not(d, t, v))
 		return err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
-			       why_not(v));
+			       why_not(d, t, v));
 	e->status = VMA_STATUS_REGULAR | (v->special == VMA_HEAP    ? VMA_STATUS_HEAP
 					  : v->special == VMA_STACK ? VMA_STATUS_STACK
 								    : 0);

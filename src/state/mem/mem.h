@@ -23,6 +23,12 @@
 #define VMA_STATUS_AIORING	(1u << 13)
 #define VMA_STATUS_MEMFD	(1u << 14)
 
+/* Private, and not the kernel's own: its pages are in the image of the process. */
+bool mem_has_pages(const struct vma *v);
+
+/* Does it share pages with others since fork(2)? */
+bool mem_is_shared(const struct dump *d, const struct dtask *t);
+
 /* Refuses mappings that cannot be saved.  Reads t->maps with VmFlags. */
 int mem_check(struct dump *d, struct dtask *t) MUST_CHECK;
 

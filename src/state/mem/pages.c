@@ -11,12 +11,12 @@
  */
 #include "state/mem/cow.h"
 #include "state/mem/mem.h"
+#include "state/mem/track.h"
 #include "state/mem/transfer.h"
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "image/pages.h"
-#include "kernel/pagemap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +36,15 @@ struct lane { /* one process */
 	struct batch b;
 	struct transfer x;
 	bool begun;
-	int dir, mem; /* /proc/PID of whoever holds the memory; mem in it, when it is needed */
-	pid_t nspid;  /* of the snapshot, as its parent sees it; 0: there is none */
+	int dir, mem;  /* /proc/PID of whoever holds the memory; mem in it, when it is needed */
+	pid_t nspid;   /* of the snapshot, as its parent sees it; 0: there is none */
+	GArray *found; /* struct found: read while the process itself stood still; may be NULL */
+};
+
+struct found {
+	uint64_t start, end;
+	uint32_t flags; /* PE_* */
+	bool readable;
 };
 
 struct pages_dump {
@@ -53,10 +60,11 @@ static void lane_clear(struct lane *l)
 	cleanup_close(&l->mem);
 	if (l->nspid)
 		cleanup_close(&l->dir);
+	if (l->found)
+		g_array_unref(l->found);
 }
 
-/* Does it share pages with others since fork(2)? */
-static bool is_shared(const struct dump *d, const struct dtask *t)
+bool mem_is_shared(const struct dump *d, const struct dtask *t)
 {
 	if (t->stat.flags & PROC_PF_FORKNOEXEC)
 		return true;
@@ -75,7 +83,7 @@ static bool is_large(const struct dump *d, const struct dtask *t)
 {
 	uint64_t sum = 0;
 
-	if (is_shared(d, t))
+	if (mem_is_shared(d, t))
 		return false;
 	for (size_t i = 0; i < t->maps.n; i++)
 		if (!t->maps.v[i].shared && t->maps.v[i].prot & PROT_WRITE)
@@ -124,51 +132,62 @@ static int copy_out(struct lane *l, uint64_t addr, uint64_t len, uint64_t offset
 	return 0;
 }
 
-static int dump_run(struct lane *l, const struct page_run *run, bool readable)
+static int dump_run(struct lane *l, const struct found *f)
 {
-	uint64_t len = run->end - run->start, offset;
-	int r = pages_add(&l->w, run->start, len / IMAGE_PAGE_SIZE, PE_PRESENT, &offset);
+	uint64_t len = f->end - f->start, offset;
+	int r = pages_add(&l->w, f->start, len / IMAGE_PAGE_SIZE, f->flags, &offset);
 
-	if (r < 0)
+	if (r < 0 || !(f->flags & PE_PRESENT))
 		return r;
-	if (!readable)
-		return copy_out(l, run->start, len, offset);
-	transfer_add(&l->x, run->start, len, offset);
+	if (!f->readable)
+		return copy_out(l, f->start, len, offset);
+	transfer_add(&l->x, f->start, len, offset);
 	return 0;
 }
 
-static bool has_pages(const struct vma *v)
+bool mem_has_pages(const struct vma *v)
 {
 	return !v->shared && v->special != VMA_VDSO && v->special != VMA_VVAR &&
 	       v->special != VMA_VVAR_VCLOCK && v->special != VMA_VSYSCALL;
 }
 
+/* By the process itself. */
+static bool is_readable(const struct vma *v)
+{
+	return v->prot & PROT_READ && !aio_is_ring(v);
+}
+
+static int write_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
+{
+	const struct found f = {start, end, flags, is_readable(v)};
+
+	return dump_run(arg, &f);
+}
+
+static int keep_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
+{
+	const struct found f = {start, end, flags, is_readable(v)};
+	struct lane *l = arg;
+
+	g_array_append_val(l->found, f);
+	return 0;
+}
+
+/* A snapshot is not watched: what has changed is seen in the process itself, while it stands. */
+static int lane_scan(struct dump *d, struct lane *l)
+{
+	if (!l->t->track)
+		return 0;
+	l->found = g_array_new(FALSE, FALSE, sizeof(struct found));
+	return track_pages(d, l->t, l->dir, keep_found, l);
+}
+
 static int lane_post(struct dump *d, struct lane *l)
 {
-	CLEANUP(pagemap_close) struct pagemap pm = PAGEMAP_NONE;
-	struct page_run run;
-	int r = pagemap_open(&pm, l->dir);
+	int r = l->found ? 0 : track_pages(d, l->t, l->dir, write_found, l);
 
-	for (size_t i = 0; r == 0 && i < l->t->maps.n; i++) {
-		const struct vma *v = &l->t->maps.v[i];
-
-		if (aio_is_ring(v)) { /* of a file, and never private */
-			r = dump_run(l, &(struct page_run){v->start, v->end, 0}, false);
-			if (r < 0)
-				return r;
-		}
-		if (!has_pages(v))
-			continue;
-		d->stats.pages_scanned += vma_len(v) / IMAGE_PAGE_SIZE;
-		pagemap_begin(&pm, v->start, v->end, &PAGES_PRIVATE);
-		while ((r = pagemap_next(&pm, &run)) > 0) {
-			if (run.categories & PAGE_GUARD) /* state/mem/extra.c */
-				continue;
-			r = dump_run(l, &run, v->prot & PROT_READ);
-			if (r < 0)
-				return r;
-		}
-	}
+	for (unsigned i = 0; r == 0 && l->found && i < l->found->len; i++)
+		r = dump_run(l, &g_array_index(l->found, struct found, i));
 	transfer_flush(&l->x);
 	return r < 0 ? r : batch_post(&l->b);
 }
@@ -182,6 +201,7 @@ static int lane_finish(struct dump *d, struct lane *l)
 		r = batch_run(&l->b);
 	}
 	d->stats.pages_written += l->w.present_pages;
+	d->stats.pages_skipped_parent += l->w.parent_pages;
 	if (r == 0)
 		r = pages_finish(&l->w);
 	return r < 0 ? dtask_wrap(l->t, err_wrap(r, "write its memory to the image")) : 0;
@@ -216,7 +236,7 @@ static bool hides_memory(const struct dtask *t)
 {
 	for (size_t i = 0; i < t->maps.n; i++)
 		if (aio_is_ring(&t->maps.v[i]) ||
-		    (has_pages(&t->maps.v[i]) &&
+		    (mem_has_pages(&t->maps.v[i]) &&
 		     t->maps.v[i].vmflags & (VMF(DC) | VMF(WF) | VMF(HT))))
 			return true;
 	return false;
@@ -265,6 +285,8 @@ int mem_dump_pages(struct dump *d)
 		if (t->zombie)
 			continue;
 		r = lane_begin(d, t, &p->lanes[p->n++]);
+		if (r == 0 && snapshot)
+			r = lane_scan(d, &p->lanes[p->n - 1]);
 		if (r == 0 && snapshot)
 			r = lane_snapshot(&p->lanes[p->n - 1]);
 		if (r < 0)

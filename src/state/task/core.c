@@ -82,9 +82,21 @@ int core_dump_begin(struct dump *d, struct dtask *t)
 	return 0;
 }
 
+void core_keep_extra(struct dump *d, struct dtask *t)
+{
+	json_t *tasks = json_object_get(d->extra, "tasks");
+	char pid[16];
+
+	if (!json_object_size(t->extra))
+		return;
+	if (!tasks)
+		json_object_set_new(d->extra, "tasks", tasks = json_object());
+	g_snprintf(pid, sizeof(pid), "%d", t->nspid);
+	json_object_set(tasks, pid, t->extra);
+}
+
 int core_dump_end(struct dump *d, struct dtask *t)
 {
-	char pid[16];
 	int r = image_write(&d->w, IMG_CORE, (uint64_t)t->nspid, &t->core->base);
 
 	if (r == 0 && t->core->ids) /* also alone, where crit looks for it */
@@ -92,14 +104,7 @@ int core_dump_end(struct dump *d, struct dtask *t)
 	for (unsigned i = 1; r == 0 && i < t->nthreads; i++)
 		r = image_write(&d->w, IMG_CORE, (uint64_t)t->threads[i].nstid,
 				&t->threads[i].core->base);
-	if (json_object_size(t->extra)) {
-		json_t *tasks = json_object_get(d->extra, "tasks");
-
-		if (!tasks)
-			json_object_set_new(d->extra, "tasks", tasks = json_object());
-		g_snprintf(pid, sizeof(pid), "%d", t->nspid);
-		json_object_set(tasks, pid, t->extra);
-	}
+	core_keep_extra(d, t);
 	return r;
 }
 

@@ -12,6 +12,8 @@
 
 /* core.c: the records themselves, ids, names */
 int core_dump_begin(struct dump *d, struct dtask *t) MUST_CHECK;
+/* What t->extra has goes into d->extra. */
+void core_keep_extra(struct dump *d, struct dtask *t);
 int core_dump_end(struct dump *d, struct dtask *t) MUST_CHECK; /* into core-N.img */
 int core_load(struct restore *r, struct rtask *t) MUST_CHECK;
 TaskKobjIdsEntry *task_ids_new(const struct dtask *t);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where pages go that we have read ourselves: an image's pages file. */
+#pragma once
+
+#include "image/pages.h"
+#include "state/dump.h"
+
+struct page_piece {
+	uint64_t start, end;
+	uint32_t flags; /* PE_PRESENT: there is content; PE_PARENT: there is none */
+};
+
+struct page_sink {
+	struct dump *d;
+	struct pages_writer w;
+	int direct; /* the pages file without the page cache; -1 */
+};
+#define PAGE_SINK_NONE ((struct page_sink){.w = PAGES_WRITER_NONE, .direct = -1})
+
+/* KIND, ID as for pages_create(). */
+int page_sink_open(struct page_sink *s, struct dump *d, enum image_kind kind, uint64_t id)
+	MUST_CHECK;
+
+/*
+ * The next pieces, in order; the content of those that have any lies in BUF, one after another.
+ * BUF is aligned to a page.
+ */
+int page_sink_put(struct page_sink *s, const struct page_piece *v, unsigned n, const uint8_t *buf)
+	MUST_CHECK;
+
+int page_sink_close(struct page_sink *s) MUST_CHECK;
+void page_sink_drop(struct page_sink *s);
