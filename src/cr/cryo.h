@@ -114,6 +114,12 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks) 
 int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) MUST_CHECK;
 
 /*
+ * The packets of TCP connections that the images keep are held back since the dump, in the network
+ * namespace at path NETNS (NULL: ours).  They will not be restored: their peers get a reset.
+ */
+int cryo_images_unlock(int images, const char *netns) MUST_CHECK;
+
+/*
  * Moves the root task, before it is restored, into the control groups where the tree's root was;
  * those that are not there are made if MAKE.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cr/records.h"
+#include "cr/cryo.h"
 
 #include "base/fd.h"
 #include "base/file.h"
@@ -7,6 +8,7 @@
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/mem/track.h"
+#include "state/sock/socks.h"
 #include "state/task/task.h"
 
 #include <errno.h>
@@ -199,4 +201,16 @@ int records_load(struct restore *r)
 	if (ret == 0)
 		ret = seccomp_load(r);
 	return ret < 0 ? ret : files_load(r);
+}
+
+int cryo_images_unlock(int images, const char *netns)
+{
+	json_t *extra = NULL;
+	autoclose int ns = open(netns ? netns : "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int r = ns < 0 ? err_errno("open %s", netns) : records_load_extra(images, &extra);
+
+	if (r == 0)
+		socks_forget(extra, ns);
+	json_decref(extra);
+	return r;
 }

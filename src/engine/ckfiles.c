@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cr/cryo.h"
 #include "engine/exit.h"
 
 #include <errno.h>
@@ -66,6 +67,16 @@ void ck_remove(int dir, const char *name)
 		log_warn("%s", err_message());
 		err_clear();
 	}
+}
+
+void ck_drop_connections(struct engine *e, const struct container *c)
+{
+	ERR_KEEP;
+	g_autofree char *path = ck_path(e, c, CK_IMAGES);
+	autoclose int images = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (images >= 0 && cryo_images_unlock(images, c->state.netns) < 0)
+		log_debug("network lock: %s", err_message());
 }
 
 int ck_wait_exit(struct engine *e, struct container *c)

@@ -29,6 +29,9 @@ int ck_copy(int from, const char *name, int to) MUST_CHECK;
 /* Best effort, for what is only in the way.  For the images nobody waits: base/discard.h. */
 void ck_remove(int dir, const char *name);
 
+/* Connections that the checkpoint of C keeps, if there is one, end.  Best effort. */
+void ck_drop_connections(struct engine *e, const struct container *c);
+
 /*
  * Waits until conmon has noted the exit of C, whose processes are gone, and takes the note away.
  * Bounded; a conmon that died first is fine.

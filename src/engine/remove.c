@@ -5,6 +5,7 @@
  */
 #include "base/file.h"
 #include "base/log.h"
+#include "engine/ckfiles.h"
 #include "engine/container_store.h"
 #include "engine/events.h"
 #include "engine/lifecycle_internal.h"
@@ -105,6 +106,8 @@ static int take_apart(struct engine *e, struct container *c, const struct remove
 	if (r < 0)
 		return r;
 	c->state.mounts = 0;
+	if (c->state.checkpointed && !c->state.netns) /* else it goes with the namespace */
+		ck_drop_connections(e, c);
 	r = container_release(e, c, 0);
 	if (r == 0)
 		r = network_forget(e, c->id);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 #include "engine/box.h"
+#include "engine/ckfiles.h"
 #include "engine/events.h"
 #include "engine/exit.h"
 #include "engine/lifecycle_internal.h"
@@ -43,11 +44,14 @@ static int undo(struct engine *e, struct container *c, int r)
 int life_init(struct engine *e, struct container *c)
 {
 	const struct monitor_options mo = {0};
+	bool checkpointed = c->state.checkpointed;
 	int r;
 
 	forget_last_run(&c->state);
 	g_clear_pointer(&c->state.error, g_free);
 	r = container_prepare(e, c);
+	if (r == 0 && checkpointed)
+		ck_drop_connections(e, c);
 	if (r == 0) {
 		r = life_write_spec(e, c);
 		if (r < 0) /* no such user or working directory: Podman's "cannot be invoked" */

@@ -61,3 +61,54 @@ says() {
 	says again
 	exec 9>&-
 }
+
+# A server that holds a connection for ever, and a client that has gone.
+half_gone() {
+	cryopod run -d --name "$1" $IMAGE nc -ll -p 7000 -e sleep 1000 >/dev/null
+	wait_for 5 cryopod exec "$1" grep -q ":1B58 " /proc/net/tcp /proc/net/tcp6
+	exec 8<>"/dev/tcp/$(ip_of "$1")/7000"
+	exec 8>&-
+	wait_for 5 in_state "$1" 08
+}
+in_state() { cryopod exec "$1" cat /proc/net/tcp /proc/net/tcp6 | grep -q ":1B58 [0-9A-F:]* $2 "; }
+
+@test "a connection whose client has gone is refused, kept or closed" {
+	half_gone gone
+	expect 125 cryopod container checkpoint gone
+	has CLOSE-WAIT "$(ip_of gone):7000" '--tcp-established'
+	in_state gone 08
+	for _ in 1 2; do
+		expect 0 cryopod container checkpoint --tcp-established gone
+		expect 0 cryopod container restore --tcp-established gone
+		in_state gone 08
+	done
+	expect 0 cryopod container checkpoint --tcp-established gone
+	expect 0 cryopod container restore --tcp-close gone
+	run in_state gone 08
+	[ "$status" -ne 0 ]
+	exec 8<>"/dev/tcp/$(ip_of gone)/7000"
+	exec 8>&-
+}
+
+@test "a container that starts afresh answers the peers of its checkpoint by a reset" {
+	talk_to fresh
+	expect 0 cryopod container checkpoint --tcp-established fresh
+	expect 0 cryopod start fresh
+	echo anybody >&9
+	SECONDS=0
+	run read -r -t 10 <&9
+	[ "$status" -ne 0 ]
+	[ $SECONDS -lt 9 ]
+	exec 9>&-
+}
+
+@test "a peer that dies meanwhile is seen to have died" {
+	cryopod run -d --name dies $IMAGE nc -ll -p 7000 -e sh -c 'cat; echo over >/tmp/over' >/dev/null
+	wait_for 5 cryopod exec dies grep -q ":1B58 " /proc/net/tcp /proc/net/tcp6
+	exec 9<>"/dev/tcp/$(ip_of dies)/7000"
+	says one
+	expect 0 cryopod container checkpoint --tcp-established dies
+	exec 9>&-
+	expect 0 cryopod container restore --tcp-established dies
+	wait_for 10 cryopod exec dies test -e /tmp/over
+}

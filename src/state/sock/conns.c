@@ -155,12 +155,6 @@ static void add_file(GArray *list, const InetSkEntry *e)
 	g_array_append_val(list, t);
 }
 
-static bool is_left_name(const char *s)
-{
-	return s && g_str_has_prefix(s, NETLOCK_LEFT) &&
-	       strspn(s, NETLOCK_LEFT "-0123456789") == strlen(s);
-}
-
 int socks_lock_restore(struct restore *r)
 {
 	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
@@ -173,7 +167,7 @@ int socks_lock_restore(struct restore *r)
 
 	c->kept = g_array_new(FALSE, FALSE, sizeof(struct tcp_kept));
 	c->raw[0] = c->raw[1] = -1;
-	c->left = g_strdup(is_left_name(left) ? left : NULL);
+	c->left = g_strdup(netlock_is_left(left) ? left : NULL);
 	g_hash_table_iter_init(&it, r->files);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&f))
 		if (f->kind == &fd_inet)
@@ -236,12 +230,13 @@ void socks_go(struct restore *r)
 {
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	struct conns_restore *c = r->conns;
+	autoclose int ns = -1;
 
 	if (!c)
 		return;
 	/* what the dump has left keeps peers waiting as long as no restore has succeeded */
-	if (c->left && proc_open(r->stub.pid, &p) == 0)
-		netlock_forget(p.dir, c->left);
+	if (c->left && proc_open(r->stub.pid, &p) == 0 && ns_open(p.dir, NS_NET, &ns) == 0)
+		netlock_forget(ns, c->left);
 	else
 		err_clear();
 	netlock_drop(&c->lock);
@@ -263,4 +258,12 @@ void socks_tcp_end(struct restore *r)
 	g_array_unref(c->kept);
 	g_free(c->left);
 	g_free(c);
+}
+
+void socks_forget(const json_t *extra, int ns)
+{
+	const char *left = json_string_value(json_object_get(extra, "netlock"));
+
+	if (netlock_is_left(left))
+		netlock_forget(ns, left);
 }

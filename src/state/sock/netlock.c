@@ -41,17 +41,13 @@ void netlock_load(void)
 }
 
 /* libnftables opens its netlink socket here and keeps it: only this must happen over there. */
-static int open_there(int dir, struct nft_ctx **ret)
+static int open_at(int there, struct nft_ctx **ret)
 {
-	autoclose int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there = -1;
-	int r;
+	autoclose int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
 	netlock_load();
 	if (here < 0)
 		return err_errno("open /proc/self/ns/net");
-	r = ns_open(dir, NS_NET, &there);
-	if (r < 0)
-		return r;
 	if (setns(there, CLONE_NEWNET) < 0)
 		return err_errno("enter the network namespace");
 	*ret = lib.new(0);
@@ -61,6 +57,14 @@ static int open_there(int dir, struct nft_ctx **ret)
 		return err_set(EIO, "nftables cannot be used");
 	lib.buffer_error(*ret);
 	return 0;
+}
+
+static int open_there(int dir, struct nft_ctx **ret)
+{
+	autoclose int there = -1;
+	int r = ns_open(dir, NS_NET, &there);
+
+	return r < 0 ? r : open_at(there, ret);
 }
 
 static int run(struct nft_ctx *nft, const char *text)
@@ -174,14 +178,20 @@ int netlock_leave(int dir, GArray *connections, const char *name)
 	return r;
 }
 
-void netlock_forget(int dir, const char *name)
+bool netlock_is_left(const char *name)
+{
+	return name && g_str_has_prefix(name, NETLOCK_LEFT) &&
+	       strspn(name, NETLOCK_LEFT "-0123456789") == strlen(name);
+}
+
+void netlock_forget(int ns, const char *name)
 {
 	ERR_KEEP;
 	g_autofree char *text =
 		g_strdup_printf("add table inet %s; delete table inet %s", name, name);
 	struct nft_ctx *nft;
 
-	if (open_there(dir, &nft) < 0)
+	if (open_at(ns, &nft) < 0)
 		return;
 	if (lib.run(nft, text) != 0)
 		log_debug("nftables: %s", lib.get_error(nft));

@@ -26,5 +26,8 @@ char *netlock_left_name(void);
 /* The lock outlives us, as table NAME: until netlock_forget(), or the namespace's end. */
 int netlock_leave(int dir, GArray *connections, const char *name) MUST_CHECK;
 
-/* Removes what netlock_leave() has left, if it is there. */
-void netlock_forget(int dir, const char *name);
+/* May be one of those names: it may come from anywhere. */
+bool netlock_is_left(const char *name);
+
+/* Removes what netlock_leave() has left in network namespace NS, if it is there. */
+void netlock_forget(int ns, const char *name);

@@ -24,3 +24,6 @@ int socks_lock_restore(struct restore *r) MUST_CHECK;
 /* All is done: connections go on. */
 void socks_go(struct restore *r);
 void socks_tcp_end(struct restore *r);
+
+/* Nothing of the images with this IMAGE_EXTRA will go on in network namespace NS. */
+void socks_forget(const json_t *extra, int ns);
