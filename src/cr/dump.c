@@ -306,15 +306,15 @@ static const struct dump_step dump_steps[] = {
 	{"limits", .task = rlimits_dump},
 	{"trackers", .task = track_find},
 	{"agent", .task = inject},
-	{"signal actions", .task = sigactions_dump},
-	{"timers", .task = timers_dump},
-	{"process", .task = process_dump},
+	{"signal actions", .question = &sigactions_question},
+	{"timers", .question = &timers_question},
+	{"process", .question = &process_question},
 	{"stopped children", .all = stops_dump},
 	{"plan", .all = check_plan},
-	{"threads", .thread = thread_dump},
-	{"attributes", .thread = attributes_dump},
-	{"credentials", .thread = creds_dump},
-	{"heap", .task = mem_dump_rest},
+	{"threads", .question = &thread_question},
+	{"attributes", .question = &attributes_question},
+	{"credentials", .question = &creds_question},
+	{"heap", .question = &mem_question},
 	{"host name", .all = uts_dump},
 	{"ipc", .all = ipc_dump},
 	{"tracking", .task = track_begin},
@@ -326,6 +326,17 @@ static const struct dump_step dump_steps[] = {
 	{"filters", .all = seccomp_dump_end},
 	{"tree", .all = records_dump_tree},
 };
+
+static int ask(struct dump *d)
+{
+	const struct question *v[ARRAY_SIZE(dump_steps)];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(dump_steps); i++)
+		if (dump_steps[i].question)
+			v[n++] = dump_steps[i].question;
+	return questions_ask(d, v, n);
+}
 
 static int write_snapshots(struct dump *d)
 {
@@ -363,7 +374,10 @@ static int write_all(struct dump *d)
 
 		if (dump_steps[i].all == mem_dump_pages && !has_little_memory(d))
 			pace_end(&pace);
-		r = dump_step_run(d, &dump_steps[i]);
+		if (dump_steps[i].question && !d->questions)
+			r = ask(d);
+		if (r == 0)
+			r = dump_step_run(d, &dump_steps[i]);
 		at = step_now_us() - at;
 		log_debug("dump: %s: %" PRIu64 " us", dump_steps[i].name, at);
 		if (dump_steps[i].all == mem_dump_pages)
@@ -386,6 +400,7 @@ static int write_all(struct dump *d)
 
 static void records_clear(struct dump *d)
 {
+	questions_end(d);
 	files_dump_end(d);
 	socks_dump_end(d);
 	g_clear_pointer(&d->shmem, g_hash_table_unref);

@@ -24,6 +24,8 @@ static int dump_one(struct dump *d, const struct dump_step *s, struct dtask *t)
 		r = s->task(d, t);
 	for (unsigned i = 0; r == 0 && s->thread && i < t->nthreads; i++)
 		r = s->thread(d, &t->threads[i]);
+	for (unsigned i = 0; r == 0 && s->question && i < t->nthreads; i++)
+		r = question_take(d, &t->threads[i], s->question);
 	return dtask_wrap(t, r);
 }
 

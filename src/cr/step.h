@@ -3,7 +3,7 @@
  * thread. */
 #pragma once
 
-#include "state/dump.h"
+#include "state/question.h"
 #include "state/restore.h"
 
 struct dump_step {
@@ -12,6 +12,8 @@ struct dump_step {
 	int (*task)(struct dump *d, struct dtask *t);	  /* each process that lives */
 	int (*any_task)(struct dump *d, struct dtask *t); /* zombies too */
 	int (*thread)(struct dump *d, struct dthread *h);
+	/* All questions of the story are asked when the first is due. */
+	const struct question *question;
 };
 
 struct restore_step {

@@ -68,13 +68,14 @@ struct dump {
 	int dir;	       /* images; -1 while looking */
 	struct image_writer w;
 	struct files_dump *files;
-	GHashTable *found;	  /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
-	GHashTable *scouted;	  /* pid -> struct insns, from the look */
-	struct conns_dump *conns; /* state/sock/conns.c */
-	struct socks_dump *socks; /* state/sock/sock.h */
-	GHashTable *shmem;	  /* inode -> struct shmem_dump: state/mem/shmem.c */
-	struct ptys_seen *ptys;	  /* state/tty/pty_dump.c */
-	GPtrArray *seccomp;	  /* SeccompFilter: state/task/seccomp.c */
+	struct questions *questions; /* state/question.c */
+	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
+	GHashTable *scouted;	     /* pid -> struct insns, from the look */
+	struct conns_dump *conns;    /* state/sock/conns.c */
+	struct socks_dump *socks;    /* state/sock/sock.h */
+	GHashTable *shmem;	     /* inode -> struct shmem_dump: state/mem/shmem.c */
+	struct ptys_seen *ptys;	     /* state/tty/pty_dump.c */
+	GPtrArray *seccomp;	     /* SeccompFilter: state/task/seccomp.c */
 	uint32_t next_pages_id;
 	struct pages_dump *pages; /* snapshots that are still to be written: state/mem/pages.c */
 	GArray *readouts;	  /* state/mem/readout.c */

@@ -250,22 +250,37 @@ int mem_dump_layout(struct dump *d, struct dtask *t)
 	return mem_extra_dump(d, t);
 }
 
-int mem_dump_rest(struct dump *d, struct dtask *t)
-{
-	CLEANUP(batch_end) struct batch b = {0};
-	int brk, dumpable, r;
+struct ops {
+	int brk, dumpable;
+};
 
-	dtask_batch(t, &b);
-	brk = batch_add(&b, SYS_brk, IMM(0));
-	dumpable = batch_add(&b, SYS_prctl, IMM(PR_GET_DUMPABLE));
-	r = batch_run(&b);
-	if (r < 0)
-		return r;
-	t->mm->mm_brk = (uint64_t)batch_result(&b, brk);
+static int rest_ask(struct dthread *h, struct batch *b, void *data)
+{
+	struct ops *ops = data;
+
+	ops->brk = batch_add(b, SYS_brk, IMM(0));
+	ops->dumpable = batch_add(b, SYS_prctl, IMM(PR_GET_DUMPABLE));
+	return 0;
+}
+
+static int rest_take(struct dump *d, struct dthread *h, const struct answers *a)
+{
+	const struct ops *ops = a->data;
+	struct dtask *t = h->task;
+	int r;
+
+	t->mm->mm_brk = (uint64_t)answer(a, ops->brk);
 	r = mem_future_dump(d, t);
 	if (r < 0)
 		return r;
 	t->mm->has_dumpable = true;
-	t->mm->dumpable = (int32_t)batch_result(&b, dumpable);
+	t->mm->dumpable = (int32_t)answer(a, ops->dumpable);
 	return image_write(&d->w, IMG_MM, (uint64_t)t->nspid, &t->mm->base);
 }
+
+const struct question mem_question = {
+	.bytes = sizeof(struct ops),
+	.leader = true,
+	.ask = rest_ask,
+	.take = rest_take,
+};

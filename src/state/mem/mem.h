@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "state/dump.h"
+#include "state/question.h"
 #include "state/restore.h"
 
 /* vma_entry.status: CRIU's VMA_AREA_* */
@@ -36,7 +36,7 @@ int mem_check(struct dump *d, struct dtask *t) MUST_CHECK;
 int mem_dump_layout(struct dump *d, struct dtask *t) MUST_CHECK;
 
 /* What the agent knows of it: end of the heap, dumpable. */
-int mem_dump_rest(struct dump *d, struct dtask *t) MUST_CHECK;
+extern const struct question mem_question;
 
 /* The pages of all processes, written by their agents at the same time. */
 int mem_dump_pages(struct dump *d) MUST_CHECK;

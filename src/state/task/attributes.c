@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <linux/prctl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,24 +81,33 @@ static json_t *cpus_json(const uint64_t words[CPU_WORDS])
 	return list;
 }
 
+static unsigned online;
+
+static void count_online(void)
+{
+	online = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* Whoever may use all CPUs that are there may use all of another host's. */
 static int dump_cpus(struct dthread *h)
 {
 	uint64_t words[CPU_WORDS];
+	static pthread_once_t once = PTHREAD_ONCE_INIT; /* it reads files of sysfs */
 	unsigned n = 0;
 	int r = cpus_of(h->tid, words);
 
+	pthread_once(&once, count_online);
 	for (unsigned i = 0; r == 0 && i < CPU_WORDS; i++)
 		n += (unsigned)__builtin_popcountll(words[i]);
-	if (r == 0 && n < (unsigned long)sysconf(_SC_NPROCESSORS_ONLN))
+	if (r == 0 && n < online)
 		put(h, "cpus", cpus_json(words));
 	return r;
 }
 
-static void dump_modes(struct dthread *h, const struct batch *b, const int *ops)
+static void dump_modes(struct dthread *h, const struct answers *a, const int *ops)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
-		int64_t v = batch_result(b, ops[i]);
+		int64_t v = answer(a, ops[i]);
 
 		if (v >= 0 && v != modes[i].unset && (v & modes[i].needed) == modes[i].needed &&
 		    (v & modes[i].mask))
@@ -105,27 +115,34 @@ static void dump_modes(struct dthread *h, const struct batch *b, const int *ops)
 	}
 }
 
-int attributes_dump(struct dump *d, struct dthread *h)
-{
-	CLEANUP(batch_end) struct batch b = {0};
-	int ops[ARRAY_SIZE(modes)], r;
-	long ioprio = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS_, h->tid);
-	uint32_t filter;
+struct ops {
+	int modes[ARRAY_SIZE(modes)];
+};
 
-	dthread_batch(h, &b);
+static int attributes_ask(struct dthread *h, struct batch *b, void *data)
+{
+	struct ops *ops = data;
+
 	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
 		bool which = modes[i].get == PR_GET_SPECULATION_CTRL;
 
-		ops[i] = batch_add(&b, SYS_prctl, IMM(modes[i].get),
-				   IMM(which ? modes[i].which : 0), IMM(0), IMM(0), IMM(0));
-		batch_may_fail(&b, ops[i]);
+		ops->modes[i] = batch_add(b, SYS_prctl, IMM(modes[i].get),
+					  IMM(which ? modes[i].which : 0), IMM(0), IMM(0), IMM(0));
+		batch_may_fail(b, ops->modes[i]);
 	}
-	r = batch_run(&b);
-	if (r == 0)
-		r = dump_cpus(h);
+	return 0;
+}
+
+static int attributes_take(struct dump *d, struct dthread *h, const struct answers *a)
+{
+	const struct ops *ops = a->data;
+	long ioprio = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS_, h->tid);
+	uint32_t filter;
+	int r = dump_cpus(h);
+
 	if (r < 0)
 		return r;
-	dump_modes(h, &b, ops);
+	dump_modes(h, a, ops->modes);
 	/* The class alone tells whether it was set: what is inherited from nice(2) is class 0. */
 	if (ioprio > 0 && ioprio >> 13)
 		put(h, "ioprio", json_integer(ioprio));
@@ -134,6 +151,12 @@ int attributes_dump(struct dump *d, struct dthread *h)
 		put(h, "coredump_filter", json_integer(filter));
 	return 0;
 }
+
+const struct question attributes_question = {
+	.bytes = sizeof(struct ops),
+	.ask = attributes_ask,
+	.take = attributes_take,
+};
 
 /* Another host may not have these CPUs: worth a word, not a failure. */
 static void restore_cpus(const struct rthread *h, pid_t tid, const json_t *list)

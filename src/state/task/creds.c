@@ -35,18 +35,17 @@ static uint64_t caps_of(const uint32_t *w, size_t n)
 	return (n > 0 ? w[0] : 0) | (n > 1 ? (uint64_t)w[1] << 32 : 0);
 }
 
-int creds_dump(struct dump *d, struct dthread *h)
+static int creds_ask(struct dthread *h, struct batch *b, void *data)
+{
+	*(int *)data = batch_add(b, SYS_prctl, IMM(PR_GET_SECUREBITS));
+	return 0;
+}
+
+static int creds_take(struct dump *d, struct dthread *h, const struct answers *a)
 {
 	const struct procstatus *s = &h->status;
-	CLEANUP(batch_end) struct batch b = {0};
 	CredsEntry *e;
-	int bits, r;
 
-	dthread_batch(h, &b);
-	bits = batch_add(&b, SYS_prctl, IMM(PR_GET_SECUREBITS));
-	r = batch_run(&b);
-	if (r < 0)
-		return r;
 	h->core->thread_core->creds = e = g_new0(CredsEntry, 1);
 	creds_entry__init(e);
 	e->uid = s->uid[0];
@@ -62,7 +61,7 @@ int creds_dump(struct dump *d, struct dthread *h)
 	e->cap_eff = caps_message(s->cap_eff, &e->n_cap_eff);
 	e->cap_bnd = caps_message(s->cap_bnd, &e->n_cap_bnd);
 	e->cap_amb = caps_message(s->cap_amb, &e->n_cap_amb);
-	e->secbits = (uint32_t)batch_result(&b, bits);
+	e->secbits = (uint32_t)answer(a, *(const int *)a->data);
 	e->groups = g_memdup2(s->groups, s->ngroups * sizeof(gid_t));
 	e->n_groups = s->ngroups;
 	e->has_no_new_privs = s->no_new_privs;
@@ -92,6 +91,12 @@ void zombie_ids_restore(struct rtask *t, struct batch *b)
 	batch_add(b, SYS_setresgid, IMM(v[3]), IMM(v[4]), IMM(v[5]));
 	batch_add(b, SYS_setresuid, IMM(v[0]), IMM(v[1]), IMM(v[2]));
 }
+
+const struct question creds_question = {
+	.bytes = sizeof(int),
+	.ask = creds_ask,
+	.take = creds_take,
+};
 
 int creds_load(struct rthread *h)
 {

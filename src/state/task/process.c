@@ -26,39 +26,55 @@ int process_check(const struct dtask *t)
 	return 0;
 }
 
-int process_dump(struct dump *d, struct dtask *t)
+struct told {
+	int personality, barriers; /* operations */
+	int subreaper;
+};
+
+static int process_ask(struct dthread *h, struct batch *b, void *data)
 {
+	struct told *q = data;
+
+	q->personality = batch_add(b, SYS_personality, IMM(0xffffffff));
+	batch_add(b, SYS_prctl, IMM(PR_GET_CHILD_SUBREAPER),
+		  batch_out(b, &q->subreaper, sizeof(q->subreaper)));
+	q->barriers = batch_add(b, SYS_membarrier, IMM(MEMBARRIER_CMD_GET_REGISTRATIONS_), IMM(0),
+				IMM(0));
+	batch_may_fail(b, q->barriers);
+	return 0;
+}
+
+static int process_take(struct dump *d, struct dthread *h, const struct answers *a)
+{
+	const struct told *q = a->data;
+	struct dtask *t = h->task;
 	TaskCoreEntry *tc = t->core->tc;
-	CLEANUP(batch_end) struct batch b = {0};
-	int personality, barriers, subreaper = 0, oom, r;
+	int oom, r = proc_oom_score_adj(t->proc.dir, &oom);
 	uint64_t slack;
 
-	dtask_batch(t, &b);
-	personality = batch_add(&b, SYS_personality, IMM(0xffffffff));
-	batch_add(&b, SYS_prctl, IMM(PR_GET_CHILD_SUBREAPER),
-		  batch_out(&b, &subreaper, sizeof(subreaper)));
-	barriers = batch_add(&b, SYS_membarrier, IMM(MEMBARRIER_CMD_GET_REGISTRATIONS_), IMM(0),
-			     IMM(0));
-	batch_may_fail(&b, barriers);
-	r = batch_run(&b);
-	if (r == 0)
-		r = proc_oom_score_adj(t->proc.dir, &oom);
 	if (r < 0)
 		return r;
-	tc->personality = (uint32_t)batch_result(&b, personality);
-	t->reaper = subreaper != 0;
+	tc->personality = (uint32_t)answer(a, q->personality);
+	t->reaper = q->subreaper != 0;
 	tc->has_child_subreaper = true;
 	tc->child_subreaper = t->reaper;
 	tc->has_oom_score_adj = true;
 	tc->oom_score_adj = oom;
-	if (batch_result(&b, barriers) > 0) {
+	if (answer(a, q->barriers) > 0) {
 		tc->has_membarrier_registration_mask = true;
-		tc->membarrier_registration_mask = (uint32_t)batch_result(&b, barriers);
+		tc->membarrier_registration_mask = (uint32_t)answer(a, q->barriers);
 	}
 	if (proc_timerslack_ns(t->proc.dir, &slack) == 0)
 		json_object_set_new(t->extra, "timerslack_ns", json_integer((json_int_t)slack));
 	return 0;
 }
+
+const struct question process_question = {
+	.bytes = sizeof(struct told),
+	.leader = true,
+	.ask = process_ask,
+	.take = process_take,
+};
 
 /* Lowering it is for CAP_SYS_RESOURCE: worth a word, not a failure. */
 static void restore_oom(struct rtask *t, int dir)

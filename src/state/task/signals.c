@@ -18,21 +18,22 @@ static bool has_action(unsigned sig)
 	return sig != SIGKILL && sig != SIGSTOP;
 }
 
-int sigactions_dump(struct dump *d, struct dtask *t)
+static int sigactions_ask(struct dthread *h, struct batch *b, void *data)
 {
-	struct ksigaction a[NSIG_ALL + 1];
-	CLEANUP(batch_end) struct batch b = {0};
-	TaskCoreEntry *tc = t->core->tc;
-	int r;
+	struct ksigaction *a = data;
 
-	dtask_batch(t, &b);
 	for (unsigned sig = 1; sig <= NSIG_ALL; sig++)
 		if (has_action(sig))
-			batch_add(&b, SYS_rt_sigaction, IMM(sig), IMM(0),
-				  batch_out(&b, &a[sig], sizeof(a[sig])), IMM(8));
-	r = batch_run(&b);
-	if (r < 0)
-		return r;
+			batch_add(b, SYS_rt_sigaction, IMM(sig), IMM(0),
+				  batch_out(b, &a[sig], sizeof(a[sig])), IMM(8));
+	return 0;
+}
+
+static int sigactions_take(struct dump *d, struct dthread *h, const struct answers *answers)
+{
+	const struct ksigaction *a = answers->data;
+	TaskCoreEntry *tc = h->task->core->tc;
+
 	tc->sigactions = g_new0(SaEntry *, NSIG_ALL);
 	for (unsigned sig = 1; sig <= NSIG_ALL; sig++) {
 		SaEntry *e;
@@ -49,6 +50,13 @@ int sigactions_dump(struct dump *d, struct dtask *t)
 	}
 	return 0;
 }
+
+const struct question sigactions_question = {
+	.bytes = (NSIG_ALL + 1) * sizeof(struct ksigaction),
+	.leader = true,
+	.ask = sigactions_ask,
+	.take = sigactions_take,
+};
 
 int sigactions_restore(struct restore *r, struct rtask *t)
 {

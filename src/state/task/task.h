@@ -2,12 +2,13 @@
 /*
  * What belongs to a task beside memory and files.  One file per thing; each has
  *	_dump	 the kernel's state into the record: CoreEntry
+ *	_question the same, where only the thread itself knows (state/question.h)
  *	_restore the record into the task, through its agent
  * The lists of all of them, in their order, are the tables of cr/dump.c and cr/restore.c.
  */
 #pragma once
 
-#include "state/dump.h"
+#include "state/question.h"
 #include "state/restore.h"
 
 /* core.c: the records themselves, ids, names */
@@ -30,18 +31,18 @@ int regs_restore(struct rthread *h) MUST_CHECK;
 
 /* signals.c: actions, masks, alternate stacks, what is pending */
 int sigpending_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* in the stop */
-int sigactions_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+extern const struct question sigactions_question;
 int sigactions_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 int sigpending_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 
 /* thread.c: what a thread has told the kernel of itself */
 int thread_stop_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop: rseq */
-int thread_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+extern const struct question thread_question;
 int thread_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* process.c: small things of the process: personality, subreaper, oom_score_adj, ... */
 int process_check(const struct dtask *t) MUST_CHECK;
-int process_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+extern const struct question process_question;
 int process_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 
 /* stopped.c: stopped processes, and whether their parents know of it */
@@ -49,7 +50,7 @@ int stops_dump(struct dump *d) MUST_CHECK;
 int stops_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* before signal actions */
 
 /* attributes.c: CPUs, I/O priority, modes of prctl(2), coredump_filter; before seccomp */
-int attributes_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+extern const struct question attributes_question;
 int attributes_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* fs.c: current and root directory, umask */
@@ -59,7 +60,7 @@ int fs_load(struct restore *r, struct rtask *t) MUST_CHECK;
 int fs_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 
 /* timers.c: interval timers, POSIX timers */
-int timers_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+extern const struct question timers_question;
 int timers_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 
 /* rlimits.c */
@@ -67,7 +68,7 @@ int rlimits_dump(struct dump *d, struct dtask *t) MUST_CHECK;
 int rlimits_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 
 /* creds.c: ids, groups, capabilities, securebits, no_new_privs; the last that an agent does */
-int creds_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+extern const struct question creds_question;
 int creds_load(struct rthread *h) MUST_CHECK;
 int creds_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 

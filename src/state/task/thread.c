@@ -71,35 +71,47 @@ static int sched_dump(struct dthread *h)
 	return 0;
 }
 
-int thread_dump(struct dump *d, struct dthread *h)
+struct told {
+	char comm[16];
+	uint64_t tid_address;
+	int pdeath;
+	stack_t ss;
+};
+
+static int thread_ask(struct dthread *h, struct batch *b, void *data)
+{
+	struct told *t = data;
+
+	batch_add(b, SYS_sigaltstack, IMM(0), batch_out(b, &t->ss, sizeof(t->ss)));
+	batch_add(b, SYS_prctl, IMM(PR_GET_NAME), batch_out(b, t->comm, sizeof(t->comm)));
+	batch_add(b, SYS_prctl, IMM(PR_GET_TID_ADDRESS),
+		  batch_out(b, &t->tid_address, sizeof(t->tid_address)));
+	batch_add(b, SYS_prctl, IMM(PR_GET_PDEATHSIG), batch_out(b, &t->pdeath, sizeof(t->pdeath)));
+	return 0;
+}
+
+static int thread_take(struct dump *d, struct dthread *h, const struct answers *a)
 {
 	ThreadCoreEntry *e = h->core->thread_core;
-	CLEANUP(batch_end) struct batch b = {0};
-	char comm[16] = "";
-	uint64_t tid_address = 0;
-	int pdeath = 0, r;
-	stack_t ss = {0};
+	const struct told *t = a->data;
 
-	dthread_batch(h, &b);
-	batch_add(&b, SYS_sigaltstack, IMM(0), batch_out(&b, &ss, sizeof(ss)));
-	batch_add(&b, SYS_prctl, IMM(PR_GET_NAME), batch_out(&b, comm, sizeof(comm)));
-	batch_add(&b, SYS_prctl, IMM(PR_GET_TID_ADDRESS),
-		  batch_out(&b, &tid_address, sizeof(tid_address)));
-	batch_add(&b, SYS_prctl, IMM(PR_GET_PDEATHSIG), batch_out(&b, &pdeath, sizeof(pdeath)));
-	r = batch_run(&b);
-	if (r < 0)
-		return r;
-	h->core->thread_info->clear_tid_addr = tid_address;
+	h->core->thread_info->clear_tid_addr = t->tid_address;
 	e->sas = g_new0(ThreadSasEntry, 1);
 	thread_sas_entry__init(e->sas);
-	e->sas->ss_sp = (uint64_t)ss.ss_sp;
-	e->sas->ss_size = ss.ss_size;
-	e->sas->ss_flags = (uint32_t)ss.ss_flags;
-	e->comm = g_strndup(comm, sizeof(comm));
-	e->has_pdeath_sig = pdeath != 0;
-	e->pdeath_sig = (uint32_t)pdeath;
+	e->sas->ss_sp = (uint64_t)t->ss.ss_sp;
+	e->sas->ss_size = t->ss.ss_size;
+	e->sas->ss_flags = (uint32_t)t->ss.ss_flags;
+	e->comm = g_strndup(t->comm, sizeof(t->comm));
+	e->has_pdeath_sig = t->pdeath != 0;
+	e->pdeath_sig = (uint32_t)t->pdeath;
 	return sched_dump(h);
 }
+
+const struct question thread_question = {
+	.bytes = sizeof(struct told),
+	.ask = thread_ask,
+	.take = thread_take,
+};
 
 /*
  * SS_ONSTACK is the kernel's answer, not a state: whoever is on the stack when it is set again gets

@@ -34,73 +34,91 @@ static ItimerEntry *itimer_message(const struct itimerval *v)
 	return e;
 }
 
-static int posix_dump(struct dtask *t, TaskTimersEntry *e)
+struct told {
+	struct itimerval it[3];
+	struct proc_timer *v;
+	struct itimerspec *left;
+	int *overrun; /* operations */
+	size_t n;
+};
+
+static int timers_ask(struct dthread *h, struct batch *b, void *data)
 {
-	g_autofree struct proc_timer *v = NULL;
-	g_autofree struct itimerspec *left = NULL;
-	g_autofree int *overrun = NULL;
-	CLEANUP(batch_end) struct batch b = {0};
-	size_t n = 0;
-	int r = proc_timers(t->proc.dir, &v, &n);
+	struct told *t = data;
+	int r = proc_timers(h->task->proc.dir, &t->v, &t->n);
 
-	if (r < 0 || n == 0)
+	for (int i = 0; i < 3; i++)
+		batch_add(b, SYS_getitimer, IMM(i), batch_out(b, &t->it[i], sizeof(t->it[i])));
+	if (r < 0 || t->n == 0)
 		return r == -ENOENT ? 0 : r;
-	left = g_new0(struct itimerspec, n);
-	overrun = g_new0(int, n);
-	dtask_batch(t, &b);
-	for (size_t i = 0; i < n; i++) {
-		batch_add(&b, SYS_timer_gettime, IMM(v[i].id),
-			  batch_out(&b, &left[i], sizeof(left[i])));
-		overrun[i] = batch_add(&b, SYS_timer_getoverrun, IMM(v[i].id));
-	}
-	r = batch_run(&b);
-	if (r < 0)
-		return r;
-	e->posix = g_new0(PosixTimerEntry *, n);
-	for (size_t i = 0; i < n; i++) {
-		PosixTimerEntry *p = g_new0(PosixTimerEntry, 1);
-
-		posix_timer_entry__init(p);
-		e->posix[e->n_posix++] = p;
-		p->it_id = (uint32_t)v[i].id;
-		p->clock_id = (uint32_t)v[i].clockid;
-		p->si_signo = (uint32_t)v[i].signal;
-		p->it_sigev_notify = (uint32_t)v[i].notify;
-		p->sival_ptr = v[i].sigev_value;
-		p->overrun = (uint32_t)batch_result(&b, overrun[i]);
-		p->isec = (uint64_t)left[i].it_interval.tv_sec;
-		p->insec = (uint64_t)left[i].it_interval.tv_nsec;
-		p->vsec = (uint64_t)left[i].it_value.tv_sec;
-		p->vnsec = (uint64_t)left[i].it_value.tv_nsec;
-		for (unsigned k = 0; v[i].tid && k < t->nthreads; k++)
-			if (t->threads[k].tid == v[i].tid) {
-				p->has_notify_thread_id = true;
-				p->notify_thread_id = t->threads[k].nstid;
-			}
+	t->left = g_new0(struct itimerspec, t->n);
+	t->overrun = g_new0(int, t->n);
+	for (size_t i = 0; i < t->n; i++) {
+		batch_add(b, SYS_timer_gettime, IMM(t->v[i].id),
+			  batch_out(b, &t->left[i], sizeof(t->left[i])));
+		t->overrun[i] = batch_add(b, SYS_timer_getoverrun, IMM(t->v[i].id));
 	}
 	return 0;
 }
 
-int timers_dump(struct dump *d, struct dtask *t)
+static void timers_clear(void *data)
 {
-	struct itimerval it[3];
-	CLEANUP(batch_end) struct batch b = {0};
-	TaskTimersEntry *e;
-	int r;
+	struct told *t = data;
 
-	dtask_batch(t, &b);
-	for (int i = 0; i < 3; i++)
-		batch_add(&b, SYS_getitimer, IMM(i), batch_out(&b, &it[i], sizeof(it[i])));
-	r = batch_run(&b);
-	if (r < 0)
-		return r;
-	t->core->tc->timers = e = g_new0(TaskTimersEntry, 1);
-	task_timers_entry__init(e);
-	e->real = itimer_message(&it[ITIMER_REAL]);
-	e->virt = itimer_message(&it[ITIMER_VIRTUAL]);
-	e->prof = itimer_message(&it[ITIMER_PROF]);
-	return posix_dump(t, e);
+	g_free(t->v);
+	g_free(t->left);
+	g_free(t->overrun);
 }
+
+static PosixTimerEntry *posix_message(const struct dtask *task, const struct answers *a, size_t i)
+{
+	const struct told *t = a->data;
+	const struct proc_timer *v = &t->v[i];
+	const struct itimerspec *left = &t->left[i];
+	PosixTimerEntry *p = g_new0(PosixTimerEntry, 1);
+
+	posix_timer_entry__init(p);
+	p->it_id = (uint32_t)v->id;
+	p->clock_id = (uint32_t)v->clockid;
+	p->si_signo = (uint32_t)v->signal;
+	p->it_sigev_notify = (uint32_t)v->notify;
+	p->sival_ptr = v->sigev_value;
+	p->overrun = (uint32_t)answer(a, t->overrun[i]);
+	p->isec = (uint64_t)left->it_interval.tv_sec;
+	p->insec = (uint64_t)left->it_interval.tv_nsec;
+	p->vsec = (uint64_t)left->it_value.tv_sec;
+	p->vnsec = (uint64_t)left->it_value.tv_nsec;
+	for (unsigned k = 0; v->tid && k < task->nthreads; k++)
+		if (task->threads[k].tid == v->tid) {
+			p->has_notify_thread_id = true;
+			p->notify_thread_id = task->threads[k].nstid;
+		}
+	return p;
+}
+
+static int timers_take(struct dump *d, struct dthread *h, const struct answers *a)
+{
+	const struct told *t = a->data;
+	TaskTimersEntry *e = g_new0(TaskTimersEntry, 1);
+
+	h->task->core->tc->timers = e;
+	task_timers_entry__init(e);
+	e->real = itimer_message(&t->it[ITIMER_REAL]);
+	e->virt = itimer_message(&t->it[ITIMER_VIRTUAL]);
+	e->prof = itimer_message(&t->it[ITIMER_PROF]);
+	e->posix = g_new0(PosixTimerEntry *, t->n + 1);
+	for (size_t i = 0; i < t->n; i++)
+		e->posix[e->n_posix++] = posix_message(h->task, a, i);
+	return 0;
+}
+
+const struct question timers_question = {
+	.bytes = sizeof(struct told),
+	.leader = true,
+	.ask = timers_ask,
+	.take = timers_take,
+	.clear = timers_clear,
+};
 
 /*
  * ITIMER_REAL that has fired stands still until its SIGALRM is taken (kernel/signal.c:
