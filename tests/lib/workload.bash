@@ -21,6 +21,7 @@
 # musl binary) is built in setup_file below $BATS_FILE_TMPDIR and mounted by -v.
 #
 # CRYOPOD_CYCLES is how many cycles follow each other: 20 for a long look, 4 when ./check runs.
+# ready runs in a subshell, and may leave its connection open.
 # outside COMMAND... runs a program of the image in the test's own network: a client.
 
 load ../lib/helpers
@@ -91,7 +92,8 @@ phase() { PHASE=$* && echo "--- $*"; }
 # answers: within a minute.
 answers() {
 	local end=$((SECONDS + 60))
-	until ready 2>/dev/null; do
+	# In a subshell: a descriptor that it talks over is its own.
+	until (ready) 2>/dev/null; do
 		[ $SECONDS -lt $end ] || { echo "no answer within a minute"; cryopod logs --tail 30 w; cryopod ps -a; return 1; }
 		sleep 0.01
 	done
