@@ -131,7 +131,10 @@ thaw() {
 	answers
 	THAWED=$(($(now_ms) - t))
 }
-cycle_w() { freeze && thaw; }
+cycle_w() {
+	freeze
+	thaw
+}
 
 # reboot: the run root is gone, and with it the network namespaces.
 reboot() {
