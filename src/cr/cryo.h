@@ -64,6 +64,7 @@ int cryo_dump_finish(struct cryo_dump *d, enum cryo_finish how) MUST_CHECK;
  * then on is followed (state/mem/track.h).  Shared memory is left to the dump.  Of OPTIONS pid,
  * cgroups and parent are used.  -EOPNOTSUPP: this kernel cannot tell which memory has changed.
  */
+int cryo_can_track(void) MUST_CHECK; /* 0, or that error */
 int cryo_predump(const struct cryo_dump_options *options, int dir, struct cryo_dump_stats *ret)
 	MUST_CHECK;
 

@@ -191,7 +191,7 @@ static int look_new(const struct cryo_dump_options *options, struct cryo_dump **
 	d->refused = g_string_new(NULL);
 	d->scouted = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	if (d->o.track_mem) {
-		int r = predump_possible();
+		int r = cryo_can_track();
 
 		if (r < 0)
 			return r;

@@ -16,7 +16,7 @@
 
 #include <errno.h>
 
-int predump_possible(void)
+int cryo_can_track(void)
 {
 	int r = probe_has_name("uffd-wp-async");
 
@@ -168,7 +168,7 @@ int cryo_predump(const struct cryo_dump_options *options, int dir, struct cryo_d
 
 	d.o.track_mem = true;
 	image_writer_init(&d.w, dir);
-	r = predump_possible();
+	r = cryo_can_track();
 	if (r == 0)
 		r = look(&d);
 	if (r == 0)

@@ -36,7 +36,4 @@ int step_fault(const char *story, const char *step) __attribute__((weak)) MUST_C
 /* The same for those who tell a story. */
 int step_begin(const char *story, const char *step) MUST_CHECK;
 
-/* Can changes of memory be followed here?  -EOPNOTSUPP: no (predump.c). */
-int predump_possible(void) MUST_CHECK;
-
 uint64_t step_now_us(void);

@@ -9,6 +9,7 @@
 #include "engine/events.h"
 #include "engine/exec.h"
 #include "engine/lifecycle.h"
+#include "engine/precheckpoint.h"
 #include "engine/runtime.h"
 #include "engine/store.h"
 #include "kernel/cgroup.h"
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 /* Podman's own texts; nothing has been touched yet. */
-static int check_state(struct engine *e, struct container *c)
+int checkpoint_check_state(struct engine *e, struct container *c)
 {
 	const struct container_options *o;
 	int r;
@@ -100,7 +101,7 @@ struct job {
 	struct container *c;
 	const struct checkpoint_options *o;
 	struct box box;
-	int dir; /* userdata */
+	int dir, before; /* userdata; the round before, or -1 */
 	const char *cgroups[1];
 	char *cgroup;
 	struct cryo_dump *dump;
@@ -108,7 +109,7 @@ struct job {
 	struct proc conmon; /* of the container that has ended */
 };
 
-#define JOB_NONE ((struct job){.dir = -1, .log = CKLOG_NONE, .conmon = PROC_NONE})
+#define JOB_NONE ((struct job){.dir = -1, .before = -1, .log = CKLOG_NONE, .conmon = PROC_NONE})
 
 static void job_clear(struct job *j)
 {
@@ -121,6 +122,7 @@ static void job_clear(struct job *j)
 	g_free(j->cgroup);
 	if (j->dir >= 0)
 		close(j->dir);
+	cleanup_close(&j->before);
 	*j = JOB_NONE;
 }
 
@@ -158,6 +160,8 @@ static int look(struct job *j)
 		.snapshot = j->o->leave_running && !memory_is_limited(j->c),
 		.tcp_established = j->o->tcp_established,
 		.file_locks = j->o->file_locks,
+		.parent = j->before < 0 ? NULL : CK_PARENT,
+		.parent_dir = j->before,
 	};
 
 	j->cgroups[0] = j->cgroup;
@@ -294,7 +298,7 @@ static int describe(struct job *j, int r)
  * The runtime's `start` returns a moment before the first process executes its program: until then
  * it is the runtime's own, "runc:[2:INIT]", with files of the host.
  */
-static void await_program(pid_t pid)
+void checkpoint_await_program(pid_t pid)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
 
@@ -314,7 +318,10 @@ static void await_program(pid_t pid)
 static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 {
 	int64_t from;
-	int r = check_state(j->e, j->c);
+	int r = j->o->with_previous ? precheckpoint_find(j->e, j->c) : 0;
+
+	if (r == 0)
+		r = checkpoint_check_state(j->e, j->c);
 
 	if (r == 0)
 		r = check_sessions(j->e, j->c);
@@ -326,9 +333,11 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		r = ck_open_static(j->e, j->c, &j->dir);
 	if (r == 0)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
+	if (r == 0 && j->o->with_previous)
+		r = precheckpoint_open(j->dir, &j->before);
 	if (r < 0)
 		return r;
-	await_program(j->c->state.pid);
+	checkpoint_await_program(j->c->state.pid);
 	from = g_get_monotonic_time();
 	r = look(j);
 	if (r < 0)

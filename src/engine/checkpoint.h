@@ -19,12 +19,19 @@ struct checkpoint_options {
 	bool leave_running;
 	bool tcp_established; /* established connections are kept instead of refused */
 	bool file_locks;
+	bool with_previous; /* what has not changed since container_precheckpoint() stays there */
 };
 
 struct checkpoint_report {
 	uint64_t runtime_us; /* freezing, dumping, killing: Podman's runtime_checkpoint_duration */
 	struct cryo_dump_stats cryo; /* times in us */
 };
+
+/* Podman's text when C may not be checkpointed as it is. */
+int checkpoint_check_state(struct engine *e, struct container *c) MUST_CHECK;
+
+/* Until the first process PID executes its own program; bounded. */
+void checkpoint_await_program(pid_t pid);
 
 /*
  * Takes C's lock itself; C is refreshed under it and stored.  Blocks until the checkpoint is on

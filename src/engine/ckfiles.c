@@ -61,7 +61,7 @@ int ck_copy(int from, const char *name, int to)
 
 void ck_remove(int dir, const char *name)
 {
-	bool large = !strcmp(name, CK_IMAGES);
+	bool large = !strcmp(name, CK_IMAGES) || !strcmp(name, CK_PRE_IMAGES);
 
 	if ((large ? discard_at : file_remove_tree_at)(dir, name) < 0) {
 		log_warn("%s", err_message());

@@ -8,6 +8,7 @@
 #include "engine/container.h"
 
 #define CK_IMAGES	 "checkpoint" /* directory with CRIU's images */
+#define CK_PRE_IMAGES	 "pre-checkpoint"
 #define CK_INVENTORY	 "checkpoint/inventory.img"
 #define CK_DESCRIPTORS	 "descriptors.json"
 #define CK_DUMP_LOG	 "dump.log"

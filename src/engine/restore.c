@@ -242,8 +242,9 @@ static int build(struct job *j, struct restore_report *ret)
 /* First the record, then the files: a crash between leaves a checkpoint, never half of one. */
 static int settle(struct job *j)
 {
-	static const char *const consumed[] = {CK_IMAGES,     CK_RESTORE_LOG,	CK_DUMP_LOG,
-					       CK_STATS_DUMP, CK_STATS_RESTORE, CK_NETWORK};
+	static const char *const consumed[] = {CK_IMAGES,   CK_PRE_IMAGES, CK_RESTORE_LOG,
+					       CK_DUMP_LOG, CK_STATS_DUMP, CK_STATS_RESTORE,
+					       CK_NETWORK};
 	int r = step_begin("box", "consume");
 
 	if (r < 0)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container checkpoint: freezes containers to disk. */
 #include "engine/checkpoint.h"
+#include "engine/precheckpoint.h"
+
+#include "base/log.h"
 
 #include "cli/cmd/checkpoint_stats.h"
 #include "cli/cmd/common.h"
 
 struct checkpoint_opts {
 	struct checkpoint_options o;
-	bool all, latest, ignore_rootfs, ignore_volumes, pre_checkpoint, with_previous, print_stats;
+	bool all, latest, ignore_rootfs, ignore_volumes, pre_checkpoint, print_stats;
 	const char *export, *compress, *create_image;
 };
 
@@ -31,7 +34,7 @@ static const struct opt options[] = {
 	O(print_stats, "print-stats", 0, "Display checkpoint statistics"),
 	O(o.tcp_established, "tcp-established", 0,
 	  "Checkpoint a container with established TCP connections"),
-	O(with_previous, "with-previous", 0, "Checkpoint container with pre-checkpoint images"),
+	O(o.with_previous, "with-previous", 0, "Checkpoint container with pre-checkpoint images"),
 	{}};
 
 static int check_compress(const struct cli *cli, const struct checkpoint_opts *o)
@@ -62,17 +65,19 @@ static int check(const struct cli *cli, const struct checkpoint_opts *o)
 		return err_set(EINVAL, "--ignore-rootfs can only be used with --export");
 	if (o->ignore_volumes && !o->export)
 		return err_set(EINVAL, "--ignore-volumes can only be used with --export");
-	if (o->pre_checkpoint && o->with_previous)
+	if (o->pre_checkpoint && o->o.with_previous)
 		return err_set(EINVAL, "--with-previous can not be used with --pre-checkpoint");
+	if ((o->pre_checkpoint || o->o.with_previous) && cryo_can_track() < 0) {
+		log_info("%s", err_message());
+		return err_set(EOPNOTSUPP, "system (architecture/kernel/CRIU) does not support "
+					   "memory tracking");
+	}
 	return 0;
 }
 
 /* What the engine cannot do is refused by name, before anything is touched. */
 static int check_features(const struct checkpoint_opts *o)
 {
-	if (o->pre_checkpoint || o->with_previous)
-		return err_set(ENOTSUP, "%s is not supported: memory is written in one go",
-			       o->pre_checkpoint ? "--pre-checkpoint" : "--with-previous");
 	if (o->export)
 		return err_set(ENOTSUP, "--export is not supported: checkpoints stay with their "
 					"container");
@@ -108,7 +113,8 @@ static int one(struct cli *cli, struct container *c, json_t **ret)
 {
 	const struct checkpoint_opts *o = cli->opts;
 	struct checkpoint_report report = {0};
-	int r = container_checkpoint(cli->engine, c, &o->o, &report);
+	int r = o->pre_checkpoint ? container_precheckpoint(cli->engine, c, &report)
+				  : container_checkpoint(cli->engine, c, &o->o, &report);
 
 	if (r == 0)
 		*ret = stats_of(c, &report);

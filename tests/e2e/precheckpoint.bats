@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+# container checkpoint --pre-checkpoint and --with-previous: memory in rounds.
+
+load ../lib/helpers
+setup_file() { engine_setup; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
+setup() { needs_engine; }
+
+dir_of() { cryopod inspect --format '{{.StaticDir}}' "$1"; }
+checkpoint() { cryopod container checkpoint "$@"; }
+restore() { cryopod container restore "$@"; }
+pid_of() { cryopod inspect --format '{{.State.Pid}}' "$1"; }
+written() { jq '.container_statistics[0].criu_statistics.pages_written' <<<"$output"; }
+# bytes DIR: of pages
+bytes() { cat "$1"/pages-*.img | wc -c; }
+
+# hog NAME MIB: holds so much memory and shows that it is whole.
+hog() {
+	cryopod run -d --name "$1" --network none $IMAGE sh -c '
+		a=$(yes 0123456789abcde | head -c '$(($2 << 20))')
+		while :; do echo "${#a} $(echo "$a" | md5sum | cut -c 1-8)"; sleep 0.2; done' >/dev/null
+	wait_for 30 eval "cryopod logs $1 | grep -q ."
+}
+
+@test "a round, the checkpoint that goes on from it, restored" {
+	looper a
+	d=$(dir_of a)
+	expect 0 checkpoint -P a
+	is a
+	[ "$(cryopod inspect --format '{{.State.Status}} {{.State.Checkpointed}}' a)" = "running false" ]
+	[ -s "$d/pre-checkpoint/inventory.img" ] && [ -s "$d/pre-checkpoint/pagemap-1.img" ]
+	[ ! -e "$d/checkpoint" ]
+	goes_on a
+	expect 0 checkpoint --with-previous a
+	is a
+	[ "$(readlink "$d/checkpoint/parent")" = ../pre-checkpoint ]
+	crit decode -i "$d/checkpoint/pagemap-1.img" | jq -e 'any(.entries[]; .in_parent)'
+	[ "$(bytes "$d/checkpoint")" -lt "$(bytes "$d/pre-checkpoint")" ]
+	expect 0 restore a
+	goes_on a
+	[ ! -e "$d/checkpoint" ] && [ ! -e "$d/pre-checkpoint" ]
+}
+
+@test "a round of memory that does not change is small, whatever it is" {
+	hog m 48
+	sum=$(cryopod logs m | tail -n 1)
+	expect 0 checkpoint -P --print-stats m
+	first=$(written)
+	[ "$first" -gt 12000 ]
+	expect 0 checkpoint -P --print-stats m
+	[ "$(written)" -lt $((first / 20)) ]
+	expect 0 checkpoint -P --print-stats m
+	[ "$(written)" -lt $((first / 20)) ]
+	expect 0 checkpoint --with-previous --print-stats m
+	[ "$(written)" -lt $((first / 20)) ]
+	expect 0 restore m
+	n=$(cryopod logs m | wc -l)
+	wait_for 20 eval "[ \$(cryopod logs m | wc -l) -gt $((n + 1)) ]"
+	[ "$(cryopod logs m | sort -u)" = "$sum" ]
+}
+
+@test "a checkpoint that was kept stays whole when more rounds follow" {
+	looper a
+	d=$(dir_of a)
+	checkpoint -P a
+	checkpoint -R --with-previous a
+	kept=$(last_number a)
+	checkpoint -P a
+	[ "$(readlink "$d/checkpoint/parent")" = pre-checkpoint ]
+	[ -s "$d/checkpoint/pre-checkpoint/inventory.img" ]
+	cryopod stop -t 0 a
+	expect 0 restore --keep a
+	wait_for 10 eval '[ "$(cryopod logs a | sort -n | uniq -d | head -n 1)" ]'
+	[ "$(cryopod logs a | sort -n | uniq -d | head -n 1)" -le $((kept + 5)) ]
+}
+
+@test "what is used to follow changes is not seen in the checkpoint, and goes with it" {
+	looper a
+	fds=$(ls "/proc/$(pid_of a)/fd" | sort -n)
+	checkpoint -P a
+	ls -l "/proc/$(pid_of a)/fd" | grep -q userfaultfd
+	checkpoint -R --with-previous a
+	[ "$(ls "/proc/$(pid_of a)/fd" | sort -n)" = "$fds" ]
+	checkpoint -P a
+	checkpoint a
+	expect 0 restore a
+	[ "$(ls "/proc/$(pid_of a)/fd" | sort -n)" = "$fds" ]
+	goes_on a
+}
+
+@test "rounds of a container that was started again are none" {
+	looper a
+	checkpoint -P a
+	cryopod restart -t 0 a
+	expect 0 checkpoint --with-previous a
+	expect 0 restore a
+	wait_for 10 eval '[ "$(last_number a)" -gt 1 ]'
+}
+
+@test "what is wrong is said, in Podman's words" {
+	looper a
+	d=$(dir_of a)
+	refuses 125 "--with-previous can not be used with --pre-checkpoint" checkpoint -P --with-previous foobar
+	refuses 125 "stat $d/pre-checkpoint: no such file or directory" checkpoint --with-previous a
+	[ "$(cryopod inspect --format '{{.State.Status}}' a)" = running ]
+	cryopod stop -t 0 a
+	refuses 125 '"exited" is not running, cannot checkpoint: container state improper' checkpoint -P a
+	cryopod run -d --rm --name b --network none $IMAGE sleep 100
+	refuses 125 "cannot checkpoint containers that have been started with '--rm' unless '--export' is used" checkpoint -P b
+	goes=$(pid_of b)
+	[ "$(state_of "$goes" 2>/dev/null || awk '/^State:/ {print $2}' "/proc/$goes/status")" = S ]
+}
