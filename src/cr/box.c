@@ -9,6 +9,8 @@
 #include "image/inventory.h"
 #include "image/pstree.pb-c.h"
 #include "kernel/procmisc.h"
+#include "state/ns/mnt.h"
+#include "state/ns/net.h"
 #include "state/ns/ns.h"
 
 #include <errno.h>
@@ -19,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -29,37 +32,123 @@ int cryo_stub_open(void)
 	return r < 0 ? r : fd;
 }
 
-/* Mounts made in the box stay there. */
-static int enter(const struct cryo_box_options *o)
+static int make_mounts(const struct cryo_box_options *o, struct mnt_plan *plan)
 {
+	if (plan)
+		return mnt_plan_make(plan);
+	/* mounts made in the box stay there */
 	if (o->namespaces & CLONE_NEWNS && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return -1;
-	if (o->root && (chdir(o->root) < 0 || chroot(".") < 0))
-		return -1;
+		return err_errno("make all mounts private");
+	return 0;
+}
+
+static int enter(const struct cryo_box_options *o, struct mnt_plan *plan)
+{
+	int r;
+
+	/* the root of a new user namespace: what it makes belongs to that */
+	if (o->namespaces & CLONE_NEWUSER &&
+	    (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, 0, 0, 0) < 0 ||
+	     syscall(SYS_setresuid, 0, 0, 0) < 0))
+		return err_errno("become root of the user namespace");
+	/* the control groups that it is in by now are the root of what it sees */
+	if (o->namespaces & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
+		return err_errno("new cgroup namespace");
+	r = make_mounts(o, plan);
+	if (r < 0)
+		return r;
+	if (o->root && !(plan && mnt_plan_has_root(plan)) &&
+	    (chdir(o->root) < 0 || chroot(".") < 0))
+		return err_errno("enter %s", o->root);
 	if (o->mount_proc &&
 	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-		return -1;
-	return !o->shell_job && setsid() < 0 ? -1 : 0;
+		return err_errno("mount /proc");
+	return !o->shell_job && setsid() < 0 ? err_errno("setsid") : 0;
 }
 
-static void child(const struct cryo_box_options *o, int stub, int sock)
+/* Why the task did not get as far as the stub. */
+struct report {
+	int result;
+	char story[1024];
+};
+
+static _Noreturn void child(const struct cryo_box_options *o, struct mnt_plan *plan, int stub,
+			    int sock, int talk)
 {
-	if (enter(o) < 0)
-		_exit(110);
-	for (int i = 0; o->stdio && i < 3; i++)
+	struct report rep = {0};
+	char go;
+
+	if (read(talk, &go, 1) != 1)
+		_exit(109);
+	rep.result = enter(o, plan);
+	for (int i = 0; rep.result == 0 && o->stdio && i < 3; i++)
 		if (dup2(o->stdio[i], i) < 0)
-			_exit(111);
-	stub_exec(stub, sock);
-	_exit(112);
+			rep.result = err_errno("descriptor %d", i);
+	if (rep.result == 0)
+		rep.result = stub_exec(stub, sock);
+	g_strlcpy(rep.story, err_message(), sizeof(rep.story));
+	if (write(talk, &rep, sizeof(rep)) < 0)
+		_exit(111);
+	_exit(110);
 }
 
-int cryo_box_fork(const struct cryo_box_options *o, struct cryo_box *ret)
+static int make_network(const struct cryo_box_options *o, pid_t pid)
+{
+	const struct net_options n = {.images = o->images,
+				      .pid = pid,
+				      .externals = o->externals,
+				      .nexternals = o->nexternals,
+				      .weak_sysctls = o->weak_sysctls};
+	json_t *extra = NULL;
+	int r = records_load_extra(o->images, &extra);
+
+	if (r == 0)
+		r = net_restore(&n, extra);
+	json_decref(extra);
+	return r;
+}
+
+/* The task does what it has to, up to the stub, whose execution closes TALK. */
+static int let_enter(const struct cryo_box_options *o, pid_t pid, int talk)
+{
+	struct report rep;
+	ssize_t n;
+	int r = o->records && o->namespaces & CLONE_NEWUSER ? users_restore(o->images, pid) : 0;
+
+	if (r == 0 && o->records && o->namespaces & CLONE_NEWNET)
+		r = make_network(o, pid);
+	if (r == 0 && o->prepare)
+		r = o->prepare(o->prepare_arg, pid);
+	if (r < 0)
+		return r;
+	if (write(talk, "", 1) != 1)
+		return err_errno("start the first task");
+	do
+		n = read(talk, &rep, sizeof(rep));
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != ECONNRESET)
+		return err_errno("start the first task");
+	return n == sizeof(rep) ? err_adopt(rep.result, rep.story) : 0;
+}
+
+static int load_mounts(const struct cryo_box_options *o, struct mnt_plan **ret)
+{
+	const struct mnt_options m = {.root = o->root,
+				      .externals = o->externals,
+				      .nexternals = o->nexternals,
+				      .images = o->images};
+
+	return o->mounts ? mnt_plan_load(&m, NSID_MNT, ret) : 0;
+}
+
+static int fork_box(const struct cryo_box_options *o, struct mnt_plan *plan, struct cryo_box *ret)
 {
 	/* with CLONE_PARENT the exit signal is ours: kernel/fork.c, copy_process() */
-	struct clone_args a = {.flags = o->namespaces | (o->sibling ? CLONE_PARENT : 0),
+	struct clone_args a = {.flags = (o->namespaces & ~(unsigned)CLONE_NEWCGROUP) |
+					(o->sibling ? CLONE_PARENT : 0),
 			       .exit_signal = o->sibling ? 0 : SIGCHLD};
-	autoclose int stub = -1, ours = -1, low = -1, theirs = -1;
-	int r;
+	autoclose int stub = -1, ours = -1, low = -1, theirs = -1, talk = -1, talker = -1;
+	int r, sv[2];
 	long pid;
 
 	r = stub_memfd(&stub);
@@ -72,6 +161,13 @@ int cryo_box_fork(const struct cryo_box_options *o, struct cryo_box *ret)
 	theirs = fd_dup_above(low, 10);
 	if (theirs < 0)
 		return theirs;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_errno("socketpair");
+	talk = sv[0];
+	talker = fd_dup_above(sv[1], 10);
+	close(sv[1]);
+	if (talker < 0)
+		return talker;
 	if (o->pid) {
 		a.set_tid = (uint64_t)(uintptr_t)&o->pid;
 		a.set_tid_size = 1;
@@ -82,9 +178,24 @@ int cryo_box_fork(const struct cryo_box_options *o, struct cryo_box *ret)
 	if (pid < 0)
 		return err_errno("fork of the first task%s", o->pid ? " with its number" : "");
 	if (pid == 0)
-		child(o, stub, theirs);
+		child(o, plan, stub, theirs, talker);
+	close(take_fd(&talker));
 	*ret = (struct cryo_box){.pid = (pid_t)pid, .sock = take_fd(&ours), .child = !o->sibling};
-	return 0;
+	r = let_enter(o, (pid_t)pid, talk);
+	if (r < 0) {
+		ERR_KEEP;
+
+		cryo_box_drop(ret);
+	}
+	return r;
+}
+
+int cryo_box_fork(const struct cryo_box_options *o, struct cryo_box *ret)
+{
+	CLEANUP(mnt_plan_free) struct mnt_plan *plan = NULL;
+	int r = load_mounts(o, &plan);
+
+	return r < 0 ? r : fork_box(o, plan, ret);
 }
 
 /* Without IMAGE_EXTRA: did the root share all namespaces with whoever dumped it? */
@@ -142,7 +253,9 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 	*ret = (struct cryo_box_options){
 		.namespaces = box.namespaces & ~(unsigned)CLONE_NEWTIME,
 		.pid = (pid_t)root->pid,
-		.mount_proc = box.proc,
+		.mounts = box.mounts,
+		.records = true,
+		.images = images,
 	};
 	return 0;
 }

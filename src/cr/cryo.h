@@ -99,8 +99,20 @@ struct cryo_box_options {
 	bool mount_proc;     /* over /proc; with CLONE_NEWPID and CLONE_NEWNS */
 	bool shell_job;	     /* stays in our session and group instead of leading its own */
 	bool sibling;	     /* a child of our parent (CLONE_PARENT), who reaps it */
-	const char *root;    /* chroot there, or NULL */
+	const char *root;    /* chroot there, or NULL; the root directory of MOUNTS */
 	const int *stdio;    /* three descriptors that become 0-2, or NULL: ours */
+
+	/* What IMAGES say is made: set by cryo_images_box(). */
+	bool mounts;  /* with CLONE_NEWNS */
+	bool records; /* IMAGES is set: network, maps of users */
+	int images;
+	bool weak_sysctls;		       /* settings that cannot be made are left */
+	const struct cryo_external *externals; /* "mnt[NAME]" and its path, ... */
+	unsigned nexternals;
+
+	/* Called when the task exists, in its new namespaces, before it does anything there. */
+	int (*prepare)(void *arg, pid_t pid);
+	void *prepare_arg;
 };
 
 /*

@@ -15,6 +15,7 @@
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/mem/track.h"
+#include "state/ns/net.h"
 #include "state/ns/ns.h"
 #include "state/sock/socks.h"
 #include "state/task/task.h"
@@ -139,7 +140,11 @@ static int look(struct dump *d)
 	if (r == 0)
 		r = box_check(d);
 	if (r == 0)
+		r = users_check(d);
+	if (r == 0)
 		r = mounts_check(d);
+	if (r == 0)
+		r = net_check(d);
 	if (r == 0)
 		r = mqueue_check(d);
 	if (r == 0)
@@ -189,6 +194,8 @@ static int look_new(const struct cryo_dump_options *options, struct cryo_dump **
 	d->root = d->dir = -1;
 	d->next_pages_id = 1;
 	d->refused = g_string_new(NULL);
+	d->uids = g_array_new(FALSE, FALSE, sizeof(struct id_extent));
+	d->gids = g_array_new(FALSE, FALSE, sizeof(struct id_extent));
 	d->scouted = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	if (d->o.track_mem) {
 		int r = cryo_can_track();
@@ -291,6 +298,8 @@ static const struct dump_step dump_steps[] = {
 	{"cores", .any_task = core_dump_begin},
 	{"clocks", .all = time_dump},
 	{"box", .all = box_dump},
+	{"users", .all = users_dump},
+	{"network", .all = net_dump}, /* before there is a lock of ours in it */
 	{"maps", .task = read_maps},
 	{"vdso", .all = dump_vdso},
 	{"layout", .task = mem_dump_layout},
@@ -469,6 +478,8 @@ void cryo_dump_drop(struct cryo_dump **c)
 	cleanup_close(&d->root);
 	mountinfo_clear(&d->mounts);
 	ptys_seen_free(d);
+	g_clear_pointer(&d->uids, g_array_unref);
+	g_clear_pointer(&d->gids, g_array_unref);
 	g_clear_pointer(&d->scouted, g_hash_table_unref);
 	g_clear_pointer(&d->found, g_hash_table_unref);
 	track_clear(d);

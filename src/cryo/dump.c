@@ -128,6 +128,7 @@ static int check_options(const struct options *o)
 static int dump(struct session *s)
 {
 	CLEANUP(externals_clear) struct externals x = {0};
+	g_autofree char *enabled = s->o.enabled_fs ? g_strjoinv(",", s->o.enabled_fs) : NULL;
 	struct job j = {.s = s, .images = IMAGES_NONE};
 	autoclose int parent = -1;
 	struct cryo_dump_options o = {
@@ -145,11 +146,17 @@ static int dump(struct session *s)
 		.skip_in_flight = s->o.skip_in_flight,
 		.snapshot = s->o.leave_running,
 		.file_locks = s->o.file_locks,
+		.new_root = s->o.root,
+		.external_sharing = s->o.external_sharing,
+		.external_masters = s->o.external_masters,
+		.enabled_fs = enabled,
+		.skipped_mounts = (const char *const *)s->o.skipped_mounts,
+		.nskipped_mounts = s->o.skipped_mounts ? g_strv_length(s->o.skipped_mounts) : 0,
 	};
 	int r = check_options(&s->o);
 
 	if (r == 0)
-		r = externals_parse(s->o.externals, &x);
+		r = externals_parse(s->o.externals, s->o.mount_map, &x);
 	if (r < 0)
 		return r;
 	o.externals = x.v;

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = {"tty[", "file[", "dev[", "pipe:["};
-static const char *const later[] = {"mnt[",	"net[",	   "pid[", "veth[",
-				    "macvlan[", "netdev[", "unix["};
+static const char *const kinds[] = {"tty[", "file[", "dev[",	 "pipe:[",
+				    "mnt[", "veth[", "macvlan[", "netdev["};
+static const char *const later[] = {"net[", "pid[", "unix["};
 
 static bool starts(const char *const *list, size_t n, const char *word)
 {
@@ -26,33 +26,59 @@ static int check_key(const char *word)
 	if (!starts(kinds, ARRAY_SIZE(kinds), word) || !strchr(word, ']'))
 		return err_set(EINVAL,
 			       "option --external: \"%s\" is neither tty[RDEV:DEV], "
-			       "file[MOUNT:INODE], dev[MAJOR/MINOR] nor pipe:[INODE]",
+			       "file[MOUNT:INODE], dev[MAJOR/MINOR], pipe:[INODE], mnt[PATH], "
+			       "veth[IN]:OUT, macvlan[IN]:OUT nor netdev[IN]:OUT",
 			       word);
 	return 0;
 }
 
-int externals_parse(char *const *words, struct externals *ret)
+static int add(struct externals *x, const char *word)
 {
-	unsigned n = words ? g_strv_length((char **)words) : 0;
+	int r = check_key(word);
+	char *key, *end;
 
-	ret->v = g_new0(struct cryo_external, n);
-	for (unsigned i = 0; i < n; i++) {
-		int r = check_key(words[i]);
-		char *key, *end;
-
-		if (r < 0)
-			return r;
-		key = g_strdup(words[i]);
-		end = strchr(key, ']') + 1;
-		ret->v[i].name = g_strdup(*end == ':' ? end + 1 : key);
-		*end = 0;
-		/* CRIU writes devices 8/1 */
-		if (g_str_has_prefix(key, "dev[") && strchr(key, '/'))
-			*strchr(key, '/') = ':';
-		ret->v[i].key = key;
-		ret->n = i + 1;
-	}
+	if (r < 0)
+		return r;
+	key = g_strdup(word);
+	end = strchr(key, ']') + 1;
+	x->v = g_renew(struct cryo_external, x->v, x->n + 1);
+	if (*end == ':')
+		x->v[x->n].name = g_strdup(end + 1);
+	else if (g_str_has_prefix(key, "mnt["))
+		x->v[x->n].name = g_strndup(key + 4, strlen(key) - 5);
+	else
+		x->v[x->n].name = g_strdup(key);
+	*end = 0;
+	/* CRIU writes devices 8/1 */
+	if (g_str_has_prefix(key, "dev[") && strchr(key, '/'))
+		*strchr(key, '/') = ':';
+	x->v[x->n++].key = key;
 	return 0;
+}
+
+/* "KEY:VALUE" */
+static int add_mount(struct externals *x, const char *word)
+{
+	const char *colon = strchr(word, ':');
+	g_autofree char *key = NULL;
+
+	if (strcmp(word, "auto") == 0)
+		return add(x, "mnt[]");
+	if (!colon || colon == word)
+		return err_set(EINVAL, "option --ext-mount-map: \"%s\" is not KEY:VALUE", word);
+	key = g_strdup_printf("mnt[%.*s]%s", (int)(colon - word), word, colon);
+	return add(x, key);
+}
+
+int externals_parse(char *const *words, char *const *mounts, struct externals *ret)
+{
+	int r = 0;
+
+	for (; r == 0 && words && *words; words++)
+		r = add(ret, *words);
+	for (; r == 0 && mounts && *mounts; mounts++)
+		r = add_mount(ret, *mounts);
+	return r;
 }
 
 void externals_clear(struct externals *x)

@@ -9,8 +9,11 @@ struct externals {
 	unsigned n;
 };
 
-/* "KEY" or "KEY:NAME"; the name is the whole key otherwise, as --inherit-fd will say it. */
-int externals_parse(char *const *words, struct externals *ret) MUST_CHECK;
+/*
+ * WORDS are "KEY" or "KEY:NAME"; the name is the whole key otherwise, as --inherit-fd will say it.
+ * MOUNTS, of --ext-mount-map, are "KEY:NAME" with the key of mnt[KEY], or "auto".
+ */
+int externals_parse(char *const *words, char *const *mounts, struct externals *ret) MUST_CHECK;
 void externals_clear(struct externals *x);
 
 struct inherits {

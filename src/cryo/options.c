@@ -337,6 +337,9 @@ int options_parse(int argc, char **argv, struct options *o)
 void options_clear(struct options *o)
 {
 	g_clear_pointer(&o->externals, g_strfreev);
+	g_clear_pointer(&o->mount_map, g_strfreev);
+	g_clear_pointer(&o->skipped_mounts, g_strfreev);
+	g_clear_pointer(&o->enabled_fs, g_strfreev);
 	g_clear_pointer(&o->inherit_fds, g_strfreev);
 	g_clear_pointer(&o->ignored_list, g_strfreev);
 	g_clear_pointer(&o->words, g_ptr_array_unref);

@@ -23,7 +23,9 @@ struct options {
 	uint64_t ghost_limit; /* bytes */
 	int64_t timeout_s;
 	const char *freeze_cgroup, *prev_images_dir, *manage_cgroups, *network_lock;
-	char **externals;
+	char **externals, **mount_map, **skipped_mounts, **enabled_fs;
+	bool external_sharing, external_masters, mntns_compat;
+	const char *root;
 
 	/* restore */
 	bool detached, sibling;

@@ -110,8 +110,8 @@ static int enter_cgroups(const struct session *s, const struct cryo_box *box)
 	return cryo_box_cgroups(s->images, box, strcmp(mode, "none") != 0);
 }
 
-static int make(struct session *s, const struct inherits *in, int pidfile,
-		struct cryo_restored *done)
+static int make(struct session *s, const struct inherits *in, const struct externals *x,
+		int pidfile, struct cryo_restored *done)
 {
 	struct commit commit = {.pidfile = pidfile};
 	struct cryo_box_options bo;
@@ -139,6 +139,10 @@ static int make(struct session *s, const struct inherits *in, int pidfile,
 	o.time_namespace = shift_clocks(o.time_namespace);
 	bo.shell_job = s->o.shell_job;
 	bo.sibling = s->o.sibling;
+	bo.root = s->o.root;
+	bo.externals = x->v;
+	bo.nexternals = x->n;
+	o.mounts_made = bo.mounts;
 	r = cryo_box_fork(&bo, &box);
 	if (r == 0)
 		r = enter_cgroups(s, &box);
@@ -153,6 +157,7 @@ static int make(struct session *s, const struct inherits *in, int pidfile,
 static int restore(struct session *s)
 {
 	CLEANUP(inherits_clear) struct inherits in = {0};
+	CLEANUP(externals_clear) struct externals x = {0};
 	autoclose int tty = -1, pidfile = -1;
 	struct cryo_restored done;
 	int r = check_options(&s->o);
@@ -160,13 +165,15 @@ static int restore(struct session *s)
 	if (r == 0)
 		r = inherits_parse(s->o.inherit_fds, &in);
 	if (r == 0)
+		r = externals_parse(s->o.externals, s->o.mount_map, &x);
+	if (r == 0)
 		r = open_pidfile(s, &pidfile);
 	if (r < 0)
 		return r;
 	if (s->o.shell_job)
 		add_terminal(&in, &tty);
 	guard_restore();
-	r = make(s, &in, pidfile, &done);
+	r = make(s, &in, &x, pidfile, &done);
 	guard_restore_end();
 	if (r < 0) {
 		session_say(s, "Restoring FAILED.");

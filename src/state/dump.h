@@ -64,7 +64,9 @@ struct dump {
 	struct mountinfo mounts;
 	uint64_t ns[NS_COUNT]; /* of the root task */
 	unsigned own;	       /* CLONE_NEW* of those that are not ours; of a standalone tree */
-	bool own_proc;	       /* its /proc is mounted in there */
+	GArray *uids, *gids;   /* struct id_extent: state/ns/user.c */
+	bool external_net;     /* its network namespace will be given */
+	bool own_root;	       /* of a standalone tree: its mounts are all made anew */
 	int dir;	       /* images; -1 while looking */
 	struct image_writer w;
 	struct files_dump *files;

@@ -76,6 +76,15 @@ struct cryo_dump_options {
 	const char *parent;
 	int parent_dir;
 	bool pages_elsewhere; /* the parent's pages are with a page server */
+	bool empty_net; /* nothing of the tree's network namespace is wanted */
+
+	/* Mount namespaces of a standalone tree. */
+	bool new_root; /* its root directory will be another one (--root), whatever it is now */
+	bool external_sharing; /* mounts may have peers outside */
+	bool external_masters; /* ... and masters */
+	const char *enabled_fs; /* "ext4,xfs" or "all": others that mount by name and source */
+	const char *const *skipped_mounts;
+	unsigned nskipped_mounts;
 };
 
 /* The name under which the terminal of a shell job is external. */
@@ -128,6 +137,8 @@ struct cryo_restore_options {
 
 	/* As at the dump; terminals of the tree are taken from the inherit CRYO_SHELL_JOB. */
 	bool shell_job;
+
+	bool mounts_made; /* with their contents, by cryo_box_fork() */
 
 	int work; /* directory of stats-restore; 0: IMAGES */
 };

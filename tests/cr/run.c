@@ -13,6 +13,7 @@
  * --peer after it: PROGRAM runs outside of the tree as well, with the one argument "peer"; what it
  * says in its first line is an argument of the program.  It must end with 0.
  * --cryo PROGRAM before it: without a box, as a plain tree, by the command.
+ * --flavour NAME after that: with namespaces and a root directory of its own, see flavour.c.
  * --keep DIR before it leaves the images there.  Exit status: the program's; 77 for a skip.
  */
 #include "base/fd.h"
@@ -20,6 +21,7 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "cr/cryo.h"
+#include "flavour.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,13 +51,23 @@ struct run {
 	GPtrArray *expected; /* words of the refusal */
 	const char *cryo;    /* the program; NULL: by libcryo */
 	pid_t peer;
+	const struct flavour *flavour;
+	char *root; /* of a flavour */
 };
 
 static int start(struct run *r, char **argv)
 {
 	struct clone_args a = {.flags = r->cryo ? 0 : NAMESPACES, .exit_signal = SIGCHLD};
-	long pid = syscall(SYS_clone3, &a, sizeof(a));
+	long pid;
 
+	if (r->flavour) {
+		int e = flavour_root(r->dir, argv[0], &r->root);
+
+		return e < 0 ? e
+			     : flavour_start(r->flavour, r->root, argv, r->in[0], r->out[1],
+					     &r->pid);
+	}
+	pid = syscall(SYS_clone3, &a, sizeof(a));
 	if (pid < 0)
 		return err_errno("clone3");
 	if (pid == 0) {
@@ -243,13 +255,16 @@ static int command(struct run *r, const char *const *argv)
 static int by_command(struct run *r)
 {
 	g_autofree char *dir = g_strdup_printf("%s/%u", r->dir, r->generation++);
-	g_autofree char *pid = g_strdup_printf("%d", r->pid);
+	g_autofree char *pid = g_strdup_printf("%d", r->pid), *now = NULL;
 	g_autofree char *in = g_strconcat("fd[3]:", r->keys[0], NULL);
 	g_autofree char *out = g_strconcat("fd[4]:", r->keys[1], NULL);
-	const char *const to_dump[] = {r->cryo, "dump", "-v4", "-D", dir, "-t", pid, "-l", NULL};
-	const char *const to_restore[] = {r->cryo, "restore",	   "-v4", "-D",
-					  dir,	   "-d",	   "-S",  "--inherit-fd",
-					  in,	   "--inherit-fd", out,	  NULL};
+	const char *rooted = r->root ? "--root" : NULL;
+	const char *const to_dump[] = {r->cryo, "dump", "-v4",	"-D",	 dir, "-t",
+				       pid,	"-l",	rooted, r->root, NULL};
+	const char *const to_restore[] = {
+		r->cryo, "restore",	 "-v4", "-D",		dir, "-d",	  "-S",
+		"-l",	 "--inherit-fd", in,	"--inherit-fd", out, "--pidfile", "pid",
+		rooted,	 r->root,	 NULL};
 	int e;
 
 	if (mkdir(dir, 0700) < 0)
@@ -260,7 +275,14 @@ static int by_command(struct run *r)
 	if (waitpid(r->pid, NULL, 0) != r->pid)
 		return err_errno("waiting for process %d", r->pid);
 	e = command(r, to_restore);
-	return e < 0 ? err_wrap(e, "restore") : 0;
+	if (e < 0)
+		return err_wrap(e, "restore");
+	g_free(pid);
+	pid = g_build_filename(dir, "pid", NULL);
+	e = file_read_at(AT_FDCWD, pid, 64, &now, NULL);
+	if (e == 0)
+		r->pid = atoi(now);
+	return e;
 }
 
 static int cycle(struct run *r, const char *mode)
@@ -385,6 +407,15 @@ int main(int argc, char **argv)
 		argv++;
 		argc--;
 	}
+	if (argc > 2 && strcmp(argv[1], "--flavour") == 0) {
+		r.flavour = flavour_find(argv[2]);
+		if (!r.flavour || !r.cryo) {
+			fprintf(stderr, "run: no such flavour, or no --cryo before it\n");
+			return 2;
+		}
+		argv += 2;
+		argc -= 2;
+	}
 	keep = argc > 2 && strcmp(argv[1], "--keep") == 0;
 	if (keep) {
 		r.dir = argv[2];
@@ -418,6 +449,8 @@ int main(int argc, char **argv)
 		kill(r.pid, SIGKILL);
 	if (e < 0 && r.peer > 0)
 		kill(r.peer, SIGKILL);
+	if (r.root)
+		flavour_root_end(r.root);
 	if (!keep && file_remove_tree_at(AT_FDCWD, r.dir) < 0)
 		printf("Error: %s\n", err_message());
 	return e < 0;

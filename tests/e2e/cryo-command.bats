@@ -29,8 +29,6 @@ load ../lib/cryo
 	[ "$output" = "Error: option --lazy-pages is not supported yet" ]
 	run -1 "$CRYO" restore --action-script x
 	[ "$output" = "Error: option --action-script is not supported yet" ]
-	run -1 "$CRYO" restore --external 'mnt[/x]:y' -D "$IMG" --root /x
-	[ "$output" = "Error: option --root is not supported yet" ]
 	run -1 "$CRYO" swrk 3
 	[ "$output" = "Error: action swrk is not supported yet" ]
 	run -1 "$CRYO" dump -t 1 --external 'net[1]:x' -D "$IMG"

@@ -15,53 +15,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define REMADE	 (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWTIME)
+#define REMADE                                                                                     \
+	(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWTIME | CLONE_NEWNET | \
+	 CLONE_NEWUSER | CLONE_NEWCGROUP)
 #define UUID_MAX 64
-
-static bool has_mount(const struct mountinfo *all, const struct mount_entry *m)
-{
-	for (size_t i = 0; i < all->n; i++) {
-		const struct mount_entry *o = &all->v[i];
-
-		if (strcmp(o->target, m->target) == 0 && strcmp(o->root, m->root) == 0 &&
-		    o->major == m->major && o->minor == m->minor)
-			return true;
-	}
-	return false;
-}
-
-static bool is_proc(const struct mount_entry *m)
-{
-	return strcmp(m->target, "/proc") == 0 && strcmp(m->fstype, "proc") == 0;
-}
-
-/* Its mount namespace is a copy of ours, perhaps with a /proc of its own on top. */
-static int check_mounts(struct dump *d)
-{
-	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
-	CLEANUP(proc_close) struct proc self = PROC_NONE;
-	int r = proc_open(getpid(), &self);
-
-	if (r == 0)
-		r = mountinfo_read(self.dir, &ours);
-	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
-		const struct mount_entry *m = &d->mounts.v[i];
-
-		if (has_mount(&ours, m))
-			continue;
-		if (is_proc(m))
-			d->own_proc = true;
-		else
-			r = dump_refuse(d, err_set(EOPNOTSUPP,
-						   "%s (%s) is mounted in the tree's own mount "
-						   "namespace only",
-						   m->target, m->fstype));
-	}
-	if (r == 0 && d->own_proc && !(d->own & CLONE_NEWPID))
-		return dump_refuse(d, err_set(EOPNOTSUPP, "it has a /proc, but no pid namespace of "
-							  "its own"));
-	return r;
-}
 
 int box_check(struct dump *d)
 {
@@ -71,7 +28,7 @@ int box_check(struct dump *d)
 	int r;
 
 	d->own = 0;
-	d->own_proc = false;
+	d->own_root = false;
 	if (!d->o.standalone)
 		return 0;
 	r = proc_open(getpid(), &self);
@@ -93,8 +50,6 @@ int box_check(struct dump *d)
 		r = dump_refuse(d, dtask_wrap(t, err_set(EOPNOTSUPP,
 							 "it is not the first process of its pid "
 							 "namespace")));
-	if (r == 0 && d->own & CLONE_NEWNS && !d->refused->len)
-		r = check_mounts(d);
 	return r;
 }
 
@@ -136,8 +91,9 @@ int box_dump(struct dump *d)
 	if (r < 0)
 		return r;
 	json_object_set_new(d->extra, "box",
-			    json_pack("{s:i,s:b,s:s,s:o}", "namespaces", (int)d->own, "proc",
-				      d->own_proc, "boot", g_strchomp(boot), "cgroups", cgroups));
+			    json_pack("{s:i,s:b,s:s,s:o}", "namespaces", (int)d->own, "mounts",
+				      (d->own & CLONE_NEWNS) != 0, "boot", g_strchomp(boot),
+				      "cgroups", cgroups));
 	return 0;
 }
 
@@ -210,7 +166,7 @@ int box_load(json_t *extra, struct box_record *ret)
 		return r;
 	*ret = (struct box_record){
 		.namespaces = (unsigned)json_integer_value(json_object_get(box, "namespaces")),
-		.proc = json_is_true(json_object_get(box, "proc")),
+		.mounts = json_is_true(json_object_get(box, "mounts")),
 		.other_boot = then && strcmp(then, g_strchomp(boot)) != 0,
 	};
 	if (ret->namespaces & ~(unsigned)REMADE)

@@ -3,11 +3,13 @@
  * Mounts: those that the box will have again are recorded for readers of the images only; others
  * cannot be made again and are refused.
  */
+#include "state/ns/mnt.h"
 #include "state/ns/ns.h"
 
 #include "image/mnt.pb-c.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 static bool is_expected(const struct dump *d, const char *target)
@@ -21,6 +23,9 @@ static bool is_expected(const struct dump *d, const char *target)
 int mounts_check(struct dump *d)
 {
 	int r = 0;
+
+	if (d->o.standalone)
+		return d->own & CLONE_NEWNS ? mnt_check(d) : 0;
 
 	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
 		const struct mount_entry *m = &d->mounts.v[i];
@@ -37,6 +42,9 @@ int mounts_check(struct dump *d)
 int mounts_dump(struct dump *d)
 {
 	int r = 0;
+
+	if (d->o.standalone && d->own & CLONE_NEWNS)
+		return mnt_dump(d);
 
 	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
 		const struct mount_entry *m = &d->mounts.v[i];

@@ -34,7 +34,7 @@ int ipc_shm_bytes(struct restore *r, uint64_t id, uint64_t *ret) MUST_CHECK;
 /* box.c: what the box must have, for trees without a container around them */
 struct box_record {
 	unsigned namespaces; /* CLONE_NEW* */
-	bool proc;	     /* /proc is that of the pid namespace */
+	bool mounts;	     /* mountpoints.img holds what is to be made */
 	bool other_boot;     /* clocks have started anew since */
 };
 int box_check(struct dump *d) MUST_CHECK;
@@ -42,6 +42,18 @@ int box_dump(struct dump *d) MUST_CHECK;
 /* The root's control groups; those that are not there are made if MAKE. */
 int box_enter_cgroups(json_t *extra, pid_t pid, bool make) MUST_CHECK;
 int box_load(json_t *extra, struct box_record *ret) MUST_CHECK; /* EXTRA may be NULL */
+
+/* user.c: numbers of users as the tree sees them */
+struct id_extent {
+	uint32_t inner, outer, count;
+};
+#define OVERFLOW_ID 65534u
+int users_read(struct dump *d) MUST_CHECK;
+int users_check(struct dump *d) MUST_CHECK;
+uint32_t users_uid(const struct dump *d, uint32_t uid);
+uint32_t users_gid(const struct dump *d, uint32_t gid);
+int users_dump(struct dump *d) MUST_CHECK;
+int users_restore(int images, pid_t pid) MUST_CHECK; /* the maps of a new one */
 
 /* mounts.c */
 int mounts_check(struct dump *d) MUST_CHECK;
@@ -51,3 +63,5 @@ int mounts_dump(struct dump *d) MUST_CHECK;
 /* tmpfs.c: tar archives */
 int tmpfs_dump(struct dump *d) MUST_CHECK;
 int tmpfs_restore(struct restore *r) MUST_CHECK;
+int tmpfs_dump_mount(struct dump *d, size_t i) MUST_CHECK; /* of a standalone tree */
+int tmpfs_unpack(int dir, int archive, const char *target, bool nodes) MUST_CHECK;

@@ -4,9 +4,11 @@
  * mounts.  CRIU's format: tmpfs-dev-N.tar.gz, N being the device number that mountpoints.img knows.
  *
  * A tmpfs that we see in our own mount namespace is the host's and stays as it is, unless the
- * options say that it belongs to the tree.  Device nodes are never taken from a checkpoint.
+ * options say that it belongs to the tree.  Device nodes are never taken from a container's
+ * checkpoint; a standalone tree has its own.
  */
 #include "base/file.h"
+#include "state/ns/mnt.h"
 #include "state/ns/ns.h"
 
 #include "base/libarchive.h"
@@ -17,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -80,10 +83,14 @@ static bool belongs(const struct dump *d, const struct mountinfo *ours, size_t a
 	return d->o.mounts && !is_hosts(ours, m);
 }
 
-static bool is_wanted(const struct stat *st, dev_t dev)
+static bool is_node(mode_t mode)
 {
-	return !S_ISCHR(st->st_mode) && !S_ISBLK(st->st_mode) && !S_ISSOCK(st->st_mode) &&
-	       st->st_dev == dev;
+	return S_ISCHR(mode) || S_ISBLK(mode);
+}
+
+static bool is_wanted(const struct stat *st, dev_t dev, bool nodes)
+{
+	return (nodes || !is_node(st->st_mode)) && !S_ISSOCK(st->st_mode) && st->st_dev == dev;
 }
 
 /* Something that the next container would miss?  In /dev links are the runtime's. */
@@ -100,7 +107,7 @@ static int has_content(int dir, const char *target, bool *ret)
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 		    fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		*ret = is_wanted(&st, top.st_dev) &&
+		*ret = is_wanted(&st, top.st_dev, false) &&
 		       !(S_ISLNK(st.st_mode) && strcmp(target, "/dev") == 0);
 	}
 	closedir(d);
@@ -110,6 +117,7 @@ static int has_content(int dir, const char *target, bool *ret)
 struct job { /* in a forked child: libarchive changes the working directory */
 	int dir, file;
 	const char *target;
+	bool nodes; /* devices, too */
 };
 
 static int copy_data(struct archive *from, struct archive *to, const char *what)
@@ -154,7 +162,7 @@ static void resolver_free(struct archive_entry_linkresolver **res)
 	archive_entry_linkresolver_free(*res);
 }
 
-static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const char *target)
+static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const struct job *j)
 {
 	CLEANUP(resolver_free)
 	struct archive_entry_linkresolver *links = archive_entry_linkresolver_new();
@@ -167,15 +175,15 @@ static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const 
 		if (r == ARCHIVE_EOF)
 			return 0;
 		if (r < ARCHIVE_WARN)
-			return failed(disk, target);
+			return failed(disk, j->target);
 		archive_read_disk_descend(disk);
-		if (!is_wanted(archive_entry_stat(e), dev))
+		if (!is_wanted(archive_entry_stat(e), dev, j->nodes))
 			continue;
 		archive_entry_sparse_clear(e);
 		/* For tar: the second name of a file becomes a link, nothing is deferred. */
 		archive_entry_linkify(links, &e, &(struct archive_entry *){NULL});
 		if (archive_write_header(tar, e) < ARCHIVE_WARN)
-			return failed(tar, target);
+			return failed(tar, j->target);
 		if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
 			continue;
 		r = pack_data(disk, tar, archive_entry_pathname(e));
@@ -203,7 +211,7 @@ static int pack(void *arg, int *ret_fd)
 		return failed(disk, j->target);
 	if (archive_write_open_fd(tar, j->file) != ARCHIVE_OK)
 		return failed(tar, j->target);
-	r = pack_all(disk, tar, st.st_dev, j->target);
+	r = pack_all(disk, tar, st.st_dev, j);
 	if (r == 0 && archive_write_close(tar) != ARCHIVE_OK)
 		r = failed(tar, j->target);
 	return r;
@@ -214,26 +222,49 @@ static uint32_t number_of(const struct mount_entry *m)
 	return m->major << 20 | m->minor;
 }
 
+static int dump_dir(struct dump *d, const struct mount_entry *m, int dir)
+{
+	autoclose int file = -1, users = -1;
+	int r = image_write_fd(&d->w, IMG_TMPFS_DEV, number_of(m), &file);
+
+	/* owners as the tree sees them */
+	if (r == 0 && d->own & CLONE_NEWUSER)
+		r = ns_open(dump_task(d, 0)->proc.dir, NS_USER, &users);
+	return r < 0 ? r
+		     : ns_run(&users, 1, pack, &(struct job){dir, file, m->target, d->o.standalone},
+			      NULL);
+}
+
 static int dump_one(struct dump *d, const struct mount_entry *m)
 {
-	autoclose int dir = open_dir(d->root, m->target), file = -1;
+	autoclose int dir = open_dir(d->root, m->target);
 	bool content;
 	int r = dir < 0 ? dir : has_content(dir, m->target, &content);
 
-	if (r < 0 || !content)
-		return r;
-	r = image_write_fd(&d->w, IMG_TMPFS_DEV, number_of(m), &file);
+	return r < 0 || !content ? r : dump_dir(d, m, dir);
+}
+
+int tmpfs_dump_mount(struct dump *d, size_t i)
+{
+	autoclose int copy = -1, dir = -1;
+	int r = mnt_open_bare(d, i, &copy);
+
 	if (r < 0)
 		return r;
-	return ns_run(NULL, 0, pack, &(struct job){dir, file, m->target}, NULL);
+	dir = openat(copy, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? err_errno("open %s", d->mounts.v[i].target)
+		       : dump_dir(d, &d->mounts.v[i], dir);
 }
 
 int tmpfs_dump(struct dump *d)
 {
 	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
 	CLEANUP(proc_close) struct proc self = PROC_NONE;
-	int r = proc_open(getpid(), &self);
+	int r;
 
+	if (d->o.standalone) /* with the mounts: mnt_dump() */
+		return 0;
+	r = proc_open(getpid(), &self);
 	if (r == 0)
 		r = mountinfo_read(self.dir, &ours);
 	for (size_t i = 0; r == 0 && i < d->mounts.n; i++)
@@ -265,7 +296,7 @@ static int unpack(void *arg, int *ret_fd)
 	while ((r = archive_read_next_header(tar, &e)) == ARCHIVE_OK) {
 		__LA_MODE_T type = archive_entry_filetype(e);
 
-		if (type == AE_IFCHR || type == AE_IFBLK)
+		if (!j->nodes && is_node((mode_t)type))
 			continue;
 		if (archive_write_header(disk, e) < ARCHIVE_WARN)
 			return failed(disk, j->target);
@@ -278,6 +309,15 @@ static int unpack(void *arg, int *ret_fd)
 			return failed(disk, j->target);
 	}
 	return r == ARCHIVE_EOF ? 0 : failed(tar, j->target);
+}
+
+int tmpfs_unpack(int dir, int archive, const char *target, bool nodes)
+{
+	autoclose int top = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (top < 0)
+		return err_errno("open %s", target);
+	return ns_run(NULL, 0, unpack, &(struct job){top, archive, target, nodes}, NULL);
 }
 
 static int restore_one(struct restore *r, const MntEntry *m)
@@ -296,13 +336,17 @@ static int restore_one(struct restore *r, const MntEntry *m)
 		return ret;
 	if (type != fsmagic_number("tmpfs"))
 		return err_set(EINVAL, "%s was a tmpfs and is none here", target);
-	return ns_run(NULL, 0, unpack, &(struct job){dir, img->fd, target}, NULL);
+	return tmpfs_unpack(dir, img->fd, target, false);
 }
 
 int tmpfs_restore(struct restore *r)
 {
 	g_autoptr(GPtrArray) mounts = NULL;
-	int ret = image_load_all(r->o.images, IMG_MNTS, NSID_MNT, &mounts);
+	int ret;
+
+	if (r->o.mounts_made)
+		return 0;
+	ret = image_load_all(r->o.images, IMG_MNTS, NSID_MNT, &mounts);
 
 	for (unsigned i = 0; ret == 0 && i < mounts->len; i++) {
 		const MntEntry *m = g_ptr_array_index(mounts, i);

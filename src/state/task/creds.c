@@ -7,6 +7,7 @@
  * inheritable are there; securebits while there is CAP_SETPCAP; the final capset(2) takes the rest
  * away.  A change of ids resets dumpable and the parent-death signal, so those come last.
  */
+#include "state/ns/ns.h"
 #include "state/task/task.h"
 
 #include "base/log.h"
@@ -48,14 +49,14 @@ static int creds_take(struct dump *d, struct dthread *h, const struct answers *a
 
 	h->core->thread_core->creds = e = g_new0(CredsEntry, 1);
 	creds_entry__init(e);
-	e->uid = s->uid[0];
-	e->euid = s->uid[1];
-	e->suid = s->uid[2];
-	e->fsuid = s->uid[3];
-	e->gid = s->gid[0];
-	e->egid = s->gid[1];
-	e->sgid = s->gid[2];
-	e->fsgid = s->gid[3];
+	e->uid = users_uid(d, s->uid[0]);
+	e->euid = users_uid(d, s->uid[1]);
+	e->suid = users_uid(d, s->uid[2]);
+	e->fsuid = users_uid(d, s->uid[3]);
+	e->gid = users_gid(d, s->gid[0]);
+	e->egid = users_gid(d, s->gid[1]);
+	e->sgid = users_gid(d, s->gid[2]);
+	e->fsgid = users_gid(d, s->gid[3]);
 	e->cap_inh = caps_message(s->cap_inh, &e->n_cap_inh);
 	e->cap_prm = caps_message(s->cap_prm, &e->n_cap_prm);
 	e->cap_eff = caps_message(s->cap_eff, &e->n_cap_eff);
@@ -64,6 +65,8 @@ static int creds_take(struct dump *d, struct dthread *h, const struct answers *a
 	e->secbits = (uint32_t)answer(a, *(const int *)a->data);
 	e->groups = g_memdup2(s->groups, s->ngroups * sizeof(gid_t));
 	e->n_groups = s->ngroups;
+	for (size_t i = 0; i < e->n_groups; i++)
+		e->groups[i] = users_gid(d, e->groups[i]);
 	e->has_no_new_privs = s->no_new_privs;
 	e->no_new_privs = s->no_new_privs;
 	return 0;

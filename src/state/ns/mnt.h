@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mount namespace of a tree without a container around it.  Two ways to have it again:
+ *
+ *  - it is a copy of ours: the root directory is mounted from the same place.  The new one is a
+ *    copy of ours, too, and only what we do not have is mounted there.
+ *  - it has a root directory of its own: all mounts are made anew, aside, put together into one
+ *    tree, which then becomes the root.
+ *
+ * A mount is the root, which whoever restores names; external, likewise; of a file system that
+ * comes into being by being mounted (mnt_kinds[]); or another view of one of those.
+ */
+#pragma once
+
+#include "state/dump.h"
+
+#include "image/mnt.pb-c.h"
+
+struct mnt_kind {
+	const char *fstype;
+	unsigned code;	/* Fstype */
+	unsigned bound; /* CLONE_NEW* of the namespace whose objects it shows; 0: the host's */
+	bool own;	/* each mount is a file system of its own; not SHOWN of a namespace */
+	bool content;	/* is saved: tmpfs-dev-N */
+};
+/* NULL: it cannot be made by its name alone. */
+const struct mnt_kind *mnt_kind_find(const char *fstype);
+
+enum mnt_way { MNT_ROOT, MNT_OURS, MNT_EXTERNAL, MNT_NEW, MNT_VIEW, MNT_SKIPPED };
+
+struct mnt_seen {
+	enum mnt_way way;
+	const struct mnt_kind *kind; /* MNT_NEW; MNT_VIEW of such */
+	const char *key;	     /* MNT_EXTERNAL, borrowed; NULL: it is at HOST_PATH */
+	char *host_path;
+};
+void mnt_seen_clear(struct mnt_seen *s);
+
+/* How mount I of the tree would be had again; what cannot be is -EOPNOTSUPP. */
+int mnt_look(struct dump *d, const struct mountinfo *ours, size_t i, struct mnt_seen *ret)
+	MUST_CHECK;
+
+/* The tree's root directory is not mounted from where ours is. */
+bool mnt_has_own_root(const struct dump *d, const struct mountinfo *ours);
+
+/* All mounts of a standalone tree: refuses, records. */
+int mnt_check(struct dump *d) MUST_CHECK;
+int mnt_dump(struct dump *d) MUST_CHECK;
+
+/* A detached copy of mount I of the tree with nothing mounted on it, also where it is covered. */
+int mnt_open_bare(struct dump *d, size_t i, int *ret_fd) MUST_CHECK;
+
+/* mnt_make.c */
+struct mnt_options {
+	const char *root;		       /* directory that becomes the root; NULL: ours */
+	const struct cryo_external *externals; /* "mnt[NAME]" and the path that takes its place */
+	unsigned nexternals;
+	int images;
+};
+struct mnt_plan;
+
+/* Reads records, opens archives, takes hold of what is outside. */
+int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **ret) MUST_CHECK;
+bool mnt_plan_has_root(const struct mnt_plan *p);
+
+/* In a process that is alone in a copy of our mount namespace: makes all mounts, enters the root.
+ */
+int mnt_plan_make(struct mnt_plan *p) MUST_CHECK;
+void mnt_plan_free(struct mnt_plan **p);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mounts of a standalone tree into mountpoints.img. */
+#include "state/ns/mnt.h"
+
+#include "kernel/mount.h"
+#include "kernel/mountflags.h"
+#include "state/ns/ns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+static bool has_peer(const struct mountinfo *all, int group)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->v[i].shared == group)
+			return true;
+	return false;
+}
+
+/* The kernel shows owners as the initial user namespace sees them (mm/shmem.c:
+ * shmem_show_options()). */
+static char *options_inside(const struct dump *d, const char *options)
+{
+	g_auto(GStrv) words = g_strsplit(options, ",", -1);
+
+	for (char **w = words; *w; w++) {
+		bool user = g_str_has_prefix(*w, "uid="), group = g_str_has_prefix(*w, "gid=");
+		uint32_t id = user || group ? (uint32_t)strtoul(*w + 4, NULL, 10) : 0;
+		char *word;
+
+		if (!user && !group)
+			continue;
+		word = g_strdup_printf("%.4s%u", *w, user ? users_uid(d, id) : users_gid(d, id));
+		g_free(*w);
+		*w = word;
+	}
+	return g_strjoinv(",", words);
+}
+
+static int write_record(struct dump *d, const struct mountinfo *ours, const struct mount_entry *m,
+			const struct mnt_seen *s)
+{
+	g_autofree char *target = g_strconcat(".", m->target, NULL), *options = NULL;
+	g_autofree char *inside = NULL;
+	MntEntry e = MNT_ENTRY__INIT;
+
+	e.fstype = s->kind ? s->kind->code : FSTYPE__UNSUPPORTED;
+	e.fsname = (char *)m->fstype;
+	e.mnt_id = (uint32_t)m->id;
+	e.parent_mnt_id = (uint32_t)m->parent;
+	e.root_dev = m->major << 20 | m->minor; /* MKKDEV */
+	e.flags = mountflags_of_mount(m->options);
+	e.root = s->host_path ?: (char *)m->root;
+	e.mountpoint = target;
+	e.source = (char *)m->source;
+	e.has_sb_flags = true;
+	e.sb_flags = mountflags_of_fs(m->sb_options, &options);
+	e.options = inside = options_inside(d, options);
+	e.has_shared_id = e.has_master_id = true;
+	e.shared_id = (uint32_t)m->shared;
+	e.master_id = (uint32_t)m->master;
+	e.has_ext_mount = true;
+	e.ext_mount = s->way == MNT_EXTERNAL;
+	e.ext_key = (char *)s->key;
+	e.has_internal_sharing = true;
+	e.internal_sharing = m->shared && !has_peer(ours, m->shared);
+	return image_write(&d->w, IMG_MNTS, NSID_MNT, &e.base);
+}
+
+struct bare {
+	const struct mountinfo *all;
+	const struct mount_entry *m;
+};
+
+static bool is_above(const struct mountinfo *all, const struct mount_entry *o,
+		     const struct mount_entry *m)
+{
+	for (size_t n = 0; m && n <= all->n; n++) {
+		if (m == o)
+			return true;
+		m = m->parent == m->id ? NULL : mountinfo_by_id(all, m->parent);
+	}
+	return false;
+}
+
+/* Covers M: mounted at its place or above, but not what it is mounted on. */
+static bool covers(const struct mountinfo *all, const struct mount_entry *o,
+		   const struct mount_entry *m)
+{
+	size_t len = strcmp(o->target, "/") == 0 ? 0 : strlen(o->target);
+
+	return strncmp(m->target, o->target, len) == 0 &&
+	       (!m->target[len] || m->target[len] == '/') && !is_above(all, o, m);
+}
+
+static int open_bare(void *arg, int *ret_fd)
+{
+	const struct bare *b = arg;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_errno("new mount namespace");
+	for (size_t i = b->all->n; i-- > 0;)
+		if (covers(b->all, &b->all->v[i], b->m) &&
+		    umount2(b->all->v[i].target, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+			return err_errno("uncover %s", b->m->target);
+	return mount_copy(AT_FDCWD, b->m->target, false, ret_fd);
+}
+
+int mnt_open_bare(struct dump *d, size_t i, int *ret_fd)
+{
+	struct bare b = {.all = &d->mounts, .m = &d->mounts.v[i]};
+	autoclose int ns = -1;
+	int r = ns_open(dump_task(d, 0)->proc.dir, NS_MNT, &ns);
+
+	if (r == 0)
+		r = ns_run(&ns, 1, open_bare, &b, ret_fd);
+	return r < 0 ? err_wrap(r, "mount %s", b.m->target) : 0;
+}
+
+static bool is_first_of_fs(const struct dump *d, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (d->mounts.v[k].major == d->mounts.v[i].major &&
+		    d->mounts.v[k].minor == d->mounts.v[i].minor)
+			return false;
+	return true;
+}
+
+int mnt_dump(struct dump *d)
+{
+	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
+	CLEANUP(proc_close) struct proc self = PROC_NONE;
+	int r = proc_open(getpid(), &self);
+
+	if (r == 0)
+		r = mountinfo_read(self.dir, &ours);
+	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
+		CLEANUP(mnt_seen_clear) struct mnt_seen s;
+
+		r = mnt_look(d, &ours, i, &s);
+		if (r == 0 && s.way != MNT_SKIPPED && s.way != MNT_OURS)
+			r = write_record(d, &ours, &d->mounts.v[i], &s);
+		if (r == 0 && s.way == MNT_NEW && s.kind->content && is_first_of_fs(d, i))
+			r = tmpfs_dump_mount(d, i);
+	}
+	return r;
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts from mountpoints.img.
+ *
+ * What is outside is taken hold of by the coordinator, in our own mount namespace and with our own
+ * rights.  The rest happens in the box.  Everything is first mounted aside, in a yard: a tmpfs that
+ * lies on top of "/", where no path leads, since paths begin below it.  Then each place is
+ * opened while nothing is mounted there yet, so that one mount may cover another; then
+ * they are put in their places, in the order of the records; peers and slaves are made
+ * (mnt_share.c), and the root is changed.
+ */
+#include "state/ns/mnt_plan.h"
+
+#include "base/file.h"
+#include "kernel/mount.h"
+#include "kernel/mountflags.h"
+#include "state/ns/ns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static void mnt_free(void *p)
+{
+	struct mnt *m = p;
+
+	cleanup_close(&m->source);
+	cleanup_close(&m->archive);
+	cleanup_close(&m->fd);
+	cleanup_close(&m->at);
+	mnt_entry__free_unpacked(m->e, NULL);
+	g_free(m);
+}
+
+void mnt_plan_free(struct mnt_plan **p)
+{
+	if (!*p)
+		return;
+	g_ptr_array_unref((*p)->all);
+	cleanup_close(&(*p)->yard);
+	g_free(g_steal_pointer(p));
+}
+
+bool mnt_plan_has_root(const struct mnt_plan *p)
+{
+	return p->root != NULL;
+}
+
+/* Records. */
+
+static const char *target_of(const struct mnt *m)
+{
+	return m->e->mountpoint[0] == '.' ? m->e->mountpoint + 1 : m->e->mountpoint;
+}
+
+static int take_outside(const struct mnt_options *o, struct mnt *m)
+{
+	const char *path = m->e->ext_key ? NULL : m->e->root;
+	g_autofree char *key = g_strdup_printf("mnt[%s]", m->e->ext_key ?: "");
+	int r;
+
+	for (unsigned i = 0; m->e->ext_key && i < o->nexternals; i++)
+		if (strcmp(o->externals[i].key, key) == 0)
+			path = o->externals[i].name;
+	if (!path)
+		return err_set(EINVAL, "mount %s: it is external; use --external mnt[%s]:PATH",
+			       target_of(m), m->e->ext_key);
+	r = mount_copy(AT_FDCWD, path, false, &m->source);
+	return r < 0 ? err_wrap(r, "mount %s", target_of(m)) : 0;
+}
+
+static int take_root(const struct mnt_options *o, struct mnt_plan *p, struct mnt *m)
+{
+	if (!o->root)
+		return err_set(EINVAL, "the tree had a root directory of its own; use --root DIR");
+	p->root = m;
+	return mount_copy(AT_FDCWD, o->root, false, &m->source);
+}
+
+static bool is_repeated(const struct mnt_plan *p, const struct mnt *m)
+{
+	for (unsigned i = 0; i < p->all->len; i++) {
+		const struct mnt *o = g_ptr_array_index(p->all, i);
+
+		if (o == m)
+			return false;
+		if (o->e->root_dev == m->e->root_dev)
+			return true;
+	}
+	return false;
+}
+
+static int open_archive(const struct mnt_options *o, const struct mnt_plan *p, struct mnt *m)
+{
+	CLEANUP(image_close) struct image *img = NULL;
+	int r;
+
+	if (!m->kind || !m->kind->content || is_repeated(p, m))
+		return 0;
+	r = image_open(o->images, IMG_TMPFS_DEV, m->e->root_dev, &img);
+	if (r == 0)
+		m->archive = take_fd(&img->fd);
+	return r < 0 ? r : 0;
+}
+
+static struct mnt *by_id(const struct mnt_plan *p, uint32_t id)
+{
+	for (unsigned i = 0; i < p->all->len; i++)
+		if (((struct mnt *)g_ptr_array_index(p->all, i))->e->mnt_id == id)
+			return g_ptr_array_index(p->all, i);
+	return NULL;
+}
+
+static int add(struct mnt_plan *p, const MntEntry *e)
+{
+	struct mnt *m = g_new0(struct mnt, 1);
+	g_autofree uint8_t *bytes = NULL;
+	size_t n = mnt_entry__get_packed_size(e);
+
+	*m = (struct mnt){.source = -1, .archive = -1, .fd = -1, .at = -1};
+	bytes = g_malloc(n + 1);
+	mnt_entry__pack(e, bytes);
+	m->e = mnt_entry__unpack(NULL, n, bytes);
+	g_ptr_array_add(p->all, m);
+	if (target_of(m)[0] != '/' || m->e->root[0] != '/')
+		return err_set(EBADMSG, "mountpoints: %s of %s is no path", m->e->root,
+			       m->e->mountpoint);
+	/* records of CRIU have no name for the common ones */
+	m->kind = m->e->fsname ? mnt_kind_find(m->e->fsname) : mnt_kind_by_code(m->e->fstype);
+	return 0;
+}
+
+static int prepare(const struct mnt_options *o, struct mnt_plan *p, struct mnt *m)
+{
+	m->parent = by_id(p, m->e->parent_mnt_id);
+	if (m->parent == m)
+		m->parent = NULL;
+	if (!m->parent && strcmp(target_of(m), "/") == 0)
+		return take_root(o, p, m);
+	if (m->e->ext_mount)
+		return take_outside(o, m);
+	return open_archive(o, p, m);
+}
+
+int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **ret)
+{
+	CLEANUP(mnt_plan_free) struct mnt_plan *p = g_new0(struct mnt_plan, 1);
+	g_autoptr(GPtrArray) records = NULL;
+	int r;
+
+	p->yard = -1;
+	p->all = g_ptr_array_new_with_free_func(mnt_free);
+	r = image_load_all(o->images, IMG_MNTS, id, &records);
+	for (unsigned i = 0; r == 0 && i < records->len; i++)
+		r = add(p, g_ptr_array_index(records, i));
+	for (unsigned i = 0; r == 0 && i < p->all->len; i++)
+		r = prepare(o, p, g_ptr_array_index(p->all, i));
+	if (r < 0)
+		return r;
+	*ret = g_steal_pointer(&p);
+	return 0;
+}
+
+/* In the box. */
+
+static int wrap(const struct mnt *m, int r)
+{
+	return r < 0 ? err_wrap(r, "mount %s", target_of(m)) : r;
+}
+
+static int make_yard(struct mnt_plan *p)
+{
+	const struct mount_param params[] = {{"source", "cryo-yard"}, {"mode", "700"}, {NULL}};
+	int r;
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_errno("make all mounts private");
+	r = mount_make("tmpfs", params, 0, &p->yard);
+	return r < 0 ? r : mount_attach(p->yard, AT_FDCWD, "/");
+}
+
+/* A place for FD in the yard, of its type. */
+int mnt_yard(struct mnt_plan *p, int fd)
+{
+	char name[24];
+	struct stat st;
+	int place;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno("look at a mount");
+	snprintf(name, sizeof(name), "%u", p->places++);
+	if (S_ISDIR(st.st_mode) ? mkdirat(p->yard, name, 0700) < 0
+				: mknodat(p->yard, name, S_IFREG | 0600, 0) < 0)
+		return err_errno("make a place for a mount");
+	place = openat(p->yard, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (place < 0)
+		return err_errno("open a place for a mount");
+	if (move_mount(fd, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+		int r = err_errno("mount aside");
+
+		close(place);
+		return r;
+	}
+	close(place);
+	return 0;
+}
+
+/* Paths of ROOTs of mounts of one file system: what follows in INNER, or NULL. */
+const char *mnt_below(const char *inner, const char *outer)
+{
+	size_t len = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
+
+	if (strncmp(inner, outer, len) != 0 || (inner[len] && inner[len] != '/'))
+		return NULL;
+	return inner + len + strspn(inner + len, "/");
+}
+
+static int view(struct mnt_plan *p, int wide, const char *rest, int *ret)
+{
+	int r = 0;
+
+	*ret = open_tree(wide, rest,
+			 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT |
+				 (*rest ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH));
+	if (*ret < 0)
+		r = err_errno("bind mount of %s", rest);
+	return r < 0 ? r : mnt_yard(p, *ret);
+}
+
+static const char *fstype_of(const struct mnt *m)
+{
+	return m->kind && *m->kind->fstype ? m->kind->fstype : m->e->fsname;
+}
+
+static int fill(const struct mnt *m, int fd)
+{
+	return m->archive < 0 ? 0 : tmpfs_unpack(fd, m->archive, target_of(m), true);
+}
+
+static int fill_part(struct mnt_plan *p, struct mnt *m, int whole)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d%s", whole, m->e->root);
+	autoclose int fd = -1;
+	int r = m->archive < 0 ? 0 : file_mkdirs(path, 0755);
+
+	if (r < 0)
+		return r;
+	fd = openat(whole, m->e->root + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno("open %s of a new %s", m->e->root, fstype_of(m));
+	r = fill(m, fd);
+	return r < 0 ? r : view(p, fd, "", &m->fd);
+}
+
+/* mount(2) rather than fsopen(2): it takes options as the kernel shows them, of any length. */
+static int make_new(struct mnt_plan *p, struct mnt *m)
+{
+	bool whole = strcmp(m->e->root, "/") == 0;
+	char name[24];
+	autoclose int fd = -1;
+	int r;
+
+	snprintf(name, sizeof(name), "%u", p->places++);
+	if (mkdirat(p->yard, name, 0700) < 0 || fchdir(p->yard) < 0)
+		return err_errno("make a place for a mount");
+	if (mount(m->e->source, name, fstype_of(m), m->e->sb_flags & ~(unsigned)MS_RDONLY,
+		  m->e->options) < 0)
+		return err_errno("file system %s, options %s", fstype_of(m), m->e->options);
+	fd = openat(p->yard, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno("open what is mounted");
+	if (!whole) /* nobody shows all of it */
+		return fill_part(p, m, fd);
+	r = fill(m, fd);
+	if (r == 0)
+		m->fd = take_fd(&fd);
+	return r;
+}
+
+/* Another mount, made already, that shows at least what M does. */
+static struct mnt *find_wider(const struct mnt_plan *p, const struct mnt *m)
+{
+	for (unsigned i = 0; i < p->all->len; i++) {
+		struct mnt *o = g_ptr_array_index(p->all, i);
+
+		if (o != m && o->fd >= 0 && o->e->root_dev == m->e->root_dev &&
+		    mnt_below(m->e->root, o->e->root))
+			return o;
+	}
+	return NULL;
+}
+
+/* One that is still to be made and would serve better than M as the first of its file system. */
+static bool is_better_first(const struct mnt_plan *p, const struct mnt *m)
+{
+	for (unsigned i = 0; i < p->all->len; i++) {
+		const struct mnt *o = g_ptr_array_index(p->all, i);
+
+		if (o != m && o->fd < 0 && o->e->root_dev == m->e->root_dev &&
+		    strlen(o->e->root) < strlen(m->e->root) && mnt_below(m->e->root, o->e->root))
+			return true;
+	}
+	return false;
+}
+
+static bool can_be_new(const struct mnt *m)
+{
+	return m->kind || m->e->fstype == FSTYPE__AUTO;
+}
+
+/* 1: not yet. */
+static int make_one(struct mnt_plan *p, struct mnt *m)
+{
+	const struct mnt *wide;
+
+	if (m->source >= 0) {
+		m->fd = take_fd(&m->source);
+		return mnt_yard(p, m->fd);
+	}
+	wide = find_wider(p, m);
+	if (wide)
+		return view(p, wide->fd, mnt_below(m->e->root, wide->e->root), &m->fd);
+	if (is_better_first(p, m) || !can_be_new(m))
+		return 1;
+	return make_new(p, m);
+}
+
+static int make_all(struct mnt_plan *p)
+{
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (unsigned i = 0; i < p->all->len; i++) {
+			struct mnt *m = g_ptr_array_index(p->all, i);
+			int r = m->fd < 0 ? make_one(p, m) : 1;
+
+			if (r < 0)
+				return wrap(m, r);
+			more = more || r == 0;
+		}
+	}
+	for (unsigned i = 0; i < p->all->len; i++) {
+		const struct mnt *m = g_ptr_array_index(p->all, i);
+
+		if (m->fd < 0)
+			return wrap(m, err_set(EBADMSG, "what it shows is not there"));
+	}
+	return 0;
+}
+
+/* Where it goes, as nothing is mounted there yet. */
+static int open_place(struct mnt *m)
+{
+	const char *rest;
+
+	if (!m->parent) { /* in a copy of our tree */
+		m->at = open(target_of(m), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		return m->at < 0 ? wrap(m, err_errno("its place")) : 0;
+	}
+	rest = mnt_below(target_of(m), target_of(m->parent));
+	if (!rest)
+		return err_set(EBADMSG, "mount %s is said to be below %s", target_of(m),
+			       target_of(m->parent));
+	m->at = openat(m->parent->fd, *rest ? rest : ".", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return m->at < 0 ? wrap(m, err_errno("its place")) : 0;
+}
+
+static int set_attributes(struct mnt *m)
+{
+	struct mount_attr a = {.attr_set = mountflags_attrs(m->e->flags),
+			       .attr_clr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+					   MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+					   MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME |
+					   MOUNT_ATTR_NOSYMFOLLOW};
+	autoclose int fs = -1;
+
+	if (!m->e->ext_mount && m->parent && can_be_new(m) && m->e->sb_flags & MS_RDONLY) {
+		fs = fspick(m->fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+		if (fs < 0 || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+		    fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+			return wrap(m, err_errno("make the file system read-only"));
+	}
+	if (mount_setattr(m->fd, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0)
+		return wrap(m, err_errno("attributes"));
+	return 0;
+}
+
+static int put(struct mnt *m)
+{
+	if (m->at >= 0 &&
+	    move_mount(m->fd, "", m->at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return wrap(m, err_errno("put it into its place"));
+	return 0;
+}
+
+/*
+ * pivot_root(2), "pivot_root(".", ".")": the old root lies on top of the new one then, and the yard
+ * on top of that; "." means the topmost.
+ */
+static int enter_root(const struct mnt_plan *p)
+{
+	if (!p->root) {
+		if (fchdir(p->yard) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+			return err_errno("leave the yard");
+		return 0;
+	}
+	if (fchdir(p->root->fd) < 0)
+		return err_errno("enter the new root");
+	if (syscall(SYS_pivot_root, ".", ".") < 0)
+		return err_errno("pivot_root");
+	if (umount2(".", MNT_DETACH) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return err_errno("leave the old root");
+	return 0;
+}
+
+static int each(struct mnt_plan *p, int (*fn)(struct mnt *m), bool root)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < p->all->len; i++) {
+		struct mnt *m = g_ptr_array_index(p->all, i);
+
+		if (root || m != p->root)
+			r = fn(m);
+	}
+	return r;
+}
+
+int mnt_plan_make(struct mnt_plan *p)
+{
+	int r = make_yard(p);
+
+	if (r == 0)
+		r = make_all(p);
+	if (r == 0)
+		r = each(p, open_place, false);
+	if (r == 0)
+		r = mnt_unshare_all(p);
+	if (r == 0)
+		r = each(p, put, false);
+	if (r == 0)
+		r = mnt_share(p);
+	if (r == 0)
+		r = each(p, set_attributes, true);
+	return r < 0 ? r : enter_root(p);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mounts while they are made: mnt_make.c, mnt_share.c. */
+#pragma once
+
+#include "state/ns/mnt.h"
+
+struct mnt {
+	MntEntry *e;
+	const struct mnt_kind *kind;
+	struct mnt *parent; /* NULL: the root, or something of a copy of our tree */
+	int source;	    /* detached copy of what is outside; -1 */
+	int archive;	    /* content; -1 */
+	int fd;		    /* its root; -1: not made yet */
+	int at;		    /* O_PATH: where it goes */
+	bool shared;	    /* peers and masters are settled */
+};
+
+struct mnt_plan {
+	GPtrArray *all; /* struct mnt, in the order of mountinfo: parents first */
+	struct mnt *root;
+	int yard;
+	unsigned places;
+};
+
+const struct mnt_kind *mnt_kind_by_code(unsigned code);
+const char *mnt_below(const char *inner, const char *outer);
+int mnt_yard(struct mnt_plan *p, int fd) MUST_CHECK;
+
+/* Before anything is put together: nothing propagates but what is to have a master outside. */
+int mnt_unshare_all(struct mnt_plan *p) MUST_CHECK;
+int mnt_share(struct mnt_plan *p) MUST_CHECK;

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network namespace of a standalone tree: devices with their settings, addresses, routes,
+ * rules, firewall.  CRIU's images hold lists as rtnetlink gives them, the firewall as text.
+ *
+ * All of it is read and made by processes of ours in that namespace, with our own rights.
+ */
+#pragma once
+
+#include "state/dump.h"
+#include "state/restore.h"
+
+#include "image/netdev.pb-c.h"
+#include "kernel/rtnl.h"
+
+/* A device, between the kernel and its record. */
+struct net_link {
+	int index, link, link_nsid, master; /* LINK: the device below, the peer; 0, -1, 0: none */
+	unsigned type, flags, mtu;	    /* ARPHRD_*, IFF_* */
+	char name[16], kind[16];	    /* "" : a real device, or the loopback */
+	unsigned char address[32];
+	unsigned address_len;
+	uint32_t macvlan_mode;
+	uint16_t macvlan_flags;
+};
+
+struct net_link_kind {
+	const char *name;
+	NdType type;
+	bool external; /* its other end is outside: --external NAME[IN]:OUT */
+	int (*put)(struct nlmsghdr *h, const NetDeviceEntry *e, int peer); /* its own attributes */
+};
+/* By the kernel's name, or what a record says. */
+const struct net_link_kind *net_link_kind(const char *name);
+const struct net_link_kind *net_link_kind_of(const NetDeviceEntry *e, const char *kind);
+
+int net_links_read(int sock, GArray *ret) MUST_CHECK; /* struct net_link */
+
+/* Names of the settings below net/ipv4/conf/DEV and net/ipv6/conf/DEV, as records order them. */
+enum net_family { NET_V4, NET_V6 };
+SysctlEntry **net_conf_read(enum net_family f, const char *dev, size_t *ret_n);
+int net_conf_write(enum net_family f, const char *dev, SysctlEntry *const *v, size_t n,
+		   SysctlEntry *const *now, size_t nnow, bool weak) MUST_CHECK;
+void net_conf_free(SysctlEntry **v, size_t n);
+
+/* net_lists.c: "ip address save" and the like */
+int net_lists_dump(struct dump *d, int sock) MUST_CHECK;
+int net_lists_restore(int images, int sock) MUST_CHECK;
+
+/* net_fire.c */
+int net_firewall_dump(struct dump *d) MUST_CHECK; /* in the namespace */
+int net_firewall_restore(int images) MUST_CHECK;
+
+/* The story. */
+int net_check(struct dump *d) MUST_CHECK;
+int net_dump(struct dump *d) MUST_CHECK;
+
+struct net_options {
+	int images;
+	pid_t pid; /* of the box */
+	const struct cryo_external *externals;
+	unsigned nexternals;
+	bool weak_sysctls;
+};
+int net_restore(const struct net_options *o, json_t *extra) MUST_CHECK; /* EXTRA may be NULL */

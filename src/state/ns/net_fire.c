@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The firewall of a network namespace: nftables' own text, which libnftables writes and reads, and
+ * for the older tables that of iptables-save, whose programs are run where they are needed.
+ */
+#include "state/ns/net.h"
+
+#include "base/file.h"
+#include "base/lazy.h"
+#include "base/spawn.h"
+#include "state/ns/ns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <nftables/libnftables.h>
+#include <string.h>
+
+#define TEXT_MAX (64u << 20)
+
+static struct {
+	struct nft_ctx *(*new)(uint32_t);
+	void (*free)(struct nft_ctx *);
+	int (*run)(struct nft_ctx *, const char *);
+	int (*buffer_output)(struct nft_ctx *);
+	const char *(*get_output)(struct nft_ctx *);
+	int (*buffer_error)(struct nft_ctx *);
+	const char *(*get_error)(struct nft_ctx *);
+} lib;
+
+static const struct lazy_symbol symbols[] = {
+	{"nft_ctx_new", &lib.new},
+	{"nft_ctx_free", &lib.free},
+	{"nft_run_cmd_from_buffer", &lib.run},
+	{"nft_ctx_buffer_output", &lib.buffer_output},
+	{"nft_ctx_get_output_buffer", &lib.get_output},
+	{"nft_ctx_buffer_error", &lib.buffer_error},
+	{"nft_ctx_get_error_buffer", &lib.get_error},
+};
+
+static int begin(struct nft_ctx **ret)
+{
+	if (!lib.new)
+		lazy_load("libnftables.so.1", symbols, ARRAY_SIZE(symbols));
+	*ret = lib.new(0);
+	if (!*ret)
+		return err_set(EIO, "nftables cannot be used");
+	lib.buffer_output(*ret);
+	lib.buffer_error(*ret);
+	return 0;
+}
+
+static int run(struct nft_ctx *nft, const char *text)
+{
+	const char *why;
+
+	if (lib.run(nft, text) == 0)
+		return 0;
+	why = lib.get_error(nft);
+	return err_set(EIO, "nftables: %.*s", (int)strcspn(why, "\n"), why);
+}
+
+static int dump_nft(struct dump *d)
+{
+	struct nft_ctx *nft;
+	const char *text;
+	int r = begin(&nft);
+
+	if (r < 0)
+		return r;
+	r = run(nft, "list ruleset");
+	text = r == 0 ? lib.get_output(nft) : "";
+	if (r == 0 && *text)
+		r = image_write_raw(&d->w, IMG_NFTABLES, NSID_NET, text, strlen(text));
+	lib.free(nft);
+	return r;
+}
+
+/* Programs for the tables of xtables: what the kernel calls "legacy". */
+static const struct {
+	enum image_kind image;
+	const char *names, *save[2], *restore[2];
+} old[] = {
+	{IMG_IPTABLES,
+	 "/proc/net/ip_tables_names",
+	 {"iptables-legacy-save", "iptables-save"},
+	 {"iptables-legacy-restore", "iptables-restore"}},
+	{IMG_IP6TABLES,
+	 "/proc/net/ip6_tables_names",
+	 {"ip6tables-legacy-save", "ip6tables-save"},
+	 {"ip6tables-legacy-restore", "ip6tables-restore"}},
+};
+
+/* Which tables are there: reading makes none. */
+static bool has_old(const char *names)
+{
+	g_autofree char *text = NULL;
+
+	/* /proc/net is that of the process, /proc/thread-self/net ours */
+	g_autofree char *mine =
+		g_strconcat("/proc/thread-self/net/", strrchr(names, '/') + 1, NULL);
+
+	if (file_read_at(AT_FDCWD, mine, 4096, &text, NULL) < 0) {
+		err_clear();
+		return false;
+	}
+	return *text != 0;
+}
+
+static int run_first(const char *const names[2], const char *input, char **ret)
+{
+	int r = 0;
+
+	for (int i = 0; i < 2; i++) {
+		const char *const argv[] = {names[i], NULL};
+		const struct spawn s = {.argv = argv,
+					.in = SPAWN_NULL,
+					.err = SPAWN_CAPTURE,
+					.input = input,
+					.input_len = input ? strlen(input) : 0};
+
+		r = spawn_check(&s, ret, NULL);
+		if (r != -ENOENT)
+			return r;
+	}
+	return r;
+}
+
+static int dump_old(struct dump *d, size_t i)
+{
+	g_autofree char *text = NULL;
+	int r;
+
+	if (!has_old(old[i].names))
+		return 0;
+	r = run_first(old[i].save, NULL, &text);
+	if (r == 0 && *text)
+		r = image_write_raw(&d->w, old[i].image, NSID_NET, text, strlen(text));
+	return r;
+}
+
+int net_firewall_dump(struct dump *d)
+{
+	int r = dump_nft(d);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(old); i++)
+		r = dump_old(d, i);
+	return r;
+}
+
+/* 1: there is none. */
+static int read_text(int images, enum image_kind kind, char **ret)
+{
+	CLEANUP(image_close) struct image *img = NULL;
+	int r = image_open(images, kind, NSID_NET, &img);
+	uint64_t len;
+
+	if (r != 0)
+		return r;
+	len = image_rest(img);
+	if (len > TEXT_MAX)
+		return err_set(EBADMSG, "%s: %" PRIu64 " bytes", img->name, len);
+	*ret = g_malloc0(len + 1);
+	return image_read_raw(img, *ret, len);
+}
+
+static int restore_nft(int images)
+{
+	g_autofree char *text = NULL;
+	struct nft_ctx *nft;
+	int r = read_text(images, IMG_NFTABLES, &text);
+
+	if (r == 0)
+		r = begin(&nft);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = run(nft, text);
+	lib.free(nft);
+	return r;
+}
+
+int net_firewall_restore(int images)
+{
+	int r = restore_nft(images);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(old); i++) {
+		g_autofree char *text = NULL;
+
+		r = read_text(images, old[i].image, &text);
+		if (r == 0)
+			r = run_first(old[i].restore, text, NULL);
+		r = r > 0 ? 0 : r;
+	}
+	return r;
+}

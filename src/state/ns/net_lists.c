@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Addresses, routes and rules: a magic number and the kernel's messages, as "ip address save",
+ * "ip route save" and "ip rule save" write them.  Given back, each becomes a request.
+ */
+#include "state/ns/net.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "kernel/rtnl.h"
+#include "state/ns/ns.h"
+
+#include <errno.h>
+#include <linux/fib_rules.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LIST_MAX (64u << 20)
+
+struct list {
+	enum image_kind image;
+	uint32_t magic; /* of iproute2 */
+	unsigned get;
+	unsigned char family;
+	bool (*is_kernels)(const struct nlmsghdr *h); /* comes back by itself */
+};
+
+/* Local and broadcast addresses, prefixes of interfaces. */
+static bool is_kernels_route(const struct nlmsghdr *h)
+{
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+
+	return m->rtm_flags & RTM_F_CLONED || m->rtm_protocol == RTPROT_KERNEL;
+}
+
+/* The first one, of the table "local", has priority 0, which is not written. */
+static bool is_kernels_rule(const struct nlmsghdr *h)
+{
+	const struct nlattr *a[FRA_PRIORITY + 1];
+
+	rtnl_attrs(h, sizeof(struct fib_rule_hdr), a, FRA_PRIORITY);
+	return !a[FRA_PRIORITY];
+}
+
+static bool is_no_kernels(const struct nlmsghdr *h)
+{
+	return false;
+}
+
+static const struct list lists[] = {
+	{IMG_IFADDR, 0x47361222, RTM_GETADDR, AF_UNSPEC, is_no_kernels},
+	{IMG_ROUTE, 0x45311224, RTM_GETROUTE, AF_INET, is_kernels_route},
+	{IMG_ROUTE6, 0x45311224, RTM_GETROUTE, AF_INET6, is_kernels_route},
+	{IMG_RULE, 0x71706986, RTM_GETRULE, AF_UNSPEC, is_kernels_rule},
+};
+
+struct collect {
+	const struct list *list;
+	GByteArray *bytes;
+};
+
+static int add(const struct nlmsghdr *h, void *arg)
+{
+	struct collect *c = arg;
+	static const uint8_t zeros[MNL_ALIGNTO];
+
+	g_byte_array_append(c->bytes, (const uint8_t *)h, h->nlmsg_len);
+	g_byte_array_append(c->bytes, zeros, MNL_ALIGN(h->nlmsg_len) - h->nlmsg_len);
+	return 0;
+}
+
+int net_lists_dump(struct dump *d, int sock)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(lists); i++) {
+		g_autoptr(GByteArray) bytes = g_byte_array_new();
+		struct collect c = {.list = &lists[i], .bytes = bytes};
+
+		g_byte_array_append(bytes, (const uint8_t *)&lists[i].magic, 4);
+		r = rtnl_list(sock, lists[i].get, lists[i].family, add, &c);
+		if (r == 0)
+			r = image_write_raw(&d->w, lists[i].image, NSID_NET, bytes->data,
+					    bytes->len);
+	}
+	return r;
+}
+
+/*
+ * The kernel does not take these back: what a cache knows (IFA_CACHEINFO is a life time, which it
+ * does take), and flags that it sets itself.
+ */
+static void prepare(struct nlmsghdr *h)
+{
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+	h->nlmsg_pid = 0;
+	if (h->nlmsg_type == RTM_NEWROUTE)
+		((struct rtmsg *)mnl_nlmsg_get_payload(h))->rtm_flags &=
+			~(unsigned)(RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_OFFLOAD | RTNH_F_TRAP);
+	else if (h->nlmsg_type == RTM_NEWRULE)
+		h->nlmsg_flags |= NLM_F_EXCL;
+}
+
+/*
+ * EEXIST: it has come with its device or address.  Routes that need others are refused until those
+ * are there.
+ */
+static int give_back(int sock, struct nlmsghdr *h, bool last)
+{
+	int r;
+
+	prepare(h);
+	r = rtnl_ask(sock, h,
+		     h->nlmsg_type == RTM_NEWADDR    ? "address"
+		     : h->nlmsg_type == RTM_NEWROUTE ? "route"
+						     : "rule");
+	if (r == -EEXIST || (!last && (r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EINVAL ||
+				       r == -ENETDOWN))) {
+		err_clear();
+		return r == -EEXIST ? 0 : 1;
+	}
+	return r;
+}
+
+#define ROUNDS 4
+
+static int restore_list(int images, int sock, const struct list *l)
+{
+	CLEANUP(image_close) struct image *img = NULL;
+	g_autofree char *bytes = NULL;
+	int r = image_open(images, l->image, NSID_NET, &img), refused = 1;
+	uint64_t len;
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	len = image_rest(img);
+	if (len < 4 || len > LIST_MAX)
+		return err_set(EBADMSG, "%s: %" PRIu64 " bytes", img->name, len);
+	bytes = g_malloc(len + MNL_ALIGNTO);
+	r = image_read_raw(img, bytes, len);
+	if (r == 0 && memcmp(bytes, &l->magic, 4) != 0)
+		return err_set(EBADMSG, "%s: it is none of that kind", img->name);
+	for (unsigned round = 1; r == 0 && refused && round <= ROUNDS; round++) {
+		int left = (int)len - 4;
+
+		refused = 0;
+		for (struct nlmsghdr *h = (void *)(bytes + 4); r >= 0 && mnl_nlmsg_ok(h, left);
+		     h = mnl_nlmsg_next(h, &left)) {
+			if (h->nlmsg_type != l->get - 2 || l->is_kernels(h)) /* RTM_NEW* */
+				continue;
+			r = give_back(sock, h, round == ROUNDS);
+			refused += r == 1;
+		}
+		r = r > 0 ? 0 : r;
+	}
+	return r < 0 ? err_wrap(r, "%s", img->name) : 0;
+}
+
+int net_lists_restore(int images, int sock)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(lists); i++)
+		r = restore_list(images, sock, &lists[i]);
+	return r;
+}

@@ -1,0 +1,205 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# cryo: trees with namespaces of their own, made again from nothing but the images.
+load ../lib/cryo
+
+# inside NAMESPACES SCRIPT [ARGS...]: SCRIPT in new namespaces, ending as "sleep"; its number in PID.
+inside() {
+	local flags=$1 parent
+	shift
+	setsid unshare "$flags" --fork bash -euc "$@" </dev/null >"$DIR/out" 2>&1 3>&- &
+	parent=$!
+	wait_for 5 eval "PID=\$(pgrep -P $parent) && [ \"\$(cat /proc/\$PID/comm)\" = sleep ]" ||
+		{ cat "$DIR/out"; return 1; }
+	PARENT=$parent
+}
+
+# again [OPTIONS]: dumped, gone, restored; PID is the new number.
+again() {
+	"$CRYO" dump -D "$IMG" -t "$PID" "${DUMP[@]}" "$@"
+	wait "$PARENT" || true
+	[ ! -e "/proc/$PID" ]
+	"$CRYO" restore -D "$IMG" -d --pidfile pid "${RESTORE[@]}" "$@"
+	PID=$(cat "$IMG/pid")
+}
+
+# in_it COMMAND...: in the tree's mount, network and UTS namespace.
+in_it() {
+	nsenter -t "$PID" -m -n -u "$@"
+}
+
+setup() {
+	DIR=$BATS_TEST_TMPDIR IMG=$BATS_TEST_TMPDIR/img PID= DUMP=() RESTORE=()
+	mkdir "$IMG"
+}
+
+network() {
+	in_it ip -o link | sed 's/ qdisc.*state [A-Z]*//;s/NO-CARRIER,//;s/,LOWER_UP//;s/ qlen [0-9]*//'
+	in_it ip -o address | sed 's/ tentative//'
+	in_it ip -4 route show table all | sed 's/ linkdown//' | sort
+	in_it ip -6 route show table all | sed 's/ linkdown//' | grep -v 'table local' | sort
+	in_it ip rule
+	in_it iptables-save | grep -v "^#"
+	in_it sh -c 'grep -r . /proc/sys/net/ipv4/conf /proc/sys/net/unix /proc/sys/net/ipv4/ping_group_range'
+	in_it sh -c 'cat /proc/sys/net/ipv6/conf/*/forwarding /proc/sys/net/ipv6/conf/*/disable_ipv6'
+}
+
+@test "network: devices, addresses, routes, rules, firewall, settings" {
+	inside -pn '
+	ip link set lo up
+	ip link add d0 type bridge && ip address add 10.1.2.3/24 dev d0 && ip link set d0 up
+	ip link add br0 type bridge && ip link set br0 address 02:00:00:00:00:42 mtu 1400
+	ip link add in0 type veth peer name in1 && ip link set in0 master br0
+	ip link set in0 up && ip link set in1 up && ip link set br0 up
+	ip address add 10.9.0.1/16 dev in1
+	ip route add 192.168.77.0/24 via 10.1.2.9 dev d0
+	ip route add default via 10.1.2.1
+	ip route add 172.30.0.0/16 via 10.9.3.3 table 42
+	ip rule add from 10.9.0.0/16 table 42 priority 1000
+	iptables -A INPUT -p tcp --dport 99 -j DROP
+	echo 1 >/proc/sys/net/ipv4/conf/d0/proxy_arp
+	echo 2 >/proc/sys/net/ipv4/conf/default/rp_filter
+	echo 1 >/proc/sys/net/ipv4/conf/all/forwarding
+	echo 77 >/proc/sys/net/unix/max_dgram_qlen
+	echo "100 200" >/proc/sys/net/ipv4/ping_group_range
+	exec sleep 1000'
+	sleep 2 # addresses of IPv6 settle
+	network >"$DIR/before"
+	again
+	sleep 2
+	network >"$DIR/after"
+	diff "$DIR/before" "$DIR/after"
+	crit decode -i "$IMG"/netdev-*.img | jq -e '.entries | length == 5'
+	kill -9 "$PID" && PID=
+}
+
+@test "network: a device whose other end is outside" {
+	ip link add bridge9 type bridge
+	inside -pn '
+	exec sleep 1000'
+	ip link add out9 type veth peer name eth0 netns "$PID"
+	in_it ip address add 10.4.0.2/24 dev eth0
+	in_it ip link set eth0 up
+	"$CRYO" dump -D "$IMG" -t "$PID"
+	wait_for 5 test ! -e "/proc/$PID"
+	wait_for 5 eval '! ip link show out9'
+	"$CRYO" restore -D "$IMG" -d --pidfile pid --external 'veth[eth0]:out9@bridge9'
+	PID=$(cat "$IMG/pid")
+	ip link show out9 | grep -q 'master bridge9'
+	in_it ip address show eth0 | grep -q 10.4.0.2/24
+	kill -9 "$PID" && PID=
+	ip link del bridge9
+	wait_for 5 eval '! ip link show out9'
+}
+
+@test "network: what cannot be made again is refused" {
+	inside -pn '
+	ip link add v0 type vxlan id 5 dstport 4789
+	exec sleep 1000'
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
+	[[ $output = *"network device v0 is of kind vxlan"* ]]
+	[ "$(state_of "$PID")" = S ]
+}
+
+ROOT_SCRIPT='
+R=$0
+mount --make-slave "$R"; mount --bind "$R" "$R"; cd "$R"; pivot_root . old
+mount --make-rslave /old
+mount -t proc -o nosuid,nodev,noexec proc /proc
+mount -t tmpfs -o mode=755 devs /dev
+mknod -m 666 /dev/null c 1 3; mkdir /dev/pts; ln -s pts/ptmx /dev/ptmx
+mount -t tmpfs -o size=1m runs /run
+echo hello >/run/file; chown 7:8 /run/file; mkdir /run/sub /run/twice
+mount -t tmpfs -o ro inner /run/sub
+mount --bind /run/twice /tmp
+echo one >/etc/one; mount --bind /etc/one /etc/two
+mount --make-shared /run; mount --bind /run /usr; mount --make-slave /usr
+mount -t tmpfs covered /mnt; echo low >/mnt/low; mount -t tmpfs cover /mnt; echo high >/mnt/high
+umount -l /old
+mount -t devpts -o mode=666,ptmxmode=666,newinstance pts /dev/pts
+hostname inside
+exec /bin/sleep 1000 <&- >&- 2>&-'
+
+# A root directory with a shell, mount and sleep in it.
+make_root() {
+	local f
+	ROOT=$DIR/root
+	mkdir -p "$ROOT"/{proc,dev,run,old,tmp,etc,usr,mnt,bin,lib,sbin}
+	touch "$ROOT/etc/two"
+	cp -L "$(command -v busybox)" "$ROOT/bin/busybox"
+	for f in $(ldd "$(command -v busybox)" 2>/dev/null | grep -o '/[^ ]*'); do
+		cp -L --parents "$f" "$ROOT"
+	done
+	for f in sh sleep mount umount mknod mkdir ln chown cat hostname pivot_root; do
+		ln -sf busybox "$ROOT/bin/$f"
+	done
+	mount --bind "$ROOT" "$ROOT"
+	mount --make-private "$ROOT"
+}
+
+mounts() {
+	cut -d' ' -f4- "/proc/$PID/mountinfo" | sed 's/shared:[0-9]*/shared/;s/master:[0-9]*/master/'
+}
+
+@test "mounts: a root directory of its own, file systems, binds, covers, peers" {
+	make_root
+	setsid unshare -pmuin --fork /bin/busybox sh -euc "$ROOT_SCRIPT" "$ROOT" </dev/null >"$DIR/out" 2>&1 3>&- 4>&- 10>&- &
+	PARENT=$!
+	wait_for 5 eval 'PID=$(pgrep -P $PARENT) && [ "$(cat /proc/$PID/comm)" = sleep ]' || cat "$DIR/out"
+	mounts >"$DIR/before"
+	grep -q shared "$DIR/before" && grep -q master "$DIR/before"
+	run -1 "$CRYO" restore -D "$IMG" -d
+	"$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT"
+	wait "$PARENT" || true
+	run -1 "$CRYO" restore -D "$IMG" -d
+	[[ $output = *"use --root DIR"* ]]
+	"$CRYO" restore -D "$IMG" -d --pidfile pid --root "$ROOT"
+	PID=$(cat "$IMG/pid")
+	mounts | diff "$DIR/before" -
+	local r=/proc/$PID/root
+	[ "$(cat $r/run/file)" = hello ] && [ "$(stat -c %u:%g $r/run/file)" = 7:8 ]
+	[ "$(cat $r/etc/two)" = one ] && [ "$(cat $r/mnt/high)" = high ] && [ ! -e $r/mnt/low ]
+	[ -c $r/dev/null ] && [ "$(in_it hostname)" = inside ]
+	# peers: what is mounted below one comes to its slave
+	in_it /bin/mount -t tmpfs later /run/twice
+	grep -q ' /usr/twice ' "/proc/$PID/mountinfo"
+	crit decode -i "$IMG"/mountpoints-*.img | jq -e '.entries | length == 11'
+	kill -9 "$PID" && PID=
+	umount -l "$ROOT"
+}
+
+@test "mounts: external ones" {
+	make_root
+	mkdir "$DIR/other" "$ROOT/ext" && echo outside >"$DIR/other/file"
+	mount -t tmpfs ext "$DIR/other" && echo outside >"$DIR/other/file"
+	setsid unshare -pm --fork /bin/busybox sh -euc 'cd "$0"; mount --bind "$0" "$0"; cd "$0"
+		mount --bind "$1" ext; pivot_root . old; mount -t proc proc /proc; umount -l /old
+		exec /bin/sleep 1000 <&- >&- 2>&-' "$ROOT" "$DIR/other" </dev/null >"$DIR/out" 2>&1 3>&- 4>&- 10>&- &
+	PARENT=$!
+	wait_for 5 eval 'PID=$(pgrep -P $PARENT) && [ "$(cat /proc/$PID/comm)" = sleep ]' || cat "$DIR/out"
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT"
+	[[ $output = *"--external mnt[/ext]:NAME"* ]]
+	"$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT" -R --skip-mnt /ext
+	"$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT" -R --external 'mnt[]'
+	"$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT" --external 'mnt[/ext]:that'
+	wait "$PARENT" || true
+	run -1 "$CRYO" restore -D "$IMG" -d --root "$ROOT"
+	[[ $output = *"--external mnt[that]:PATH"* ]]
+	"$CRYO" restore -D "$IMG" -d --pidfile pid --root "$ROOT" --ext-mount-map "that:$DIR/other"
+	PID=$(cat "$IMG/pid")
+	[ "$(cat "/proc/$PID/root/ext/file")" = outside ]
+	kill -9 "$PID" && PID=
+	umount -l "$ROOT" "$DIR/other"
+}
+
+@test "a pid namespace alone, a host name alone" {
+	inside -p 'exec sleep 1000'
+	again
+	[ "$(awk '/^NSpid:/ {print $3}' "/proc/$PID/status")" = 1 ]
+	kill -9 "$PID" && PID=
+	rm -r "$IMG" && mkdir "$IMG"
+	inside -pu 'hostname other; exec sleep 1000'
+	again
+	[ "$(nsenter -t "$PID" -u hostname)" = other ]
+	kill -9 "$PID" && PID=
+}
