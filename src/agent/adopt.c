@@ -38,25 +38,25 @@ static int make_mailbox(struct agent *a)
 	return 0;
 }
 
-static int give_orders(struct agent *a)
+static int give_orders(struct agent *a, int sock, unsigned slot)
 {
 	const struct stub_orders o = {
 		.magic = STUB_MAGIC,
 		.addr = a->addr,
 		.bytes = a->bytes,
-		.slot = agent_slot_addr(a, 0),
+		.slot = agent_slot_addr(a, slot),
 	};
 
-	return fd_send(a->sock, &o, sizeof(o), &a->mailbox_fd, 1);
+	return fd_send(sock, &o, sizeof(o), &a->mailbox_fd, 1);
 }
 
 /* The first sign of life; a stub that could not map has exited with a code that is told. */
-static int ask_for_life(struct agent *a, pid_t nspid)
+static int ask_for_life(struct agent *a, unsigned slot, pid_t nspid)
 {
 	CLEANUP(batch_end) struct batch b = {0};
 	int id;
 
-	batch_begin(&b, a, 0);
+	batch_begin(&b, a, slot);
 	id = batch_add(&b, SYS_getpid);
 	batch_expect(&b, id, nspid);
 	return batch_run(&b);
@@ -89,13 +89,51 @@ int agent_adopt(const struct stub *stub, const struct agent_plan *p, struct agen
 	a->slots[0].made = true;
 	r = bell_own(a->slots[0].shm);
 	if (r == 0)
-		r = give_orders(a);
+		r = give_orders(a, a->sock, 0);
 	if (r == 0)
-		r = ask_for_life(a, stub->nspid);
+		r = ask_for_life(a, 0, stub->nspid);
 	if (r < 0)
 		return err_wrap(r, "stub %d", stub->pid);
 	*ret = g_steal_pointer(&a);
 	return 0;
+}
+
+/* The first stub's end of the channel in place of its own. */
+static int take_channel(struct agent *a, int sock, unsigned slot)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	autoclose int theirs = (int)syscall(SYS_pidfd_getfd, a->pidfd, STUB_SOCK, 0);
+	int common = a->sock, tfd = -1, r;
+
+	if (theirs < 0)
+		return err_errno("socket of the first stub");
+	batch_begin(&b, a, slot);
+	batch_recv_fds(&b, &theirs, 1, &tfd);
+	a->sock = sock;
+	r = batch_run(&b);
+	a->sock = common;
+	if (r < 0)
+		return r;
+	batch_add(&b, SYS_dup3, IMM(tfd), IMM(STUB_SOCK), IMM(O_CLOEXEC));
+	batch_add(&b, SYS_close, IMM(tfd));
+	return batch_run(&b);
+}
+
+int agent_join(struct agent *a, const struct stub *stub, unsigned slot)
+{
+	int r = ptrace_seize_running(stub->pid, SEIZE_EXITKILL | SEIZE_NEWBORN);
+
+	if (r == 0) {
+		a->slots[slot].tid = stub->pid;
+		a->slots[slot].made = true;
+		bell_init(a->slots[slot].shm);
+		r = give_orders(a, stub->sock, slot);
+	}
+	if (r == 0)
+		r = ask_for_life(a, slot, stub->nspid);
+	if (r == 0)
+		r = take_channel(a, stub->sock, slot);
+	return r < 0 ? err_wrap(r, "stub %d", stub->pid) : 0;
 }
 
 int agent_hold_begin(struct agent *a, unsigned slot)

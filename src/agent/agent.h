@@ -160,6 +160,12 @@ uint64_t agent_plan_bytes(const struct agent_plan *p);
  */
 int agent_adopt(const struct stub *stub, const struct agent_plan *p, struct agent **ret) MUST_CHECK;
 
+/*
+ * One more stub, in a big slot that was planned for it: nobody here has made it, but it belongs to
+ * the tree like those that slot 0 makes, with the same mailbox and the same channel.
+ */
+int agent_join(struct agent *a, const struct stub *stub, unsigned slot) MUST_CHECK;
+
 /* Stops the task in a slot, which must be idle, by ptrace.  Many: all hold_begin first, then hold.
  */
 int agent_hold_begin(struct agent *a, unsigned slot) MUST_CHECK;

@@ -76,6 +76,7 @@ int born_plan(struct restore *r)
 					  .pgid = t->nspgid,
 					  .sid = t->nssid,
 					  .zombie = t->zombie,
+					  .guest = i > 0 && t->parent < 0,
 					  .reaper = adopts(t)};
 	}
 	/* 0: it was led from outside of the pid namespace, as that of a container's init may be */
@@ -199,9 +200,14 @@ static int setgroup(struct rtask *t, const struct plan_step *s)
 
 int born_make(struct restore *r)
 {
-	struct rtask *root = restore_task(r, 0);
-	int ret = root->nssid == root->nspid ? rtask_wrap(root, tty_session_restore(r, root)) : 0;
+	int ret = 0;
 
+	for (unsigned i = 0; ret == 0 && i < r->nimages; i++) {
+		struct rtask *root = restore_task(r, i);
+
+		if (root->parent < 0 && root->nssid == root->nspid)
+			ret = rtask_wrap(root, tty_session_restore(r, root));
+	}
 	for (unsigned i = 0; ret == 0 && i < r->steps->len; i++) {
 		const struct plan_step *s = &g_array_index(r->steps, struct plan_step, i);
 		struct rtask *t = restore_task(r, s->task);

@@ -32,6 +32,7 @@
 #include "base/err.h"
 #include "state/options.h" /* struct cryo_dump_options, cryo_restore_options, statistics */
 
+#include <jansson.h>
 #include <sys/types.h>
 
 struct cryo_dump;
@@ -122,6 +123,9 @@ struct cryo_box_options {
  * had namespaces of its own.
  */
 int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks) MUST_CHECK;
+
+/* The guests of the images: {"number": name}, or NULL; a new reference. */
+int cryo_images_guests(int images, json_t **ret) MUST_CHECK;
 
 /* Forks a root task that runs the stub.  The caller reaps it, unless cryo_restore() failed. */
 int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) MUST_CHECK;

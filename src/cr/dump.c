@@ -114,6 +114,7 @@ static int check_plan(struct dump *d)
 					  .pgid = t->nspgid,
 					  .sid = t->nssid,
 					  .zombie = t->zombie,
+					  .guest = t->guest != NULL,
 					  .reaper = t->reaper || !d->frozen};
 	}
 	if ((plan_outside(v, d->tasks->len) ||

@@ -81,6 +81,12 @@ static bool is_early(struct planner *l, unsigned i)
 	       !is_adopted(l, i);
 }
 
+/* A root that whoever made it has made the leader of its session. */
+static bool leads_already(struct planner *l, unsigned i)
+{
+	return task(l, i)->parent < 0 && (i > 0 || l->root_leads);
+}
+
 static int create(struct planner *l, unsigned i, pid_t born);
 
 static int fork_child(struct planner *l, unsigned parent, unsigned child, pid_t session)
@@ -135,7 +141,7 @@ static int create(struct planner *l, unsigned i, pid_t born)
 	for (unsigned c = 1; c < l->given; c++) {
 		if (task(l, c)->parent != (int)i || !is_early(l, c))
 			continue;
-		if (!leads(task(l, i)) || task(l, c)->sid != born || (i == 0 && l->root_leads))
+		if (!leads(task(l, i)) || task(l, c)->sid != born || leads_already(l, i))
 			return err_set(
 				EOPNOTSUPP,
 				"process %d is in session %d, which none of its ancestors was in",
@@ -144,7 +150,7 @@ static int create(struct planner *l, unsigned i, pid_t born)
 		if (r < 0)
 			return r;
 	}
-	if (leads(task(l, i)) && !(i == 0 && l->root_leads))
+	if (leads(task(l, i)) && !leads_already(l, i))
 		step(l, PLAN_SETSID, i, 0, 0);
 	for (unsigned c = 1; c < l->given; c++) {
 		if (task(l, c)->parent != (int)i || is_early(l, c) || is_adopted(l, c))
@@ -186,11 +192,20 @@ static int create_dead(struct planner *l)
 	return 0;
 }
 
+/* A guest that leads no session is in that of whoever brings it in, as it was. */
+static bool is_root(struct planner *l, unsigned i)
+{
+	const struct plan_task *t = task(l, i);
+
+	return i == 0 || (t->parent < 0 && (leads(t) || t->sid == 0));
+}
+
 static int check_made(struct planner *l)
 {
 	g_autofree bool *made = g_new0(bool, l->p->tasks->len);
 
-	made[0] = true;
+	for (unsigned i = 0; i < l->given; i++)
+		made[i] = is_root(l, i);
 	for (unsigned i = 0; i < l->p->steps->len; i++) {
 		const struct plan_step *s = &g_array_index(l->p->steps, struct plan_step, i);
 
@@ -290,16 +305,19 @@ int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*tak
 
 	g_array_append_vals(p.tasks, v, n);
 	for (unsigned i = 0; i < n; i++) {
-		if (v[i].pid <= 0 || v[i].parent >= (int)i || (i > 0) != (v[i].parent >= 0))
+		if (v[i].pid <= 0 || v[i].parent >= (int)i ||
+		    (i > 0 && v[i].parent < 0 && !v[i].guest))
 			return err_set(EBADMSG, "process %d has no parent in the tree", v[i].pid);
 		if (!g_hash_table_insert(by_pid, GINT_TO_POINTER(v[i].pid),
 					 GINT_TO_POINTER((int)i + 1)))
 			return err_set(EBADMSG, "process %d is in the tree twice", v[i].pid);
 	}
 	task(&l, 0)->reaper = true;
-	r = create(&l, 0, 0);
-	if (r < 0)
-		return r;
+	for (unsigned i = 0; i < n; i++) {
+		r = v[i].parent < 0 ? create(&l, i, 0) : 0;
+		if (r < 0)
+			return r;
+	}
 	r = create_dead(&l);
 	if (r < 0)
 		return r;

@@ -19,10 +19,11 @@
 
 struct plan_task { /* numbers as inside the innermost pid namespace */
 	pid_t pid;
-	int parent;	 /* index, -1 for the root, which is number 0 */
+	int parent;	 /* index, -1 for the root, which is number 0, and for guests */
 	pid_t pgid, sid; /* 0: outside of the namespace, inherited from the root */
 	bool zombie;
 	bool reaper; /* adopts orphans: the root, or PR_SET_CHILD_SUBREAPER */
+	bool guest;  /* a root beside the first one: there from the beginning, leads its session */
 	bool helper; /* set by plan_make() for those it added: gone when the plan is done */
 };
 

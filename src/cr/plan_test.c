@@ -56,6 +56,9 @@ static void run(const struct plan_task *want, unsigned n, bool root_leads)
 	m[0] = (struct model){.parent = -1, .alive = true};
 	if (root_leads)
 		m[0].pgid = m[0].sid = want[0].pid;
+	for (unsigned i = 1; i < n; i++)
+		if (want[i].guest)
+			m[i] = (struct model){-1, want[i].sid, want[i].sid, true};
 	for (unsigned i = 0; i < p.steps->len; i++) {
 		struct plan_step s = g_array_index(p.steps, struct plan_step, i);
 
@@ -166,6 +169,24 @@ static void outside(void **state)
 	run(t, ARRAY_SIZE(t), false);
 }
 
+static void guests(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		/* a shell from outside with two jobs, one of which a subshell has left to the root
+		 */
+		{.pid = 20, .parent = -1, .pgid = 20, .sid = 20, .guest = true},
+		{.pid = 21, .parent = 1, .pgid = 21, .sid = 20},
+		{.pid = 23, .parent = 0, .pgid = 22, .sid = 20},
+		/* what such a one has left when it ended */
+		{.pid = 31, .parent = 0, .pgid = 31, .sid = 30},
+		{.pid = 40, .parent = -1, .pgid = 0, .sid = 0, .guest = true},
+		{.pid = 41, .parent = 5, .pgid = 0, .sid = 0},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+}
+
 static void refused(void **state)
 {
 	const struct plan_task unborn[] = {
@@ -177,8 +198,18 @@ static void refused(void **state)
 		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
 		{.pid = 1, .parent = 0, .pgid = 1, .sid = 1},
 	};
+	const struct plan_task elsewhere[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 5, .parent = -1, .pgid = 1, .sid = 1, .guest = true},
+	};
+	const struct plan_task nobodys[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 5, .parent = -1, .pgid = 5, .sid = 5},
+	};
 	CLEANUP(plan_clear) struct plan p = {0};
 
+	assert_int_equal(plan_make(elsewhere, ARRAY_SIZE(elsewhere), true, NULL, &p), -EOPNOTSUPP);
+	assert_int_equal(plan_make(nobodys, ARRAY_SIZE(nobodys), true, NULL, &p), -EBADMSG);
 	assert_int_equal(plan_make(unborn, ARRAY_SIZE(unborn), true, NULL, &p), -EOPNOTSUPP);
 	assert_int_equal(plan_make(twice, ARRAY_SIZE(twice), true, NULL, &p), -EBADMSG);
 }
@@ -188,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain),     cmocka_unit_test(daemons), cmocka_unit_test(early),
 		cmocka_unit_test(subreaper), cmocka_unit_test(outside), cmocka_unit_test(refused),
+		cmocka_unit_test(guests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

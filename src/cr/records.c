@@ -13,11 +13,37 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define EXTRA_MAX   (256u << 20)
 #define THREADS_MAX 65536
+
+/* Others know one root only: for them a guest is a child of the first process. */
+static uint32_t parent_number(const struct dump *d, const struct dtask *t)
+{
+	if (t->guest)
+		return (uint32_t)dump_task(d, 0)->nspid;
+	return t->parent < 0 ? 0 : (uint32_t)dump_task(d, (unsigned)t->parent)->nspid;
+}
+
+static void note_guests(struct dump *d)
+{
+	json_t *all = json_object();
+
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+		char pid[16];
+
+		snprintf(pid, sizeof(pid), "%d", t->nspid);
+		if (t->guest)
+			json_object_set_new(all, pid, json_string(t->guest));
+	}
+	if (json_object_size(all))
+		json_object_set(d->extra, "guests", all);
+	json_decref(all);
+}
 
 static int dump_pstree(struct dump *d)
 {
@@ -32,7 +58,7 @@ static int dump_pstree(struct dump *d)
 		for (unsigned k = 0; k < t->nthreads; k++)
 			threads[k] = (uint32_t)t->threads[k].nstid;
 		e.pid = (uint32_t)t->nspid;
-		e.ppid = t->parent < 0 ? 0 : (uint32_t)dump_task(d, (unsigned)t->parent)->nspid;
+		e.ppid = parent_number(d, t);
 		e.pgid = (uint32_t)t->nspgid;
 		e.sid = (uint32_t)t->nssid;
 		e.n_threads = MAX(t->nthreads, 1);
@@ -71,6 +97,7 @@ int records_dump_tree(struct dump *d)
 {
 	int r = dump_pstree(d);
 
+	note_guests(d);
 	return r < 0 ? r : records_dump_inventory(d);
 }
 
@@ -113,6 +140,22 @@ static int find_parent(struct restore *r, pid_t ppid)
 	return -1;
 }
 
+/* The process is a guest that has a stub: its root is there already. */
+static bool take_guest(struct restore *r, struct rtask *t)
+{
+	char pid[16];
+	const char *name;
+
+	snprintf(pid, sizeof(pid), "%d", t->nspid);
+	name = json_string_value(json_object_get(json_object_get(r->extra, "guests"), pid));
+	for (unsigned i = 0; name && i < r->o.nguests; i++)
+		if (strcmp(r->guests[i].name, name) == 0 && !r->guests[i].task) {
+			r->guests[i].task = t;
+			return true;
+		}
+	return false;
+}
+
 static int add_task(struct restore *r, const PstreeEntry *e)
 {
 	struct rtask *t;
@@ -131,6 +174,8 @@ static int add_task(struct restore *r, const PstreeEntry *e)
 	if (r->tasks->len > 1 && t->parent < 0)
 		return err_set(EBADMSG, "pstree.img: process %u has parent %u, which is not there",
 			       e->pid, e->ppid);
+	if (t->parent == 0 && take_guest(r, t))
+		t->parent = -1;
 	t->nthreads = (unsigned)e->n_threads;
 	t->threads = g_new0(struct rthread, t->nthreads);
 	for (unsigned i = 0; i < t->nthreads; i++) {
@@ -173,6 +218,16 @@ int records_load_extra(int images, json_t **ret)
 	json_decref(*ret);
 	*ret = NULL;
 	return err_set(EBADMSG, "%s: line %d: %s", IMAGE_EXTRA, e.line, e.text);
+}
+
+int cryo_images_guests(int images, json_t **ret)
+{
+	json_t *extra = NULL;
+	int r = records_load_extra(images, &extra);
+
+	*ret = json_incref(json_object_get(extra, "guests"));
+	json_decref(extra);
+	return r;
 }
 
 static int load_task(struct restore *r, struct rtask *t)

@@ -49,6 +49,35 @@ static int check_first(struct restore *r)
 	return 0;
 }
 
+/* Before the images are read: which of them are guests depends on who is there. */
+static int meet_guests(struct restore *r)
+{
+	int ret = 0;
+
+	r->guests = g_new0(struct guest, r->o.nguests + 1);
+	for (unsigned i = 0; i < r->o.nguests; i++)
+		r->guests[i] = (struct guest){
+			.name = r->o.guests[i].name, .stub = STUB_NONE, .stdio = {-1, -1, -1}};
+	for (unsigned i = 0; ret == 0 && i < r->o.nguests; i++)
+		ret = stub_await(r->o.guests[i].sock, STUB_TIMEOUT_MS, &r->guests[i].stub);
+	return ret;
+}
+
+static int check_guests(struct restore *r)
+{
+	for (unsigned i = 0; i < r->o.nguests; i++) {
+		const struct guest *g = &r->guests[i];
+
+		if (!g->task || g->task->zombie)
+			return err_set(EBADMSG, "no process of the checkpoint is session %s",
+				       g->name);
+		if (g->task->nspid != g->stub.nspid)
+			return err_set(EINVAL, "process %d of session %s is number %d here",
+				       g->task->nspid, g->name, g->stub.nspid);
+	}
+	return 0;
+}
+
 static int adopt(struct restore *r)
 {
 	struct agent_plan p = {.big = r->big, .small = r->small};
@@ -58,7 +87,33 @@ static int adopt(struct restore *r)
 	if (ret < 0)
 		return ret;
 	p.addr = r->hole + HOLE_VDSO_BYTES;
-	return agent_adopt(&r->stub, &p, &r->agent);
+	ret = agent_adopt(&r->stub, &p, &r->agent);
+	for (unsigned i = 0; ret == 0 && i < r->o.nguests; i++)
+		ret = rtask_wrap(r->guests[i].task,
+				 agent_join(r->agent, &r->guests[i].stub, r->guests[i].task->slot));
+	return ret;
+}
+
+static void read_stdio(const struct proc *p, int ret[3])
+{
+	for (int i = 0; i < 3; i++)
+		if (proc_getfd(p, i, &ret[i]) < 0) {
+			ret[i] = -1; /* closed there */
+			err_clear();
+		}
+}
+
+static int read_guests(struct restore *r)
+{
+	for (unsigned i = 0; i < r->o.nguests; i++) {
+		CLEANUP(proc_close) struct proc p = PROC_NONE;
+		int ret = proc_open(r->guests[i].stub.pid, &p);
+
+		if (ret < 0)
+			return ret;
+		read_stdio(&p, r->guests[i].stdio);
+	}
+	return 0;
 }
 
 /* What the box is like before anything is changed in it. */
@@ -75,24 +130,20 @@ static int read_box(struct restore *r)
 		return ret;
 	r->caps = s.cap_prm;
 	r->bounding = s.cap_bnd;
-	for (int i = 0; i < 3; i++)
-		if (proc_getfd(&p, i, &r->stdio[i]) < 0) {
-			r->stdio[i] = -1; /* closed there */
-			err_clear();
-		}
+	read_stdio(&p, r->stdio);
 	snprintf(root, sizeof(root), "/proc/%d/root", r->stub.pid);
 	r->root = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return r->root < 0 ? err_errno("open %s", root) : 0;
 }
 
 /* Descriptor numbers up to what any task may have are usable while the tree is made. */
-static int raise_limit(struct restore *r)
+static int raise_limit(struct rtask *t)
 {
 	CLEANUP(batch_end) struct batch b = {0};
 	struct rlimit l = {0};
 	int ret;
 
-	rtask_batch(restore_task(r, 0), &b);
+	rtask_batch(t, &b);
 	batch_add(&b, SYS_prlimit64, IMM(0), IMM(RLIMIT_NOFILE), IMM(0),
 		  batch_out(&b, &l, sizeof(l)));
 	ret = batch_run(&b);
@@ -102,6 +153,15 @@ static int raise_limit(struct restore *r)
 	batch_add(&b, SYS_prlimit64, IMM(0), IMM(RLIMIT_NOFILE), batch_in(&b, &l, sizeof(l)),
 		  IMM(0));
 	return batch_run(&b);
+}
+
+static int raise_limits(struct restore *r)
+{
+	int ret = raise_limit(restore_task(r, 0));
+
+	for (unsigned i = 0; ret == 0 && i < r->o.nguests; i++)
+		ret = raise_limit(r->guests[i].task);
+	return ret;
 }
 
 static int hold_all(struct restore *r)
@@ -152,13 +212,18 @@ static int close_ours(struct restore *r)
 }
 
 static const struct restore_step plan_steps[] = {
-	{"images", .all = records_load}, {"first process", .all = check_first},
-	{"plan", .all = born_plan},	 {"box", .all = read_box},
+	{"guests", .all = meet_guests},
+	{"images", .all = records_load},
+	{"first process", .all = check_first},
+	{"guests' numbers", .all = check_guests},
+	{"plan", .all = born_plan},
+	{"box", .all = read_box},
+	{"guests' stdio", .all = read_guests},
 	{"agent", .all = adopt},
 };
 
 static const struct restore_step fork_steps[] = {
-	{"limit of descriptors", .all = raise_limit},
+	{"limit of descriptors", .all = raise_limits},
 	{"network lock", .all = socks_lock_restore},
 	{"channel", .all = files_channel},
 	{"clocks", .all = time_restore},
@@ -280,6 +345,12 @@ static void restore_clear(struct restore *r)
 	cleanup_close(&r->root);
 	stub_clear(&r->stub);
 	pace_end(&r->pace);
+	for (unsigned i = 0; r->guests && i < r->o.nguests; i++) {
+		for (int k = 0; k < 3; k++)
+			cleanup_close(&r->guests[i].stdio[k]);
+		stub_clear(&r->guests[i].stub);
+	}
+	g_free(r->guests);
 }
 
 /* The story so far must survive the clearing up. */

@@ -7,10 +7,11 @@
 #include "engine/box.h"
 #include "engine/ckfiles.h"
 #include "engine/events.h"
-#include "engine/exec.h"
 #include "engine/lifecycle.h"
 #include "engine/precheckpoint.h"
 #include "engine/runtime.h"
+#include "engine/sessions.h"
+#include "engine/spec.h"
 #include "engine/store.h"
 #include "kernel/cgroup.h"
 #include "kernel/mount.h"
@@ -47,28 +48,6 @@ int checkpoint_check_state(struct engine *e, struct container *c)
 	return 0;
 }
 
-/*
- * A process that `exec` put in has a parent outside of the container, so it is not part of the tree
- * below the container's init and would die with it.
- */
-static int check_sessions(struct engine *e, struct container *c)
-{
-	json_t *sessions = exec_list(e, c);
-	size_t n = json_array_size(sessions);
-	char id[13] = "";
-
-	if (n)
-		g_strlcpy(id, json_string_value(json_array_get(sessions, 0)) ?: "", sizeof(id));
-	json_decref(sessions);
-	if (n)
-		return err_set(EBUSY,
-			       "%zu exec session%s (%s%s) run%s in the container and could not be "
-			       "restored: end %s first",
-			       n, n > 1 ? "s" : "", id, n > 1 ? ", ..." : "", n > 1 ? "" : "s",
-			       n > 1 ? "them" : "it");
-	return 0;
-}
-
 /* The cgroup with a freezer, as a directory; NULL when the host has none or it is the root's. */
 static int freezer_dir(pid_t pid, char **ret)
 {
@@ -101,7 +80,9 @@ struct job {
 	struct container *c;
 	const struct checkpoint_options *o;
 	struct box box;
-	int dir, before; /* userdata; the round before, or -1 */
+	struct sessions sessions;
+	struct cryo_external *externals; /* of both */
+	int dir, before;		 /* userdata; the round before, or -1 */
 	const char *cgroups[1];
 	char *cgroup;
 	struct cryo_dump *dump;
@@ -119,6 +100,8 @@ static void job_clear(struct job *j)
 	cklog_close(&j->log);
 	proc_close(&j->conmon);
 	box_clear(&j->box);
+	sessions_clear(&j->sessions);
+	g_free(j->externals);
 	g_free(j->cgroup);
 	if (j->dir >= 0)
 		close(j->dir);
@@ -143,15 +126,31 @@ static bool memory_is_limited(struct container *c)
 	return container_options(c, &o) < 0 || o->memory > 0;
 }
 
+/* The container's own, then those of its exec sessions. */
+static unsigned join_externals(struct job *j)
+{
+	const GArray *more = j->sessions.externals;
+	unsigned n = j->box.nexternals;
+
+	j->externals = g_new0(struct cryo_external, n + more->len + 1);
+	memcpy(j->externals, j->box.externals, n * sizeof(*j->externals));
+	if (more->len)
+		memcpy(j->externals + n, more->data, more->len * sizeof(*j->externals));
+	return n + more->len;
+}
+
 static int look(struct job *j)
 {
+	unsigned nexternals = join_externals(j);
 	static const char *const shm[] = {"/dev/shm"};
 	const struct cryo_dump_options o = {
 		.pid = j->c->state.pid,
 		.cgroups = j->cgroups,
 		.ncgroups = j->cgroup ? 1 : 0,
-		.externals = j->box.externals,
-		.nexternals = j->box.nexternals,
+		.guests = (const struct cryo_guest *)(void *)j->sessions.guests->data,
+		.nguests = j->sessions.guests->len,
+		.externals = j->externals,
+		.nexternals = nexternals,
 		.mounts = (const char *const *)j->box.mounts,
 		.nmounts = j->box.mounts ? g_strv_length(j->box.mounts) : 0,
 		.tmpfs = shm,
@@ -178,6 +177,8 @@ static int write_images(struct job *j)
 		r = cryo_dump_write(j->dump, d.fd);
 	if (r == 0)
 		r = ck_write_descriptors(d.fd, j->box.descriptors);
+	if (r == 0)
+		r = sessions_write(&j->sessions, d.fd);
 	if (r == 0)
 		r = ck_copy(d.fd, CK_STATS_DUMP, j->dir);
 	if (r == 0 && j->o->leave_running)
@@ -248,6 +249,8 @@ static int end_container(struct job *j)
 	if (r < 0)
 		return r;
 	r = settle_exit(j);
+	if (r == 0)
+		r = sessions_end(j->e, j->c, &j->sessions);
 	if (r < 0)
 		return r;
 	r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
@@ -315,6 +318,17 @@ void checkpoint_await_program(pid_t pid)
 	}
 }
 
+static int read_sessions(struct job *j)
+{
+	json_t *spec = NULL;
+	int r = spec_read(j->dir, "config.json", &spec);
+
+	if (r == 0)
+		r = sessions_read(j->e, j->c, spec, &j->sessions);
+	json_decref(spec);
+	return r;
+}
+
 static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 {
 	int64_t from;
@@ -324,13 +338,13 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		r = checkpoint_check_state(j->e, j->c);
 
 	if (r == 0)
-		r = check_sessions(j->e, j->c);
-	if (r == 0)
 		r = box_read(j->e, j->c, &j->box);
 	if (r == 0)
 		r = freezer_dir(j->c->state.pid, &j->cgroup);
 	if (r == 0)
 		r = ck_open_static(j->e, j->c, &j->dir);
+	if (r == 0)
+		r = read_sessions(j);
 	if (r == 0)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
 	if (r == 0 && j->o->with_previous)
@@ -338,6 +352,9 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	if (r < 0)
 		return r;
 	checkpoint_await_program(j->c->state.pid);
+	for (unsigned i = 0; i < j->sessions.guests->len; i++)
+		checkpoint_await_program(
+			g_array_index(j->sessions.guests, struct cryo_guest, i).pid);
 	from = g_get_monotonic_time();
 	r = look(j);
 	if (r < 0)

@@ -11,6 +11,7 @@
 #define CK_PRE_IMAGES	 "pre-checkpoint"
 #define CK_INVENTORY	 "checkpoint/inventory.img"
 #define CK_DESCRIPTORS	 "descriptors.json"
+#define CK_SESSIONS	 "exec.json"
 #define CK_DUMP_LOG	 "dump.log"
 #define CK_RESTORE_LOG	 "restore.log"
 #define CK_STATS_DUMP	 "stats-dump"

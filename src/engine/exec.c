@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
 
@@ -30,6 +31,7 @@ struct session {
 	char id[ENGINE_ID_LEN + 1];
 	char *dir, *file; /* FILE: the process object */
 	bool recorded, keep;
+	pid_t init; /* the container's when it began */
 	json_t *process;
 	struct exec_thawed thawed;
 	int fds[FDS_MAX];
@@ -181,6 +183,7 @@ static int begin(struct session *s, const struct exec_options *o, const struct a
 		r = launch(s, o, a);
 	if (r == 0)
 		event_container(s->e, s->c, "exec");
+	s->init = s->c->state.pid;
 	container_unlock(s->c);
 	return r;
 }
@@ -191,6 +194,33 @@ static void forward(void *data, int sig)
 
 	if (s->pidfd < 0 || pidfd_send_signal(s->pidfd, sig, NULL, 0) < 0)
 		log_debug("signal %d: %s", sig, g_strerror(errno));
+}
+
+/*
+ * Has a checkpoint killed it?  Then its record and directory are not ours any more: a restored
+ * session has the same.  Asks only after SIGKILL, and waits until the checkpoint is done.
+ */
+static int check_frozen(struct session *s, int exit)
+{
+	const struct container_state *now = &s->c->state;
+	bool frozen;
+
+	if (exit != 128 + SIGKILL)
+		return 0;
+	if (container_lock(s->e, s->c) < 0) { /* the container is no more */
+		err_clear();
+		return 0;
+	}
+	frozen = now->checkpointed || (now->restored && now->pid != s->init);
+	container_unlock(s->c);
+	if (!frozen)
+		return 0;
+	s->keep = true;
+	s->e->exit_hint = exit;
+	return err_set(ECANCELED,
+		       "container %s was checkpointed: exec session %.12s goes on, with nobody "
+		       "attached, when it is restored",
+		       s->c->name, s->id);
 }
 
 #define SESSION_NONE                                                                               \
@@ -217,6 +247,8 @@ int container_exec(struct engine *e, struct container *c, const struct exec_opti
 		return 0;
 	}
 	r = monitor_exec_wait(&s.monitor, ret_exit);
+	if (r == 0)
+		r = check_frozen(&s, *ret_exit);
 	if (r == 0)
 		event_container(e, c, "exec_died");
 	return r;

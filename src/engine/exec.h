@@ -8,7 +8,7 @@
 
 /*
  * Runs to the end, or until the user detaches (0).  *RET_EXIT: the process's code.  126 and 127 by
- * e->exit_hint on failure.
+ * e->exit_hint on failure.  -ECANCELED, exit_hint 137: a checkpoint has taken the session along.
  */
 int container_exec(struct engine *e, struct container *c, const struct exec_options *o,
 		   const struct attach_options *a, int *ret_exit) MUST_CHECK;

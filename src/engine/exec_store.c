@@ -4,6 +4,8 @@
 #include "engine/exec.h"
 #include "engine/schema.h"
 
+#include <string.h>
+
 const char exec_schema_sql[] =
 	"CREATE TABLE IF NOT EXISTS exec_sessions(id TEXT PRIMARY KEY, container TEXT NOT NULL,"
 	" created_ns INTEGER, pid INTEGER, pid_start INTEGER);"
@@ -40,28 +42,49 @@ static void prune(struct engine *e, const GPtrArray *dead)
 			log_warn("exec session: %s", err_message());
 }
 
-json_t *exec_list(struct engine *e, const struct container *c)
+bool exec_is_others(struct engine *e, const char *session, const struct container *c)
+{
+	CLEANUP(store_finish)
+	sqlite3_stmt *q = store_prepare(e, "SELECT container FROM exec_sessions WHERE id=?");
+
+	store_bind(q, "s", session);
+	return store_step(e, q) > 0 && strcmp(store_text(q, 0), c->id) != 0;
+}
+
+int exec_live(struct engine *e, const struct container *c, GArray **ret)
 {
 	CLEANUP(store_finish)
 	sqlite3_stmt *q = store_prepare(e, "SELECT id, pid, pid_start FROM exec_sessions WHERE "
 					   "container=? ORDER BY created_ns");
 	g_autoptr(GPtrArray) dead = g_ptr_array_new_with_free_func(g_free);
-	json_t *all = json_array();
 	int r;
 
+	*ret = g_array_new(FALSE, TRUE, sizeof(struct exec_live));
 	store_bind(q, "s", c->id);
 	while ((r = store_step(e, q)) > 0) {
-		pid_t pid = sqlite3_column_int(q, 1);
+		struct exec_live x = {.pid = sqlite3_column_int(q, 1)};
 		uint64_t start = (uint64_t)sqlite3_column_int64(q, 2);
 
-		if (start && container_pid_start(pid) == start)
-			json_array_append_new(all, json_string(store_text(q, 0)));
+		g_strlcpy(x.id, store_text(q, 0), sizeof(x.id));
+		if (start && container_pid_start(x.pid) == start)
+			g_array_append_val(*ret, x);
 		else
 			g_ptr_array_add(dead, g_strdup(store_text(q, 0)));
 	}
-	if (r < 0)
-		log_warn("exec sessions: %s", err_message());
-	if (c->lock >= 0) /* who has not is perhaps looking at one that is just being started */
+	if (r == 0 && c->lock >= 0) /* who has not is perhaps looking at one that just begins */
 		prune(e, dead);
+	return r;
+}
+
+json_t *exec_list(struct engine *e, const struct container *c)
+{
+	g_autoptr(GArray) live = NULL;
+	json_t *all = json_array();
+
+	if (exec_live(e, c, &live) < 0)
+		log_warn("exec sessions: %s", err_message());
+	for (unsigned i = 0; i < live->len; i++)
+		json_array_append_new(all,
+				      json_string(g_array_index(live, struct exec_live, i).id));
 	return all;
 }

@@ -13,6 +13,7 @@
 #include "engine/monitor.h"
 #include "engine/network.h"
 #include "engine/runtime.h"
+#include "engine/sessions.h"
 #include "engine/spec.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct job {
 	int dir, images;
 	struct cklog log;
 	struct cryo_box box;
+	struct sessions_box sessions;
 };
 #define JOB_NONE ((struct job){.dir = -1, .images = -1, .log = CKLOG_NONE, .box = CRYO_BOX_NONE})
 
@@ -35,6 +37,7 @@ static void job_clear(struct job *j)
 	ERR_KEEP;
 
 	cklog_close(&j->log);
+	sessions_box_clear(&j->sessions);
 	if (j->box.sock >= 0)
 		close(j->box.sock);
 	if (j->images >= 0)
@@ -129,7 +132,11 @@ static int make_box(struct job *j, const char *bundle)
 		return r;
 	j->box.pid = j->c->state.pid;
 	r = box_record(j->e, j->c);
-	return r < 0 ? r : runtime_start(j->e, j->c);
+	if (r == 0)
+		r = runtime_start(j->e, j->c);
+	if (r == 0)
+		r = step_begin("box", "sessions");
+	return r < 0 ? r : sessions_make_boxes(j->e, j->c, j->images, &j->sessions);
 }
 
 /*
@@ -142,6 +149,8 @@ static int record(void *arg)
 	struct container_state *s = &j->c->state;
 	int r = exec_thawed_keep_filter(j->e, j->c, j->images);
 
+	if (r == 0)
+		r = sessions_record(j->e, j->c, &j->sessions);
 	if (r == 0)
 		r = step_begin("box", "record");
 	if (r < 0)
@@ -167,10 +176,16 @@ static int record(void *arg)
 
 static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 {
+	const GArray *boxes = j->sessions.boxes, *inherits = j->sessions.inherits;
+
+	g_array_append_vals(j->sessions.inherits, box_inherits, ARRAY_SIZE(box_inherits));
+
 	const struct cryo_restore_options o = {
 		.images = j->images,
-		.inherits = box_inherits,
-		.ninherits = ARRAY_SIZE(box_inherits),
+		.inherits = (const struct cryo_inherit *)(void *)inherits->data,
+		.ninherits = inherits->len,
+		.guests = (const struct cryo_guest_box *)(void *)boxes->data,
+		.nguests = boxes->len,
 		.cap_ceiling = caps,
 		.time_namespace = true,
 		.tcp_established = j->o->tcp_established,

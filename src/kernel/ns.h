@@ -32,6 +32,12 @@ int ns_open(int dir, enum ns_kind kind, int *ret_fd) MUST_CHECK;
 typedef int (*ns_fn)(void *arg, int *ret_fd);
 int ns_run(const int *ns, unsigned n, ns_fn fn, void *arg, int *ret_fd) MUST_CHECK;
 
+/*
+ * The next process that is born in the pid namespace PID_NS gets number NEXT, or the first free one
+ * after it.  What others fork in there meanwhile takes it.
+ */
+int ns_next_pid(int pid_ns, pid_t next) MUST_CHECK;
+
 /* /proc/PID/timens_offsets (time_namespaces(7)). */
 struct timens {
 	int64_t monotonic_s, boottime_s;

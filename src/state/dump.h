@@ -35,9 +35,10 @@ struct dthread {
 struct dtask {
 	struct dump *dump;
 	struct proc proc;
-	int parent;	/* index in dump.tasks, -1: the root */
+	int parent;	/* index in dump.tasks, -1: the root, a guest */
 	unsigned index; /* in dump.tasks */
 	unsigned files; /* index of the first task that has this table of descriptors */
+	const char *guest; /* its name in the options; NULL: it is below the first process */
 	bool zombie, reaper;
 	bool settled, looked; /* it stands still; its children then have been seen */
 	pid_t nspid, nspgid, nssid;
@@ -90,7 +91,7 @@ struct dump {
 
 /*
  * What CRIU's images have no place for: one JSON object,
- * {"version": 1, "vdso": ..., "externals": {...}, "tasks": {"PID": {...}}}.
+ * {"version": 1, "vdso": ..., "externals": {...}, "tasks": {"PID": {...}}, "guests": {"PID": NAME}}.
  */
 #define IMAGE_EXTRA "cryo.json"
 

@@ -15,8 +15,21 @@ struct cryo_external {
 	const char *key, *name;
 };
 
+/*
+ * A process that was put into the tree's pid namespace from outside, as `exec` does: its parent is
+ * not in there, so that it is the root of a tree of its own beside the first one.  Recorded by NAME
+ * as long as it lives; one that has ended meanwhile is no part of the dump.
+ */
+struct cryo_guest {
+	pid_t pid; /* as we see it */
+	const char *name;
+};
+
 struct cryo_dump_options {
 	pid_t pid; /* the root of the tree, as we see it: a container's init */
+
+	const struct cryo_guest *guests;
+	unsigned nguests;
 
 	/* Directories of freezer cgroups (v1 or v2) that hold exactly this tree; may be none. */
 	const char *const *cgroups;
@@ -101,6 +114,16 @@ struct cryo_inherit {
 	const char *name;
 	int fd; /* ours, or the stub's if IN_STUB (0-2, the container's stdio) */
 	bool in_stub;
+	const char *guest; /* with IN_STUB: the stub of this guest; NULL: the first one */
+};
+
+/*
+ * Where a guest is thawed: a stub with the guest's own number, in the box's namespaces, whose
+ * parent is not in there.  SOCK: our end of its socket; stays the caller's.
+ */
+struct cryo_guest_box {
+	const char *name;
+	int sock;
 };
 
 struct cryo_restore_options {
@@ -108,6 +131,10 @@ struct cryo_restore_options {
 
 	const struct cryo_inherit *inherits;
 	unsigned ninherits;
+
+	/* A guest for which there is none comes back as a child of the first process. */
+	const struct cryo_guest_box *guests;
+	unsigned nguests;
 
 	/*
 	 * No process gets a capability outside of CAP_CEILING (bit = capability number), whatever

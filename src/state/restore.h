@@ -37,7 +37,7 @@ struct rthread {
 struct rtask {
 	struct restore *restore;
 	pid_t nspid, nspgid, nssid;
-	int parent;    /* index in restore.tasks */
+	int parent;    /* index in restore.tasks; -1: the root, a guest that has a stub */
 	bool zombie;   /* only exits, with its code */
 	bool helper;   /* not in the images: lives while the tree is made */
 	unsigned slot; /* of the leader */
@@ -56,6 +56,13 @@ struct rtask {
 	GArray *have;
 	int have_of;
 	bool settled;
+};
+
+struct guest { /* a process of `exec`: a root beside the first one */
+	const char *name; /* borrowed from the options */
+	struct stub stub;
+	struct rtask *task; /* NULL: it is not in the images */
+	int stdio[3];	    /* ours, of its stub's 0-2; -1 */
 };
 
 enum file_state { FILE_CLOSED, FILE_OPENING, FILE_OPEN };
@@ -79,6 +86,7 @@ struct restore {
 	int stdio[3];		 /* ours, of the stub's 0-2; -1 */
 	struct agent *agent;
 	struct pace pace;
+	struct guest *guests; /* o.nguests */
 	GPtrArray *tasks;   /* struct rtask: those of the images, parents first, then helpers */
 	unsigned nimages;   /* how many of them are from the images */
 	GArray *steps;	    /* struct plan_step, cr/plan.h */

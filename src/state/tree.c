@@ -14,10 +14,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define STOP_TIMEOUT_MS 5000
-#define KILL_TIMEOUT_MS 5000
 #define TASKS_MAX	65536
 
 static void thread_clear(struct dthread *h)
@@ -127,8 +125,8 @@ static int find_parents(struct dump *d)
 	for (unsigned i = 1; i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
 
-		t->parent = find(d, t->stat.ppid);
-		if (t->parent < 0)
+		t->parent = t->guest ? -1 : find(d, t->stat.ppid);
+		if (t->parent < 0 && !t->guest)
 			return err_set(EAGAIN, "task %d (%s) has lost its parent", t->nspid,
 				       t->stat.comm);
 	}
@@ -170,37 +168,6 @@ static int finish(struct dump *d)
 	return r;
 }
 
-int tree_look(struct dump *d)
-{
-	struct dtask *t;
-	int r;
-
-	tree_clear(d);
-	d->tasks = g_ptr_array_new_with_free_func(task_free);
-	r = add(d, d->o.pid, &t);
-	if (r < 0)
-		return r;
-	if (t->zombie)
-		return err_set(ESRCH, "process %d has ended", d->o.pid);
-	for (unsigned i = 0; i < d->tasks->len; i++) {
-		CLEANUP(pid_list_clear) struct pid_list children = {0};
-
-		r = proc_children(dump_task(d, i)->proc.dir, &children);
-		if (r == -ESRCH || r == -ENOENT)
-			continue;
-		for (size_t k = 0; r == 0 && k < children.n; k++)
-			if (find(d, children.v[k]) < 0) {
-				r = add(d, children.v[k], &t);
-				if (r == 0)
-					t->parent = (int)i;
-				r = r == 1 ? 0 : r;
-			}
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 static int begin(struct dtask *t)
 {
 	int r;
@@ -229,6 +196,62 @@ static int settle(struct dtask *t)
 		return err_set(EOPNOTSUPP, "its first thread has ended before the others");
 	t->settled = r >= 0;
 	return r < 0 ? r : 0;
+}
+
+/* One that has ended is nobody's but its parent's, who is outside. */
+static int add_guests(struct dump *d)
+{
+	for (unsigned i = 0; i < d->o.nguests; i++) {
+		struct dtask *t;
+		int r = add(d, d->o.guests[i].pid, &t);
+
+		if (r == 1)
+			continue;
+		if (r == 0 && d->frozen)
+			r = begin(t);
+		if (r == 0 && d->frozen)
+			r = settle(t);
+		if (r < 0)
+			return r;
+		t->guest = d->o.guests[i].name;
+		if (t->zombie)
+			g_ptr_array_remove_index(d->tasks, d->tasks->len - 1);
+	}
+	return 0;
+}
+
+int tree_look(struct dump *d)
+{
+	struct dtask *t;
+	int r;
+
+	tree_clear(d);
+	d->tasks = g_ptr_array_new_with_free_func(task_free);
+	r = add(d, d->o.pid, &t);
+	if (r < 0)
+		return r;
+	if (t->zombie)
+		return err_set(ESRCH, "process %d has ended", d->o.pid);
+	r = add_guests(d);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		CLEANUP(pid_list_clear) struct pid_list children = {0};
+
+		r = proc_children(dump_task(d, i)->proc.dir, &children);
+		if (r == -ESRCH || r == -ENOENT)
+			continue;
+		for (size_t k = 0; r == 0 && k < children.n; k++)
+			if (find(d, children.v[k]) < 0) {
+				r = add(d, children.v[k], &t);
+				if (r == 0)
+					t->parent = (int)i;
+				r = r == 1 ? 0 : r;
+			}
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int fill_threads(struct dtask *t)
@@ -311,6 +334,8 @@ static int freeze_all(struct dump *d)
 		r = begin(t);
 	if (r == 0)
 		r = settle(t);
+	if (r == 0)
+		r = add_guests(d);
 	while (r == 0 && more) {
 		r = look_again(d, false, &more);
 		if (r == 0 && !more) /* orphans may have come to those that we have looked at */
@@ -323,6 +348,18 @@ static int freeze_all(struct dump *d)
 	return r < 0 ? r : finish(d);
 }
 
+static int refuse_stranger(pid_t pid)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	struct procstat st = {.comm = "?"};
+
+	if (proc_open(pid, &p) == 0 && procstat_read(p.dir, &st) < 0)
+		err_clear();
+	return err_set(EOPNOTSUPP,
+		       "process %d (%s) was brought in from outside, but not by exec: end it first",
+		       pid, st.comm);
+}
+
 /* Whoever is in the cgroup but not below the root came in from outside. */
 static int check_strangers(struct dump *d)
 {
@@ -333,10 +370,7 @@ static int check_strangers(struct dump *d)
 
 		for (size_t k = 0; r == 0 && k < all.n; k++)
 			if (all.v[k] > 0 && find(d, all.v[k]) < 0)
-				return err_set(
-					EOPNOTSUPP,
-					"process %d was brought in from outside; end it first",
-					all.v[k]);
+				return refuse_stranger(all.v[k]);
 		if (r < 0)
 			return r;
 	}
@@ -386,127 +420,4 @@ void tree_release(struct dump *d)
 	tree_resume(d);
 	for (unsigned i = 0; d->tasks && i < d->tasks->len; i++)
 		agent_free(&dump_task(d, i)->agent);
-}
-
-/* True when the thread is dead and its tracer has taken note; it is forgotten then. */
-static bool is_over(struct dthread *h)
-{
-	int status;
-
-	if (h->tid == 0)
-		return true;
-	while (ptrace_wait(h->tid, 0, &status) != 1)
-		if (!WIFSTOPPED(status)) {
-			h->tid = 0;
-			return true;
-		}
-	return false;
-}
-
-/*
- * A traced task that has died is kept for its tracer first.  In any order: the last thread of a pid
- * namespace's init waits for all others to be gone (kernel/pid_namespace.c:
- * zap_pid_ns_processes()), and a leader for its threads.
- */
-static void take_note(struct dump *d)
-{
-	gint64 end = g_get_monotonic_time() + KILL_TIMEOUT_MS * 1000;
-	bool over;
-
-	do {
-		over = true;
-		for (unsigned i = 0; i < d->tasks->len; i++) {
-			struct dtask *t = dump_task(d, i);
-
-			for (unsigned k = t->nthreads; k-- > 0;)
-				over = is_over(&t->threads[k]) && over;
-		}
-		if (!over)
-			g_usleep(50);
-	} while (!over && g_get_monotonic_time() < end);
-	err_clear();
-}
-
-static void await_death(struct dtask *t)
-{
-	gint64 end = g_get_monotonic_time() + KILL_TIMEOUT_MS * 1000;
-	bool over;
-
-	do {
-		over = true;
-		for (unsigned k = t->nthreads; k-- > 0;)
-			over = is_over(&t->threads[k]) && over;
-		if (!over)
-			g_usleep(20);
-	} while (!over && g_get_monotonic_time() < end);
-}
-
-/* Dead children, and those that were dead before, through the agent of their parent. */
-static void reap_children(struct dump *d, struct dtask *parent)
-{
-	CLEANUP(batch_end) struct batch b = {0};
-
-	dtask_batch(parent, &b);
-	for (unsigned i = parent->index + 1; i < d->tasks->len; i++) {
-		struct dtask *t = dump_task(d, i);
-
-		if (t->parent != (int)parent->index)
-			continue;
-		await_death(t);
-		batch_may_fail(&b, batch_add(&b, SYS_wait4, IMM(t->nspid), IMM(0),
-					     IMM(__WALL | WNOHANG), IMM(0)));
-	}
-	if (batch_run(&b) < 0)
-		log_debug("children of process %d: %s", parent->nspid, err_message());
-	err_clear();
-}
-
-/*
- * Children first, each reaped by its parent: as orphans they would wait for a reaper that we know
- * nothing of, and their numbers and groups would be taken until then.  In a pid namespace of its
- * own the end of the first process clears up.
- */
-static void kill_upwards(struct dump *d)
-{
-	for (unsigned i = d->tasks->len; i-- > 0;) {
-		struct dtask *t = dump_task(d, i);
-
-		if (t->zombie)
-			continue;
-		if (t->agent)
-			reap_children(d, t);
-		if (proc_signal(&t->proc, SIGKILL) < 0)
-			err_clear();
-	}
-}
-
-int tree_kill(struct dump *d)
-{
-	int r = 0;
-
-	if (dump_task(d, 0)->nspid != 1)
-		kill_upwards(d);
-	for (unsigned i = 0; i < d->tasks->len; i++) {
-		struct dtask *t = dump_task(d, i);
-
-		if (t->agent)
-			agent_forget(t->agent);
-		if (!t->zombie && proc_signal(&t->proc, SIGKILL) < 0)
-			err_clear();
-	}
-	take_note(d);
-	for (unsigned i = d->tasks->len; i-- > 0;) {
-		struct dtask *t = dump_task(d, i);
-
-		if (t->zombie)
-			continue;
-		agent_free(&t->agent);
-		seized_release(&t->seized);
-		t->seized = SEIZED_NONE;
-		if (proc_wait_end(&t->proc, KILL_TIMEOUT_MS) != 1)
-			r = err_set(ETIMEDOUT, "task %d (%s) would not die", t->nspid,
-				    t->stat.comm);
-	}
-	d->frozen = false;
-	return r;
 }

@@ -73,14 +73,36 @@ os.close(q)'
 	goes_on a
 }
 
-@test "an exec session" {
+@test "an exec session with more privileges than the container" {
 	looper a
-	cryopod exec -d a sleep 1000
-	refuses 125 'exec session' cryopod container checkpoint a
-	has 'end it first'
+	cryopod exec -d --privileged a sleep 1000
+	refuses 125 'has capabilities that the container has not, as by --privileged' cryopod container checkpoint a
+	has 'exec session' 'end it first (exec a kill '
 	state_is a running
-	cryopod exec a killall sleep || true
+	cure=$(sed -n 's/.*(\(exec a kill [0-9]*\)).*/\1/p' <<<"$output")
 	goes_on a
+	cryopod $cure
+	cycle a
+	goes_on a
+}
+
+@test "a process that was brought in, but not by exec" {
+	looper a
+	p=$(pid_of a)
+	nsenter -t "$p" -a sleep 1000 3>&- &
+	guest=$!
+	wait_for 5 sh -c "grep -q sleep /proc/$guest/task/$guest/children /proc/$guest/comm || [ -n \"\$(cat /proc/$guest/task/$guest/children)\" ]"
+	inner=$(cat /proc/$guest/task/$guest/children)
+	for c in $(sed -n 's/^[0-9]*:\(.*\):.*/\1/p' "/proc/$p/cgroup" | tr , ' '); do
+		dir=/sys/fs/cgroup/$c$(awk -F: -v c="$c" '$2 ~ "(^|,)" c "(,|$)" {print $3}' "/proc/$p/cgroup")
+		[ ! -w "$dir/cgroup.procs" ] || echo $inner >"$dir/cgroup.procs" || true
+	done
+	refuses 125 'was brought in from outside' cryopod container checkpoint a
+	has "process $((inner)) (sleep)" 'end it first'
+	goes_on a
+	kill $inner
+	wait $guest || true
+	cycle a
 }
 
 @test "the PID namespace of another" {

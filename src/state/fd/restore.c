@@ -130,13 +130,23 @@ int files_load(struct restore *r)
 	return ret;
 }
 
+static int in_stub(const struct restore *r, const struct cryo_inherit *h)
+{
+	if (!h->guest)
+		return r->stdio[h->fd];
+	for (unsigned i = 0; i < r->o.nguests; i++)
+		if (strcmp(r->guests[i].name, h->guest) == 0)
+			return r->guests[i].stdio[h->fd];
+	return -1;
+}
+
 int restore_inherited(const struct restore *r, const char *name)
 {
 	for (unsigned i = 0; i < r->o.ninherits; i++) {
 		const struct cryo_inherit *h = &r->o.inherits[i];
 
 		if (strcmp(h->name, name) == 0)
-			return h->in_stub ? r->stdio[h->fd] : h->fd;
+			return h->in_stub ? in_stub(r, h) : h->fd;
 	}
 	return -1;
 }
@@ -238,9 +248,21 @@ static int receive(struct restore *r, struct rtask *t, struct batch *b, unsigned
 	return ret < 0 ? ret : batch_run(b);
 }
 
-int files_channel(struct restore *r)
+static int move_channel(struct restore *r, struct rtask *t)
 {
 	CLEANUP(batch_end) struct batch b = {0};
+
+	rtask_batch(t, &b);
+	if (r->channel != STUB_SOCK)
+		batch_add(&b, SYS_dup3, IMM(STUB_SOCK), IMM(r->channel), IMM(O_CLOEXEC));
+	if (r->channel > 0)
+		batch_add(&b, SYS_close_range, IMM(0), IMM(r->channel - 1), IMM(0));
+	batch_add(&b, SYS_close_range, IMM(r->channel + 1), IMM(~0u), IMM(0));
+	return batch_run(&b);
+}
+
+int files_channel(struct restore *r)
+{
 	g_autoptr(GHashTable) used = g_hash_table_new(NULL, NULL);
 	int ret;
 
@@ -256,13 +278,9 @@ int files_channel(struct restore *r)
 	r->channel = 0;
 	while (g_hash_table_contains(used, GUINT_TO_POINTER(r->channel)))
 		r->channel++;
-	rtask_batch(restore_task(r, 0), &b);
-	if (r->channel != STUB_SOCK)
-		batch_add(&b, SYS_dup3, IMM(STUB_SOCK), IMM(r->channel), IMM(O_CLOEXEC));
-	if (r->channel > 0)
-		batch_add(&b, SYS_close_range, IMM(0), IMM(r->channel - 1), IMM(0));
-	batch_add(&b, SYS_close_range, IMM(r->channel + 1), IMM(~0u), IMM(0));
-	ret = batch_run(&b);
+	ret = move_channel(r, restore_task(r, 0));
+	for (unsigned i = 0; ret == 0 && i < r->o.nguests; i++)
+		ret = rtask_wrap(r->guests[i].task, move_channel(r, r->guests[i].task));
 	r->agent->tsock = (int)r->channel;
 	return ret;
 }

@@ -151,7 +151,7 @@ int cow_dump(struct dump *d)
 	for (unsigned i = 1; r == 0 && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
 
-		if (!t->zombie && !dump_task(d, (unsigned)t->parent)->zombie)
+		if (!t->zombie && !t->guest && !dump_task(d, (unsigned)t->parent)->zombie)
 			r = dtask_wrap(t, dump_child(t, dump_task(d, (unsigned)t->parent)));
 	}
 	return r;

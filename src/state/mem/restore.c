@@ -73,20 +73,42 @@ static bool is_free(struct restore *r, const struct maps *stub, uint64_t from, u
 	return true;
 }
 
-int mem_find_hole(struct restore *r, uint64_t bytes)
+static int read_stub(pid_t pid, struct maps *ret)
 {
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	CLEANUP(maps_clear) struct maps stub = {0};
-	int ret = proc_open(r->stub.pid, &p);
+	int r = proc_open(pid, &p);
 
-	if (ret == 0)
-		ret = maps_read(p.dir, &stub);
-	if (ret < 0)
-		return ret;
-	for (r->hole = HOLE_FIRST; r->hole + bytes < TASK_SIZE; r->hole += HOLE_STEP)
-		if (is_free(r, &stub, r->hole, r->hole + bytes))
-			return 0;
-	return err_set(ENOMEM, "no address is free in all processes");
+	return r < 0 ? r : maps_read(p.dir, ret);
+}
+
+/* The first place from AT on that is free in all processes to be and in this stub. */
+static int hole_beside(struct restore *r, pid_t pid, uint64_t bytes, uint64_t *at)
+{
+	CLEANUP(maps_clear) struct maps stub = {0};
+	int ret = read_stub(pid, &stub);
+
+	while (ret == 0 && *at + bytes < TASK_SIZE && !is_free(r, &stub, *at, *at + bytes))
+		*at += HOLE_STEP;
+	return ret;
+}
+
+int mem_find_hole(struct restore *r, uint64_t bytes)
+{
+	uint64_t before;
+
+	r->hole = HOLE_FIRST;
+	do { /* until no stub has moved it */
+		int ret = 0;
+
+		before = r->hole;
+		for (unsigned i = 0; ret == 0 && i <= r->o.nguests; i++)
+			ret = hole_beside(r, i ? r->guests[i - 1].stub.pid : r->stub.pid, bytes,
+					  &r->hole);
+		if (ret < 0)
+			return ret;
+	} while (r->hole != before);
+	return r->hole + bytes < TASK_SIZE ? 0
+					   : err_set(ENOMEM, "no address is free in all processes");
 }
 
 /* Where part I of the vdso waits. */
@@ -95,18 +117,45 @@ static uint64_t vdso_waits(const struct restore *r, unsigned i)
 	return r->hole + i * (HOLE_VDSO_BYTES / 4);
 }
 
+/* Nothing is left of a stub but the agent and, below it, the vdso. */
+static int clear(struct restore *r, struct rtask *t, const struct vdso_part vdso[VDSO_PARTS])
+{
+	uint64_t end = r->agent->addr + r->agent->bytes;
+	CLEANUP(batch_end) struct batch b = {0};
+
+	rtask_batch(t, &b);
+	for (unsigned i = 0; i < VDSO_PARTS; i++)
+		if (vdso[i].bytes)
+			batch_expect(&b,
+				     batch_add(&b, SYS_mremap, IMM(vdso[i].start),
+					       IMM(vdso[i].bytes), IMM(vdso[i].bytes),
+					       IMM(MREMAP_MAYMOVE | MREMAP_FIXED),
+					       IMM(vdso_waits(r, i))),
+				     (int64_t)vdso_waits(r, i));
+	batch_add(&b, SYS_munmap, IMM(0), IMM(r->hole));
+	batch_add(&b, SYS_munmap, IMM(end), IMM(TASK_SIZE - end));
+	return batch_run(&b);
+}
+
+static int clear_guest(struct restore *r, const struct guest *g)
+{
+	CLEANUP(maps_clear) struct maps stub = {0};
+	struct vdso_part vdso[VDSO_PARTS] = {0};
+	int ret = read_stub(g->stub.pid, &stub);
+
+	if (ret < 0)
+		return ret;
+	vdso_parts_of_maps(&stub, vdso);
+	return rtask_wrap(g->task, clear(r, g->task, vdso));
+}
+
 int mem_clear(struct restore *r)
 {
-	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	CLEANUP(maps_clear) struct maps stub = {0};
-	CLEANUP(batch_end) struct batch b = {0};
 	const char *want = json_string_value(json_object_get(r->extra, "vdso"));
 	g_autofree char *have = NULL;
-	uint64_t end = r->agent->addr + r->agent->bytes;
-	int ret = proc_open(r->stub.pid, &p);
+	int ret = read_stub(r->stub.pid, &stub);
 
-	if (ret == 0)
-		ret = maps_read(p.dir, &stub);
 	if (ret < 0)
 		return ret;
 	vdso_parts_of_maps(&stub, r->vdso);
@@ -116,18 +165,10 @@ int mem_clear(struct restore *r)
 	if (want && strcmp(want, have) != 0)
 		return err_set(EOPNOTSUPP,
 			       "the checkpoint is from another kernel: its vdso differs");
-	rtask_batch(restore_task(r, 0), &b);
-	for (unsigned i = 0; i < VDSO_PARTS; i++)
-		if (r->vdso[i].bytes)
-			batch_expect(&b,
-				     batch_add(&b, SYS_mremap, IMM(r->vdso[i].start),
-					       IMM(r->vdso[i].bytes), IMM(r->vdso[i].bytes),
-					       IMM(MREMAP_MAYMOVE | MREMAP_FIXED),
-					       IMM(vdso_waits(r, i))),
-				     (int64_t)vdso_waits(r, i));
-	batch_add(&b, SYS_munmap, IMM(0), IMM(r->hole));
-	batch_add(&b, SYS_munmap, IMM(end), IMM(TASK_SIZE - end));
-	return batch_run(&b);
+	ret = clear(r, restore_task(r, 0), r->vdso);
+	for (unsigned i = 0; ret == 0 && i < r->o.nguests; i++)
+		ret = clear_guest(r, &r->guests[i]);
+	return ret;
 }
 
 /* Which part of the vdso a mapping is: by size and order, CRIU's status knows only vvar and vdso.

@@ -82,6 +82,21 @@ static int check_time(const Timespec *t)
 	return 0;
 }
 
+static int enter(struct rtask *t, int ns)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	int tfd, ret;
+
+	rtask_batch(t, &b);
+	batch_recv_fds(&b, &ns, 1, &tfd);
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	batch_add(&b, SYS_setns, IMM(tfd), IMM(CLONE_NEWTIME));
+	batch_add(&b, SYS_close, IMM(tfd));
+	return batch_run(&b);
+}
+
 int time_restore(struct restore *r)
 {
 	CLEANUP(image_record_free) TimensEntry *e = NULL;
@@ -90,7 +105,8 @@ int time_restore(struct restore *r)
 	struct timens t;
 	int64_t m, boot;
 	char text[128];
-	int fd = -1, tfd, ret;
+	autoclose int fd = -1;
+	int ret;
 
 	if (!r->o.time_namespace)
 		return 0;
@@ -121,12 +137,8 @@ int time_restore(struct restore *r)
 		ret = proc_open_link(p.dir, "ns/time_for_children", O_RDONLY | O_CLOEXEC, &fd);
 	if (ret < 0)
 		return ret;
-	batch_recv_fds(&b, &fd, 1, &tfd);
-	ret = batch_run(&b);
-	close(fd);
-	if (ret < 0)
-		return ret;
-	batch_add(&b, SYS_setns, IMM(tfd), IMM(CLONE_NEWTIME));
-	batch_add(&b, SYS_close, IMM(tfd));
-	return batch_run(&b);
+	ret = enter(restore_task(r, 0), fd);
+	for (unsigned i = 0; ret == 0 && i < r->o.nguests; i++)
+		ret = rtask_wrap(r->guests[i].task, enter(r->guests[i].task, fd));
+	return ret;
 }

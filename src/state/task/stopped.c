@@ -62,7 +62,7 @@ int stops_dump(struct dump *d)
 
 		for (n = 1; i + n < d->tasks->len && dump_task(d, i + n)->parent == parent; n++)
 			;
-		r = ask_parent(d, i, i + n);
+		r = parent < 0 ? 0 : ask_parent(d, i, i + n); /* a guest's is outside */
 	}
 	return r;
 }

@@ -112,6 +112,15 @@ static struct rtask *find_leader(struct restore *r, const struct pty *p)
 	return NULL;
 }
 
+/* Who has got its terminal from the OCI runtime: the first task, or a guest. */
+static struct rtask *root_of(struct restore *r, pid_t sid)
+{
+	for (unsigned i = 0; i < r->o.nguests; i++)
+		if (r->guests[i].task->nspid == sid)
+			return r->guests[i].task;
+	return restore_task(r, 0);
+}
+
 /* By a task whose controlling terminal it is. */
 static int open_by(struct rtask *t, unsigned flags, int *ret_fd)
 {
@@ -136,10 +145,14 @@ static int open_by(struct rtask *t, unsigned flags, int *ret_fd)
 static int open_(struct restore *r, struct file *f)
 {
 	unsigned flags = f->entry->tty->flags & (O_ACCMODE | O_NONBLOCK | O_APPEND);
-	struct rtask *leader = restore_task(r, 0);
+	struct rtask *leader;
 	TtyInfoEntry *info;
 	struct pty *p = NULL;
 	int ret = tty_info_of(r, f, &info);
+
+	if (ret < 0)
+		return ret;
+	leader = root_of(r, (pid_t)info->sid);
 
 	if (ret == 0 && info->pty) {
 		p = pty_of_index(r->ttys, info->pty->index);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a tree that has been dumped. */
+#include "state/tree.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#define KILL_TIMEOUT_MS 5000
+
+/* True when the thread is dead and its tracer has taken note; it is forgotten then. */
+static bool is_over(struct dthread *h)
+{
+	int status;
+
+	if (h->tid == 0)
+		return true;
+	while (ptrace_wait(h->tid, 0, &status) != 1)
+		if (!WIFSTOPPED(status)) {
+			h->tid = 0;
+			return true;
+		}
+	return false;
+}
+
+/*
+ * A traced task that has died is kept for its tracer first.  In any order: the last thread of a pid
+ * namespace's init waits for all others to be gone (kernel/pid_namespace.c:
+ * zap_pid_ns_processes()), and a leader for its threads.
+ */
+static void take_note(struct dump *d)
+{
+	gint64 end = g_get_monotonic_time() + KILL_TIMEOUT_MS * 1000;
+	bool over;
+
+	do {
+		over = true;
+		for (unsigned i = 0; i < d->tasks->len; i++) {
+			struct dtask *t = dump_task(d, i);
+
+			for (unsigned k = t->nthreads; k-- > 0;)
+				over = is_over(&t->threads[k]) && over;
+		}
+		if (!over)
+			g_usleep(50);
+	} while (!over && g_get_monotonic_time() < end);
+	err_clear();
+}
+
+static void await_death(struct dtask *t)
+{
+	gint64 end = g_get_monotonic_time() + KILL_TIMEOUT_MS * 1000;
+	bool over;
+
+	do {
+		over = true;
+		for (unsigned k = t->nthreads; k-- > 0;)
+			over = is_over(&t->threads[k]) && over;
+		if (!over)
+			g_usleep(20);
+	} while (!over && g_get_monotonic_time() < end);
+}
+
+/* Dead children, and those that were dead before, through the agent of their parent. */
+static void reap_children(struct dump *d, struct dtask *parent)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	dtask_batch(parent, &b);
+	for (unsigned i = parent->index + 1; i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->parent != (int)parent->index)
+			continue;
+		await_death(t);
+		batch_may_fail(&b, batch_add(&b, SYS_wait4, IMM(t->nspid), IMM(0),
+					     IMM(__WALL | WNOHANG), IMM(0)));
+	}
+	if (batch_run(&b) < 0)
+		log_debug("children of process %d: %s", parent->nspid, err_message());
+	err_clear();
+}
+
+/*
+ * Children first, each reaped by its parent: as orphans they would wait for a reaper that we know
+ * nothing of, and their numbers and groups would be taken until then.  In a pid namespace of its
+ * own the end of the first process clears up.
+ */
+static void kill_upwards(struct dump *d)
+{
+	for (unsigned i = d->tasks->len; i-- > 0;) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->zombie)
+			continue;
+		if (t->agent)
+			reap_children(d, t);
+		if (proc_signal(&t->proc, SIGKILL) < 0)
+			err_clear();
+	}
+}
+
+int tree_kill(struct dump *d)
+{
+	int r = 0;
+
+	if (dump_task(d, 0)->nspid != 1)
+		kill_upwards(d);
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->agent)
+			agent_forget(t->agent);
+		if (!t->zombie && proc_signal(&t->proc, SIGKILL) < 0)
+			err_clear();
+	}
+	take_note(d);
+	for (unsigned i = d->tasks->len; i-- > 0;) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->zombie)
+			continue;
+		agent_free(&t->agent);
+		seized_release(&t->seized);
+		t->seized = SEIZED_NONE;
+		if (proc_wait_end(&t->proc, KILL_TIMEOUT_MS) != 1)
+			r = err_set(ETIMEDOUT, "task %d (%s) would not die", t->nspid,
+				    t->stat.comm);
+	}
+	d->frozen = false;
+	return r;
+}
