@@ -30,8 +30,7 @@ int diag_open(int dir, int *ret_fd)
 	return ns_run(&ns, 1, open_here, NULL, ret_fd);
 }
 
-/* Sends a request for a list and calls CB for each of its messages. */
-static int list(int sock, const void *req, size_t len, mnl_cb_t cb, void *arg)
+int diag_list(int sock, const void *req, size_t len, mnl_cb_t cb, void *arg)
 {
 	g_autofree char *buf = g_malloc(LIST_BYTES);
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -128,7 +127,7 @@ int diag_unix(int sock, GHashTable **ret)
 			      UDIAG_SHOW_ICONS | UDIAG_SHOW_RQLEN,
 	};
 	g_autoptr(GHashTable) all = g_hash_table_new_full(NULL, NULL, NULL, unix_free);
-	int r = list(sock, &req, sizeof(req), unix_msg, all);
+	int r = diag_list(sock, &req, sizeof(req), unix_msg, all);
 
 	if (r < 0)
 		return err_wrap(r, "unix sockets");
@@ -164,7 +163,7 @@ int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map)
 		.sdiag_protocol = (uint8_t)protocol,
 		.idiag_states = ~0u,
 	};
-	int r = list(sock, &req, sizeof(req), inet_msg, map);
+	int r = diag_list(sock, &req, sizeof(req), inet_msg, map);
 
 	/* no module for this protocol (inet_diag_handler_cmd()) */
 	if (r == -ENOENT || r == -EOPNOTSUPP || r == -EINVAL) {
@@ -220,7 +219,7 @@ int diag_tcp(int sock, int family, GArray *all)
 		.sdiag_protocol = IPPROTO_TCP,
 		.idiag_states = ~0u,
 	};
-	int r = list(sock, &req, sizeof(req), tcp_msg, all);
+	int r = diag_list(sock, &req, sizeof(req), tcp_msg, all);
 
 	return r < 0 ? err_wrap(r, "TCP sockets") : 0;
 }

@@ -46,3 +46,25 @@ int diag_tcp(int sock, int family, GArray *list) MUST_CHECK;
 
 /* Adds inode -> shutdown (1, 2, 3; unlisted: 0) of PROTOCOL's sockets. */
 int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map) MUST_CHECK;
+
+struct packet_diag_mclist;
+
+struct diag_packet { /* packet(7) */
+	uint32_t ino;
+	uint32_t index, version, reserve, copy_thresh, timestamp,
+		flags;	   /* struct packet_diag_info */
+	uint16_t protocol; /* in network order */
+	bool has_fanout, has_ring[2];
+	uint32_t fanout;
+	uint32_t ring[2][7]; /* receiving, sending: struct packet_diag_ring */
+	unsigned nmemberships;
+	struct packet_diag_mclist *memberships;
+};
+
+/* inode -> struct diag_packet */
+int diag_packet(int sock, GHashTable **ret) MUST_CHECK;
+
+/* Sends a request for a list and calls CB (mnl_cb_t) for each of its messages. */
+struct nlmsghdr;
+int diag_list(int sock, const void *req, size_t len, int (*cb)(const struct nlmsghdr *, void *),
+	      void *arg) MUST_CHECK;

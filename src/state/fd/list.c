@@ -19,6 +19,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_unix,
 	&fd_inet,
 	&fd_netlink,
+	&fd_packet,
 	&fd_pidfd,
 	&fd_nsfile,
 	&fd_procfile,

@@ -4,6 +4,7 @@
 #include "kernel/procmisc.h"
 #include "state/fd/files.h"
 #include "state/mem/track.h"
+#include "state/sock/socks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +41,12 @@ static bool is_file(const struct vma *v)
 	       !aio_is_ring(v) && !hugetlb_is_anonymous(v);
 }
 
+/* A ring of packet(7): its content is not kept. */
+static bool is_socket(const struct vma *v)
+{
+	return v->ino != 0 && g_str_has_prefix(v->name, "socket:[");
+}
+
 /* Is it watched by our own tracker, and by nobody else? */
 static bool is_tracked(struct dump *d, const struct dtask *t, const struct vma *v)
 {
@@ -63,7 +70,7 @@ static const char *why_not(struct dump *d, const struct dtask *t, const struct v
 		return "is shared memory without an object";
 	if (g_str_has_prefix(v->name, "anon_inode:[io_uring]"))
 		return "is a ring of io_uring, which cannot be saved; close it";
-	if (v->ino != 0 && v->name[0] != '/')
+	if (v->ino != 0 && v->name[0] != '/' && !is_socket(v))
 		return "is a file without a name";
 	return NULL;
 }
@@ -117,6 +124,9 @@ int mem_check(struct dump *d, struct dtask *t)
 				    why_not(d, t, v));
 		else if (sysv_is_map(v))
 			r = sysv_check(d, t, i);
+		else if (is_socket(v))
+			r = err_wrap(socks_map_check(d, v->ino), "mapping %" PRIx64 " %s", v->start,
+				     v->name);
 		else if (is_file(v) && !memfd_is_map(v) &&
 			 (i == 0 || strcmp(v->name, t->maps.v[i - 1].name) != 0))
 			r = view_of(t, v, reopen, &link, &p) < 0 ? 0 : path_check(d, &p);
@@ -177,6 +187,11 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 		e->status |= v->shared ? VMA_STATUS_FILE_SHARED : VMA_STATUS_FILE_PRIVATE;
 		e->has_fdflags = true;
 		e->fdflags = p.flags;
+		return 0;
+	}
+	if (is_socket(v)) {
+		e->status |= VMA_STATUS_SOCKET;
+		e->shmid = v->ino; /* until its file is dumped: mem_dump_rest() */
 		return 0;
 	}
 	if (sysv_is_map(v)) {
@@ -250,6 +265,23 @@ int mem_dump_layout(struct dump *d, struct dtask *t)
 	return mem_extra_dump(d, t);
 }
 
+static int dump_socket_maps(struct dump *d, const MmEntry *m)
+{
+	for (size_t i = 0; i < m->n_vmas; i++) {
+		VmaEntry *v = m->vmas[i];
+
+		if (!(v->status & VMA_STATUS_SOCKET))
+			continue;
+		v->shmid = socks_map_id(d, v->shmid);
+		if (!v->shmid)
+			return err_set(EOPNOTSUPP,
+				       "mapping %" PRIx64 " is of a socket that is closed or not a "
+				       "packet socket, which cannot be saved",
+				       v->start);
+	}
+	return 0;
+}
+
 struct ops {
 	int brk, dumpable;
 };
@@ -271,6 +303,8 @@ static int rest_take(struct dump *d, struct dthread *h, const struct answers *a)
 
 	t->mm->mm_brk = (uint64_t)answer(a, ops->brk);
 	r = mem_future_dump(d, t);
+	if (r == 0)
+		r = dump_socket_maps(d, t->mm);
 	if (r < 0)
 		return r;
 	t->mm->has_dumpable = true;

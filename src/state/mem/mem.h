@@ -19,6 +19,7 @@
 #define VMA_STATUS_ANON_SHARED	(1u << 8)
 #define VMA_STATUS_ANON_PRIVATE (1u << 9)
 #define VMA_STATUS_SYSVIPC	(1u << 10) /* with ANON_SHARED; shmid is shmget(2)'s */
+#define VMA_STATUS_SOCKET	(1u << 11) /* shmid is its file's id */
 #define VMA_STATUS_VVAR		(1u << 12)
 #define VMA_STATUS_AIORING	(1u << 13)
 #define VMA_STATUS_MEMFD	(1u << 14)

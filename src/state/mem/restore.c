@@ -33,7 +33,7 @@ static int check_vma(const MmEntry *m, size_t i)
 {
 	const VmaEntry *v = m->vmas[i];
 	const unsigned known = VMA_STATUS_FILE_PRIVATE | VMA_STATUS_FILE_SHARED |
-			       VMA_STATUS_ANON_PRIVATE | VMA_STATUS_ANON_SHARED;
+			       VMA_STATUS_ANON_PRIVATE | VMA_STATUS_ANON_SHARED | VMA_STATUS_SOCKET;
 
 	if (v->status & VMA_STATUS_VSYSCALL)
 		return 0;
@@ -212,6 +212,10 @@ static int open_vma(struct restore *r, const VmaEntry *v, int *ret_fd, bool *ret
 	*ret_owned = false;
 	if (v->status & VMA_STATUS_ANON_SHARED)
 		return shmem_fd(r, v->shmid, ret_fd);
+	if (v->status & VMA_STATUS_SOCKET && f && f->entry->psk && f->state == FILE_OPEN) {
+		*ret_fd = f->fd;
+		return 0;
+	}
 	if (!f || (!f->entry->reg && !f->entry->memfd))
 		return err_set(EBADMSG, "its file %" PRIu64 " is not in files.img", v->shmid);
 	if (v->has_fdflags)
@@ -292,8 +296,8 @@ static void map_one(const struct rtask *t, struct batch *b, const VmaEntry *v, i
 static bool needs_file(const VmaEntry *v)
 {
 	return !(v->status & VMA_STATUS_SYSVIPC) &&
-	       v->status &
-		       (VMA_STATUS_FILE_PRIVATE | VMA_STATUS_FILE_SHARED | VMA_STATUS_ANON_SHARED);
+	       v->status & (VMA_STATUS_FILE_PRIVATE | VMA_STATUS_FILE_SHARED |
+			    VMA_STATUS_ANON_SHARED | VMA_STATUS_SOCKET);
 }
 
 /* Mappings FROM up to where the descriptors for one message are used up. */

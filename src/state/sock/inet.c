@@ -113,6 +113,8 @@ static int check(struct dump *d, const struct fd_view *v)
 
 	if (r == 0)
 		r = sock_view_read(d, v, &s);
+	if (r == 0)
+		r = sock_options_check(&s);
 	if (r < 0)
 		return r;
 	state = inet_state(&s);

@@ -79,6 +79,19 @@ static int dump_filter(int fd, SkOptsEntry *e)
 	return 0;
 }
 
+int sock_options_check(const struct sock_view *s)
+{
+	socklen_t n = 0;
+
+	/* sk_get_filter() */
+	if (getsockopt(s->fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) < 0 && errno == EACCES)
+		return err_set(EOPNOTSUPP,
+			       "%s: its filter (SO_ATTACH_BPF) is an eBPF program, which cannot be "
+			       "read; detach it first",
+			       s->v->link);
+	return 0;
+}
+
 static void dump_timeout(int fd, int name, uint64_t *sec, uint64_t *usec)
 {
 	struct timeval t = {0};

@@ -41,12 +41,15 @@ struct socks_dump {
 	GHashTable *inodes;   /* of all sockets that tasks have open */
 	GHashTable *unix_all; /* struct diag_unix, of the whole network namespace */
 	GHashTable *shut;     /* inode -> 1, 2, 3: shutdown of inet sockets */
+	GHashTable *ids;      /* inode -> id of the file, of those that may be mapped */
+	GHashTable *packets;  /* inode -> struct diag_packet: packet.c */
 	GHashTable *tcp;      /* inode -> struct diag_tcp: socks_tcp() */
 };
 int socks_look(struct dump *d) MUST_CHECK;
 bool socks_has(const struct dump *d, uint32_t ino);
 
 /* options.c: SOL_SOCKET.  The record is allocated. */
+int sock_options_check(const struct sock_view *s) MUST_CHECK;
 int sock_options_dump(const struct sock_view *s, SkOptsEntry **ret) MUST_CHECK;
 int sock_options_restore(int fd, const SkOptsEntry *e) MUST_CHECK;
 

@@ -27,3 +27,7 @@ void socks_tcp_end(struct restore *r);
 
 /* Nothing of the images with this IMAGE_EXTRA will go on in network namespace NS. */
 void socks_forget(const json_t *extra, int ns);
+
+/* Socket INO is mapped (packet(7), PACKET_RX_RING): has the tree got it?  Its file, once dumped. */
+int socks_map_check(struct dump *d, uint64_t ino) MUST_CHECK;
+uint32_t socks_map_id(const struct dump *d, uint64_t ino); /* 0: not dumped */

@@ -118,6 +118,7 @@ int socks_look(struct dump *d)
 	s->diag = -1;
 	s->inodes = g_hash_table_new(NULL, NULL);
 	s->shut = g_hash_table_new(NULL, NULL);
+	s->ids = g_hash_table_new(NULL, NULL);
 	r = diag_open(dump_task(d, 0)->proc.dir, &s->diag);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
 		r = add_task(s->inodes, dump_task(d, i));
@@ -135,6 +136,22 @@ bool socks_has(const struct dump *d, uint32_t ino)
 	return ino && g_hash_table_contains(d->socks->inodes, GUINT_TO_POINTER(ino));
 }
 
+int socks_map_check(struct dump *d, uint64_t ino)
+{
+	int r = socks_look(d);
+
+	if (r == 0 && !socks_has(d, (uint32_t)ino))
+		return err_set(EOPNOTSUPP, "is of a socket that is closed, which cannot be saved");
+	return r;
+}
+
+uint32_t socks_map_id(const struct dump *d, uint64_t ino)
+{
+	void *id = g_hash_table_lookup(d->socks->ids, GUINT_TO_POINTER((uint32_t)ino));
+
+	return GPOINTER_TO_UINT(id);
+}
+
 void socks_dump_end(struct dump *d)
 {
 	struct socks_dump *s = g_steal_pointer(&d->socks);
@@ -146,6 +163,8 @@ void socks_dump_end(struct dump *d)
 	g_clear_pointer(&s->unix_all, g_hash_table_unref);
 	g_clear_pointer(&s->shut, g_hash_table_unref);
 	g_clear_pointer(&s->tcp, g_hash_table_unref);
+	g_clear_pointer(&s->packets, g_hash_table_unref);
+	g_clear_pointer(&s->ids, g_hash_table_unref);
 	g_free(s);
 }
 

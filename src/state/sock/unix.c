@@ -220,6 +220,8 @@ static int check(struct dump *d, const struct fd_view *v)
 	if (r == 0)
 		r = sock_view_read(d, v, &s);
 	if (r == 0)
+		r = sock_options_check(&s);
+	if (r == 0)
 		r = look(d, &s, &p, &dir, &u);
 	return r < 0 ? r : 0;
 }
