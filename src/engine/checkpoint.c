@@ -11,7 +11,6 @@
 #include "engine/precheckpoint.h"
 #include "engine/runtime.h"
 #include "engine/sessions.h"
-#include "engine/spec.h"
 #include "engine/store.h"
 #include "kernel/cgroup.h"
 #include "kernel/mount.h"
@@ -318,17 +317,6 @@ void checkpoint_await_program(pid_t pid)
 	}
 }
 
-static int read_sessions(struct job *j)
-{
-	json_t *spec = NULL;
-	int r = spec_read(j->dir, "config.json", &spec);
-
-	if (r == 0)
-		r = sessions_read(j->e, j->c, spec, &j->sessions);
-	json_decref(spec);
-	return r;
-}
-
 static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 {
 	int64_t from;
@@ -344,7 +332,7 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	if (r == 0)
 		r = ck_open_static(j->e, j->c, &j->dir);
 	if (r == 0)
-		r = read_sessions(j);
+		r = sessions_read(j->e, j->c, j->dir, &j->sessions);
 	if (r == 0)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
 	if (r == 0 && j->o->with_previous)

@@ -6,20 +6,23 @@
 #include "engine/ckfiles.h"
 #include "engine/events.h"
 #include "engine/lifecycle.h"
+#include "engine/sessions.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define PREVIOUS   "previous"
-#define ROUNDS_MAX 16 /* then all memory is written once more: a restore looks into each of them   \
-		       */
+#define PREVIOUS "previous"
+#define ROUNDS_MAX                                                                                 \
+	16 /* then all memory is written once more: a restore looks into each of them              \
+	    */
 
 struct job {
 	struct engine *e;
 	struct container *c;
 	int dir, before; /* userdata; the newest round; -1 */
+	struct sessions sessions;
 	struct cklog log;
 };
 #define JOB_NONE ((struct job){.dir = -1, .before = -1, .log = CKLOG_NONE})
@@ -29,6 +32,7 @@ static void job_clear(struct job *j)
 	ERR_KEEP;
 
 	cklog_close(&j->log);
+	sessions_clear(&j->sessions);
 	cleanup_close(&j->dir);
 	cleanup_close(&j->before);
 	*j = JOB_NONE;
@@ -113,6 +117,8 @@ static int write_images(struct job *j, struct cryo_dump_stats *ret)
 	CLEANUP(atomicdir_drop) struct atomicdir d = ATOMICDIR_NONE;
 	const struct cryo_dump_options o = {
 		.pid = j->c->state.pid,
+		.guests = (const struct cryo_guest *)(void *)j->sessions.guests->data,
+		.nguests = j->sessions.guests->len,
 		.parent = j->before < 0 ? NULL : PREVIOUS,
 		.parent_dir = j->before,
 	};
@@ -150,6 +156,8 @@ static int precheckpoint_locked(struct job *j, struct checkpoint_report *ret)
 
 	if (r == 0)
 		r = ck_open_static(j->e, j->c, &j->dir);
+	if (r == 0)
+		r = sessions_read(j->e, j->c, j->dir, &j->sessions);
 	if (r == 0)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
 	if (r == 0)

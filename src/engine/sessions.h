@@ -26,11 +26,10 @@ struct sessions {
 #define SESSIONS_NONE ((struct sessions){0})
 
 /*
- * Those that run.  Refuses (-EOPNOTSUPP) one whose process may do more than SPEC, the container's,
- * allows: it could not get that again.
+ * Those that run; DIR is the container's static directory.  Refuses (-EOPNOTSUPP) one whose process
+ * may do more than the container's spec allows: it could not get that again.
  */
-int sessions_read(struct engine *e, struct container *c, const json_t *spec, struct sessions *ret)
-	MUST_CHECK;
+int sessions_read(struct engine *e, struct container *c, int dir, struct sessions *ret) MUST_CHECK;
 /* What a restore needs besides the images. */
 int sessions_write(const struct sessions *s, int images) MUST_CHECK;
 /* Their processes are gone: waits for conmon, forgets them. */

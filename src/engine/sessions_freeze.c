@@ -139,10 +139,14 @@ static int read_session(struct sessions *s, const struct container *c, const jso
 	return 0;
 }
 
-int sessions_read(struct engine *e, struct container *c, const json_t *spec, struct sessions *ret)
+int sessions_read(struct engine *e, struct container *c, int dir, struct sessions *ret)
 {
 	g_autoptr(GArray) live = NULL;
+	json_t *spec = NULL;
 	int r = exec_live(e, c, &live);
+
+	if (r == 0 && live->len)
+		r = spec_read(dir, "config.json", &spec);
 
 	*ret = (struct sessions){
 		.guests = g_array_new(FALSE, FALSE, sizeof(struct cryo_guest)),
@@ -153,6 +157,7 @@ int sessions_read(struct engine *e, struct container *c, const json_t *spec, str
 	};
 	for (unsigned i = 0; r >= 0 && i < live->len; i++)
 		r = read_session(ret, c, spec, &g_array_index(live, struct exec_live, i));
+	json_decref(spec);
 	if (r > 0)
 		err_clear();
 	return r < 0 ? r : 0;

@@ -212,3 +212,17 @@ assert struct.unpack("i", fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY | os.O_NO
 	expect 0 cryopod stop -t 0 a
 	[ "$(sessions a)" = "[]" ]
 }
+
+@test "memory in rounds" {
+	sleeper a
+	cryopod exec -d a sh -c 'x=$(head -c 300000 /dev/zero | tr "\0" y); while ! [ -e /tmp/go ]; do sleep 0.05; done; echo ${#x} >/tmp/len.new; mv /tmp/len.new /tmp/len; sleep 1001' >/dev/null
+	wait_for 5 eval 'cryopod top a args | grep -q "^sleep 0.05"'
+	expect 0 cryopod container checkpoint -P a
+	cryopod exec -d a sleep 1002 >/dev/null
+	expect 0 cryopod container checkpoint --with-previous a
+	expect 0 cryopod container restore a
+	[ "$(sessions a | wc -w)" -eq 2 ]
+	cryopod exec a touch /tmp/go
+	wait_for 5 cryopod exec a test -s /tmp/len
+	[ "$(cryopod exec a cat /tmp/len)" -eq 300000 ]
+}
