@@ -244,6 +244,7 @@ static const struct restore_step restore_steps[] = {
 	{"protections", .task = mem_protect},
 	{"seals", .all = memfd_seal},
 	{"directories", .task = fs_restore},
+	{"login", .task = loginuid_restore},
 	{"foreground groups", .task = tty_group_restore},
 	{"descriptors", .task = files_install},
 	{"terminals", .task = files_settle},

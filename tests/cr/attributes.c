@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CPUs, I/O priority, niceness, modes of prctl(2), coredump_filter: of a process and of a thread.
+/*
+ * CPUs, I/O priority, niceness, modes of prctl(2), personality, timer slack, coredump_filter, who
+ * logged in: of a process and of a thread.
  */
 #include "cr.h"
 
 #include <linux/prctl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 
 #define IDLE (3 << 13)
@@ -39,11 +42,29 @@ static void *thread(void *all)
 	int cpu = only(all, 0);
 
 	check(syscall(SYS_ioprio_set, 1, 0, IDLE) == 0, "ioprio");
+	check(prctl(PR_SET_TIMERSLACK, 50000) == 0 && personality(UNAME26) >= 0);
 	pthread_barrier_wait(&b);
 	pthread_barrier_wait(&b);
 	check(cpus(&s) == 1 && CPU_ISSET(cpu, &s), "CPUs of the thread");
 	check(syscall(SYS_ioprio_get, 1, 0) == IDLE, "%ld", syscall(SYS_ioprio_get, 1, 0));
+	check(prctl(PR_GET_TIMERSLACK) == 50000, "%d", prctl(PR_GET_TIMERSLACK));
+	check(personality(0xffffffff) == UNAME26, "personality");
 	return NULL;
+}
+
+/* Once set it stays: only where nobody has logged in, and with an audit system. */
+static bool log_in(const char *as, bool verify)
+{
+	int fd = open("/proc/self/loginuid", verify ? O_RDONLY : O_WRONLY);
+	char text[16] = "";
+	bool r;
+
+	if (verify)
+		r = read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, as) == 0;
+	else
+		r = write(fd, as, strlen(as)) > 0;
+	close(fd);
+	return r;
 }
 
 static unsigned filter(void)
@@ -62,10 +83,13 @@ int main(void)
 	pthread_t t;
 	FILE *f = fopen("/proc/self/coredump_filter", "w");
 	int cpu, ssb;
+	bool logged;
 
 	if (cpus(&all) < 2)
 		skip("one CPU only");
 	check(f && fputs("0x7f", f) >= 0 && fclose(f) == 0, "coredump_filter");
+	logged = log_in("1000", false);
+	check(prctl(PR_SET_TIMERSLACK, 123456) == 0 && personality(ADDR_NO_RANDOMIZE) >= 0);
 	pthread_barrier_init(&b, NULL, 2);
 	pthread_create(&t, NULL, thread, &all);
 	cpu = only(&all, 1);
@@ -83,5 +107,8 @@ int main(void)
 	check(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_EARLY, "mce_kill");
 	check(prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0) == ssb, "store bypass");
 	check(filter() == 0x7f, "coredump_filter %x", filter());
+	check(prctl(PR_GET_TIMERSLACK) == 123456, "%d", prctl(PR_GET_TIMERSLACK));
+	check(personality(0xffffffff) == ADDR_NO_RANDOMIZE, "personality");
+	check(!logged || log_in("1000", true), "loginuid");
 	return ok();
 }

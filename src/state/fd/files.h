@@ -74,6 +74,12 @@ int path_dump_new(struct dump *d, const struct path_view *v, uint32_t *ret_id) M
 /* Opens a named file inside the box's root; O_CLOEXEC. */
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd) MUST_CHECK;
 
+/* state/fd/procfile.c: a directory in /proc of a process that has gone, somebody's current one. */
+bool procfile_is_gone(const struct dump *d, const struct path_view *v);
+int procfile_dump_dir(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST_CHECK;
+/* 1: the file of this id is not of such a process. */
+int procfile_chdir(struct restore *r, struct rtask *t, uint32_t id, const char *name) MUST_CHECK;
+
 /* state/fd/ghost.c: files without a name. */
 
 /* Is it too large?  Its blocks count, not its holes. */

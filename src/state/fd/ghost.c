@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,12 +74,24 @@ int ghost_check(struct dump *d, const struct path_view *v)
 		       v->link, bytes, d->o.ghost_limit);
 }
 
+static int read_target(const struct path_view *v, char target[static PATH_MAX])
+{
+	autoclose int fd = open(v->reopen, O_PATH | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : readlinkat(fd, "", target, PATH_MAX - 1);
+
+	if (n < 0)
+		return err_errno("read link %s", v->link);
+	target[n] = 0;
+	return 0;
+}
+
 int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 {
 	GhostFileEntry e = GHOST_FILE_ENTRY__INIT;
 	Timeval atim, mtim;
 	autoclose int fd = -1;
 	uint32_t id = (uint32_t)v->st.st_ino;
+	char target[PATH_MAX];
 	int r;
 
 	r = ghost_check(d, v);
@@ -100,6 +113,12 @@ int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 	timeval_of(&v->st.st_mtim, &mtim);
 	e.atim = &atim;
 	e.mtim = &mtim;
+	e.has_rdev = S_ISCHR(v->st.st_mode) || S_ISBLK(v->st.st_mode);
+	e.rdev = (uint32_t)v->st.st_rdev;
+	r = S_ISLNK(v->st.st_mode) ? read_target(v, target) : 0;
+	if (r < 0)
+		return r;
+	e.symlnk_target = S_ISLNK(v->st.st_mode) ? target : NULL;
 	r = image_write(&d->w, IMG_GHOST_FILE, id, &e.base);
 	if (r < 0 || !S_ISREG(v->st.st_mode))
 		return r;
@@ -212,21 +231,28 @@ static int fill(int fd, struct image *img, const GhostFileEntry *e)
 	}
 }
 
-/* Creates a file or directory at BASE in DIR, or at a name beside it if there is one already. */
-static int create(int dir, const char *base, mode_t mode, char **ret_base)
+static int make_node(int dir, const char *base, const GhostFileEntry *e)
 {
-	bool is_dir = S_ISDIR(mode), is_fifo = S_ISFIFO(mode);
+	if (S_ISDIR(e->mode))
+		return mkdirat(dir, base, 0700);
+	if (S_ISLNK(e->mode))
+		return symlinkat(e->symlnk_target, dir, base);
+	if (!S_ISREG(e->mode)) /* FIFOs, devices */
+		return mknodat(dir, base, (e->mode & S_IFMT) | 0600, e->rdev);
+	return openat(dir, base, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/*
+ * Creates a file or directory at BASE in DIR, or at a name beside it if there is one already.
+ * Returns a descriptor: O_PATH but for files, as opening devices has effects.
+ */
+static int create(int dir, const char *base, const GhostFileEntry *e, char **ret_base)
+{
 	int r = -1;
 
 	*ret_base = g_strdup(base);
 	for (unsigned i = 0; i < 1000; i++) {
-		if (is_dir)
-			r = mkdirat(dir, *ret_base, 0700);
-		else if (is_fifo)
-			r = mkfifoat(dir, *ret_base, 0600);
-		else
-			r = openat(dir, *ret_base,
-				   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		r = make_node(dir, *ret_base, e);
 		if (r >= 0 || errno != EEXIST)
 			break;
 		g_free(*ret_base);
@@ -234,11 +260,9 @@ static int create(int dir, const char *base, mode_t mode, char **ret_base)
 	}
 	if (r < 0)
 		return err_errno("create %s", base);
-	if (!is_dir && !is_fifo)
+	if (S_ISREG(e->mode))
 		return r;
-	r = openat(dir, *ret_base,
-		   (is_dir ? O_RDONLY | O_DIRECTORY : O_RDWR | O_NONBLOCK) | O_NOFOLLOW |
-			   O_CLOEXEC);
+	r = openat(dir, *ret_base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	return r < 0 ? err_errno("open %s", *ret_base) : r;
 }
 
@@ -259,7 +283,7 @@ static int open_dir(struct restore *r, const char *name)
 	dir = open_dir(r, parent);
 	if (dir < 0)
 		return dir;
-	fd = create(dir, base, S_IFDIR, &made);
+	fd = create(dir, base, &(GhostFileEntry){.mode = S_IFDIR}, &made);
 	if (fd < 0) {
 		close(dir);
 		return fd;
@@ -288,13 +312,17 @@ static int dress(int fd, const GhostFileEntry *e, const char *name)
 {
 	struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
 
-	if (fchown(fd, e->uid, e->gid) < 0 || fchmod(fd, e->mode & 07777) < 0)
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* it may be O_PATH */
+	if (fchownat(fd, "", e->uid, e->gid, AT_EMPTY_PATH) < 0 ||
+	    (!S_ISLNK(e->mode) && chmod(path, e->mode & 07777) < 0))
 		return err_errno("%s: owner and mode", name);
 	if (e->atim && e->mtim) {
 		t[0] = (struct timespec){(time_t)e->atim->tv_sec, (long)e->atim->tv_usec * 1000};
 		t[1] = (struct timespec){(time_t)e->mtim->tv_sec, (long)e->mtim->tv_usec * 1000};
 	}
-	return futimens(fd, t) < 0 ? err_errno("%s: times", name) : 0;
+	return utimensat(fd, "", t, AT_EMPTY_PATH) < 0 ? err_errno("%s: times", name) : 0;
 }
 
 /* Without a name, as it was born; -EOPNOTSUPP: this file system cannot. */
@@ -339,7 +367,7 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 		ret = image_read(img, &e);
 	if (ret != 0)
 		return ret < 0 ? ret : err_set(EBADMSG, "%s is empty", img->name);
-	if (!S_ISREG(e->mode) && !S_ISDIR(e->mode) && !S_ISFIFO(e->mode))
+	if (S_ISSOCK(e->mode) || (S_ISLNK(e->mode) && !e->symlnk_target))
 		return err_set(EBADMSG, "%s: mode %o", img->name, e->mode);
 	if (S_ISREG(e->mode) && (reg->flags & O_TMPFILE) == O_TMPFILE) {
 		ret = make_nameless(r, reg, id, img, e, &g);
@@ -363,7 +391,7 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 	dir = open_dir(r, dir_name);
 	if (dir < 0)
 		return dir;
-	fd = create(dir, base, e->mode, &made);
+	fd = create(dir, base, e, &made);
 	if (fd < 0)
 		return fd;
 	g = ghost_new(r, id, take_fd(&dir), g_build_filename(dir_name, made, NULL));

@@ -7,6 +7,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_external,
 	&fd_ctty,
 	&fd_pty,
+	&fd_ttydev,
 	&fd_pipe,
 	&fd_fifo,
 	&fd_eventfd,

@@ -80,8 +80,8 @@ int path_check(struct dump *d, const struct path_view *v)
 	if (v->link[0] != '/')
 		return err_set(EOPNOTSUPP, "%s has no name in the file system", v->link);
 	if (is_deleted(v)) {
-		if (!S_ISREG(v->st.st_mode) && !S_ISDIR(v->st.st_mode) && !S_ISFIFO(v->st.st_mode))
-			return err_set(EOPNOTSUPP, "%s is neither a file nor a directory", v->link);
+		if (S_ISSOCK(v->st.st_mode))
+			return err_set(EOPNOTSUPP, "%s is a socket without a name", v->link);
 		return ghost_check(d, v);
 	}
 	r = leads_there(d, v);

@@ -21,14 +21,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* The number in "/proc/12/status" and what comes after it; 0: it is no file of a process. */
-static pid_t number_of(const struct dump *d, const struct fd_view *v, const char **ret_rest)
+static pid_t number_in(const struct dump *d, int mnt_id, const char *at, const char **ret_rest)
 {
-	const struct mount_entry *m = mountinfo_by_id(&d->mounts, v->info.mnt_id);
-	const char *at = v->link;
+	const struct mount_entry *m = mountinfo_by_id(&d->mounts, mnt_id);
 	char *end;
 	long pid;
 
@@ -40,6 +40,11 @@ static pid_t number_of(const struct dump *d, const struct fd_view *v, const char
 	pid = strtol(at, &end, 10);
 	*ret_rest = end;
 	return end != at && (*end == '/' || *end == ' ' || *end == 0) ? (pid_t)pid : 0;
+}
+
+static pid_t number_of(const struct dump *d, const struct fd_view *v, const char **ret_rest)
+{
+	return number_in(d, v->info.mnt_id, v->link, ret_rest);
 }
 
 static bool is_alive(const struct dump *d, pid_t nspid)
@@ -75,31 +80,73 @@ static int check(struct dump *d, const struct fd_view *v)
 	return fown_check(v);
 }
 
-static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
+static RegFileEntry *entry_new(uint32_t id, const char *link, unsigned flags, mode_t mode)
 {
-	RegFileEntry *e = f->reg = g_new0(RegFileEntry, 1);
-	RemapFilePathEntry m = REMAP_FILE_PATH_ENTRY__INIT;
-	const char *rest;
-	pid_t pid = number_of(d, v, &rest);
-	int r = check(d, v);
+	RegFileEntry *e = g_new0(RegFileEntry, 1);
 
 	reg_file_entry__init(e);
-	e->id = f->id;
-	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
-	e->name = g_str_has_suffix(v->link, " (deleted)")
-			  ? g_strndup(v->link, strlen(v->link) - strlen(" (deleted)"))
-			  : g_strdup(v->link);
+	e->id = id;
+	e->flags = flags;
+	e->name = g_str_has_suffix(link, " (deleted)")
+			  ? g_strndup(link, strlen(link) - strlen(" (deleted)"))
+			  : g_strdup(link);
 	e->has_mode = true;
-	e->mode = v->st.st_mode;
-	if (r == 0)
-		r = fown_dump(v, &e->fown);
-	if (r < 0)
-		return r;
-	m.orig_id = f->id;
+	e->mode = mode;
+	return e;
+}
+
+static int remap(struct dump *d, uint32_t id, pid_t pid)
+{
+	RemapFilePathEntry m = REMAP_FILE_PATH_ENTRY__INIT;
+
+	m.orig_id = id;
 	m.remap_id = (uint32_t)pid;
 	m.has_remap_type = true;
 	m.remap_type = REMAP_TYPE__PROCFS;
 	return image_write(&d->w, IMG_REMAP_FPATH, 0, &m.base);
+}
+
+static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
+{
+	const char *rest;
+	pid_t pid = number_of(d, v, &rest);
+	int r = check(d, v);
+
+	f->reg = entry_new(f->id, v->link, v->info.flags & ~(unsigned)O_CLOEXEC, v->st.st_mode);
+	if (r == 0)
+		r = fown_dump(v, &f->reg->fown);
+	return r < 0 ? r : remap(d, f->id, pid);
+}
+
+static pid_t number_of_dir(const struct dump *d, const struct path_view *v)
+{
+	const char *rest;
+	struct statx st;
+	pid_t pid;
+
+	if (statx(AT_FDCWD, v->reopen, 0, STATX_MNT_ID, &st) < 0)
+		return 0;
+	pid = number_in(d, (int)st.stx_mnt_id, v->link, &rest);
+	return pid && !is_alive(d, pid) ? pid : 0;
+}
+
+bool procfile_is_gone(const struct dump *d, const struct path_view *v)
+{
+	return number_of_dir(d, v) != 0;
+}
+
+int procfile_dump_dir(struct dump *d, const struct path_view *v, uint32_t *ret_id)
+{
+	FileEntry f = FILE_ENTRY__INIT;
+	int r;
+
+	f.id = *ret_id = files_new_id(d);
+	f.type = FD_TYPES__REG;
+	f.reg = entry_new(f.id, v->link, v->flags, v->st.st_mode);
+	f.reg->fown = fown_none();
+	r = image_write(&d->w, IMG_FILES, 0, &f.base);
+	reg_file_entry__free_unpacked(f.reg, NULL);
+	return r < 0 ? r : remap(d, f.id, number_of_dir(d, v));
 }
 
 static int load(struct restore *r, struct file *f)
@@ -164,6 +211,73 @@ static int open_(struct restore *r, struct file *f)
 	if (ret == 0)
 		ret = ns_run(&ns, 1, open_and_end, &w, &f->fd);
 	return ret < 0 ? ret : fown_restore(r, f, w.e->fown, w.e->flags);
+}
+
+/*
+ * In a child of ours, whose child stays and becomes ours: in another PID namespace than its
+ * parent's it goes to a subreaper of the parent (kernel/exit.c: find_new_reaper()).
+ */
+static int make_one(void *arg, int *ret_fd)
+{
+	const struct work *w = arg;
+	long p = make_process(&w->pid);
+
+	if (p < 0)
+		return err_errno("process %d for a moment", w->pid);
+	*ret_fd = (int)syscall(SYS_pidfd_open, p, 0);
+	if (*ret_fd >= 0)
+		return 0;
+	kill((pid_t)p, SIGKILL);
+	return err_errno("pidfd_open");
+}
+
+static int go_there(struct restore *r, struct rtask *t, const char *name)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT};
+	autoclose int dir = file_openat2(r->root, name, &how);
+	CLEANUP(batch_end) struct batch b = {0};
+	int tfd, ret;
+
+	if (dir < 0)
+		return err_errno("open %s", name);
+	rtask_batch(t, &b);
+	batch_recv_fds(&b, &dir, 1, &tfd);
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	batch_add(&b, SYS_fchdir, IMM(tfd));
+	batch_add(&b, SYS_close, IMM(tfd));
+	return batch_run(&b);
+}
+
+/* Nobody can go into the directory of a process that is gone: it lives until T is there. */
+int procfile_chdir(struct restore *r, struct rtask *t, uint32_t id, const char *name)
+{
+	struct work w = {
+		.pid = (pid_t)GPOINTER_TO_UINT(g_hash_table_lookup(r->gone, GUINT_TO_POINTER(id)))};
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	autoclose int ns = -1, pidfd = -1;
+	int ret, reaps = 0;
+
+	if (w.pid == 0)
+		return 1;
+	ret = proc_open(r->stub.pid, &p);
+	if (ret == 0)
+		ret = ns_open(p.dir, NS_PID, &ns);
+	if (ret < 0)
+		return ret;
+	prctl(PR_GET_CHILD_SUBREAPER, &reaps);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	ret = ns_run(&ns, 1, make_one, &w, &pidfd);
+	prctl(PR_SET_CHILD_SUBREAPER, reaps);
+	if (ret < 0)
+		return ret;
+	ret = go_there(r, t, name);
+	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	while (waitid(P_PIDFD, (id_t)pidfd, &(siginfo_t){0}, WEXITED) < 0 && errno == EINTR)
+		;
+	return ret;
 }
 
 const struct fd_kind fd_procfile = {

@@ -39,6 +39,8 @@ static const struct {
 } modes[] = {
 	{"mdwe", PR_GET_MDWE, PR_SET_MDWE, -1, 0, 0, ~0},
 	{"io_flusher", PR_GET_IO_FLUSHER, PR_SET_IO_FLUSHER, -1, 0, 0, ~0},
+	{"timerslack", PR_GET_TIMERSLACK, PR_SET_TIMERSLACK, -1, 0, 0,
+	 ~0}, /* others' than the first */
 	{"mce_kill", PR_MCE_KILL_GET, PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_DEFAULT, 0, ~0},
 	{"store_bypass", PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS,
 	 PR_SPEC_PRCTL | PR_SPEC_ENABLE, PR_SPEC_PRCTL,
@@ -106,17 +108,20 @@ static int dump_cpus(struct dthread *h)
 
 static void dump_modes(struct dthread *h, const struct answers *a, const int *ops)
 {
+	int64_t slack = json_integer_value(json_object_get(h->task->extra, "timerslack_ns"));
+
 	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
 		int64_t v = answer(a, ops[i]);
+		int64_t unset = modes[i].get == PR_GET_TIMERSLACK ? slack : modes[i].unset;
 
-		if (v >= 0 && v != modes[i].unset && (v & modes[i].needed) == modes[i].needed &&
+		if (v >= 0 && v != unset && (v & modes[i].needed) == modes[i].needed &&
 		    (v & modes[i].mask))
 			put(h, modes[i].name, json_integer(v & modes[i].mask));
 	}
 }
 
 struct ops {
-	int modes[ARRAY_SIZE(modes)];
+	int modes[ARRAY_SIZE(modes)], personality;
 };
 
 static int attributes_ask(struct dthread *h, struct batch *b, void *data)
@@ -130,6 +135,7 @@ static int attributes_ask(struct dthread *h, struct batch *b, void *data)
 					  IMM(which ? modes[i].which : 0), IMM(0), IMM(0), IMM(0));
 		batch_may_fail(b, ops->modes[i]);
 	}
+	ops->personality = batch_add(b, SYS_personality, IMM(0xffffffff));
 	return 0;
 }
 
@@ -143,6 +149,8 @@ static int attributes_take(struct dump *d, struct dthread *h, const struct answe
 	if (r < 0)
 		return r;
 	dump_modes(h, a, ops->modes);
+	if ((uint32_t)answer(a, ops->personality) != h->task->core->tc->personality)
+		put(h, "personality", json_integer((json_int_t)answer(a, ops->personality)));
 	/* The class alone tells whether it was set: what is inherited from nice(2) is class 0. */
 	if (ioprio > 0 && ioprio >> 13)
 		put(h, "ioprio", json_integer(ioprio));
@@ -193,6 +201,9 @@ static int restore_modes(struct rthread *h, const json_t *mine)
 			batch_add(&b, SYS_prctl, IMM(modes[i].set), IMM(modes[i].which),
 				  IMM(json_integer_value(v)), IMM(0), IMM(0));
 	}
+	if (json_object_get(mine, "personality"))
+		batch_add(&b, SYS_personality,
+			  IMM((uint32_t)json_integer_value(json_object_get(mine, "personality"))));
 	return batch_run(&b);
 }
 

@@ -32,6 +32,8 @@ static int each(struct dump *d, struct dtask *t, const char *name, uint32_t *ret
 	char reopen[64];
 	int r = view_of(t, name, reopen, &link, &p);
 
+	if (r == 0 && procfile_is_gone(d, &p))
+		return ret_id ? procfile_dump_dir(d, &p, ret_id) : 0;
 	if (r == 0)
 		r = ret_id ? path_dump_new(d, &p, ret_id) : path_check(d, &p);
 	return r < 0 ? err_wrap(r, "%s directory", strcmp(name, "cwd") ? "root" : "current") : 0;
@@ -99,8 +101,12 @@ int fs_restore(struct restore *r, struct rtask *t)
 	ret = receive(r, &b, t->fs->cwd_id, &tfd, &cwd);
 	if (ret < 0)
 		return ret;
-	batch_add(&b, SYS_fchdir, IMM(tfd));
+	ret = procfile_chdir(r, t, t->fs->cwd_id, cwd);
+	if (ret == 1)
+		batch_add(&b, SYS_fchdir, IMM(tfd));
 	batch_add(&b, SYS_close, IMM(tfd));
+	if (ret < 0)
+		return ret;
 	if (t->fs->has_umask)
 		batch_add(&b, SYS_umask, IMM(t->fs->umask));
 	return batch_run(&b);

@@ -6,8 +6,10 @@
 #include "kernel/procmisc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #define SCHED_DEADLINE_			  6
@@ -60,6 +62,9 @@ static int process_take(struct dump *d, struct dthread *h, const struct answers 
 	tc->child_subreaper = t->reaper;
 	tc->has_oom_score_adj = true;
 	tc->oom_score_adj = oom;
+	tc->has_loginuid = proc_loginuid(t->proc.dir, &tc->loginuid) == 0;
+	if (!tc->has_loginuid)
+		err_clear();
 	if (answer(a, q->barriers) > 0) {
 		tc->has_membarrier_registration_mask = true;
 		tc->membarrier_registration_mask = (uint32_t)answer(a, q->barriers);
@@ -113,4 +118,44 @@ int process_restore(struct restore *r, struct rtask *t)
 		return ret;
 	restore_oom(t, p.dir);
 	return slack ? proc_set_timerslack_ns(p.dir, (uint64_t)json_integer_value(slack)) : 0;
+}
+
+/* Only a task itself may write it (fs/proc/base.c: proc_loginuid_write()): worth a word. */
+int loginuid_restore(struct restore *r, struct rtask *t)
+{
+	const TaskCoreEntry *tc = t->core->tc;
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(batch_end) struct batch b = {0};
+	autoclose int fd = -1;
+	char text[16];
+	uint32_t now;
+	int tfd, op, ret;
+
+	if (!tc->has_loginuid)
+		return 0;
+	ret = proc_open(rtask_pid(t), &p);
+	if (ret < 0)
+		return ret;
+	if (proc_loginuid(p.dir, &now) < 0 || now == tc->loginuid) {
+		err_clear();
+		return 0;
+	}
+	fd = openat(p.dir, "loginuid", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno("open loginuid");
+	rtask_batch(t, &b);
+	batch_recv_fds(&b, &fd, 1, &tfd);
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	snprintf(text, sizeof(text), "%u", tc->loginuid);
+	op = batch_add(&b, SYS_write, IMM(tfd), batch_in(&b, text, sizeof(text)),
+		       IMM(strlen(text)));
+	batch_may_fail(&b, op);
+	batch_add(&b, SYS_close, IMM(tfd));
+	ret = batch_run(&b);
+	if (ret == 0 && batch_result(&b, op) < 0)
+		log_warn("task %d (%s): the user who logged in (loginuid) stays %d", t->nspid,
+			 tc->comm, (int)now);
+	return ret;
 }

@@ -44,6 +44,7 @@ int thread_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 int process_check(const struct dtask *t) MUST_CHECK;
 extern const struct question process_question;
 int process_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+int loginuid_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* sends a descriptor */
 
 /* stopped.c: stopped processes, and whether their parents know of it */
 int stops_dump(struct dump *d) MUST_CHECK;
