@@ -6,7 +6,7 @@
  *	run MODE PROGRAM [ARGS...]
  *
  * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; predump (its
- * memory is saved in rounds before); refused
+ * memory is saved in rounds before); rounds (it changes its memory between them); refused
  * (cannot be dumped, for the reasons that the program names in lines "expect: ..." before it is
  * ready, and goes on as if nothing had happened).
  * --tcp-established, first of all, keeps TCP connections.
@@ -146,16 +146,17 @@ static int images_dir(struct run *r, int *ret_fd)
 	return *ret_fd < 0 ? err_errno("open %s", name) : 0;
 }
 
-#define ROUNDS 2
+#define ROUNDS	 2 /* of programs that know nothing of it */
+#define CHANGING 4 /* mode rounds: the program changes its memory before each but the first */
 
 /* Rounds of memory before; *RET_PARENT is the last one's directory. */
-static int predump(struct run *r, char **ret_parent, int *ret_fd)
+static int predump(struct run *r, bool changing, char **ret_parent, int *ret_fd)
 {
 	g_autofree char *parent = NULL;
 	autoclose int parent_fd = -1;
 	int e = 0;
 
-	for (int i = 0; e == 0 && i < ROUNDS; i++) {
+	for (int i = 0; e == 0 && i < (changing ? CHANGING : ROUNDS); i++) {
 		struct cryo_dump_options o = {
 			.pid = r->pid, .parent = parent, .parent_dir = parent_fd};
 		g_autofree char *mine = g_strdup_printf("../%u", r->generation);
@@ -169,6 +170,10 @@ static int predump(struct run *r, char **ret_parent, int *ret_fd)
 			printf("pre-dump: frozen %u us, pages %" G_GUINT64_FORMAT
 			       ", unchanged %" G_GUINT64_FORMAT "\n",
 			       stats.frozen_time, stats.pages_written, stats.pages_skipped_parent);
+		if (e == 0 && changing)
+			e = fd_write_full(r->in[1], "r", 1);
+		if (e == 0 && changing)
+			e = expect(r, "ready");
 		g_free(parent);
 		parent = g_steal_pointer(&mine);
 		cleanup_close(&parent_fd);
@@ -294,8 +299,8 @@ static int cycle(struct run *r, const char *mode)
 
 	if (r->cryo)
 		return by_command(r);
-	if (strcmp(mode, "predump") == 0) {
-		e = predump(r, &parent, &parent_dir);
+	if (strcmp(mode, "predump") == 0 || strcmp(mode, "rounds") == 0) {
+		e = predump(r, mode[0] == 'r', &parent, &parent_dir);
 		if (e < 0)
 			return e;
 	}
