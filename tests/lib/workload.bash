@@ -85,6 +85,19 @@ say() { printf '%s\r\n' "$*" >&"$TALK"; }
 hear() { local line && IFS= read -r -t "${1:-10}" line <&"$TALK" && printf '%s\n' "${line%$'\r'}"; }
 hang_up() { exec {TALK}>&-; }
 
+# session NAME COMMAND...: a client outside that reads commands; tell NAME LINE and told NAME use it.
+declare -gA TO FROM
+session() {
+	local name=$1 in out
+	shift
+	mkfifo "$BATS_TEST_TMPDIR/$name.in" "$BATS_TEST_TMPDIR/$name.out"
+	outside "$@" <"$BATS_TEST_TMPDIR/$name.in" >"$BATS_TEST_TMPDIR/$name.out" 2>&1 &
+	exec {in}>"$BATS_TEST_TMPDIR/$name.in" {out}<"$BATS_TEST_TMPDIR/$name.out"
+	TO[$name]=$in FROM[$name]=$out
+}
+tell() { printf '%s\n' "${*:2}" >&"${TO[$1]}"; }
+told() { local line && IFS= read -r -t "${2:-20}" -u "${FROM[$1]}" line && printf '%s\n' "$line"; }
+
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 note() { echo "# $(basename "$BATS_TEST_FILENAME" .bats): $*" >&3; }
 phase() { PHASE=$* && echo "--- $*"; }
@@ -118,6 +131,10 @@ mark() { :; }
 freeze() {
 	local t
 	mark
+	case "${CHECKPOINT[*]} $*" in
+	*--tcp-established*) ;;
+	*) wait_for 10 unconnected ;; # who has just hung up
+	esac
 	t=$(now_ms)
 	expect 0 cryopod container checkpoint "${CHECKPOINT[@]}" "$@" w
 	is w
@@ -134,6 +151,13 @@ thaw() {
 cycle_w() {
 	freeze
 	thaw
+}
+
+# unconnected: no TCP connection is established or half closed; file, address, address, state.
+unconnected() {
+	local pid
+	pid=$(pid_of w)
+	! awk '$4 == "01" || $4 == "08" {n++} END {exit !n}' "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6"
 }
 
 # reboot: the run root is gone, and with it the network namespaces.
