@@ -8,6 +8,7 @@
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/mem/track.h"
+#include "state/ns/ns.h"
 #include "state/sock/socks.h"
 #include "state/task/task.h"
 
@@ -101,6 +102,30 @@ int records_dump_tree(struct dump *d)
 	return r < 0 ? r : records_dump_inventory(d);
 }
 
+/*
+ * The inventory's ids are those of whoever dumps: where a task's differs, that namespace is the
+ * tree's own.
+ */
+static int our_ids(struct dump *d, TaskKobjIdsEntry *e)
+{
+	uint32_t *const ids[NS_COUNT] = {
+		[NS_USER] = &e->user_ns_id,	[NS_MNT] = &e->mnt_ns_id,
+		[NS_UTS] = &e->uts_ns_id,	[NS_IPC] = &e->ipc_ns_id,
+		[NS_PID] = &e->pid_ns_id,	[NS_NET] = &e->net_ns_id,
+		[NS_CGROUP] = &e->cgroup_ns_id, [NS_TIME] = &e->time_ns_id,
+	};
+	CLEANUP(proc_close) struct proc self = PROC_NONE;
+	uint64_t ours[NS_COUNT];
+	int r = proc_open(getpid(), &self);
+
+	if (r == 0)
+		r = ns_ids(self.dir, ours);
+	for (unsigned k = 0; r == 0 && k < NS_COUNT; k++)
+		if (ours[k] != d->ns[k])
+			*ids[k] += NSID_OTHERS;
+	return r;
+}
+
 int records_dump_inventory(struct dump *d)
 {
 	InventoryEntry e;
@@ -112,8 +137,10 @@ int records_dump_inventory(struct dump *d)
 		return err_errno("link to the images before this dump");
 	inventory_init(&e);
 	e.root_ids = task_ids_new(dump_task(d, 0));
+	r = our_ids(d, e.root_ids);
 	e.has_tcp_close = e.tcp_close = d->o.tcp_close;
-	r = image_write(&d->w, IMG_INVENTORY, 0, &e.base);
+	if (r == 0)
+		r = image_write(&d->w, IMG_INVENTORY, 0, &e.base);
 	task_kobj_ids_entry__free_unpacked(e.root_ids, NULL);
 	return r;
 }
@@ -253,6 +280,8 @@ int records_load(struct restore *r)
 		ret = load_tree(r);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
 		ret = load_task(r, restore_task(r, i));
+	if (ret == 0)
+		ret = users_load(r);
 	if (ret == 0)
 		ret = seccomp_load(r);
 	return ret < 0 ? ret : files_load(r);

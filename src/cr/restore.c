@@ -340,6 +340,8 @@ static void restore_clear(struct restore *r)
 	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
 	if (r->seccomp)
 		seccomp_entry__free_unpacked(r->seccomp, NULL);
+	if (r->users)
+		userns_entry__free_unpacked(r->users, NULL);
 	json_decref(r->extra);
 	for (int i = 0; i < 3; i++)
 		cleanup_close(&r->stdio[i]);

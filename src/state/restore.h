@@ -16,6 +16,7 @@
 #include "image/pages.h"
 #include "image/pstree.pb-c.h"
 #include "image/seccomp.pb-c.h"
+#include "image/userns.pb-c.h"
 #include "kernel/pace.h"
 #include "state/options.h"
 
@@ -105,6 +106,7 @@ struct restore {
 	struct ttys *ttys;	     /* state/tty/pty.h */
 	GHashTable *named;	     /* ids of files that only name a terminal */
 	SeccompEntry *seccomp;
+	UsernsEntry *users;		   /* maps of its own user namespace, or NULL */
 	json_t *extra;			   /* IMAGE_EXTRA; may be NULL */
 	int root;			   /* O_PATH: the root of the box's mount namespace */
 	struct vdso_part vdso[VDSO_PARTS]; /* the stub's */

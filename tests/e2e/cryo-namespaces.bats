@@ -195,6 +195,10 @@ mounts() {
 @test "a pid namespace alone, a host name alone" {
 	inside -p 'exec sleep 1000'
 	again
+	crit decode -i "$IMG/inventory.img" | jq .entries[0].root_ids >"$DIR/ours"
+	crit decode -i "$IMG/ids-1.img" | jq .entries[0] >"$DIR/its"
+	[ "$(jq .pid_ns_id "$DIR/ours")" != "$(jq .pid_ns_id "$DIR/its")" ]
+	[ "$(jq .net_ns_id "$DIR/ours")" = "$(jq .net_ns_id "$DIR/its")" ]
 	[ "$(awk '/^NSpid:/ {print $3}' "/proc/$PID/status")" = 1 ]
 	kill -9 "$PID" && PID=
 	rm -r "$IMG" && mkdir "$IMG"

@@ -4,6 +4,7 @@
  * of whoever set it; the kernel asks them for the right to signal (fs/fcntl.c: sigio_perm()).
  */
 #include "state/fd/kind.h"
+#include "state/ns/ns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,8 +70,8 @@ int fown_dump(const struct fd_view *v, FownEntry **ret)
 				       owner.pid);
 		if (fcntl(fd, F_GETOWNER_UIDS, uids) < 0)
 			return err_errno("%s: user of its owner", v->link);
-		e->uid = uids[0];
-		e->euid = uids[1];
+		e->uid = users_uid(v->task->dump, uids[0]);
+		e->euid = users_uid(v->task->dump, uids[1]);
 	}
 	*ret = g_steal_pointer(&e);
 	return 0;
@@ -95,15 +96,16 @@ static pid_t outer_number(struct restore *r, const FownEntry *e)
 }
 
 /* As that user, so that the kernel notes the right ids; our own thread's only, and back at once. */
-static int set_owner(int fd, const FownEntry *e, pid_t pid)
+static int set_owner(const struct restore *r, int fd, const FownEntry *e, pid_t pid)
 {
 	struct f_owner_ex owner = {.type = (int)e->pid_type, .pid = pid};
 	uid_t euid = geteuid();
-	bool other = euid == 0 && (e->uid || e->euid);
+	uid_t uid = users_outer_uid(r, e->uid), its = users_outer_uid(r, e->euid);
+	bool other = euid == 0 && (uid || its);
 	int ret;
 
-	if (other && syscall(SYS_setresuid, e->uid, e->euid, 0) < 0)
-		return err_errno("become user %u", e->uid);
+	if (other && syscall(SYS_setresuid, uid, its, 0) < 0)
+		return err_errno("become user %u", uid);
 	ret = fcntl(fd, F_SETOWN_EX, &owner) < 0 ? err_errno("owner of SIGIO") : 0;
 	if (other && syscall(SYS_setresuid, 0, 0, 0) < 0)
 		return err_errno("become root again");
@@ -127,7 +129,7 @@ int fown_restore(struct restore *r, struct file *f, const FownEntry *e, unsigned
 			       e->pid);
 	if (pid == 0)
 		return err_set(EBADMSG, "SIGIO goes to process %u, which is not there", e->pid);
-	return set_owner(f->fd, e, pid);
+	return set_owner(r, f->fd, e, pid);
 }
 
 /* By the task: the signal tells the number by which O_ASYNC was set (fs/fcntl.c: fasync_helper()).

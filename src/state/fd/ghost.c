@@ -7,6 +7,7 @@
  */
 #include "base/file.h"
 #include "state/fd/files.h"
+#include "state/ns/ns.h"
 
 #include "base/fd.h"
 #include "image/ghost-file.pb-c.h"
@@ -101,8 +102,8 @@ int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 	*ret_id = id = files_ghost_id(d, &v->st);
 	if (!dump_once(d, "ghost", id))
 		return 0;
-	e.uid = v->st.st_uid;
-	e.gid = v->st.st_gid;
+	e.uid = users_uid(d, v->st.st_uid);
+	e.gid = users_gid(d, v->st.st_gid);
 	e.mode = v->st.st_mode;
 	e.has_dev = e.has_ino = true;
 	e.has_chunks = e.has_size = e.chunks = S_ISREG(v->st.st_mode);
@@ -308,14 +309,15 @@ static struct ghost *find_dir(struct restore *r, const char *name)
 }
 
 /* Owner, mode and times; the last is for its own sake only. */
-static int dress(int fd, const GhostFileEntry *e, const char *name)
+static int dress(const struct restore *r, int fd, const GhostFileEntry *e, const char *name)
 {
 	struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
 
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* it may be O_PATH */
-	if (fchownat(fd, "", e->uid, e->gid, AT_EMPTY_PATH) < 0 ||
+	if (fchownat(fd, "", users_outer_uid(r, e->uid), users_outer_gid(r, e->gid),
+		     AT_EMPTY_PATH) < 0 ||
 	    (!S_ISLNK(e->mode) && chmod(path, e->mode & 07777) < 0))
 		return err_errno("%s: owner and mode", name);
 	if (e->atim && e->mtim) {
@@ -343,7 +345,7 @@ static int make_nameless(struct restore *r, const RegFileEntry *reg, uint32_t id
 	*ret_ghost = ghost_new(r, id, -1, g_strdup(reg->name));
 	(*ret_ghost)->fd = fd;
 	ret = fill(fd, img, e);
-	return ret < 0 ? err_wrap(ret, "%s", reg->name) : dress(fd, e, reg->name);
+	return ret < 0 ? err_wrap(ret, "%s", reg->name) : dress(r, fd, e, reg->name);
 }
 
 int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **ret_name,
@@ -384,7 +386,7 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 		*ret_name = g_strdup(g->name);
 		base = g_path_get_basename(g->name);
 		fd = openat(g->dir, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		return fd < 0 ? err_errno("open %s", g->name) : dress(fd, e, g->name);
+		return fd < 0 ? err_errno("open %s", g->name) : dress(r, fd, e, g->name);
 	}
 	dir_name = g_path_get_dirname(reg->name);
 	base = g_path_get_basename(reg->name);
@@ -398,7 +400,7 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 	g->is_dir = S_ISDIR(e->mode);
 	ret = S_ISREG(e->mode) ? fill(fd, img, e) : 0;
 	if (ret == 0)
-		ret = dress(fd, e, g->name);
+		ret = dress(r, fd, e, g->name);
 	if (ret < 0)
 		return err_wrap(ret, "%s", g->name);
 	*ret_name = g_strdup(g->name);

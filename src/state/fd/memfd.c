@@ -4,6 +4,7 @@
  * in memfd.img, its pages as those of shared memory; descriptions and mappings refer to it.  Seals
  * come last, as some forbid what is done before.
  */
+#include "state/ns/ns.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 #include "state/mem/mem.h"
@@ -69,8 +70,8 @@ static int dump_object(struct dump *d, const char *link, const struct stat *st, 
 		return err_errno("seals of %s", link);
 	name = g_strndup(link + strlen(PREFIX), strlen(link) - strlen(PREFIX) - strlen(DELETED));
 	e.name = name;
-	e.uid = st->st_uid;
-	e.gid = st->st_gid;
+	e.uid = users_uid(d, st->st_uid);
+	e.gid = users_gid(d, st->st_gid);
 	e.size = (uint64_t)st->st_size;
 	e.shmid = number_of(st);
 	e.inode_id = number_of(st);
@@ -162,7 +163,7 @@ static int make(struct restore *r, struct memfd *m)
 	ret = e->size ? shmem_fill_object(r, e->shmid, m->fd, e->size) : 0;
 	if (ret < 0)
 		return ret;
-	if (fchown(m->fd, e->uid, e->gid) < 0 ||
+	if (fchown(m->fd, users_outer_uid(r, e->uid), users_outer_gid(r, e->gid)) < 0 ||
 	    (e->has_mode && fchmod(m->fd, e->mode & 07777) < 0))
 		return err_errno("owner and mode");
 	return 0;

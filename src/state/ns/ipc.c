@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
 
@@ -55,11 +57,42 @@ static const char *const vars[VARS] = {
 	[MQ_SIZE_DEFAULT] = "fs/mqueue/msgsize_default",
 };
 
+/*
+ * Limits belong to user 0 of the namespace's user namespace, and no capability makes up for another
+ * user (ipc/ipc_sysctl.c: ipc_permissions()).  Our capabilities stay.  *RET 0: as we are.
+ */
+static int be_owner(int dir, int self, uid_t *ret)
+{
+	uint64_t its, ours;
+	int r = ns_id(dir, NS_USER, &its);
+
+	*ret = 0;
+	if (r == 0)
+		r = ns_id(self, NS_USER, &ours);
+	if (r < 0 || its == ours)
+		return r;
+	r = users_root_of(dir, ret);
+	if (r < 0)
+		return r;
+	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0 ||
+	    syscall(SYS_setresuid, -1, *ret, -1) < 0)
+		return err_errno("become user %u", *ret);
+	return 0;
+}
+
+static int be_root(int r)
+{
+	if (syscall(SYS_setresuid, -1, 0, -1) < 0 || prctl(PR_SET_SECUREBITS, 0) < 0)
+		abort(); /* nothing that we do from here on would be done by whom it should */
+	return r;
+}
+
 int ipc_in_namespace(int dir, int (*fn)(void *arg), void *arg)
 {
 	CLEANUP(proc_close) struct proc self = PROC_NONE;
 	autoclose int its = -1, ours = -1;
 	uint64_t a, b;
+	uid_t owner;
 	int r = proc_open(getpid(), &self);
 
 	if (r == 0)
@@ -73,12 +106,15 @@ int ipc_in_namespace(int dir, int (*fn)(void *arg), void *arg)
 		r = ns_open(self.dir, NS_IPC, &ours);
 	if (r < 0)
 		return r;
+	r = be_owner(dir, self.dir, &owner);
+	if (r < 0)
+		return r;
 	if (setns(its, CLONE_NEWIPC) < 0)
 		return err_errno("enter the IPC namespace");
 	r = fn(arg);
 	if (setns(ours, CLONE_NEWIPC) < 0)
 		return err_errno("leave the IPC namespace");
-	return r;
+	return owner ? be_root(r) : r;
 }
 
 int ipc_is_own(struct dump *d, bool *ret)

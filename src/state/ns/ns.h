@@ -11,6 +11,7 @@
 
 /* Numbers that task_kobj_ids_entry and the names of images use: one namespace of each kind. */
 enum { NSID_PID = 1, NSID_NET, NSID_IPC, NSID_UTS, NSID_MNT, NSID_USER, NSID_CGROUP, NSID_TIME };
+#define NSID_OTHERS 100 /* added to numbers of namespaces that are not the tree's */
 
 /* Refuses tasks that are in other namespaces than the root of the tree. */
 int ns_check(struct dump *d, struct dtask *t) MUST_CHECK;
@@ -54,6 +55,10 @@ uint32_t users_uid(const struct dump *d, uint32_t uid);
 uint32_t users_gid(const struct dump *d, uint32_t gid);
 int users_dump(struct dump *d) MUST_CHECK;
 int users_restore(int images, pid_t pid) MUST_CHECK; /* the maps of a new one */
+int users_load(struct restore *r) MUST_CHECK;
+uint32_t users_outer_uid(const struct restore *r, uint32_t uid); /* for what we do for the tree */
+uint32_t users_outer_gid(const struct restore *r, uint32_t gid);
+int users_root_of(int dir, uid_t *ret) MUST_CHECK; /* its user 0, as we see it */
 
 /* mounts.c */
 int mounts_check(struct dump *d) MUST_CHECK;

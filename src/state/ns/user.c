@@ -134,6 +134,48 @@ static int write_map(int dir, const char *name, UidGidExtent *const *v, size_t n
 	return file_poke_at(dir, name, text->str);
 }
 
+static uint32_t outer(UidGidExtent *const *v, size_t n, uint32_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (id >= v[i]->first && id - v[i]->first < v[i]->count)
+			return v[i]->lower_first + (id - v[i]->first);
+	return n ? OVERFLOW_ID : id;
+}
+
+uint32_t users_outer_uid(const struct restore *r, uint32_t uid)
+{
+	return r->users ? outer(r->users->uid_map, r->users->n_uid_map, uid) : uid;
+}
+
+uint32_t users_outer_gid(const struct restore *r, uint32_t gid)
+{
+	return r->users ? outer(r->users->gid_map, r->users->n_gid_map, gid) : gid;
+}
+
+int users_load(struct restore *r)
+{
+	int ret = image_load_optional(r->o.images, IMG_USERNS, NSID_USER, &r->users);
+
+	return ret < 0 ? ret : 0;
+}
+
+int users_root_of(int dir, uid_t *ret)
+{
+	g_autoptr(GArray) map = g_array_new(FALSE, FALSE, sizeof(struct id_extent));
+	int r = read_map(dir, "uid_map", map);
+
+	if (r < 0)
+		return r;
+	*ret = OVERFLOW_ID;
+	for (unsigned i = 0; i < map->len; i++) {
+		const struct id_extent *e = &g_array_index(map, struct id_extent, i);
+
+		if (e->inner == 0)
+			*ret = e->outer;
+	}
+	return 0;
+}
+
 int users_restore(int images, pid_t pid)
 {
 	CLEANUP(image_record_free) UsernsEntry *e = NULL;

@@ -4,6 +4,7 @@
  * and leaves it there.  Packets of CRIU's sk-queues.img have no place for senders' names and
  * credentials: those are in IMAGE_EXTRA.
  */
+#include "state/ns/ns.h"
 #include "state/sock/sock.h"
 
 #include "image/sk-packet.pb-c.h"
@@ -54,8 +55,9 @@ static int read_controls(struct dump *d, struct msghdr *m, json_t *one)
 			continue;
 		memcpy(&u, CMSG_DATA(c), sizeof(u));
 		json_object_set_new(one, "cred",
-				    json_pack("[i,I,I]", nspid_of(d, u.pid), (json_int_t)u.uid,
-					      (json_int_t)u.gid));
+				    json_pack("[i,I,I]", nspid_of(d, u.pid),
+					      (json_int_t)users_uid(d, u.uid),
+					      (json_int_t)users_gid(d, u.gid)));
 	}
 	return 0;
 }

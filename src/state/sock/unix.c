@@ -6,6 +6,7 @@
  * accepted is recorded, as by CRIU, as a client whose peer is the listening socket.
  */
 #include "base/file.h"
+#include "state/ns/ns.h"
 #include "state/sock/sock.h"
 
 #include "image/sk-unix.pb-c.h"
@@ -238,10 +239,12 @@ static void dump_cred(struct dump *d, const struct sock_view *s, json_t *x)
 		if (dump_task(d, i)->proc.pid == c.pid)
 			nspid = dump_task(d, i)->nspid;
 	json_object_set_new(x, "cred",
-			    json_pack("[i,I,I]", nspid, (json_int_t)c.uid, (json_int_t)c.gid));
+			    json_pack("[i,I,I]", nspid, (json_int_t)users_uid(d, c.uid),
+				      (json_int_t)users_gid(d, c.gid)));
 }
 
-static void dump_name(UnixSkEntry *e, const struct diag_unix *u, const struct place *p)
+static void dump_name(struct dump *d, UnixSkEntry *e, const struct diag_unix *u,
+		      const struct place *p)
 {
 	e->name.len = u->name_len;
 	e->name.data = g_memdup2(u->name, u->name_len);
@@ -252,8 +255,8 @@ static void dump_name(UnixSkEntry *e, const struct diag_unix *u, const struct pl
 	e->file_perms = g_new0(FilePermsEntry, 1);
 	file_perms_entry__init(e->file_perms);
 	e->file_perms->mode = p->st.st_mode;
-	e->file_perms->uid = p->st.st_uid;
-	e->file_perms->gid = p->st.st_gid;
+	e->file_perms->uid = users_uid(d, p->st.st_uid);
+	e->file_perms->gid = users_gid(d, p->st.st_gid);
 }
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
@@ -281,7 +284,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	e->peer = u->has_peer && !u->peer ? awaits(d, u->ino) : u->peer;
 	e->has_shutdown = u->shutdown != 0;
 	e->shutdown = (SkShutdown)u->shutdown;
-	dump_name(e, u, &p);
+	dump_name(d, e, u, &p);
 	if (u->has_peer)
 		json_object_set_new(x, "connected", json_true());
 	dump_cred(d, &s, x);

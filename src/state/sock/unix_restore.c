@@ -13,6 +13,7 @@
  *
  * Calls that leave a trace in SO_PEERCRED are made by the task that made them.
  */
+#include "state/ns/ns.h"
 #include "state/sock/sock.h"
 #include "state/sock/socks.h"
 #include "state/sock/unix_names.h"
@@ -351,7 +352,7 @@ static size_t put_cred(struct restore *r, json_t *packet, char *control)
 
 	if (json_array_size(cred) != 3)
 		return 0;
-	u = (struct ucred){.pid = rtask_pid(m.task), .uid = m.uid, .gid = m.gid};
+	u = (struct ucred){.pid = rtask_pid(m.task), .uid = users_outer_uid(r, m.uid), .gid = users_outer_gid(r, m.gid)};
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_CREDENTIALS;
 	c->cmsg_len = CMSG_LEN(sizeof(u));

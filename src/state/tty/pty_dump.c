@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looking at pseudoterminals; records of both sides are written when the first is met. */
+#include "state/ns/ns.h"
 #include "state/tty/pty.h"
 
 #include "image/regfile.pb-c.h"
@@ -317,8 +318,8 @@ static int dump_pair(struct dump *d, const struct fd_view *v, unsigned index, st
 	snprintf(name, sizeof(name), "dev/pts/%u", index);
 	if (fstatat(d->root, name, &st, 0) == 0) {
 		e.has_uid = e.has_gid = e.has_dev = true;
-		e.uid = st.st_uid;
-		e.gid = st.st_gid;
+		e.uid = users_uid(d, st.st_uid);
+		e.gid = users_gid(d, st.st_gid);
 		e.dev = (uint32_t)st.st_dev;
 	}
 	if (!s->slave) { /* TTY_OTHER_CLOSED is only there when one was open */

@@ -6,6 +6,7 @@
  * The kernel gives a new master the lowest free number: masters are opened until the right one
  * comes, the others are closed again.
  */
+#include "state/ns/ns.h"
 #include "state/tty/pty.h"
 
 #include "image/regfile.pb-c.h"
@@ -210,7 +211,7 @@ static int settle_slave(struct restore *r, struct pty *p, json_t *extra)
 
 	if (ret < 0)
 		return ret;
-	if (e->has_uid && e->has_gid && fchown(p->peer, e->uid, e->gid) < 0)
+	if (e->has_uid && e->has_gid && fchown(p->peer, users_outer_uid(r, e->uid), users_outer_gid(r, e->gid)) < 0)
 		return err_errno("owner of /dev/pts/%u", p->index);
 	if (mode && fchmod(p->peer, (mode_t)json_integer_value(mode) & 07777) < 0)
 		return err_errno("mode of /dev/pts/%u", p->index);
