@@ -136,6 +136,17 @@ int agent_join(struct agent *a, const struct stub *stub, unsigned slot)
 	return r < 0 ? err_wrap(r, "stub %d", stub->pid) : 0;
 }
 
+int agent_take_thread(struct agent *a, unsigned slot, pid_t tid)
+{
+	int r = ptrace_seize_running(tid, SEIZE_EXITKILL | SEIZE_NEWBORN);
+
+	if (r < 0)
+		return r;
+	a->slots[slot].tid = tid;
+	a->slots[slot].made = true;
+	return 0;
+}
+
 int agent_hold_begin(struct agent *a, unsigned slot)
 {
 	struct agent_slot *s = &a->slots[slot];

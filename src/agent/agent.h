@@ -166,6 +166,12 @@ int agent_adopt(const struct stub *stub, const struct agent_plan *p, struct agen
  */
 int agent_join(struct agent *a, const struct stub *stub, unsigned slot) MUST_CHECK;
 
+/*
+ * The thread TID, as we see it, that batch_clone() with CLONE_UNTRACED has made in SLOT: its agent
+ * can be used from now on.
+ */
+int agent_take_thread(struct agent *a, unsigned slot, pid_t tid) MUST_CHECK;
+
 /* Stops the task in a slot, which must be idle, by ptrace.  Many: all hold_begin first, then hold.
  */
 int agent_hold_begin(struct agent *a, unsigned slot) MUST_CHECK;

@@ -252,7 +252,8 @@ int batch_clone(struct batch *b, const struct clone_spec *c)
 	id = batch_add(b, OP_CLONE, place, IMM(sizeof(args)), IMM(agent_slot_addr(a, c->child)));
 	bell_init(child->shm);
 	child->shm->state = SLOT_IDLE;
-	g_array_append_val(b->children, c->child);
+	if (!(c->flags & CLONE_UNTRACED)) /* nothing is told of the others' birth */
+		g_array_append_val(b->children, c->child);
 	return id;
 }
 

@@ -106,6 +106,9 @@ void batch_close_fds(struct batch *b);
  * A child or thread in slot CHILD, which must be free.  Its result is its pid as the parent sees
  * it; agent_tid(a, CHILD) is known after the run.  The child has the parent's blocked signals and
  * waits for batches.
+ *
+ * With CLONE_UNTRACED many threads are made without a stop for each: they are the process' own,
+ * which dies with us.  agent_take_thread() follows for each.
  */
 struct clone_spec {
 	unsigned child;

@@ -6,6 +6,7 @@
 #include "state/tty/tty.h"
 
 #include "kernel/procmisc.h"
+#include "kernel/procstatus.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -267,28 +268,83 @@ int born_end_zombies(struct restore *r)
 	return ret;
 }
 
-int born_threads(struct restore *r, struct rtask *t)
+/* Our numbers of the threads: by *RET, their own number -> ours. */
+static int find_threads(struct restore *r, struct rtask *t, GHashTable **ret)
 {
-	CLEANUP(batch_end) struct batch b = {0};
-	int ret = 0;
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(pid_list_clear) struct pid_list tids = {0};
+	g_autoptr(GHashTable) found = g_hash_table_new(NULL, NULL);
+	int ret_code = proc_open(rtask_pid(t), &p);
 
-	rtask_batch(t, &b);
-	for (unsigned i = 1; i < t->nthreads; i++) {
-		struct rthread *h = &t->threads[i];
-		struct clone_spec c = {
-			.child = h->slot,
-			.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-				 CLONE_SYSVSEM,
-			.tids = &h->nstid,
-			.ntids = 1,
-		};
+	if (ret_code == 0)
+		ret_code = proc_tasks(p.dir, &tids);
+	for (size_t i = 0; ret_code == 0 && i < tids.n; i++) {
+		CLEANUP(procstatus_clear) struct procstatus s = {0};
+		autoclose int dir = -1;
 
-		batch_expect(&b, batch_clone(&b, &c), h->nstid);
-		ret = batch_run(&b);
-		if (ret == -EEXIST && shares_pids(r))
-			return proc_number_taken(h->nstid);
+		ret_code = proc_open_task(p.dir, tids.v[i], &dir);
+		if (ret_code == 0)
+			ret_code = procstatus_read(dir, &s);
+		if (ret_code == 0)
+			g_hash_table_insert(found, GINT_TO_POINTER(pid_chain_inner(&s.nspid)),
+					    GINT_TO_POINTER(tids.v[i]));
+	}
+	if (ret_code == 0)
+		*ret = g_steal_pointer(&found);
+	return ret_code;
+}
+
+/* None stops for us when it is born: that would be two turns for each. */
+static int take_threads(struct restore *r, struct rtask *t)
+{
+	g_autoptr(GHashTable) found = NULL;
+	int ret = shares_pids(r) ? 0 : find_threads(r, t, &found);
+
+	for (unsigned i = 1; ret == 0 && i < t->nthreads; i++) {
+		const struct rthread *h = &t->threads[i];
+		pid_t tid = h->nstid;
+
+		if (found)
+			tid = GPOINTER_TO_INT(
+				g_hash_table_lookup(found, GINT_TO_POINTER(h->nstid)));
+		ret = tid ? agent_take_thread(r->agent, h->slot, tid)
+			  : err_set(ESRCH, "it has ended");
 		if (ret < 0)
 			return err_wrap(ret, "thread %d", h->nstid);
 	}
 	return ret;
+}
+
+int born_threads(struct restore *r, struct rtask *t)
+{
+	g_autofree int *ops = g_new0(int, t->nthreads);
+	CLEANUP(batch_end) struct batch b = {0};
+	int ret;
+
+	if (t->nthreads < 2)
+		return 0;
+	rtask_batch(t, &b);
+	for (unsigned i = 1; i < t->nthreads; i++) {
+		struct clone_spec c = {
+			.child = t->threads[i].slot,
+			.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+				 CLONE_SYSVSEM | CLONE_UNTRACED,
+			.tids = &t->threads[i].nstid,
+			.ntids = 1,
+		};
+
+		ops[i] = batch_clone(&b, &c);
+		batch_expect(&b, ops[i], t->threads[i].nstid);
+	}
+	ret = batch_run(&b);
+	for (unsigned i = 1; ret < 0 && i < t->nthreads; i++) {
+		int64_t tid = batch_result(&b, ops[i]);
+
+		if (tid == t->threads[i].nstid)
+			continue;
+		if (tid == -EEXIST && shares_pids(r))
+			return proc_number_taken(t->threads[i].nstid);
+		return err_wrap(ret, "thread %d", t->threads[i].nstid);
+	}
+	return ret < 0 ? ret : take_threads(r, t);
 }

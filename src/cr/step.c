@@ -40,6 +40,52 @@ int dump_step_run(struct dump *d, const struct dump_step *s)
 	return r < 0 ? r : 0;
 }
 
+#define WINDOW 256 /* threads that work at the same time */
+
+static void batches_end(struct batch (*v)[WINDOW])
+{
+	for (unsigned i = 0; i < WINDOW; i++)
+		batch_end(&(*v)[i]);
+}
+
+static int tell_window(struct restore *r, const struct restore_step *s, struct rthread **h,
+		       unsigned n)
+{
+	CLEANUP(batches_end) struct batch b[WINDOW] = {0};
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		rthread_batch(h[i], &b[i]);
+		ret = s->tell(r, h[i], &b[i]);
+		if (ret == 0)
+			ret = batch_post(&b[i]);
+		ret = rtask_wrap(h[i]->task, ret);
+	}
+	for (unsigned i = 0; ret == 0 && i < n; i++)
+		ret = rtask_wrap(h[i]->task, batch_wait(&b[i]));
+	return ret;
+}
+
+static int tell_all(struct restore *r, const struct restore_step *s)
+{
+	struct rthread *window[WINDOW];
+	unsigned waiting = 0;
+	int ret = 0;
+
+	for (unsigned i = 0; ret == 0 && i < r->nimages; i++) {
+		struct rtask *t = restore_task(r, i);
+
+		for (unsigned k = 0; ret == 0 && !t->zombie && k < t->nthreads; k++) {
+			window[waiting++] = &t->threads[k];
+			if (waiting < WINDOW)
+				continue;
+			ret = tell_window(r, s, window, waiting);
+			waiting = 0;
+		}
+	}
+	return ret < 0 ? ret : tell_window(r, s, window, waiting);
+}
+
 static int restore_one(struct restore *r, const struct restore_step *s, struct rtask *t)
 {
 	int ret = s->task ? s->task(r, t) : 0;
@@ -55,6 +101,8 @@ int restore_step_run(struct restore *r, const struct restore_step *s)
 
 	if (ret == 0 && s->all)
 		ret = s->all(r);
+	if (ret == 0 && s->tell)
+		ret = tell_all(r, s);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
 		if (!restore_task(r, i)->zombie)
 			ret = restore_one(r, s, restore_task(r, i));

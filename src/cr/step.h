@@ -20,6 +20,8 @@ struct restore_step {
 	const char *name;
 	int (*all)(struct restore *r);
 	int (*task)(struct restore *r, struct rtask *t); /* each process that will live */
+	/* What each thread's agent is to do, composed; all threads do it at the same time. */
+	int (*tell)(struct restore *r, struct rthread *h, struct batch *b);
 	int (*thread)(struct restore *r, struct rthread *h);
 };
 

@@ -184,27 +184,23 @@ static void restore_cpus(const struct rthread *h, pid_t tid, const json_t *list)
 		log_warn("thread %d may use all CPUs: those that it used are not here", h->nstid);
 }
 
-static int restore_modes(struct rthread *h, const json_t *mine)
+static void tell_modes(struct batch *b, const json_t *mine)
 {
-	CLEANUP(batch_end) struct batch b = {0};
-
-	rthread_batch(h, &b);
 	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
 		const json_t *v = json_object_get(mine, modes[i].name);
 
 		if (!v)
 			continue;
 		if (modes[i].which < 0)
-			batch_add(&b, SYS_prctl, IMM(modes[i].set), IMM(json_integer_value(v)),
+			batch_add(b, SYS_prctl, IMM(modes[i].set), IMM(json_integer_value(v)),
 				  IMM(0), IMM(0), IMM(0));
 		else
-			batch_add(&b, SYS_prctl, IMM(modes[i].set), IMM(modes[i].which),
+			batch_add(b, SYS_prctl, IMM(modes[i].set), IMM(modes[i].which),
 				  IMM(json_integer_value(v)), IMM(0), IMM(0));
 	}
 	if (json_object_get(mine, "personality"))
-		batch_add(&b, SYS_personality,
+		batch_add(b, SYS_personality,
 			  IMM((uint32_t)json_integer_value(json_object_get(mine, "personality"))));
-	return batch_run(&b);
 }
 
 static int restore_coredump_filter(pid_t pid, const json_t *filter)
@@ -217,7 +213,7 @@ static int restore_coredump_filter(pid_t pid, const json_t *filter)
 	return r < 0 ? r : file_poke_at(p.dir, "coredump_filter", text);
 }
 
-int attributes_restore(struct restore *r, struct rthread *h)
+int attributes_tell(struct restore *r, struct rthread *h, struct batch *b)
 {
 	char tid[16];
 	const json_t *mine, *v;
@@ -236,5 +232,6 @@ int attributes_restore(struct restore *r, struct rthread *h)
 		return err_errno("I/O priority of thread %d", h->nstid);
 	v = json_object_get(mine, "coredump_filter");
 	ret = v ? restore_coredump_filter(pid, v) : 0;
-	return ret < 0 ? ret : restore_modes(h, mine);
+	tell_modes(b, mine);
+	return ret;
 }

@@ -145,7 +145,7 @@ static uint64_t allowed(struct rthread *h, uint64_t want, const char *set)
 	return want & can;
 }
 
-int creds_restore(struct restore *r, struct rthread *h)
+int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 {
 	const ThreadCoreEntry *c = h->core->thread_core;
 	const CredsEntry *e = c->creds;
@@ -154,28 +154,25 @@ int creds_restore(struct restore *r, struct rthread *h)
 	uint64_t eff = caps_of(e->cap_eff, e->n_cap_eff) & prm;
 	uint64_t amb = caps_of(e->cap_amb, e->n_cap_amb) & prm & inh;
 	uint64_t bnd = caps_of(e->cap_bnd, e->n_cap_bnd) & r->o.cap_ceiling;
-	CLEANUP(batch_end) struct batch b = {0};
-
-	rthread_batch(h, &b);
-	batch_add(&b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
-	ids(&b, e);
-	capset(&b, inh, r->caps, r->caps);
+	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
+	ids(b, e);
+	capset(b, inh, r->caps, r->caps);
 	for (unsigned cap = 0; cap < 64; cap++)
 		if (r->bounding & ~bnd & UINT64_C(1) << cap)
-			batch_add(&b, SYS_prctl, IMM(PR_CAPBSET_DROP), IMM(cap));
-	batch_add(&b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_CLEAR_ALL), IMM(0), IMM(0),
+			batch_add(b, SYS_prctl, IMM(PR_CAPBSET_DROP), IMM(cap));
+	batch_add(b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_CLEAR_ALL), IMM(0), IMM(0),
 		  IMM(0));
 	for (unsigned cap = 0; cap < 64; cap++)
 		if (amb & UINT64_C(1) << cap)
-			batch_add(&b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_RAISE),
+			batch_add(b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_RAISE),
 				  IMM(cap), IMM(0), IMM(0));
-	batch_add(&b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(e->secbits));
+	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(e->secbits));
 	if (e->has_no_new_privs && e->no_new_privs)
-		batch_add(&b, SYS_prctl, IMM(PR_SET_NO_NEW_PRIVS), IMM(1), IMM(0), IMM(0), IMM(0));
-	capset(&b, inh, prm, eff);
+		batch_add(b, SYS_prctl, IMM(PR_SET_NO_NEW_PRIVS), IMM(1), IMM(0), IMM(0), IMM(0));
+	capset(b, inh, prm, eff);
 	if (h == h->task->threads && h->task->mm->has_dumpable && h->task->mm->dumpable <= 1)
-		batch_add(&b, SYS_prctl, IMM(PR_SET_DUMPABLE), IMM(h->task->mm->dumpable));
+		batch_add(b, SYS_prctl, IMM(PR_SET_DUMPABLE), IMM(h->task->mm->dumpable));
 	if (c->has_pdeath_sig && c->pdeath_sig)
-		batch_add(&b, SYS_prctl, IMM(PR_SET_PDEATHSIG), IMM(c->pdeath_sig));
-	return batch_run(&b);
+		batch_add(b, SYS_prctl, IMM(PR_SET_PDEATHSIG), IMM(c->pdeath_sig));
+	return 0;
 }

@@ -4,6 +4,7 @@
  *	_dump	 the kernel's state into the record: CoreEntry
  *	_question the same, where only the thread itself knows (state/question.h)
  *	_restore the record into the task, through its agent
+ *	_tell	 the same, composed for the agent of each thread: all threads do it at once
  * The lists of all of them, in their order, are the tables of cr/dump.c and cr/restore.c.
  */
 #pragma once
@@ -38,7 +39,8 @@ int sigpending_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 /* thread.c: what a thread has told the kernel of itself */
 int thread_stop_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop: rseq */
 extern const struct question thread_question;
-int thread_restore(struct restore *r, struct rthread *h) MUST_CHECK;
+int thread_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
+int thread_sched_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* process.c: small things of the process: personality, subreaper, oom_score_adj, ... */
 int process_check(const struct dtask *t) MUST_CHECK;
@@ -52,7 +54,7 @@ int stops_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* before sign
 
 /* attributes.c: CPUs, I/O priority, modes of prctl(2), coredump_filter; before seccomp */
 extern const struct question attributes_question;
-int attributes_restore(struct restore *r, struct rthread *h) MUST_CHECK;
+int attributes_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 
 /* fs.c: current and root directory, umask */
 int fs_check(struct dump *d, struct dtask *t) MUST_CHECK;
@@ -71,7 +73,7 @@ int rlimits_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 /* creds.c: ids, groups, capabilities, securebits, no_new_privs; the last that an agent does */
 extern const struct question creds_question;
 int creds_load(struct rthread *h) MUST_CHECK;
-int creds_restore(struct restore *r, struct rthread *h) MUST_CHECK;
+int creds_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 
 /* Users and groups of a zombie, which wait(2) tells its parent; in IMAGE_EXTRA. */
 void zombie_ids_dump(struct dtask *t);

@@ -124,36 +124,37 @@ static stack_t stack_of(const ThreadSasEntry *e)
 			 .ss_flags = (int)(e->ss_flags & ~(uint32_t)SS_ONSTACK)};
 }
 
-int thread_restore(struct restore *r, struct rthread *h)
+int thread_tell(struct restore *r, struct rthread *h, struct batch *b)
 {
 	const ThreadCoreEntry *e = h->core->thread_core;
-	CLEANUP(batch_end) struct batch b = {0};
 	char comm[16] = "";
-	int ret;
 
-	rthread_batch(h, &b);
-	batch_add(&b, SYS_set_tid_address, IMM(h->core->thread_info->clear_tid_addr));
+	batch_add(b, SYS_set_tid_address, IMM(h->core->thread_info->clear_tid_addr));
 	if (e->futex_rla)
-		batch_add(&b, SYS_set_robust_list, IMM(e->futex_rla), IMM(e->futex_rla_len));
+		batch_add(b, SYS_set_robust_list, IMM(e->futex_rla), IMM(e->futex_rla_len));
 	if (e->sas && e->sas->ss_size) {
 		stack_t ss = stack_of(e->sas);
 
-		batch_add(&b, SYS_sigaltstack, batch_in(&b, &ss, sizeof(ss)), IMM(0));
+		batch_add(b, SYS_sigaltstack, batch_in(b, &ss, sizeof(ss)), IMM(0));
 	}
 	g_strlcpy(comm, e->comm ?: h->task->core->tc->comm, sizeof(comm));
-	batch_add(&b, SYS_prctl, IMM(PR_SET_NAME), batch_in(&b, comm, sizeof(comm)));
+	batch_add(b, SYS_prctl, IMM(PR_SET_NAME), batch_in(b, comm, sizeof(comm)));
 	if (e->rseq_entry)
-		batch_add(&b, SYS_rseq, IMM(e->rseq_entry->rseq_abi_pointer),
+		batch_add(b, SYS_rseq, IMM(e->rseq_entry->rseq_abi_pointer),
 			  IMM(e->rseq_entry->rseq_abi_size), IMM(0), IMM(e->rseq_entry->signature));
-	ret = batch_run(&b);
-	if (ret == 0 && e->has_sched_policy && (e->sched_policy || e->sched_nice)) {
-		bool reset = e->sched_policy & SCHED_RESET_ON_FORK;
-		struct proc_sched s = {.policy = e->sched_policy & ~(uint32_t)SCHED_RESET_ON_FORK,
-				       .flags = reset ? SCHED_FLAG_RESET_ON_FORK_ : 0,
-				       .nice = e->sched_nice,
-				       .priority = e->sched_prio};
+	return 0;
+}
 
-		ret = proc_set_sched(agent_tid(r->agent, h->slot), &s);
-	}
-	return ret;
+int thread_sched_restore(struct restore *r, struct rthread *h)
+{
+	const ThreadCoreEntry *e = h->core->thread_core;
+	struct proc_sched s = {.policy = e->sched_policy & ~(uint32_t)SCHED_RESET_ON_FORK,
+			       .nice = e->sched_nice,
+			       .priority = e->sched_prio};
+
+	if (!e->has_sched_policy || (!e->sched_policy && !e->sched_nice))
+		return 0;
+	if (e->sched_policy & SCHED_RESET_ON_FORK)
+		s.flags = SCHED_FLAG_RESET_ON_FORK_;
+	return proc_set_sched(agent_tid(r->agent, h->slot), &s);
 }
