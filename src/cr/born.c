@@ -103,6 +103,12 @@ static bool shares_files_with(const struct rtask *parent, const struct rtask *ch
 	return parent->core && child->core && !child->zombie && parent->files == child->files;
 }
 
+static bool shares_fs_with(const struct rtask *parent, const struct rtask *child)
+{
+	return parent->core && child->core && parent->core->ids && child->core->ids &&
+	       parent->core->ids->fs_id == child->core->ids->fs_id;
+}
+
 /* What its parent gets at its end: clone(2). */
 static int exit_signal_of(const struct rtask *t)
 {
@@ -132,7 +138,9 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 			       "process %d shares its descriptors with another than its parent",
 			       child->nspid);
 	if (shares_files_with(parent, child))
-		c.flags = CLONE_FILES;
+		c.flags |= CLONE_FILES;
+	if (shares_fs_with(parent, child))
+		c.flags |= CLONE_FS;
 	rtask_batch(parent, &b);
 	op = batch_clone(&b, &c);
 	batch_expect(&b, op, child->nspid);

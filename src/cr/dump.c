@@ -297,6 +297,7 @@ static const struct dump_step dump_steps[] = {
 	{"sharing", .all = sharing_check},
 	{"begin", .all = begin_records},
 	{"cores", .any_task = core_dump_begin},
+	{"threads' own", .thread = sharing_dump},
 	{"clocks", .all = time_dump},
 	{"box", .all = box_dump},
 	{"users", .all = users_dump},

@@ -256,6 +256,8 @@ static const struct restore_step restore_steps[] = {
 	{"signal actions", .task = sigactions_restore},
 	{"thread state", .tell = thread_tell, .thread = thread_sched_restore},
 	{"attributes", .tell = attributes_tell},
+	{"descriptors of threads", .task = files_late},
+	{"threads' own", .thread = sharing_restore},
 	{"limits", .task = rlimits_restore},
 	{"pending signals", .task = sigpending_restore},
 	{"timers", .task = timers_restore},

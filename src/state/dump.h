@@ -35,10 +35,12 @@ struct dthread {
 struct dtask {
 	struct dump *dump;
 	struct proc proc;
-	int parent;	/* index in dump.tasks, -1: the root, a guest */
-	unsigned index; /* in dump.tasks */
-	unsigned files; /* index of the first task that has this table of descriptors */
+	int parent;	   /* index in dump.tasks, -1: the root, a guest */
+	unsigned index;	   /* in dump.tasks */
+	unsigned files;	   /* index of the first task that has this table of descriptors */
 	const char *guest; /* its name in the options; NULL: it is below the first process */
+	unsigned fs;	   /* the same for its directories */
+	bool own_tables;   /* one of its threads does not share them */
 	bool zombie, reaper;
 	bool settled, looked; /* it stands still; its children then have been seen */
 	pid_t nspid, nspgid, nssid;
@@ -91,7 +93,8 @@ struct dump {
 
 /*
  * What CRIU's images have no place for: one JSON object,
- * {"version": 1, "vdso": ..., "externals": {...}, "tasks": {"PID": {...}}, "guests": {"PID": NAME}}.
+ * {"version": 1, "vdso": ..., "externals": {...}, "tasks": {"PID": {...}}, "guests": {"PID":
+ * NAME}}.
  */
 #define IMAGE_EXTRA "cryo.json"
 

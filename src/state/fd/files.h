@@ -46,6 +46,7 @@ int files_install(struct restore *r, struct rtask *t) MUST_CHECK;
 
 /* What is left to do in the task once sessions and groups are as they were: terminals. */
 int files_settle(struct restore *r, struct rtask *t) MUST_CHECK;
+int files_late(struct restore *r, struct rtask *t) MUST_CHECK;
 void files_close(struct restore *r); /* ours, once all tasks have theirs */
 
 /* state/fd/path.c: named files that something other than a descriptor leads to. */

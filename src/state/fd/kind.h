@@ -46,6 +46,11 @@ struct fd_kind { /* a NULL hook means: nothing to do for this kind */
 	int (*finish)(struct restore *r, struct file *f);
 	/* In the task T that has it at TFD, through its agent; e.g. a controlling terminal. */
 	int (*settle)(struct restore *r, struct rtask *t, struct file *f, int tfd);
+	/*
+	 * In the task T that has something else at TFD until its threads are there: what is of a
+	 * thread.  RET_TFD is where T has it now.  1: it is not.
+	 */
+	int (*late)(struct restore *r, struct rtask *t, struct file *f, int *ret_tfd);
 };
 
 extern const struct fd_kind *const fd_kinds[];

@@ -122,10 +122,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 			e->nspid = t->nspid;
 		for (unsigned k = 1; k < t->nthreads; k++)
 			if (t->threads[k].tid == pid)
-				return err_set(
-					EOPNOTSUPP,
-					"pidfd of thread %d, which cannot be saved; close it",
-					t->threads[k].nstid);
+				e->nspid = t->threads[k].nstid;
 	}
 	return e->nspid < 0 ? outside(pid) : 0;
 }
@@ -189,12 +186,48 @@ static int open_dead(struct restore *r, struct file *f, unsigned flags)
 	return ret < 0 ? ret : ns_run(&ns, 1, end_one, &dead, &f->fd);
 }
 
+/* The process whose thread it is; NULL: it is of none. */
+static struct rtask *task_of_thread(struct restore *r, pid_t nstid)
+{
+	for (unsigned i = 0; nstid > 0 && i < r->nimages; i++) {
+		struct rtask *t = restore_task(r, i);
+
+		for (unsigned k = 1; !t->zombie && k < t->nthreads; k++)
+			if (t->threads[k].nstid == nstid)
+				return t;
+	}
+	return NULL;
+}
+
+/* Threads come after files: until then it is one of their process. */
+static int open_for_now(struct restore *r, struct file *f, const struct rtask *t)
+{
+	f->fd = (int)syscall(SYS_pidfd_open, rtask_pid(t), f->entry->pidfd->flags & O_NONBLOCK);
+	return f->fd < 0 ? err_errno("pidfd of process %d", t->nspid) : 0;
+}
+
+static int late(struct restore *r, struct rtask *t, struct file *f, int *ret_tfd)
+{
+	const PidfdEntry *e = f->entry->pidfd;
+	CLEANUP(batch_end) struct batch b = {0};
+	int op, ret;
+
+	if (!task_of_thread(r, e->nspid))
+		return 1;
+	rtask_batch(t, &b);
+	op = batch_add(&b, SYS_pidfd_open, IMM(e->nspid), IMM(e->flags & (O_NONBLOCK | O_EXCL)));
+	ret = batch_run(&b);
+	*ret_tfd = (int)batch_result(&b, op);
+	return ret;
+}
+
 static int open_(struct restore *r, struct file *f)
 {
 	const PidfdEntry *e = f->entry->pidfd;
 	/* PIDFD_NONBLOCK, PIDFD_THREAD (Linux 6.9) */
 	unsigned flags = e->flags & (O_NONBLOCK | O_EXCL);
-	int ret = 1;
+	const struct rtask *threads = task_of_thread(r, e->nspid);
+	int ret = threads ? open_for_now(r, f, threads) : 1;
 
 	for (unsigned i = 0; ret == 1 && e->nspid > 0 && i < r->nimages; i++) {
 		const struct rtask *t = restore_task(r, i);
@@ -219,4 +252,5 @@ const struct fd_kind fd_pidfd = {
 	.dump = dump,
 	.load = load,
 	.open = open_,
+	.late = late,
 };

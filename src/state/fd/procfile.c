@@ -2,8 +2,8 @@
 /*
  * Files in /proc/PID of a process that has gone.  They can only be had from a process of that
  * number that goes as well: one is made in the box's PID namespace, its file opened, and it is
- * ended. Those of living processes are found by their names (regular.c); those of threads are not,
- * as threads come after files.
+ * ended. Those of living processes are found by their names (regular.c); those of threads are
+ * opened when there are threads, by the task that has them.
  */
 #include "base/file.h"
 #include "state/fd/files.h"
@@ -71,12 +71,6 @@ static bool match(const struct dump *d, const struct fd_view *v)
 
 static int check(struct dump *d, const struct fd_view *v)
 {
-	const char *rest;
-	pid_t pid = number_of(d, v, &rest);
-
-	if (is_threads(pid, rest) && is_alive(d, pid))
-		return err_set(EOPNOTSUPP, "%s is of a thread, which cannot be saved; close it",
-			       v->link);
 	return fown_check(v);
 }
 
@@ -106,6 +100,27 @@ static int remap(struct dump *d, uint32_t id, pid_t pid)
 	return image_write(&d->w, IMG_REMAP_FPATH, 0, &m.base);
 }
 
+/* In IMAGE_EXTRA "thread_files": {"FILE ID": true}. */
+static int note_thread(struct dump *d, uint32_t id)
+{
+	json_t *all = json_object_get(d->extra, "thread_files");
+	char key[16];
+
+	if (!all)
+		json_object_set_new(d->extra, "thread_files", all = json_object());
+	snprintf(key, sizeof(key), "%u", id);
+	json_object_set_new(all, key, json_true());
+	return 0;
+}
+
+static bool is_thread_file(const struct restore *r, uint32_t id)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "%u", id);
+	return json_object_get(json_object_get(r->extra, "thread_files"), key) != NULL;
+}
+
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 {
 	const char *rest;
@@ -115,7 +130,10 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 	f->reg = entry_new(f->id, v->link, v->info.flags & ~(unsigned)O_CLOEXEC, v->st.st_mode);
 	if (r == 0)
 		r = fown_dump(v, &f->reg->fown);
-	return r < 0 ? r : remap(d, f->id, pid);
+	if (r < 0)
+		return r;
+	f->reg->pos = v->info.pos;
+	return is_alive(d, pid) ? note_thread(d, f->id) : remap(d, f->id, pid);
 }
 
 static pid_t number_of_dir(const struct dump *d, const struct path_view *v)
@@ -151,7 +169,11 @@ int procfile_dump_dir(struct dump *d, const struct path_view *v, uint32_t *ret_i
 
 static int load(struct restore *r, struct file *f)
 {
-	return f->entry->reg && g_hash_table_contains(r->gone, GUINT_TO_POINTER(f->id)) ? 0 : 1;
+	if (!f->entry->reg)
+		return 1;
+	return is_thread_file(r, f->id) || g_hash_table_contains(r->gone, GUINT_TO_POINTER(f->id))
+		       ? 0
+		       : 1;
 }
 
 struct work {
@@ -206,6 +228,10 @@ static int open_(struct restore *r, struct file *f)
 	int ret = proc_open(r->stub.pid, &p);
 
 	w.pid = (pid_t)GPOINTER_TO_UINT(g_hash_table_lookup(r->gone, GUINT_TO_POINTER(f->id)));
+	if (w.pid == 0) { /* of a thread, which comes later */
+		f->fd = open("/dev/null", (int)(w.e->flags & O_ACCMODE) | O_CLOEXEC);
+		return f->fd < 0 ? err_errno("open /dev/null") : 0;
+	}
 	if (ret == 0)
 		ret = ns_open(p.dir, NS_PID, &ns);
 	if (ret == 0)
@@ -280,6 +306,25 @@ int procfile_chdir(struct restore *r, struct rtask *t, uint32_t id, const char *
 	return ret;
 }
 
+static int late(struct restore *r, struct rtask *t, struct file *f, int *ret_tfd)
+{
+	const RegFileEntry *e = f->entry->reg;
+	CLEANUP(batch_end) struct batch b = {0};
+	int op, ret;
+
+	if (!is_thread_file(r, f->id))
+		return 1;
+	rtask_batch(t, &b);
+	op = batch_add(
+		&b, SYS_openat, IMM(AT_FDCWD), batch_str(&b, e->name),
+		IMM((e->flags & (O_ACCMODE | O_PATH | O_DIRECTORY | O_NONBLOCK)) | O_CLOEXEC));
+	if (e->pos)
+		batch_add(&b, SYS_lseek, RES(op), IMM(e->pos), IMM(SEEK_SET));
+	ret = batch_run(&b);
+	*ret_tfd = (int)batch_result(&b, op);
+	return ret;
+}
+
 const struct fd_kind fd_procfile = {
 	.name = "file of a process",
 	.type = FD_TYPES__REG,
@@ -288,4 +333,5 @@ const struct fd_kind fd_procfile = {
 	.dump = dump,
 	.load = load,
 	.open = open_,
+	.late = late,
 };

@@ -320,6 +320,47 @@ int files_settle(struct restore *r, struct rtask *t)
 	return 0;
 }
 
+/* A thread's own copies are closed already; which of them is a thread's file is not. */
+static int late_one(struct restore *r, struct rtask *t, unsigned i, GHashTable *made)
+{
+	const FdinfoEntry *e = g_ptr_array_index(t->fds, i);
+	struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
+	CLEANUP(batch_end) struct batch b = {0};
+	int first = GPOINTER_TO_INT(g_hash_table_lookup(made, GUINT_TO_POINTER(e->id))) - 1;
+	int tfd = first, ret;
+
+	if (!f->kind->late)
+		return 0;
+	ret = first < 0 ? f->kind->late(r, t, f, &tfd) : 0;
+	if (ret != 0)
+		return ret < 0 ? ret : 0;
+	rtask_batch(t, &b);
+	batch_expect(&b,
+		     batch_add(&b, SYS_dup3, IMM(tfd), IMM(e->fd),
+			       IMM(e->flags & FD_CLOEXEC ? O_CLOEXEC : 0)),
+		     e->fd);
+	if (first < 0)
+		batch_add(&b, SYS_close, IMM(tfd));
+	g_hash_table_insert(made, GUINT_TO_POINTER(e->id), GINT_TO_POINTER((int)e->fd + 1));
+	return batch_run(&b);
+}
+
+int files_late(struct restore *r, struct rtask *t)
+{
+	g_autoptr(GHashTable) made = g_hash_table_new(NULL, NULL);
+
+	if (restore_task(r, t->files) != t)
+		return 0;
+	for (unsigned i = 0; t->fds && i < t->fds->len; i++) {
+		const FdinfoEntry *e = g_ptr_array_index(t->fds, i);
+		int ret = late_one(r, t, i, made);
+
+		if (ret < 0)
+			return err_wrap(ret, "fd %u", e->fd);
+	}
+	return 0;
+}
+
 void files_close(struct restore *r)
 {
 	GHashTableIter it;

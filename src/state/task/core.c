@@ -34,7 +34,8 @@ TaskKobjIdsEntry *task_ids_new(const struct dtask *t)
 	uint32_t own = t->index + 1;
 
 	task_kobj_ids_entry__init(e);
-	e->vm_id = e->fs_id = e->sighand_id = own;
+	e->vm_id = e->sighand_id = own;
+	e->fs_id = t->fs + 1;
 	e->files_id = t->files + 1;
 	e->has_pid_ns_id = e->has_net_ns_id = e->has_ipc_ns_id = e->has_uts_ns_id = true;
 	e->has_mnt_ns_id = e->has_user_ns_id = e->has_cgroup_ns_id = e->has_time_ns_id = true;

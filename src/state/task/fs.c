@@ -83,12 +83,22 @@ static int receive(struct restore *r, struct batch *b, uint32_t id, int *tfd, co
 	return batch_run(b);
 }
 
+/* With its parent, who has been through it already. */
+static bool is_shared(struct restore *r, const struct rtask *t)
+{
+	const struct rtask *p = t->parent >= 0 ? restore_task(r, (unsigned)t->parent) : NULL;
+
+	return p && p->core && p->core->ids && p->core->ids->fs_id == t->core->ids->fs_id;
+}
+
 int fs_restore(struct restore *r, struct rtask *t)
 {
 	CLEANUP(batch_end) struct batch b = {0};
 	const char *root, *cwd;
 	int tfd, ret;
 
+	if (is_shared(r, t))
+		return 0;
 	rtask_batch(t, &b);
 	ret = receive(r, &b, t->fs->root_id, &tfd, &root);
 	if (ret < 0)

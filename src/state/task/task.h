@@ -23,6 +23,9 @@ bool rtask_is_stopped(const struct rtask *t);
 
 /* sharing.c: refuses what processes share and threads do not, unlike after fork and clone */
 int sharing_check(struct dump *d) MUST_CHECK;
+/* Threads with descriptors and directories of their own. */
+int sharing_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+int sharing_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* regs.c: registers and extended state (needs the tasks in their stops, before the agent) */
 int regs_dump(struct dump *d, struct dthread *h) MUST_CHECK;
