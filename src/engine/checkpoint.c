@@ -4,10 +4,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cr/step.h"
+#include "engine/archive_out.h"
 #include "engine/box.h"
 #include "engine/ckfiles.h"
 #include "engine/events.h"
-#include "engine/lifecycle.h"
+#include "engine/lifecycle_internal.h"
 #include "engine/precheckpoint.h"
 #include "engine/runtime.h"
 #include "engine/sessions.h"
@@ -23,7 +24,7 @@
 #include <unistd.h>
 
 /* Podman's own texts; nothing has been touched yet. */
-int checkpoint_check_state(struct engine *e, struct container *c)
+int checkpoint_check_state(struct engine *e, struct container *c, bool export)
 {
 	const struct container_options *o;
 	int r;
@@ -41,10 +42,10 @@ int checkpoint_check_state(struct engine *e, struct container *c)
 			"container %s shares the PID namespace of \"%s\", where its processes "
 			"could not get their numbers again: run it without --pid",
 			c->name, o->pid);
-	if (o->rm)
+	if (o->rm && !export)
 		return err_set(EINVAL, "cannot checkpoint containers that have been started with "
 				       "'--rm' unless '--export' is used");
-	return 0;
+	return export ? archive_check(e, c) : 0;
 }
 
 /* The cgroup with a freezer, as a directory; NULL when the host has none or it is the root's. */
@@ -85,6 +86,7 @@ struct job {
 	const char *cgroups[1];
 	char *cgroup;
 	struct cryo_dump *dump;
+	struct archive_out *archive;
 	struct cklog log;
 	struct proc conmon; /* of the container that has ended */
 };
@@ -96,6 +98,7 @@ static void job_clear(struct job *j)
 	ERR_KEEP;
 
 	cryo_dump_drop(&j->dump);
+	archive_drop(&j->archive);
 	cklog_close(&j->log);
 	proc_close(&j->conmon);
 	box_clear(&j->box);
@@ -155,7 +158,8 @@ static int look(struct job *j)
 		.tmpfs = shm,
 		.ntmpfs = has_own_shm(j) ? 1 : 0,
 		.leave_running = j->o->leave_running,
-		.snapshot = j->o->leave_running && !memory_is_limited(j->c),
+		/* Files and memory in an archive are of the same instant. */
+		.snapshot = j->o->leave_running && !j->o->export && !memory_is_limited(j->c),
 		.tcp_established = j->o->tcp_established,
 		.file_locks = j->o->file_locks,
 		.parent = j->before < 0 ? NULL : CK_PARENT,
@@ -164,6 +168,30 @@ static int look(struct job *j)
 
 	j->cgroups[0] = j->cgroup;
 	return cryo_dump_new(&o, &j->dump);
+}
+
+/* Everything but the images themselves, while nothing in it moves. */
+static int archive_frozen(struct job *j)
+{
+	int r = j->archive ? step_begin("checkpoint", "archive files") : 0;
+
+	return r < 0 || !j->archive ? r : archive_put_files(j->archive, j->e, j->c);
+}
+
+static int archive_images(struct job *j, int images)
+{
+	int r;
+
+	if (!j->archive)
+		return 0;
+	r = step_begin("checkpoint", "archive images");
+	if (r == 0)
+		r = archive_put_images(j->archive, ARCHIVE_IMAGES, images);
+	if (r == 0)
+		r = archive_put_stats(j->archive, images);
+	if (r == 0)
+		r = step_begin("checkpoint", "archive commit");
+	return r < 0 ? r : archive_commit(j->archive);
 }
 
 /* The images, and what Podman and its readers expect beside them. */
@@ -180,10 +208,14 @@ static int write_images(struct job *j)
 		r = sessions_write(&j->sessions, d.fd);
 	if (r == 0)
 		r = ck_copy(d.fd, CK_STATS_DUMP, j->dir);
+	if (r == 0)
+		r = archive_frozen(j);
 	if (r == 0 && j->o->leave_running)
 		r = cryo_dump_finish(j->dump, CRYO_RESUME); /* the disk is waited for later */
 	if (r == 0)
 		r = ck_write_network(j->dir, j->c->state.network);
+	if (r == 0)
+		r = archive_images(j, d.fd);
 	/* What a restore needs besides, which nobody has waited for yet. */
 	if (r == 0)
 		r = atomicdir_also(&d, j->dir, CK_NETWORK);
@@ -261,10 +293,22 @@ static int end_container(struct job *j)
 	return 0;
 }
 
+/* Started with --rm: the archive is all that is left of it. */
+static bool goes_away(struct job *j)
+{
+	const struct container_options *o;
+
+	return j->o->export && !j->o->leave_running && container_options(j->c, &o) == 0 && o->rm;
+}
+
 static int settle(struct job *j)
 {
 	struct container_state *s = &j->c->state;
 
+	if (goes_away(j))
+		return life_remove(
+			j->e, j->c,
+			&(struct remove_options){.force = true, .volumes = true, .timeout = -1});
 	g_free(s->checkpoint_path);
 	s->checkpoint_path = ck_path(j->e, j->c, CK_IMAGES);
 	g_clear_pointer(&s->checkpoint_log, g_free);
@@ -278,7 +322,6 @@ static int settle(struct job *j)
 	return container_save(j->e, j->c);
 }
 
-/* Nothing has been taken from the container; what went wrong may have a cure. */
 /* A refusal: nothing has happened that a log could tell of. */
 static void drop_log(struct job *j)
 {
@@ -288,11 +331,13 @@ static void drop_log(struct job *j)
 	ck_remove(j->dir, CK_DUMP_LOG);
 }
 
+/* Nothing has been taken from the container; what went wrong may have a cure. */
 static int describe(struct job *j, int r)
 {
 	if (r == -ENOSPC || r == -EDQUOT)
-		r = err_set(r, "%s: it goes on running; free some space in %s", err_message(),
-			    j->e->root);
+		r = err_set(r, "%s: it goes on running; free some space in %s%s%s", err_message(),
+			    j->e->root, j->archive ? " and for " : "",
+			    j->archive ? j->o->export->path ?: "the archive" : "");
 	return err_wrap(r, "checkpoint %s", j->c->name);
 }
 
@@ -323,8 +368,7 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	int r = j->o->with_previous ? precheckpoint_find(j->e, j->c) : 0;
 
 	if (r == 0)
-		r = checkpoint_check_state(j->e, j->c);
-
+		r = checkpoint_check_state(j->e, j->c, j->o->export != NULL);
 	if (r == 0)
 		r = box_read(j->e, j->c, &j->box);
 	if (r == 0)
@@ -337,8 +381,14 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
 	if (r == 0 && j->o->with_previous)
 		r = precheckpoint_open(j->dir, &j->before);
-	if (r < 0)
+	if (r == 0 && j->o->export)
+		r = archive_create(j->o->export, &j->archive);
+	if (r == 0 && j->archive)
+		r = archive_put_documents(j->archive, j->e, j->c);
+	if (r < 0) {
+		drop_log(j);
 		return r;
+	}
 	checkpoint_await_program(j->c->state.pid);
 	for (unsigned i = 0; i < j->sessions.guests->len; i++)
 		checkpoint_await_program(

@@ -5,7 +5,8 @@
  * The order is what makes it safe: everything that could not be restored is refused before the
  * container is touched; it is frozen and written into a directory aside; that directory is synced
  * and renamed to userdata/checkpoint; only then are the processes killed.  Any failure before the
- * rename leaves the container running as if nothing had happened.
+ * rename leaves the container running as if nothing had happened.  An archive is part of that: it
+ * is on disk, under its name, before any process is killed.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 
 struct engine;
 struct container;
+struct archive_options;
 
 struct checkpoint_options {
 	bool keep; /* dump.log and stats-dump stay in the container's directory */
@@ -20,6 +22,7 @@ struct checkpoint_options {
 	bool tcp_established; /* established connections are kept instead of refused */
 	bool file_locks;
 	bool with_previous; /* what has not changed since container_precheckpoint() stays there */
+	const struct archive_options *export; /* engine/archive_out.h; or NULL */
 };
 
 struct checkpoint_report {
@@ -28,7 +31,7 @@ struct checkpoint_report {
 };
 
 /* Podman's text when C may not be checkpointed as it is. */
-int checkpoint_check_state(struct engine *e, struct container *c) MUST_CHECK;
+int checkpoint_check_state(struct engine *e, struct container *c, bool export) MUST_CHECK;
 
 /* Until the first process PID executes its own program; bounded. */
 void checkpoint_await_program(pid_t pid);

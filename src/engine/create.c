@@ -303,12 +303,38 @@ static int insert(struct engine *e, struct container *c)
 	return 0;
 }
 
+/* Everything that may be refused has been; AS may be NULL. */
+static int make(struct engine *e, struct container *c, struct container_options *o,
+		const struct image *img, const struct container_as *as)
+{
+	g_auto(GStrv) argv = NULL;
+	int r = spec_argv(o, img->config, &argv);
+
+	if (r < 0)
+		return r;
+	if (as && as->id)
+		g_strlcpy(c->id, as->id, sizeof(c->id));
+	else
+		engine_random_id(c->id);
+	c->created_ns = engine_now_ns();
+	c->image_id = g_strdup(img->id);
+	c->image_name = g_strdup(img->name);
+	c->config = json_object();
+	name_volumes(c, o);
+	if (as && as->volumes)
+		json_array_extend(json_object_get(c->config, "volumes"), as->volumes);
+	resolve(e, c, o, img, argv);
+	r = partners(e, c, o);
+	if (r == 0)
+		r = network(e, c, o, img);
+	return r < 0 ? r : insert(e, c);
+}
+
 int container_create(struct engine *e, struct container_options *o, struct container **ret)
 {
 	CLEANUP(container_unref) struct container *c = container_new();
 	CLEANUP(image_clear) struct image img = IMAGE_NONE;
 	struct pull_options pull = {0};
-	g_auto(GStrv) argv = NULL;
 	int r;
 
 	r = container_options_check(o);
@@ -321,23 +347,25 @@ int container_create(struct engine *e, struct container_options *o, struct conta
 	if (r == 0)
 		r = image_obtain(e, o->image, &pull, &img);
 	if (r == 0)
-		r = spec_argv(o, img.config, &argv);
-	if (r < 0)
-		return r;
-	engine_random_id(c->id);
-	c->created_ns = engine_now_ns();
-	c->image_id = g_strdup(img.id);
-	c->image_name = g_strdup(img.name);
-	c->config = json_object();
-	name_volumes(c, o);
-	resolve(e, c, o, &img, argv);
-	r = partners(e, c, o);
+		r = make(e, c, o, &img, NULL);
 	if (r == 0)
-		r = network(e, c, o, &img);
+		*ret = g_steal_pointer(&c);
+	return r;
+}
+
+int container_create_as(struct engine *e, struct container_options *o,
+			const struct container_as *as, struct container **ret)
+{
+	CLEANUP(container_unref) struct container *c = container_new();
+	int r = container_options_check(o);
+
 	if (r == 0)
-		r = insert(e, c);
-	if (r < 0)
-		return r;
-	*ret = g_steal_pointer(&c);
-	return 0;
+		r = engine_runtime(e);
+	if (r == 0)
+		r = name_it(e, c, o);
+	if (r == 0)
+		r = make(e, c, o, as->image, as);
+	if (r == 0)
+		*ret = g_steal_pointer(&c);
+	return r;
 }

@@ -15,6 +15,8 @@
 #include "engine/digest.h"
 #include "engine/engine.h"
 
+#include <sys/types.h>
+
 struct layer_limits {
 	uint64_t bytes; /* of the uncompressed stream */
 	uint64_t entries;
@@ -28,6 +30,18 @@ struct layer_stream {
 	const char *diff_id; /* of the tar file inside, or NULL: not checked */
 	struct layer_limits limits;
 	int copy_fd; /* gets the uncompressed tar file, or -1 */
+	/*
+	 * Or not from FD: gives the next piece, valid until the next call; its length, 0 at the
+	 * end, < 0 an error.
+	 */
+	ssize_t (*read)(void *arg, const void **ret);
+	void *read_arg;
+	/*
+	 * Just a tree of files: digests are not computed, ".wh." in a name means nothing, the root
+	 * keeps its attributes unless the tar file has others, and of device nodes only those are
+	 * made that every container has.
+	 */
+	bool plain;
 };
 
 struct layer_result {

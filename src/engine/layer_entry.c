@@ -228,14 +228,32 @@ static int unpack_symlink(struct layer_unpacker *u, const struct place *p, struc
 	return r < 0 ? r : set_times(p, e);
 }
 
+/* What a runtime gives to every container (OCI runtime-spec, config-linux.md, "Default Devices").
+ */
+static bool is_common_device(mode_t type, dev_t dev)
+{
+	static const unsigned char common[][2] = {{1, 3}, {1, 5}, {1, 7}, {1, 8},
+						  {1, 9}, {5, 0}, {5, 1}, {5, 2}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(common); i++)
+		if (type == AE_IFCHR && major(dev) == common[i][0] && minor(dev) == common[i][1])
+			return true;
+	return false;
+}
+
 static int unpack_node(struct layer_unpacker *u, const struct place *p, struct archive_entry *e)
 {
 	mode_t type = archive_entry_filetype(e);
 	dev_t dev = type == AE_IFIFO
 			    ? 0
 			    : makedev(archive_entry_rdevmajor(e), archive_entry_rdevminor(e));
-	int r = remove_existing(u, p);
+	int r;
 
+	if (u->plain && type != AE_IFIFO && !is_common_device(type, dev))
+		return err_set(
+			EPERM, "%s: a device node (%s %u:%u), which is not taken from an archive",
+			p->path, type == AE_IFCHR ? "character" : "block", major(dev), minor(dev));
+	r = remove_existing(u, p);
 	if (r < 0)
 		return r;
 	if (mknodat(p->dir, p->base, type | 0600, dev) < 0)
@@ -296,11 +314,11 @@ static int unpack_at(struct layer_unpacker *u, const struct place *p, struct arc
 
 	if (archive_entry_hardlink(e))
 		return unpack_hardlink(u, p, archive_entry_hardlink(e));
-	if (!strcmp(p->base, WHITEOUT_OPAQUE))
+	if (!u->plain && !strcmp(p->base, WHITEOUT_OPAQUE))
 		return set_opaque(&(struct place){p->path, ".", p->dir});
-	if (g_str_has_prefix(p->base, WHITEOUT_META))
+	if (!u->plain && g_str_has_prefix(p->base, WHITEOUT_META))
 		return 0; /* aufs's own records */
-	if (g_str_has_prefix(p->base, WHITEOUT))
+	if (!u->plain && g_str_has_prefix(p->base, WHITEOUT))
 		return unpack_whiteout(u, p);
 	switch (type) {
 	case AE_IFREG:

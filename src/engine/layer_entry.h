@@ -8,6 +8,7 @@
 struct layer_unpacker {
 	struct layer_tree tree;
 	struct layer_reader *reader;
+	bool plain;   /* see struct layer_stream */
 	GArray *dirs; /* struct dir_times: directories whose times are set at the end */
 };
 

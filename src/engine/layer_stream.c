@@ -6,12 +6,14 @@
 #include <string.h>
 
 #define CHUNK ((size_t)256 << 10)
+#define TAIL  1024 /* two blocks of zeros end an archive (POSIX, pax) */
 
 struct layer_reader {
 	const struct layer_stream *s;
 	struct archive *raw, *tar; /* RAW decompresses S's descriptor; TAR reads what RAW gives */
 	GChecksum *packed_sum, *tar_sum;
 	uint64_t packed_bytes, tar_bytes, entries;
+	char tail[TAIL]; /* the last bytes of the tar file */
 	char buf[CHUNK];
 	int failed; /* the first failure inside a callback, whose story must not be lost */
 };
@@ -29,16 +31,24 @@ static void accept_filters(struct archive *a)
 	archive_clear_error(a);
 }
 
-static ssize_t read_packed(struct layer_reader *r)
+static ssize_t read_packed(struct layer_reader *r, const void **ret)
 {
 	ssize_t n;
 
-	do {
-		n = read(r->s->fd, r->buf, CHUNK);
-	} while (n < 0 && errno == EINTR);
+	*ret = r->buf;
+	if (r->s->read) {
+		n = r->s->read(r->s->read_arg, ret);
+		if (n < 0)
+			return r->failed = (int)n;
+	} else {
+		do {
+			n = read(r->s->fd, r->buf, CHUNK);
+		} while (n < 0 && errno == EINTR);
+	}
 	if (n < 0)
-		return r->failed = err_errno("read the layer");
-	g_checksum_update(r->packed_sum, (guchar *)r->buf, n);
+		return r->failed = err_errno("read the archive");
+	if (!r->s->plain)
+		g_checksum_update(r->packed_sum, *ret, n);
 	r->packed_bytes += (uint64_t)n;
 	return n;
 }
@@ -46,9 +56,8 @@ static ssize_t read_packed(struct layer_reader *r)
 static la_ssize_t on_packed(struct archive *a, void *data, const void **ret)
 {
 	struct layer_reader *r = data;
-	ssize_t n = read_packed(r);
+	ssize_t n = read_packed(r, ret);
 
-	*ret = r->buf;
 	if (n < 0)
 		archive_set_error(a, EIO, "read");
 	return n;
@@ -61,6 +70,14 @@ static int archive_failure(struct layer_reader *r, struct archive *a, const char
 	if (r->failed < 0)
 		return r->failed;
 	return err_set(EBADMSG, "%s: %s", what, why ? why : "damaged data");
+}
+
+static void keep_tail(struct layer_reader *r, const char *data, size_t len)
+{
+	size_t n = MIN(len, TAIL);
+
+	memmove(r->tail, r->tail + n, TAIL - n);
+	memcpy(r->tail + TAIL - n, data + len - n, n);
 }
 
 /* A block of the uncompressed stream: > 0 its length, 0 the end. */
@@ -76,13 +93,14 @@ static ssize_t read_tar(struct layer_reader *r, const void **ret)
 	if (code == ARCHIVE_EOF)
 		return 0;
 	if (code != ARCHIVE_OK)
-		return r->failed = archive_failure(r, r->raw, "unpack the layer");
-	g_checksum_update(r->tar_sum, *ret, (gssize)len);
+		return r->failed = archive_failure(r, r->raw, "decompress");
+	if (!r->s->plain)
+		g_checksum_update(r->tar_sum, *ret, (gssize)len);
+	keep_tail(r, *ret, len);
 	r->tar_bytes += len;
 	if (r->tar_bytes > r->s->limits.bytes)
-		return r->failed =
-			       err_set(EFBIG, "the layer unpacks to more than %" PRIu64 " bytes",
-				       r->s->limits.bytes);
+		return r->failed = err_set(EFBIG, "it unpacks to more than %" PRIu64 " bytes",
+					   r->s->limits.bytes);
 	if (r->s->copy_fd >= 0) {
 		e = fd_write_full(r->s->copy_fd, *ret, len);
 		if (e < 0)
@@ -114,7 +132,7 @@ int layer_reader_open(const struct layer_stream *s, struct layer_reader **ret)
 	archive_read_support_format_raw(r->raw);
 	if (archive_read_open(r->raw, r, NULL, on_packed, NULL) != ARCHIVE_OK ||
 	    archive_read_next_header(r->raw, &whole) != ARCHIVE_OK)
-		return archive_failure(r, r->raw, "unpack the layer");
+		return archive_failure(r, r->raw, "decompress");
 	r->tar = archive_read_new();
 	archive_read_support_format_tar(r->tar);
 	archive_read_support_format_empty(r->tar);
@@ -134,8 +152,7 @@ int layer_reader_next(struct layer_reader *r, struct archive_entry **ret)
 		return archive_failure(r, r->tar,
 				       r->entries ? "damaged tar archive" : "not a tar archive");
 	if (++r->entries > r->s->limits.entries)
-		return err_set(EFBIG, "the layer has more than %" PRIu64 " files",
-			       r->s->limits.entries);
+		return err_set(EFBIG, "it has more than %" PRIu64 " files", r->s->limits.entries);
 	return 1;
 }
 
@@ -171,10 +188,12 @@ int layer_reader_finish(struct layer_reader *r, struct layer_result *ret)
 		;
 	if (n < 0)
 		return (int)n;
-	while ((n = read_packed(r)) > 0)
+	while ((n = read_packed(r, &block)) > 0)
 		;
 	if (n < 0)
 		return (int)n;
+	if (r->s->plain)
+		return 0;
 	digest_finish(r->packed_sum, ret->digest);
 	digest_finish(r->tar_sum, ret->diff_id);
 	ret->packed_bytes = r->packed_bytes;
@@ -182,6 +201,18 @@ int layer_reader_finish(struct layer_reader *r, struct layer_result *ret)
 	what = g_strdup_printf("layer %s", r->s->digest ? r->s->digest : r->s->diff_id);
 	e = compare(what, r->s->digest, ret->digest);
 	return e < 0 ? e : compare(what, r->s->diff_id, ret->diff_id);
+}
+
+bool layer_reader_ended(const struct layer_reader *r)
+{
+	static const char zeros[TAIL];
+
+	return r->tar_bytes >= TAIL && !memcmp(r->tail, zeros, TAIL);
+}
+
+uint64_t layer_reader_packed_bytes(const struct layer_reader *r)
+{
+	return r->packed_bytes;
 }
 
 void layer_reader_close(struct layer_reader **p)

@@ -18,4 +18,7 @@ int layer_reader_data(struct layer_reader *r, const void **ret, size_t *len, int
 	MUST_CHECK;
 /* Reads what follows the last member and compares the digests with the stream's. */
 int layer_reader_finish(struct layer_reader *r, struct layer_result *ret) MUST_CHECK;
+/* After the last member and its rest: was the end of the archive there?  Tar files may be cut. */
+bool layer_reader_ended(const struct layer_reader *r);
+uint64_t layer_reader_packed_bytes(const struct layer_reader *r);
 void layer_reader_close(struct layer_reader **r);

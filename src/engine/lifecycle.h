@@ -24,6 +24,19 @@
 int container_create(struct engine *e, struct container_options *o, struct container **ret)
 	MUST_CHECK;
 
+/*
+ * The same for a container that was somewhere else before: with the ID that it had, from an image
+ * that is there.
+ */
+struct image;
+struct container_as {
+	const char *id;		   /* NULL: a new one */
+	const struct image *image; /* its name is shown */
+	json_t *volumes;	   /* names of those that belong to it alone, or NULL */
+};
+int container_create_as(struct engine *e, struct container_options *o,
+			const struct container_as *as, struct container **ret) MUST_CHECK;
+
 /* Root file system, network, config.json, conmon, `runtime create`.  Initialized already: an error.
  */
 int container_init(struct engine *e, struct container *c) MUST_CHECK;
@@ -100,6 +113,9 @@ char *container_mountpoint(struct engine *e, const struct container *c);
 /* Root file system, network namespace and addresses (kept ones are used again), hosts and friends.
  */
 int container_prepare(struct engine *e, struct container *c) MUST_CHECK;
+
+/* config.json in the static directory, anew; prepared. */
+int container_write_spec(struct engine *e, struct container *c) MUST_CHECK;
 
 #define RELEASE_KEEP_NETWORK 1U
 /* The opposite, and `runtime delete`.  Goes on after failures and reports the first. */

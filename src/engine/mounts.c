@@ -212,6 +212,11 @@ static int add_words(struct user_mounts *all, const char *text, const struct wor
 	r = check_destination(text, w->destination);
 	if (r < 0)
 		return r;
+	if ((!w->type || !strcmp(w->type, "volume")) && w->source && !volume_name_ok(w->source))
+		return err_set(EINVAL,
+			       "running volume create option: names must match "
+			       "[a-zA-Z0-9][a-zA-Z0-9_.-]*: %s: invalid argument",
+			       w->source);
 	if (!w->type || !strcmp(w->type, "volume"))
 		return add_mount(all, USER_MOUNT_VOLUME, w->source, w->destination, options);
 	if (strcmp(w->type, "bind"))

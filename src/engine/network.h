@@ -98,10 +98,13 @@ int network_release_ip(struct engine *e, const char *id) MUST_CHECK;
 int network_release_mac(struct engine *e, const char *id) MUST_CHECK;
 
 /*
- * The addresses of an imported checkpoint (network.status) become those of container ID if they are
- * free.  1: taken; 0: somebody else has the IP or it does not fit a network of this host.
+ * Addresses that container ID had elsewhere become its own on NETWORK; IP or MAC may be NULL.
+ * -EADDRINUSE: somebody else has the IP; 1: it does not fit the network, so that it gets another.
  */
-int network_adopt_status(struct engine *e, const char *id, const json_t *status) MUST_CHECK;
+int network_adopt(struct engine *e, const char *id, const char *network, const char *ip,
+		  const char *mac) MUST_CHECK;
+/* The MAC of what network_first_ip() is the address of, or NULL; borrowed from STATUS. */
+const char *network_first_mac(const json_t *status);
 
 /* 1: the namespace and its links are there, of this boot. */
 int network_is_up(struct engine *e, const char *id) MUST_CHECK;

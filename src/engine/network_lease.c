@@ -221,22 +221,28 @@ char *network_first_ip(const json_t *status)
 	return ipnet ? g_strndup(ipnet, strcspn(ipnet, "/")) : NULL;
 }
 
-int network_adopt_status(struct engine *e, const char *id, const json_t *status)
+const char *network_first_mac(const json_t *status)
 {
-	g_autofree char *ip = network_first_ip(status);
 	const char *mac = NULL;
+
+	status_ip(status, &mac);
+	return mac;
+}
+
+int network_adopt(struct engine *e, const char *id, const char *network, const char *ip,
+		  const char *mac)
+{
 	json_t *definition = NULL;
 	struct lease l;
-	int r;
+	bool misfit = false;
+	int r = network_definition(e, network, &definition);
 
-	if (!ip)
-		return 0;
-	status_ip(status, &mac);
-	r = network_definition(e, NETWORK_DEFAULT, &definition);
 	if (r == 0)
 		r = lease_take(e, id, definition, ip, mac, &l);
+	if (r == -EINVAL && ip) {
+		misfit = true;
+		r = lease_take(e, id, definition, NULL, mac, &l);
+	}
 	json_decref(definition);
-	if (r == -EADDRINUSE || r == -EINVAL)
-		return 0;
-	return r < 0 ? r : 1;
+	return r < 0 ? r : misfit;
 }

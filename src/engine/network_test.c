@@ -230,9 +230,13 @@ static void leases(void **state)
 	other_ip = g_strdup_printf("%s/24", b.ip);
 	status = json_pack("{s{s{s{s[{ss}] ss}}}}", "podman", "interfaces", "eth0", "subnets",
 			   "ipnet", other_ip, "mac_address", "02:00:00:00:00:02");
-	assert_int_equal(network_adopt_status(e, "d", status), 0);
+	assert_string_equal(network_first_mac(status), "02:00:00:00:00:02");
+	assert_int_equal(network_adopt(e, "d", NETWORK_DEFAULT, b.ip, "02:00:00:00:00:02"),
+			 -EADDRINUSE);
+	assert_int_equal(network_adopt(e, "x", NETWORK_DEFAULT, "192.168.1.1", NULL), 1);
+	assert_ok(lease_drop(e, "x"));
 	assert_ok(lease_drop(e, "b"));
-	assert_int_equal(network_adopt_status(e, "d", status), 1);
+	assert_ok(network_adopt(e, "d", NETWORK_DEFAULT, b.ip, "02:00:00:00:00:02"));
 	assert_ok(lease_take(e, "d", def, NULL, NULL, &again));
 	assert_string_equal(again.ip, b.ip);
 	assert_string_equal(again.mac, "02:00:00:00:00:02");

@@ -3,6 +3,7 @@
 #include "base/atomicdir.h"
 #include "base/log.h"
 #include "cr/step.h"
+#include "engine/archive_out.h"
 #include "engine/ckfiles.h"
 #include "engine/events.h"
 #include "engine/lifecycle.h"
@@ -23,6 +24,7 @@ struct job {
 	struct container *c;
 	int dir, before; /* userdata; the newest round; -1 */
 	struct sessions sessions;
+	struct archive_out *archive;
 	struct cklog log;
 };
 #define JOB_NONE ((struct job){.dir = -1, .before = -1, .log = CKLOG_NONE})
@@ -32,6 +34,7 @@ static void job_clear(struct job *j)
 	ERR_KEEP;
 
 	cklog_close(&j->log);
+	archive_drop(&j->archive);
 	sessions_clear(&j->sessions);
 	cleanup_close(&j->dir);
 	cleanup_close(&j->before);
@@ -137,6 +140,26 @@ static int write_images(struct job *j, struct cryo_dump_stats *ret)
 	return r < 0 ? r : atomicdir_commit(&d);
 }
 
+/* All rounds that the newest one needs, and the files as they are now. */
+static int export_images(struct job *j)
+{
+	autoclose int images = -1;
+	int r;
+
+	if (!j->archive)
+		return 0;
+	r = precheckpoint_open(j->dir, &images);
+	if (r == 0)
+		r = archive_put_documents(j->archive, j->e, j->c);
+	if (r == 0)
+		r = archive_put_files(j->archive, j->e, j->c);
+	if (r == 0)
+		r = archive_put_images(j->archive, ARCHIVE_PREVIOUS, images);
+	if (r == 0)
+		r = archive_put_stats(j->archive, j->dir);
+	return r < 0 ? r : archive_commit(j->archive);
+}
+
 static int settle(struct job *j)
 {
 	struct container_state *s = &j->c->state;
@@ -149,10 +172,14 @@ static int settle(struct job *j)
 	return container_save(j->e, j->c);
 }
 
-static int precheckpoint_locked(struct job *j, struct checkpoint_report *ret)
+static int precheckpoint_locked(struct job *j, const struct archive_options *export,
+				struct checkpoint_report *ret)
 {
 	int64_t from = g_get_monotonic_time();
-	int r = checkpoint_check_state(j->e, j->c);
+	int r = checkpoint_check_state(j->e, j->c, export != NULL);
+
+	if (r == 0 && export)
+		r = archive_create(export, &j->archive);
 
 	if (r == 0)
 		r = ck_open_static(j->e, j->c, &j->dir);
@@ -168,6 +195,8 @@ static int precheckpoint_locked(struct job *j, struct checkpoint_report *ret)
 		return r;
 	checkpoint_await_program(j->c->state.pid);
 	r = write_images(j, &ret->cryo);
+	if (r == 0)
+		r = export_images(j);
 	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
 	if (r < 0)
 		return err_wrap(r, "pre-checkpoint %s", j->c->name);
@@ -175,7 +204,8 @@ static int precheckpoint_locked(struct job *j, struct checkpoint_report *ret)
 	return settle(j);
 }
 
-int container_precheckpoint(struct engine *e, struct container *c, struct checkpoint_report *ret)
+int container_precheckpoint(struct engine *e, struct container *c,
+			    const struct archive_options *export, struct checkpoint_report *ret)
 {
 	CLEANUP(job_clear) struct job j = JOB_NONE;
 	int r = container_lock(e, c);
@@ -185,7 +215,7 @@ int container_precheckpoint(struct engine *e, struct container *c, struct checkp
 	j.e = e;
 	j.c = c;
 	*ret = (struct checkpoint_report){0};
-	r = precheckpoint_locked(&j, ret);
+	r = precheckpoint_locked(&j, export, ret);
 	container_unlock(c);
 	return r;
 }

@@ -14,8 +14,11 @@
 
 #include "engine/checkpoint.h"
 
-/* Saves the memory of C, which runs on.  Takes C's lock itself. */
-int container_precheckpoint(struct engine *e, struct container *c, struct checkpoint_report *ret)
+/* Saves the memory of C, which runs on; EXPORT, or NULL: also as an archive.  Takes C's lock
+ * itself. */
+struct archive_options;
+int container_precheckpoint(struct engine *e, struct container *c,
+			    const struct archive_options *export, struct checkpoint_report *ret)
 	MUST_CHECK;
 
 /* The newest round in the container's directory DIR, for a checkpoint: its link is CK_PARENT. */

@@ -293,6 +293,11 @@ int life_write_spec(struct engine *e, struct container *c)
 	return r;
 }
 
+int container_write_spec(struct engine *e, struct container *c)
+{
+	return life_write_spec(e, c);
+}
+
 /* Everything is tried; the first failure is the story. */
 static void note(int *first, char **story, int r)
 {

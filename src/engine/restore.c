@@ -15,6 +15,7 @@
 #include "engine/runtime.h"
 #include "engine/sessions.h"
 #include "engine/spec.h"
+#include "engine/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -190,6 +191,7 @@ static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 		.time_namespace = true,
 		.tcp_established = j->o->tcp_established,
 		.tcp_close = j->o->tcp_close,
+		.hostname_was = j->o->hostname_was,
 		.commit = record,
 		.commit_arg = j,
 	};
@@ -223,6 +225,19 @@ static void take_down(struct job *j)
 		err_clear();
 }
 
+/* Other engines keep /dev/shm apart; in our images it is one of the tree's file systems. */
+static int fill_shm(struct job *j)
+{
+	autoclose int tar = openat(j->dir, CK_SHM, O_RDONLY | O_CLOEXEC), shm = -1;
+
+	if (tar < 0)
+		return errno == ENOENT ? 0 : err_errno("open " CK_SHM);
+	shm = openat(j->dir, "shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (shm < 0)
+		return errno == ENOENT ? 0 : err_errno("open shm");
+	return unpack_tree_file(tar, CK_SHM, shm);
+}
+
 static int build(struct job *j, struct restore_report *ret)
 {
 	g_autofree char *bundle = NULL, *exit_file = container_exit_file(j->e, j->c);
@@ -235,6 +250,10 @@ static int build(struct job *j, struct restore_report *ret)
 		r = step_begin("box", "prepare");
 	if (r == 0)
 		r = container_prepare(j->e, j->c);
+	if (r == 0 && j->o->fresh)
+		r = container_write_spec(j->e, j->c);
+	if (r == 0)
+		r = fill_shm(j);
 	if (r == 0)
 		r = step_begin("box", "bundle");
 	if (r == 0)
@@ -259,7 +278,7 @@ static int settle(struct job *j)
 {
 	static const char *const consumed[] = {CK_IMAGES,   CK_PRE_IMAGES, CK_RESTORE_LOG,
 					       CK_DUMP_LOG, CK_STATS_DUMP, CK_STATS_RESTORE,
-					       CK_NETWORK};
+					       CK_NETWORK,  CK_SHM};
 	int r = step_begin("box", "consume");
 
 	if (r < 0)

@@ -21,6 +21,12 @@ struct restore_options {
 	bool tcp_close; /* established connections come back closed */
 	bool file_locks;
 	bool ignore_static_ip, ignore_static_mac;
+	/*
+	 * The container has just been made from an archive (engine/import.h): its config.json is
+	 * written, and a host name that its processes had by default (or NULL) is not restored.
+	 */
+	bool fresh;
+	const char *hostname_was;
 };
 
 struct restore_report {

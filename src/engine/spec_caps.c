@@ -77,10 +77,19 @@ static const char *first_name(uint64_t mask)
 	return options_capability_name(__builtin_ctzll(mask));
 }
 
+uint64_t spec_default_capabilities(void)
+{
+	uint64_t mask = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(defaults); i++)
+		mask |= bit(defaults[i]);
+	return mask;
+}
+
 /* containers/common MergeCapabilities: "all" dropped leaves what is added, and the reverse. */
 static int merge(const struct container_options *o, uint64_t own, uint64_t *ret)
 {
-	uint64_t add, drop, base = 0;
+	uint64_t add, drop, base = spec_default_capabilities();
 	bool add_all, drop_all;
 	int r = list_mask(o->cap_add, &add, &add_all);
 
@@ -96,8 +105,6 @@ static int merge(const struct container_options *o, uint64_t own, uint64_t *ret)
 	if (add & ~own)
 		return err_set(EPERM, "capability %s cannot be added: this process has not got it",
 			       first_name(add & ~own));
-	for (unsigned i = 0; i < ARRAY_SIZE(defaults); i++)
-		base |= bit(defaults[i]);
 	if (drop_all)
 		base = 0;
 	if (add_all)

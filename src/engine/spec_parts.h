@@ -51,6 +51,8 @@ json_t *spec_user_json(const struct spec_user *u);
 
 /* The permitted capabilities of this process (capget(2)). */
 uint64_t spec_own_capabilities(void);
+/* What a container has without --cap-add, --cap-drop and --privileged. */
+uint64_t spec_default_capabilities(void);
 json_t *spec_capability_list(uint64_t mask);
 
 /* {"bounding": ..., "effective": ...} as Podman gives them to root or to others. */

@@ -89,12 +89,12 @@ struct cryo_dump_options {
 	const char *parent;
 	int parent_dir;
 	bool pages_elsewhere; /* the parent's pages are with a page server */
-	bool empty_net; /* nothing of the tree's network namespace is wanted */
+	bool empty_net;	      /* nothing of the tree's network namespace is wanted */
 
 	/* Mount namespaces of a standalone tree. */
 	bool new_root; /* its root directory will be another one (--root), whatever it is now */
-	bool external_sharing; /* mounts may have peers outside */
-	bool external_masters; /* ... and masters */
+	bool external_sharing;	/* mounts may have peers outside */
+	bool external_masters;	/* ... and masters */
 	const char *enabled_fs; /* "ext4,xfs" or "all": others that mount by name and source */
 	const char *const *skipped_mounts;
 	unsigned nskipped_mounts;
@@ -160,6 +160,11 @@ struct cryo_restore_options {
 	bool tcp_established; /* established connections go on */
 	bool tcp_close;	      /* established connections come back as closed sockets */
 	bool no_netlock;
+	/*
+	 * The tree is somebody else now: a host name that is this one is not restored, the box
+	 * keeps its own.  Or NULL.
+	 */
+	const char *hostname_was;
 	bool leave_stopped; /* SIGSTOP before the first instruction */
 
 	/* As at the dump; terminals of the tree are taken from the inherit CRYO_SHELL_JOB. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container checkpoint: freezes containers to disk. */
 #include "engine/checkpoint.h"
+#include "engine/archive_out.h"
 #include "engine/precheckpoint.h"
 
 #include "base/log.h"
@@ -39,17 +40,13 @@ static const struct opt options[] = {
 
 static int check_compress(const struct cli *cli, const struct checkpoint_opts *o)
 {
+	enum pack_compression unused;
+
 	if (!cli_given(cli, "compress"))
 		return 0;
 	if (!o->export)
 		return err_set(EINVAL, "--compress can only be used with --export");
-	if (!g_ascii_strcasecmp(o->compress, "gzip") || !g_ascii_strcasecmp(o->compress, "none") ||
-	    !g_ascii_strcasecmp(o->compress, "zstd"))
-		return 0;
-	return err_set(EINVAL,
-		       "selected compression algorithm (\"%s\") not supported. Please select one "
-		       "from: gzip, none, zstd",
-		       o->compress);
+	return pack_compression_parse(o->compress, &unused);
 }
 
 /* In Podman's order. */
@@ -78,9 +75,6 @@ static int check(const struct cli *cli, const struct checkpoint_opts *o)
 /* What the engine cannot do is refused by name, before anything is touched. */
 static int check_features(const struct checkpoint_opts *o)
 {
-	if (o->export)
-		return err_set(ENOTSUP, "--export is not supported: checkpoints stay with their "
-					"container");
 	if (o->create_image)
 		return err_set(ENOTSUP, "--create-image is not supported: checkpoints stay with "
 					"their container");
@@ -113,9 +107,22 @@ static int one(struct cli *cli, struct container *c, json_t **ret)
 {
 	const struct checkpoint_opts *o = cli->opts;
 	struct checkpoint_report report = {0};
-	int r = o->pre_checkpoint ? container_precheckpoint(cli->engine, c, &report)
-				  : container_checkpoint(cli->engine, c, &o->o, &report);
+	struct checkpoint_options how = o->o;
+	struct archive_options export = {
+		.path = o->export,
+		.fd = -1,
+		.ignore_rootfs = o->ignore_rootfs,
+		.ignore_volumes = o->ignore_volumes,
+	};
+	int r = 0;
 
+	if (o->export)
+		how.export = &export;
+	if (o->compress)
+		r = pack_compression_parse(o->compress, &export.compression);
+	if (r == 0)
+		r = o->pre_checkpoint ? container_precheckpoint(cli->engine, c, how.export, &report)
+				      : container_checkpoint(cli->engine, c, &how, &report);
 	if (r == 0)
 		*ret = stats_of(c, &report);
 	return r;
@@ -134,6 +141,11 @@ static int run(struct cli *cli)
 	r = pick_containers(cli, &how, &picks);
 	if (r < 0 || (r = check_features(o)) < 0)
 		return r;
+	if (o->export && picks->len > 1)
+		return err_set(EINVAL,
+			       "--export can only be used with one container: %u would "
+			       "overwrite each other's archive",
+			       picks->len);
 	return checkpoint_each(cli, picks, "checkpoint", o->print_stats, start_us, one);
 }
 
@@ -144,7 +156,8 @@ const struct command cmd_checkpoint = {
 	.text = "Freezes running containers to disk.  Their processes are gone then, and go on "
 		"from "
 		"the\nsame point with container restore, also after a reboot.",
-	.examples = "--keep web\n--all\n--leave-running --latest",
+	.examples = "--keep web\n--all\n--leave-running --latest\n--export web.tar.zst web\n"
+		    "--export web.tar --compress none --ignore-volumes web",
 	.options = options,
 	.size = sizeof(struct checkpoint_opts),
 	.complete = COMPLETE_RUNNING,

@@ -16,7 +16,7 @@ json_t *checkpoint_stats_entry(const char *id, const char *duration_name, uint64
 			 "criu_statistics", cryo);
 }
 
-static void print(const char *verb, int64_t start_us, json_t *entries)
+void checkpoint_stats_print(const char *verb, int64_t start_us, json_t *entries)
 {
 	g_autofree char *ours = g_strdup_printf(CLI_NAME "_%s_duration", verb);
 	g_autofree char *podmans = g_strdup_printf("podman_%s_duration", verb);
@@ -53,7 +53,7 @@ int checkpoint_each(struct cli *cli, const GArray *picks, const char *verb, bool
 		fflush(stdout);
 	}
 	if (print_stats)
-		print(verb, start_us, all);
+		checkpoint_stats_print(verb, start_us, all);
 	json_decref(all);
 	return status;
 }

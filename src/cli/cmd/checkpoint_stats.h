@@ -15,6 +15,9 @@ struct checkpoint_stat {
 json_t *checkpoint_stats_entry(const char *id, const char *duration_name, uint64_t duration_us,
 			       const struct checkpoint_stat *rows);
 
+/* What --print-stats prints: ENTRIES is an array of those. */
+void checkpoint_stats_print(const char *verb, int64_t start_us, json_t *entries);
+
 /* Freezes or thaws one container; *RET is its checkpoint_stats_entry(). */
 typedef int (*checkpoint_one)(struct cli *cli, struct container *c, json_t **ret);
 

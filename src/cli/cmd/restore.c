@@ -4,13 +4,15 @@
 
 #include "cli/cmd/checkpoint_stats.h"
 #include "cli/cmd/common.h"
+#include "engine/archive_in.h"
 #include "engine/image.h"
+#include "engine/import.h"
 
 #include <fcntl.h>
 
 struct restore_opts {
 	struct restore_options o;
-	bool all, latest, ignore_rootfs, ignore_volumes, print_stats;
+	bool all, latest, ignore_rootfs, ignore_volumes, print_stats, trust;
 	const char *import, *import_previous, *name, *pod;
 	char **publish;
 };
@@ -38,30 +40,42 @@ static const struct opt options[] = {
 	O(o.tcp_close, "tcp-close", 0, "Close all TCP connections on restore"),
 	O(o.tcp_established, "tcp-established", 0,
 	  "Restore a container with established TCP connections"),
+	O(trust, "trust", 0,
+	  "Also take from an archive what reaches out of the container: bind mounts, devices, "
+	  "capabilities, namespaces of the host"),
 	{}};
 
-/* An archive that cannot be opened is the very first complaint. */
-static int check_archive(const char *path)
+/* Of the archive or image that is imported: the runtime's name; Podman looks at that first. */
+static int check_archive(const struct cli *cli, const char *path)
 {
-	autoclose int fd = -1;
+	json_t *config = NULL;
+	const char *runtime;
+	int r;
 
 	if (!path)
 		return 0;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		return 0;
-	return err_set(errno,
-		       "failed extracting runtime information from %s: failed to open checkpoint "
-		       "archive %s for import: open %s: %s",
-		       path, path, path,
-		       errno == ENOENT ? "no such file or directory" : g_strerror(errno));
+	r = archive_read_config(path, &config);
+	if (r < 0)
+		return err_wrap(r, "failed extracting runtime information from %s", path);
+	runtime = json_string_value(json_object_get(config, "runtime"));
+	if (cli->global.runtime && runtime) {
+		g_autofree char *wanted = g_path_get_basename(cli->global.runtime);
+
+		if (strcmp(wanted, runtime))
+			r = err_set(EINVAL,
+				    "checkpoint archive %s was created with runtime '%s' and "
+				    "cannot be restored with runtime '%s'",
+				    path, runtime, wanted);
+	}
+	json_decref(config);
+	return r;
 }
 
 /* Options that need an archive or an image, in Podman's order. */
 static int check_needs_import(const struct cli *cli)
 {
-	static const char *const names[] = {"import-previous", "ignore-rootfs", "ignore-volumes",
-					    "name", "pod"};
+	static const char *const names[] = {
+		"import-previous", "ignore-rootfs", "ignore-volumes", "name", "pod", "trust"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (cli_given(cli, names[i]))
@@ -113,7 +127,7 @@ static int check(struct cli *cli, const struct restore_opts *o)
 		return err_set(EINVAL, "--all and --latest cannot be used together");
 	if (o->all && cli->nargs)
 		return err_set(EINVAL, "no arguments are needed with --all");
-	r = check_archive(o->import);
+	r = check_archive(cli, o->import);
 	if (r < 0)
 		return r;
 	if (geteuid() != 0)
@@ -126,13 +140,7 @@ static int check(struct cli *cli, const struct restore_opts *o)
 		return err_set(EINVAL, "--tcp-established cannot be used with --name");
 	if (o->publish && !o->import)
 		return err_set(EINVAL, "--publish can only be used with image or --import");
-	r = check_arguments(cli, o);
-	if (r < 0)
-		return r;
-	if (o->import)
-		return err_set(ENOTSUP, "--import is not supported: checkpoints stay with their "
-					"container");
-	return 0;
+	return check_arguments(cli, o);
 }
 
 static int find_all(struct cli *cli, const struct pick_how *how, GArray **ret)
@@ -185,6 +193,37 @@ static int one(struct cli *cli, struct container *c, json_t **ret)
 	return r;
 }
 
+static int import(struct cli *cli, int64_t start_us)
+{
+	CLEANUP(container_unref) struct container *c = NULL;
+	const struct restore_opts *o = cli->opts;
+	const struct import_checkpoint how = {
+		.path = o->import,
+		.previous = o->import_previous,
+		.name = o->name,
+		.publish = o->publish,
+		.pod = o->pod,
+		.ignore_rootfs = o->ignore_rootfs,
+		.ignore_volumes = o->ignore_volumes,
+		.trust = o->trust,
+		.restore = o->o,
+	};
+	struct restore_report report = {0};
+	json_t *all;
+	int r = container_import(cli->engine, &how, &c, &report);
+
+	if (r < 0)
+		return r;
+	if (!o->print_stats) {
+		puts(c->id);
+		return 0;
+	}
+	all = json_pack("[o]", stats_of(c, &report));
+	checkpoint_stats_print("restore", start_us, all);
+	json_decref(all);
+	return 0;
+}
+
 static int run(struct cli *cli)
 {
 	const struct restore_opts *o = cli->opts;
@@ -193,7 +232,12 @@ static int run(struct cli *cli)
 	g_autoptr(GArray) picks = NULL;
 	int r = check(cli, o);
 
-	if (r < 0 || (r = find_all(cli, &how, &picks)) < 0)
+	if (r < 0)
+		return r;
+	if (o->import)
+		return import(cli, start_us);
+	r = find_all(cli, &how, &picks);
+	if (r < 0)
 		return r;
 	if (o->all)
 		drop_uncheckpointed(cli, picks);
@@ -207,7 +251,8 @@ const struct command cmd_restore = {
 	.text = "Thaws containers that were frozen with container checkpoint: their processes go "
 		"on "
 		"from\nwhere they were.  The checkpoint is used up unless --keep is given.",
-	.examples = "web\n--latest\n--keep web\n--all",
+	.examples = "web\n--latest\n--keep web\n--all\n--import web.tar.zst\n"
+		    "--import web.tar.zst --name copy --publish 8081:80",
 	.options = options,
 	.size = sizeof(struct restore_opts),
 	.complete = COMPLETE_CONTAINERS,

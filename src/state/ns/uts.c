@@ -67,7 +67,8 @@ int uts_restore(struct restore *r)
 	ret = batch_run(&b);
 	if (ret < 0)
 		return ret;
-	if (strcmp(u.nodename, e->nodename) != 0)
+	if (strcmp(u.nodename, e->nodename) != 0 &&
+	    (!r->o.hostname_was || strcmp(e->nodename, r->o.hostname_was) != 0))
 		batch_add(&b, SYS_sethostname, batch_str(&b, e->nodename),
 			  IMM(strlen(e->nodename)));
 	if (strcmp(u.domainname, e->domainname) != 0)

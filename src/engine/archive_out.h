@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Archives of containers: Podman's layout, which CRI-O, containerd and checkpointctl share
+ * (docs/archives.md has the members).
+ *
+ * Writing:
+ *
+ *	CLEANUP(archive_drop) struct archive_out *a = NULL;
+ *
+ *	r = archive_create(&(struct archive_options){.path = file}, &a);	// nothing touched
+ *yet r = archive_put_documents(a, e, c);	// config.dump, spec.dump r = archive_put_files(a,
+ *e, c);		// what may change when it runs: frozen r = archive_put_images(a,
+ *"checkpoint", images); r = archive_put_stats(a, dir); r = archive_commit(a);
+ *	// synced, and under its name
+ *
+ * Until archive_commit() nothing has the file's name; a program that is killed leaves nothing
+ * behind where the file system has O_TMPFILE.
+ *
+ * Reading: engine/archive_in.h.
+ */
+#pragma once
+
+#include "engine/container.h"
+#include "engine/pack.h"
+
+/* Members; "/" at the end: a directory. */
+#define ARCHIVE_ARTIFACTS "artifacts"
+#define ARCHIVE_CONFIG	  "config.dump"
+#define ARCHIVE_SPEC	  "spec.dump"
+#define ARCHIVE_NETWORK	  "network.status"
+#define ARCHIVE_STATS	  "stats-dump"
+#define ARCHIVE_LOG	  "ctr.log"
+#define ARCHIVE_IMAGES	  "checkpoint"
+#define ARCHIVE_PREVIOUS  "pre-checkpoint"
+#define ARCHIVE_SHM	  "devshm-checkpoint.tar"
+#define ARCHIVE_ROOTFS	  "rootfs-diff.tar"
+#define ARCHIVE_DELETED	  "deleted.files"
+#define ARCHIVE_VOLUMES	  "volumes"
+
+struct archive_options {
+	const char *path; /* replaced when it exists; a FIFO or device is written into */
+	int fd;		  /* instead of PATH, if that is NULL: a pipe, a socket; borrowed */
+	enum pack_compression compression;
+	bool ignore_rootfs, ignore_volumes;
+	int (*watch)(void *arg, uint64_t bytes); /* as in engine/pack.h */
+	void *watch_arg;
+};
+
+struct archive_out;
+
+/* -ENOENT and the like: "creating checkpoint export file ...".  OPTIONS is copied shallowly. */
+int archive_create(const struct archive_options *o, struct archive_out **ret) MUST_CHECK;
+struct pack *archive_pack(struct archive_out *a);
+
+/* What C depends on other containers for could not be restored elsewhere: Podman's text. */
+int archive_check(struct engine *e, struct container *c) MUST_CHECK;
+
+int archive_put_documents(struct archive_out *a, struct engine *e, struct container *c) MUST_CHECK;
+/* /dev/shm, network.status, ctr.log, the root file system's changes, volumes. */
+int archive_put_files(struct archive_out *a, struct engine *e, struct container *c) MUST_CHECK;
+int archive_put_images(struct archive_out *a, const char *member, int images) MUST_CHECK;
+/* DIR: where stats-dump is, if it is. */
+int archive_put_stats(struct archive_out *a, int dir) MUST_CHECK;
+
+int archive_commit(struct archive_out *a) MUST_CHECK;
+void archive_drop(struct archive_out **a);
+
+/* archive_config.c: the two documents; new references. */
+int archive_config_make(struct engine *e, struct container *c, json_t **ret) MUST_CHECK;
+int archive_spec_make(struct engine *e, struct container *c, json_t **ret) MUST_CHECK;
+
+/* The name under which a volume travels: its own, or for one without a name its place. */
+struct user_mount;
+char *archive_volume_name(const struct user_mount *m);
