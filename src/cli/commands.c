@@ -12,6 +12,8 @@
 	X(checkpoint) X(restore) X(container_exists)			\
 	X(container_inspect) X(container_cleanup)			\
 	X(image_exists) X(image_inspect)				\
+	X(checkpoint_diff) X(checkpoint_inspect) X(checkpoint_ls)		\
+	X(checkpoint_prune) X(checkpoint_rm)				\
 	X(network_create) X(network_exists) X(network_inspect)		\
 	X(network_ls) X(network_prune) X(network_rm)			\
 	X(volume_create) X(volume_exists) X(volume_inspect)		\
@@ -26,6 +28,7 @@ COMMANDS(DECLARE)
 const struct command *const commands[] = {COMMANDS(LIST) NULL};
 
 const struct command_group command_groups[] = {
+	{"checkpoint", "Manage the checkpoints of containers"},
 	{"container", "Manage containers"},
 	{"image", "Manage images"},
 	{"network", "Manage networks"},

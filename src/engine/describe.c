@@ -149,9 +149,10 @@ static int mounts(const struct describing *d, json_t *list)
 		return 0;
 	r = image_open(d->images, IMG_MNTS, inventory->root_ids->mnt_ns_id, &img);
 	while (r == 0 && (r = image_read(img, &m)) == 0)
-		json_array_append_new(list, json_pack("{ss ss ss ss}", "mountpoint", m->mountpoint,
-						      "type", fs_name(m), "source", m->source,
-						      "root", m->root));
+		json_array_append_new(
+			list, json_pack("{ss ss ss ss}", "mountpoint",
+					*m->mountpoint == '.' ? m->mountpoint + 1 : m->mountpoint,
+					"type", fs_name(m), "source", m->source, "root", m->root));
 	return r < 0 ? r : 0;
 }
 

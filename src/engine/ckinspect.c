@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/ckinspect.h"
+
+#include "base/file.h"
+#include "engine/ckfiles.h"
+#include "engine/cknamed.h"
+#include "engine/describe.h"
+#include "engine/restore.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Images lie flat in their directory. */
+static uint64_t flat_size(int dir)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", dir);
+	g_autoptr(GDir) d = g_dir_open(path, 0, NULL);
+	uint64_t bytes = 0;
+	const char *name;
+	struct stat st;
+
+	while (d && (name = g_dir_read_name(d)))
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			bytes += (uint64_t)st.st_size;
+	return bytes;
+}
+
+static char *rfc3339(int64_t ns)
+{
+	g_autoptr(GDateTime) t = g_date_time_new_from_unix_utc(ns / 1000000000);
+	g_autofree char *seconds = t ? g_date_time_format(t, "%Y-%m-%dT%H:%M:%S") : g_strdup("");
+
+	return g_strdup_printf("%s.%09dZ", seconds, (int)(ns % 1000000000));
+}
+
+json_t *ckinspect_own(struct engine *e, const struct container *c)
+{
+	g_autofree char *path = ck_path(e, c, CK_IMAGES), *created = NULL;
+	autoclose int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (dir < 0 || fstatat(dir, "inventory.img", &st, 0) < 0)
+		return NULL;
+	created = rfc3339(c->state.checkpointed_ns
+				  ? c->state.checkpointed_ns
+				  : st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec);
+	return json_pack("{ss ss ss ss ss sI}", "name", "", "created", created, "container", c->id,
+			 "containerName", c->name, "image", c->image_name, "imagesSize",
+			 (json_int_t)flat_size(dir));
+}
+
+static int open_images(int dir, int *ret)
+{
+	*ret = openat(dir, CK_IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret < 0 ? err_errno("open %s", CK_IMAGES) : 0;
+}
+
+/* META is consumed. */
+static int complete(int images, json_t *meta, json_t **ret)
+{
+	json_t *found = NULL;
+	int r = describe_images(images, &found);
+
+	if (r < 0) {
+		json_decref(meta);
+		return r;
+	}
+	if (!json_object_get(meta, "imagesSize"))
+		json_object_set_new(meta, "imagesSize",
+				    json_integer((json_int_t)flat_size(images)));
+	json_object_update(meta, found);
+	json_decref(found);
+	*ret = meta;
+	return 0;
+}
+
+static int named(struct engine *e, const struct container *c, const char *custom, const char *name,
+		 json_t **ret)
+{
+	autoclose int dir = -1, images = -1;
+	g_autofree char *text = NULL;
+	json_t *meta;
+	int r = cknamed_open(e, c, custom, name, &dir);
+
+	if (r == 0)
+		r = open_images(dir, &images);
+	if (r == 0)
+		r = file_read_at(dir, CKNAMED_META, 1 << 20, &text, NULL);
+	if (r < 0)
+		return r;
+	meta = json_loads(text, 0, NULL);
+	if (!json_is_object(meta)) {
+		json_decref(meta);
+		return err_set(EBADMSG, "checkpoint %s: %s is not JSON", name, CKNAMED_META);
+	}
+	json_object_set_new(meta, "name", json_string(name));
+	return complete(images, meta, ret);
+}
+
+int ckinspect(struct engine *e, const struct container *c, const char *custom, const char *name,
+	      json_t **ret)
+{
+	autoclose int images = -1;
+	g_autofree char *path = NULL;
+	json_t *meta;
+
+	if (name)
+		return named(e, c, custom, name, ret);
+	meta = ckinspect_own(e, c);
+	if (!meta)
+		return err_set(ENOENT, "container %s has no checkpoint", c->name);
+	path = ck_path(e, c, CK_IMAGES);
+	images = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (images < 0) {
+		json_decref(meta);
+		return err_errno("open %s", path);
+	}
+	return complete(images, meta, ret);
+}
+
+int ckinspect_path(const char *path, json_t **ret)
+{
+	autoclose int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), images = -1;
+	struct stat st;
+	int r;
+
+	if (dir < 0)
+		return err_errno("open %s", path);
+	if (fstatat(dir, "inventory.img", &st, 0) == 0)
+		images = take_fd(&dir);
+	else if (fstatat(dir, CK_INVENTORY, &st, 0) == 0)
+		r = open_images(dir, &images);
+	else
+		return err_set(ENOENT, "%s is no checkpoint: there is no inventory.img", path);
+	if (images < 0)
+		return r;
+	g_autofree char *created = rfc3339(st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec);
+	return complete(images, json_pack("{ss ss}", "name", path, "created", created), ret);
+}
