@@ -12,7 +12,7 @@
 	X(checkpoint) X(restore) X(container_exists)			\
 	X(container_inspect) X(container_cleanup)			\
 	X(image_exists) X(image_inspect)				\
-	X(checkpoint_diff) X(checkpoint_inspect) X(checkpoint_ls)		\
+	X(checkpoint_create) X(checkpoint_diff) X(checkpoint_inspect) X(checkpoint_ls)		\
 	X(checkpoint_prune) X(checkpoint_rm)				\
 	X(network_create) X(network_exists) X(network_inspect)		\
 	X(network_ls) X(network_prune) X(network_rm)			\

@@ -396,6 +396,8 @@ static int write_all(struct dump *d)
 	}
 	if (r == 0)
 		r = step_begin("dump", "end");
+	if (r == 0 && d->o.frozen)
+		r = d->o.frozen(d->o.frozen_arg);
 	if (d->pages) /* snapshots hold its memory, or nothing is to be had any more */
 		tree_resume(d);
 	d->stats.frozen_time = (uint32_t)(step_now_us() - begun);

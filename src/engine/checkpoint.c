@@ -7,6 +7,8 @@
 #include "engine/archive_out.h"
 #include "engine/box.h"
 #include "engine/ckfiles.h"
+#include "engine/cknamed.h"
+#include "engine/cksave.h"
 #include "engine/events.h"
 #include "engine/lifecycle_internal.h"
 #include "engine/precheckpoint.h"
@@ -83,6 +85,8 @@ struct job {
 	struct sessions sessions;
 	struct cryo_external *externals; /* of both */
 	int dir, before;		 /* userdata; the round before, or -1 */
+	int into; /* where the images' directory comes to be: DIR, or the named one's */
+	struct cksave save;
 	const char *cgroups[1];
 	char *cgroup;
 	struct cryo_dump *dump;
@@ -91,7 +95,13 @@ struct job {
 	struct proc conmon; /* of the container that has ended */
 };
 
-#define JOB_NONE ((struct job){.dir = -1, .before = -1, .log = CKLOG_NONE, .conmon = PROC_NONE})
+#define JOB_NONE                                                                                   \
+	((struct job){.dir = -1,                                                                   \
+		      .before = -1,                                                                \
+		      .into = -1,                                                                  \
+		      .save = CKSAVE_NONE,                                                         \
+		      .log = CKLOG_NONE,                                                           \
+		      .conmon = PROC_NONE})
 
 static void job_clear(struct job *j)
 {
@@ -108,6 +118,7 @@ static void job_clear(struct job *j)
 	if (j->dir >= 0)
 		close(j->dir);
 	cleanup_close(&j->before);
+	cksave_drop(&j->save);
 	*j = JOB_NONE;
 }
 
@@ -141,6 +152,14 @@ static unsigned join_externals(struct job *j)
 	return n + more->len;
 }
 
+static int save_frozen(void *arg)
+{
+	struct job *j = arg;
+	int r = step_begin("checkpoint", "root file system");
+
+	return r < 0 ? r : cksave_frozen(&j->save);
+}
+
 static int look(struct job *j)
 {
 	unsigned nexternals = join_externals(j);
@@ -162,6 +181,8 @@ static int look(struct job *j)
 		.snapshot = j->o->leave_running && !j->o->export && !memory_is_limited(j->c),
 		.tcp_established = j->o->tcp_established,
 		.file_locks = j->o->file_locks,
+		.frozen = j->o->named ? save_frozen : NULL,
+		.frozen_arg = j,
 		.parent = j->before < 0 ? NULL : CK_PARENT,
 		.parent_dir = j->before,
 	};
@@ -198,7 +219,7 @@ static int archive_images(struct job *j, int images)
 static int write_images(struct job *j)
 {
 	CLEANUP(atomicdir_drop) struct atomicdir d = ATOMICDIR_NONE;
-	int r = atomicdir_begin(&d, j->dir, CK_IMAGES);
+	int r = atomicdir_begin(&d, j->into, CK_IMAGES);
 
 	if (r == 0)
 		r = cryo_dump_write(j->dump, d.fd);
@@ -207,18 +228,18 @@ static int write_images(struct job *j)
 	if (r == 0)
 		r = sessions_write(&j->sessions, d.fd);
 	if (r == 0)
-		r = ck_copy(d.fd, CK_STATS_DUMP, j->dir);
+		r = ck_copy(d.fd, CK_STATS_DUMP, j->into);
 	if (r == 0)
 		r = archive_frozen(j);
 	if (r == 0 && j->o->leave_running)
 		r = cryo_dump_finish(j->dump, CRYO_RESUME); /* the disk is waited for later */
 	if (r == 0)
-		r = ck_write_network(j->dir, j->c->state.network);
+		r = ck_write_network(j->into, j->c->state.network);
 	if (r == 0)
 		r = archive_images(j, d.fd);
 	/* What a restore needs besides, which nobody has waited for yet. */
 	if (r == 0)
-		r = atomicdir_also(&d, j->dir, CK_NETWORK);
+		r = atomicdir_also(&d, j->into, CK_NETWORK);
 	if (r == 0)
 		r = atomicdir_also(&d, j->dir, "config.json");
 	if (r == 0)
@@ -310,7 +331,14 @@ static int settle(struct job *j)
 			j->e, j->c,
 			&(struct remove_options){.force = true, .volumes = true, .timeout = -1});
 	g_free(s->checkpoint_path);
-	s->checkpoint_path = ck_path(j->e, j->c, CK_IMAGES);
+	if (j->o->named) {
+		g_autofree char *dir =
+			cknamed_path(j->e, j->c, j->o->named->dir, j->o->named->name);
+
+		s->checkpoint_path = g_build_filename(dir, CK_IMAGES, NULL);
+	} else {
+		s->checkpoint_path = ck_path(j->e, j->c, CK_IMAGES);
+	}
 	g_clear_pointer(&s->checkpoint_log, g_free);
 	cklog_close(&j->log);
 	if (j->o->keep) {
@@ -362,6 +390,27 @@ void checkpoint_await_program(pid_t pid)
 	}
 }
 
+/* Where the images go: the container's own directory, or a new one that will have a name. */
+static int begin_named(struct job *j)
+{
+	int r = 0;
+
+	j->into = j->dir;
+	if (j->o->named) {
+		r = cksave_begin(j->e, j->c, j->o->named, &j->save);
+		j->into = j->save.dir;
+	}
+	return r;
+}
+
+static int commit_named(struct job *j, struct checkpoint_report *ret)
+{
+	int r = j->o->named ? step_begin("checkpoint", "name") : 0;
+
+	ret->cryo = *cryo_dump_stats(j->dump);
+	return r < 0 || !j->o->named ? r : cksave_commit(&j->save, ret, j->o->leave_running);
+}
+
 static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 {
 	int64_t from;
@@ -398,7 +447,11 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	if (r < 0)
 		drop_log(j);
 	if (r == 0)
+		r = begin_named(j);
+	if (r == 0)
 		r = write_images(j);
+	if (r == 0)
+		r = commit_named(j, ret);
 	if (r < 0)
 		return describe(j, r);
 	if (!j->o->leave_running)

@@ -21,6 +21,7 @@ struct checkpoint_options {
 	bool leave_running;
 	bool tcp_established; /* established connections are kept instead of refused */
 	bool file_locks;
+	const struct named_options *named; /* engine/cksave.h; NULL: the container's own one */
 	bool with_previous; /* what has not changed since container_precheckpoint() stays there */
 	const struct archive_options *export; /* engine/archive_out.h; or NULL */
 };

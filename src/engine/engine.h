@@ -44,6 +44,8 @@ struct engine {
 	 * `start` and `exec` exit with it.
 	 */
 	int exit_hint;
+	char swapping[ENGINE_ID_LEN +
+		      1];	/* container whose root fs is being exchanged; rootfs_swap.c */
 	GHashTable *statements; /* of store.c */
 	int log_pages;		/* of store.c: the log's length after our last commit */
 };

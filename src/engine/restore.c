@@ -4,14 +4,18 @@
 #include "agent/stub.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "cr/step.h"
 #include "engine/box.h"
 #include "engine/ckfiles.h"
+#include "engine/cknamed.h"
+#include "engine/cksave.h"
 #include "engine/events.h"
 #include "engine/exec_thawed.h"
 #include "engine/lifecycle.h"
 #include "engine/monitor.h"
 #include "engine/network.h"
+#include "engine/rootfs.h"
 #include "engine/runtime.h"
 #include "engine/sessions.h"
 #include "engine/spec.h"
@@ -26,12 +30,14 @@ struct job {
 	struct engine *e;
 	struct container *c;
 	const struct restore_options *o;
-	int dir, images;
+	int dir, images, rootfs; /* ROOTFS: that of a checkpoint with a name, or -1 */
 	struct cklog log;
 	struct cryo_box box;
 	struct sessions_box sessions;
 };
-#define JOB_NONE ((struct job){.dir = -1, .images = -1, .log = CKLOG_NONE, .box = CRYO_BOX_NONE})
+#define JOB_NONE                                                                                   \
+	((struct job){                                                                             \
+		.dir = -1, .images = -1, .rootfs = -1, .log = CKLOG_NONE, .box = CRYO_BOX_NONE})
 
 static void job_clear(struct job *j)
 {
@@ -43,9 +49,29 @@ static void job_clear(struct job *j)
 		close(j->box.sock);
 	if (j->images >= 0)
 		close(j->images);
+	if (j->rootfs >= 0)
+		close(j->rootfs);
 	if (j->dir >= 0)
 		close(j->dir);
 	*j = JOB_NONE;
+}
+
+static int open_named(struct job *j)
+{
+	autoclose int dir = -1;
+	int r = cknamed_open(j->e, j->c, j->o->named->dir, j->o->named->name, &dir);
+
+	if (r < 0)
+		return r;
+	if (j->c->state.mounts > 0)
+		return err_set(EBUSY,
+			       "container %s is mounted, its files cannot be exchanged: unmount it",
+			       j->c->name);
+	j->images = openat(dir, CK_IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	j->rootfs = openat(dir, CKNAMED_ROOTFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (j->images < 0 || j->rootfs < 0)
+		return err_errno("open checkpoint %s", j->o->named->name);
+	return ck_open_static(j->e, j->c, &j->dir);
 }
 
 static int check_state(struct job *j)
@@ -60,6 +86,8 @@ static int check_state(struct job *j)
 			       "container %s is running or paused, cannot restore: container state "
 			       "improper",
 			       j->c->id);
+	if (j->o->named)
+		return open_named(j);
 	r = ck_open_static(j->e, j->c, &j->dir);
 	if (r == -ENOENT || (r == 0 && fstatat(j->dir, CK_INVENTORY, &st, 0) < 0))
 		return err_set(ENOENT,
@@ -170,6 +198,8 @@ static int record(void *arg)
 	}
 	if (j->o->ignore_static_ip || j->o->ignore_static_mac)
 		r = container_save_config(j->e, j->c); /* for the next start, too */
+	if (r == 0 && j->o->named)
+		r = rootfs_swap_commit(j->e, j->c->id);
 	if (r == 0)
 		r = container_set_running(j->e, j->c, s->pid, true);
 	return r < 0 ? r : step_begin("box", "recorded");
@@ -215,6 +245,8 @@ static void take_down(struct job *j)
 	if (s->conmon_pid > 0 && ck_wait_exit(j->e, j->c) < 0)
 		err_clear();
 	if (container_release(j->e, j->c, RELEASE_KEEP_NETWORK) < 0)
+		err_clear();
+	if (j->o->named && rootfs_swap_undo(j->e, j->c->id) < 0)
 		err_clear();
 	s->status = CONTAINER_EXITED;
 	s->pid = s->conmon_pid = 0;
@@ -284,11 +316,23 @@ static int settle(struct job *j)
 	if (r < 0)
 		return r;
 	cklog_close(&j->log);
+	if (j->o->named) {
+		if (rootfs_swap_done(j->e, j->c->id) < 0)
+			log_warn("container %s: %s", j->c->name, err_message());
+		return 0;
+	}
 	if (j->o->keep && ck_copy(j->images, CK_STATS_RESTORE, j->dir) < 0)
 		err_clear();
 	for (size_t i = 0; !j->o->keep && i < ARRAY_SIZE(consumed); i++)
 		ck_remove(j->dir, consumed[i]);
 	return 0;
+}
+
+static int swap_rootfs(struct job *j)
+{
+	int r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
+
+	return r < 0 ? r : rootfs_swap(j->e, j->c->id, j->rootfs);
 }
 
 static int restore_locked(struct job *j, struct restore_report *ret)
@@ -301,6 +345,8 @@ static int restore_locked(struct job *j, struct restore_report *ret)
 		return r;
 	if (j->c->state.status == CONTAINER_STOPPED)
 		r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
+	if (r == 0 && j->o->named)
+		r = swap_rootfs(j);
 	if (r == 0)
 		r = build(j, ret);
 	if (r == 0)

@@ -27,6 +27,8 @@ struct restore_options {
 	 */
 	bool fresh;
 	const char *hostname_was;
+	/* This one, with the root file system of that time; it stays.  NULL: the container's own. */
+	const struct named_options *named; /* engine/cksave.h */
 };
 
 struct restore_report {

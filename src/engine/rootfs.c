@@ -76,7 +76,9 @@ static int make_dirs(struct engine *e, const char *id, const char *top_layer)
 	own = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (own < 0)
 		return err_errno("open %s", path);
-	r = make_diff(own, top_layer);
+	r = rootfs_swap_recover(e, id, own);
+	if (r == 0)
+		r = make_diff(own, top_layer);
 	if (r == 0)
 		r = make_dir(own, "work", 0700);
 	return r < 0 ? r : make_dir(own, "merged", 0700);

@@ -28,6 +28,18 @@ char *rootfs_diff_path(struct engine *e, const char *id);
 /* Unmounts and removes everything. */
 int rootfs_remove(struct engine *e, const char *id) MUST_CHECK;
 
+/*
+ * The container's own changes become a copy of the directory FROM; it is not mounted then.  Until
+ * rootfs_swap_commit() the next mount, after a crash, brings the old ones back; rootfs_swap_undo()
+ * does so until rootfs_swap_done(), which removes them.
+ */
+int rootfs_swap(struct engine *e, const char *id, int from) MUST_CHECK;
+int rootfs_swap_commit(struct engine *e, const char *id) MUST_CHECK;
+int rootfs_swap_undo(struct engine *e, const char *id) MUST_CHECK;
+int rootfs_swap_done(struct engine *e, const char *id) MUST_CHECK;
+/* OWN: the container's directory below ROOT/overlay.  Does nothing while we are at it ourselves. */
+int rootfs_swap_recover(struct engine *e, const char *id, int own) MUST_CHECK;
+
 enum rootfs_change_kind { ROOTFS_CHANGED = 'C', ROOTFS_ADDED = 'A', ROOTFS_DELETED = 'D' };
 struct rootfs_change {
 	enum rootfs_change_kind kind;

@@ -74,6 +74,8 @@ struct cryo_dump_options {
 	 * meanwhile: much memory may be written by copy-on-write children while it runs.
 	 */
 	bool snapshot;
+	int (*frozen)(void *arg); /* called when all is read, before anything runs on; or NULL */
+	void *frozen_arg;
 	bool tcp_established; /* keep established TCP connections instead of refusing */
 	bool tcp_close;	      /* do not save them: restored, they are closed */
 	bool no_netlock;      /* packets of connections that are kept are not held back */

@@ -22,7 +22,7 @@ dir_of() { cryopod inspect --format '{{.StaticDir}}' "$1"; }
 	refuses 125 '"created" is not running, cannot checkpoint: container state improper' checkpoint new
 	expect 0 checkpoint -a
 	is ""
-	refuses 125 "unrecognized command \`$PROG checkpoint\`" cryopod checkpoint new
+	refuses 125 "unrecognized command \`$PROG checkpoint" cryopod checkpoint new
 	if checkpoint --help | grep -q -- --export; then
 		refuses 125 '--compress can only be used with --export' checkpoint --compress gzip foobar
 		refuses 125 'selected compression algorithm ("bogus") not supported' checkpoint -e x --compress bogus foobar

@@ -5,6 +5,7 @@
 #include "cli/cmd/checkpoint_stats.h"
 #include "cli/cmd/common.h"
 #include "engine/archive_in.h"
+#include "engine/cksave.h"
 #include "engine/image.h"
 #include "engine/import.h"
 
@@ -14,12 +15,15 @@ struct restore_opts {
 	struct restore_options o;
 	bool all, latest, ignore_rootfs, ignore_volumes, print_stats, trust;
 	const char *import, *import_previous, *name, *pod;
+	struct named_options named; /* name NULL: the container's own checkpoint */
 	char **publish;
 };
 
 #define O(field, ...) OPT(struct restore_opts, field, __VA_ARGS__)
 static const struct opt options[] = {
 	O(all, "all", 'a', "Restore all checkpointed containers"),
+	O(named.name, "checkpoint", 0, "Restore this named checkpoint of the container"),
+	O(named.dir, "checkpoint-dir", 0, "Use a custom checkpoint storage directory"),
 	O(o.file_locks, "file-locks", 0, "Restore a container with file locks"),
 	O(ignore_rootfs, "ignore-rootfs", 0,
 	  "Do not apply root file-system changes when importing from exported checkpoint"),
@@ -94,6 +98,10 @@ static int check_arguments(const struct cli *cli, const struct restore_opts *o)
 		return err_set(EINVAL, "--all or --latest and containers cannot be used together");
 	if (!cli->nargs && !o->all && !o->latest && !o->import)
 		return err_set(EINVAL, "you must provide at least one name or id");
+	if (o->named.dir && !o->named.name)
+		return err_set(EINVAL, "--checkpoint-dir can only be used with --checkpoint");
+	if (o->named.name && (o->all || o->import || cli->nargs > 1))
+		return err_set(EINVAL, "--checkpoint can only be used with one container");
 	if (o->name && cli->nargs > 1)
 		return err_set(EINVAL, "--name can only be used with one checkpoint image");
 	return 0;
@@ -185,9 +193,13 @@ static json_t *stats_of(const struct container *c, const struct restore_report *
 static int one(struct cli *cli, struct container *c, json_t **ret)
 {
 	const struct restore_opts *o = cli->opts;
+	struct restore_options how = o->o;
 	struct restore_report report = {0};
-	int r = container_restore(cli->engine, c, &o->o, &report);
+	int r;
 
+	if (o->named.name)
+		how.named = &o->named;
+	r = container_restore(cli->engine, c, &how, &report);
 	if (r == 0)
 		*ret = stats_of(c, &report);
 	return r;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cmd/common.h"
 #include "cli/cmd/stdio.h"
+#include "engine/cksave.h"
 #include "engine/lifecycle.h"
+#include "engine/restore.h"
 
 struct start_opts {
 	bool all, attach, interactive, latest, sig_proxy;
 	const char *detach_keys;
+	struct named_options named;
 	char **filter;
 };
 
@@ -13,6 +16,8 @@ struct start_opts {
 static const struct opt options[] = {
 	O(all, "all", 0, "Start all containers regardless of their state or configuration"),
 	O(attach, "attach", 'a', "Attach container's STDOUT and STDERR"),
+	O(named.name, "checkpoint", 0, "Restore from this checkpoint"),
+	O(named.dir, "checkpoint-dir", 0, "Use a custom checkpoint storage directory"),
 	O(detach_keys, "detach-keys", 0, HELP_DETACH_KEYS, .arg = "[a-Z]",
 	  .def = "\"ctrl-p,ctrl-q\""),
 	O(filter, "filter", 'f', "Filter output based on conditions given"),
@@ -27,9 +32,18 @@ static bool startable(const struct container *c)
 	return !container_is_running(c);
 }
 
+static int start_from(const struct start_opts *o, struct engine *e, struct container *c)
+{
+	const struct restore_options how = {.named = &o->named, .tcp_established = true};
+	struct restore_report report;
+
+	return container_restore(e, c, &how, &report);
+}
+
 static int start_one(struct cli *cli, struct engine *e, struct container *c)
 {
-	int r = container_start(e, c);
+	const struct start_opts *o = cli->opts;
+	int r = o->named.name ? start_from(o, e, c) : container_start(e, c);
 
 	return r < 0 ? err_wrap(r, "unable to start container \"%s\"", c->id) : r;
 }
@@ -74,6 +88,14 @@ static int check(const struct cli *cli, const struct start_opts *o)
 		return err_set(EINVAL,
 			       "either start all containers or the container(s) provided in the "
 			       "arguments");
+	if (o->named.dir && !o->named.name)
+		return err_set(EINVAL, "--checkpoint-dir can only be used with --checkpoint");
+	if (o->named.name && (o->all || o->filter || cli->nargs > 1))
+		return err_set(EINVAL, "you cannot restore multiple containers at once");
+	if (o->named.name && (o->attach || o->interactive))
+		return err_set(EINVAL,
+			       "a restored container cannot be attached to while it starts: "
+			       "attach to it afterwards");
 	if (o->attach && o->all)
 		return err_set(EINVAL, "you cannot start and attach all containers at once");
 	return 0;

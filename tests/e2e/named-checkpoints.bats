@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+# Checkpoints with names: many of one container, with the root file system of each instant.
+
+load ../lib/helpers
+setup_file() { engine_setup; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
+
+# counter NAME: counts in memory, in its log, and in the file /count of its root file system.
+counter() {
+	cryopod run -d --name "$1" --network none $IMAGE sh -c \
+		'i=0; while true; do echo $i; echo $i >/count; echo $i >>/all; i=$(expr $i + 1); sleep 0.05; done' >/dev/null
+	wait_for 10 at_least "$1" 3
+}
+last() { cryopod logs --tail 1 "$1"; }
+at_least() { [ "$(last "$1")" -ge "$2" ]; }
+diff_of() { echo "$CP_ROOT/overlay/$(cryopod inspect --format '{{.Id}}' "$1")/diff"; }
+
+@test "going back is exact: memory and files" {
+	counter c
+	expect 0 cryopod checkpoint create --leave-running c one
+	is one
+	refuses 125 'checkpoint with name one already exists for container c' cryopod checkpoint create c one
+	wait_for 10 at_least c $(($(last c) + 4))
+	expect 0 cryopod checkpoint create c two
+	[ "$(cryopod inspect --format '{{.State.Status}} {{.State.Checkpointed}}' c)" = "exited true" ]
+	for name in one two one; do
+		dir=$(cryopod inspect --format '{{.StaticDir}}' c)/checkpoints/$name
+		was=$(cat "$dir/rootfs/count")
+		had=$(wc -l <"$dir/rootfs/all")
+		before=$(cryopod logs c | wc -l)
+		expect 0 cryopod container restore --checkpoint "$name" c
+		wait_for 10 bash -c "[ \$($CP logs c | wc -l) -gt $((before + 2)) ]"
+		# The number after what the file had is the next one, in the log as in the file.
+		next=$(cryopod logs c | sed -n "$((before + 1))p")
+		[ "$next" -eq "$was" ] || [ "$next" -eq $((was + 1)) ]
+		cryopod exec c cat /all >"$BATS_TEST_TMPDIR/all"
+		[ "$(wc -l <"$BATS_TEST_TMPDIR/all")" -gt "$had" ]
+		seq 0 $(($(wc -l <"$BATS_TEST_TMPDIR/all") - 1)) | cmp - "$BATS_TEST_TMPDIR/all"
+		cryopod kill c >/dev/null
+		cryopod wait c >/dev/null
+	done
+}
+
+@test "deleted, changed and new files come back as they were" {
+	cryopod run -d --name c --network none $IMAGE sh -c 'echo a >/new; rm /etc/group; mkdir /d; echo x >/d/f; ln /d/f /d/g; touch /ready; while true; do sleep 0.1; done' >/dev/null
+	wait_for 10 cryopod exec c test -e /ready
+	cryopod checkpoint create -R c base
+	cryopod exec c sh -c 'echo b >/new; cp /etc/passwd /etc/group; rm -r /d; mkdir /d; rm /etc/passwd; echo z >/late'
+	cryopod kill c >/dev/null
+	cryopod wait c >/dev/null
+	expect 0 cryopod start --checkpoint base c
+	expect 0 cryopod exec c sh -c 'cat /new /d/g; ls /etc /late 2>&1; stat -c %h /d/f; ls /d'
+	has a x "/late: No such file" passwd $'\n2\n' $'f\ng'
+	[[ "$output" != *group* ]]
+}
+
+@test "a restore that fails leaves the container's files as they are" {
+	cryopod run -d --name c --network none $IMAGE sh -c 'echo old >/f; touch /ready; while true; do sleep 0.1; done' >/dev/null
+	wait_for 10 cryopod exec c test -e /ready
+	cryopod checkpoint create -R c base
+	cryopod exec c sh -c 'echo new >/f'
+	cryopod kill c >/dev/null
+	cryopod wait c >/dev/null
+	rm "$(cryopod inspect --format '{{.StaticDir}}' c)/checkpoints/base/checkpoint/core-1.img"
+	expect 125 cryopod container restore --checkpoint base c
+	[ "$(cat "$(diff_of c)/f")" = new ]
+	[ ! -e "$(diff_of c).undo" ]
+	cryopod start c >/dev/null
+	[ "$(cryopod inspect --format '{{.State.Status}}' c)" = running ]
+}
+
+@test "a restore that is killed: the next start has the container's files" {
+	[ -x "$REPO/build/cryopod-faults" ] || skip "built without the program with faults"
+	cryopod run -d --name c --network none $IMAGE sh -c '[ -e /f ] || echo old >/f; touch /ready; while true; do sleep 0.1; done' >/dev/null
+	wait_for 10 cryopod exec c test -e /ready
+	cryopod checkpoint create -R c base
+	cryopod exec c sh -c 'echo new >/f'
+	cryopod kill c >/dev/null
+	cryopod wait c >/dev/null
+	run env CRYO_FAULT=box:thaw:kill "$REPO/build/cryopod-faults" --root "$CP_ROOT" --runroot "$CP_RUN" container restore --checkpoint base c
+	[ "$status" -eq 137 ]
+	cryopod start c >/dev/null
+	expect 0 cryopod exec c cat /f
+	is new
+	cryopod kill c >/dev/null
+	cryopod wait c >/dev/null
+	expect 0 cryopod container restore --checkpoint base c
+	expect 0 cryopod exec c cat /f
+	is old
+}
+
+@test "ls, rm, prune" {
+	counter c
+	for n in a b c d; do cryopod checkpoint create -R c $n >/dev/null; done
+	expect 0 cryopod checkpoint ls c
+	has "CHECKPOINT NAME" "ROOT FS" FROZEN
+	expect 0 cryopod checkpoint ls -q c
+	is $'a\nb\nc\nd'
+	expect 0 cryopod checkpoint ls --format '{{.Name}} {{.Container}}' c
+	has "a c"
+	expect 0 cryopod checkpoint rm c b
+	is b
+	refuses 1 'checkpoint b does not exist for container c' cryopod checkpoint rm c b
+	expect 0 cryopod checkpoint prune --force --keep 1 c
+	is $'c a\nc c'
+	expect 0 cryopod checkpoint ls -q
+	is d
+	refuses 125 'invalid checkpoint name a/b' cryopod checkpoint create c a/b
+	cryopod kill c >/dev/null
+	cryopod wait c >/dev/null
+	refuses 125 'checkpoint nosuch does not exist for container c' cryopod container restore --checkpoint nosuch c
+	cryopod rm -f -t 0 c >/dev/null
+	expect 0 cryopod checkpoint ls -q
+	is ""
+}
+
+@test "a directory of one's own" {
+	counter c
+	expect 0 cryopod checkpoint create --checkpoint-dir "$BATS_TEST_TMPDIR/mine" c x
+	[ -s "$BATS_TEST_TMPDIR/mine/x/checkpoint/inventory.img" ]
+	expect 0 cryopod checkpoint ls -q c
+	is ""
+	expect 0 cryopod checkpoint ls -q --checkpoint-dir "$BATS_TEST_TMPDIR/mine" c
+	is x
+	refuses 125 'checkpoint x does not exist' cryopod start --checkpoint x c
+	expect 0 cryopod start --checkpoint x --checkpoint-dir "$BATS_TEST_TMPDIR/mine" c
+	n=$(last c)
+	wait_for 10 at_least c $((n + 2))
+}
+
+@test "inspect: processes, memory, descriptors, sockets, as text, JSON and page" {
+	cryopod run -d --name web $IMAGE sh -c 'httpd -f -p 80 & exec 7</etc/passwd; while true; do sleep 1000; done' >/dev/null
+	wait_for 10 cryopod exec web wget -q -O /dev/null http://127.0.0.1/etc/passwd
+	cryopod checkpoint create web shot
+	expect 0 cryopod checkpoint inspect web shot
+	has "Checkpoint:  shot" "Container:   web" "├─ httpd -f -p 80" "└─ sleep 1000" "tcp [::]:80 listening"
+	expect 0 cryopod checkpoint inspect --files --mappings web shot
+	has "/etc/passwd" "stack" "/bin/busybox"
+	cryopod checkpoint inspect --format json web shot >"$BATS_TEST_TMPDIR/j"
+	[ "$(jq -r '.[0].processes | length' "$BATS_TEST_TMPDIR/j")" -eq 3 ]
+	[ "$(jq -r '.[0].processes[0].descriptors[] | select(.fd == 7) | .target' "$BATS_TEST_TMPDIR/j")" = /etc/passwd ]
+	[ "$(jq '[.[0].processes[].memory.pages] | add' "$BATS_TEST_TMPDIR/j")" -gt 10 ]
+	expect 0 cryopod checkpoint inspect --html "$BATS_TEST_TMPDIR/page.html" web shot
+	python3 - "$BATS_TEST_TMPDIR/page.html" <<-'END'
+	import html.parser, sys
+	class Page(html.parser.HTMLParser):
+	    tags, stack = {}, []
+	    def handle_starttag(self, tag, attrs):
+	        self.tags[tag] = self.tags.get(tag, 0) + 1
+	        assert tag != "script" and not any(k in ("src", "href") for k, _ in attrs)
+	        if tag not in ("meta", "br"):
+	            self.stack.append(tag)
+	    def handle_endtag(self, tag):
+	        assert self.stack.pop() == tag, tag
+	text = open(sys.argv[1]).read()
+	p = Page()
+	p.feed(text)
+	assert not p.stack and p.tags["svg"] == 3 and p.tags["rect"] > 10, p.tags
+	assert "httpd -f -p 80" in text
+	END
+	refuses 125 'is no checkpoint: there is no inventory.img' cryopod checkpoint inspect /tmp
+	refuses 125 'container web has no checkpoint' cryopod checkpoint inspect web
+}
+
+@test "diff: what has changed between two" {
+	counter c
+	cryopod checkpoint create -R c a >/dev/null
+	cryopod exec c sh -c 'echo x >/added; rm /etc/group'
+	wait_for 10 at_least c $(($(last c) + 3))
+	cryopod checkpoint create -R c b >/dev/null
+	expect 0 cryopod checkpoint diff c a b
+	has "PID" "1" "changed" "written   /added" "deleted   /etc/group" "changed   /count"
+	expect 0 bash -c "$CP checkpoint diff --format json c a b | jq -r '.processes[] | select(.pid == 1) | .pages_changed > 0'"
+	is true
+	expect 0 bash -c "$CP checkpoint diff --format json c a a | jq -c '[([.processes[].pages_changed] | add), (.files | length)]'"
+	is "[0,0]"
+}
