@@ -282,6 +282,8 @@ static int end_files(struct dump *d)
 	int r = files_dump_late(d);
 
 	if (r == 0)
+		r = socks_check_peers(d);
+	if (r == 0)
 		r = image_touch(&d->w, IMG_FILES, 0);
 	files_dump_end(d);
 	return r;

@@ -144,6 +144,7 @@ static int dump(struct session *s)
 		.tcp_close = s->o.tcp_close,
 		.no_netlock = g_strcmp0(s->o.network_lock, "skip") == 0,
 		.skip_in_flight = s->o.skip_in_flight,
+		.ext_unix_sk = s->o.ext_unix_sk && !s->o.ext_unix_sk[0],
 		.snapshot = s->o.leave_running,
 		.file_locks = s->o.file_locks,
 		.new_root = s->o.root,
@@ -157,6 +158,8 @@ static int dump(struct session *s)
 
 	if (r == 0)
 		r = externals_parse(s->o.externals, s->o.mount_map, &x);
+	if (r == 0 && s->o.ext_unix_sk && s->o.ext_unix_sk[0])
+		r = externals_add_unix(s->o.ext_unix_sk, &x);
 	if (r < 0)
 		return r;
 	o.externals = x.v;

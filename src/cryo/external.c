@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = {"tty[", "file[", "dev[",	 "pipe:[",
+static const char *const kinds[] = {"tty[", "file[", "dev[",	 "pipe:[", "unix[",
 				    "mnt[", "veth[", "macvlan[", "netdev["};
-static const char *const later[] = {"net[", "pid[", "unix["};
+static const char *const later[] = {"net[", "pid["};
 
 static bool starts(const char *const *list, size_t n, const char *word)
 {
@@ -26,7 +26,8 @@ static int check_key(const char *word)
 	if (!starts(kinds, ARRAY_SIZE(kinds), word) || !strchr(word, ']'))
 		return err_set(EINVAL,
 			       "option --external: \"%s\" is neither tty[RDEV:DEV], "
-			       "file[MOUNT:INODE], dev[MAJOR/MINOR], pipe:[INODE], mnt[PATH], "
+			       "file[MOUNT:INODE], dev[MAJOR/MINOR], pipe:[INODE], unix[INODE], "
+			       "mnt[PATH], "
 			       "veth[IN]:OUT, macvlan[IN]:OUT nor netdev[IN]:OUT",
 			       word);
 	return 0;
@@ -68,6 +69,23 @@ static int add_mount(struct externals *x, const char *word)
 		return err_set(EINVAL, "option --ext-mount-map: \"%s\" is not KEY:VALUE", word);
 	key = g_strdup_printf("mnt[%.*s]%s", (int)(colon - word), word, colon);
 	return add(x, key);
+}
+
+int externals_add_unix(const char *inodes, struct externals *x)
+{
+	g_auto(GStrv) all = g_strsplit(inodes, ",", -1);
+	int r = 0;
+
+	for (char **one = all; r == 0 && *one; one++) {
+		g_autofree char *key = g_strdup_printf("unix[%s]", *one);
+
+		if (!**one || strspn(*one, "0123456789") != strlen(*one))
+			return err_set(EINVAL,
+				       "option --ext-unix-sk: \"%s\" is not an inode's number",
+				       *one);
+		r = add(x, key);
+	}
+	return r;
 }
 
 int externals_parse(char *const *words, char *const *mounts, struct externals *ret)

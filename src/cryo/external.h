@@ -14,6 +14,9 @@ struct externals {
  * MOUNTS, of --ext-mount-map, are "KEY:NAME" with the key of mnt[KEY], or "auto".
  */
 int externals_parse(char *const *words, char *const *mounts, struct externals *ret) MUST_CHECK;
+
+/* --ext-unix-sk INODE,...: as unix[INODE] each. */
+int externals_add_unix(const char *inodes, struct externals *x) MUST_CHECK;
 void externals_clear(struct externals *x);
 
 struct inherits {

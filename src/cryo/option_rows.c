@@ -46,8 +46,10 @@ const struct option_row option_rows[] = {
 	VALUE(OPT_SIZE, "ghost-limit", 0, "SIZE", ghost_limit,
 	      .help = "The largest file without a name that is saved (default: 64M)"),
 	FLAG("ghost-fiemap", 0, ignored_flag, .help = "Accepted: holes are always left out"),
-	VALUE(OPT_TEXT, "ext-unix-sk", 'x', "[INODE]", ignored,
-	      .help = "Allow unix sockets whose peers are outside"),
+	VALUE(OPT_TEXT, "ext-unix-sk", 'x', "[INODE]", ext_unix_sk,
+	      .help = "Allow unix sockets whose peers are outside (with INODE: this one): of "
+		      "datagrams "
+		      "they are connected by name again, streams come back with their peer closed"),
 	FLAG("evasive-devices", 0, ignored_flag,
 	     .help = "Accepted: devices are always found by their numbers"),
 	VALUE(OPT_NUMBER, "timeout", 0, "SECONDS", timeout_s,

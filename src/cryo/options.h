@@ -18,11 +18,11 @@ struct options {
 
 	/* dump */
 	bool leave_running, leave_stopped, shell_job, dry_run, json;
-	bool tcp_established, tcp_close, skip_in_flight, file_locks, link_remap, ext_unix_sk;
+	bool tcp_established, tcp_close, skip_in_flight, file_locks, link_remap;
 	bool track_mem, display_stats;
 	uint64_t ghost_limit; /* bytes */
 	int64_t timeout_s;
-	const char *freeze_cgroup, *prev_images_dir, *manage_cgroups, *network_lock;
+	const char *freeze_cgroup, *prev_images_dir, *manage_cgroups, *network_lock, *ext_unix_sk;
 	char **externals, **mount_map, **skipped_mounts, **enabled_fs;
 	bool external_sharing, external_masters, mntns_compat;
 	const char *root;

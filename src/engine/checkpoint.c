@@ -180,6 +180,8 @@ static int look(struct job *j)
 		/* Files and memory in an archive are of the same instant. */
 		.snapshot = j->o->leave_running && !j->o->export && !memory_is_limited(j->c),
 		.tcp_established = j->o->tcp_established,
+		.skip_in_flight = j->o->skip_in_flight,
+		.ext_unix_sk = j->o->ext_unix_sk,
 		.file_locks = j->o->file_locks,
 		.frozen = j->o->named ? save_frozen : NULL,
 		.frozen_arg = j,

@@ -20,6 +20,8 @@ struct checkpoint_options {
 	bool keep; /* dump.log and stats-dump stay in the container's directory */
 	bool leave_running;
 	bool tcp_established; /* established connections are kept instead of refused */
+	bool skip_in_flight;  /* those that nobody has accepted yet are dropped */
+	bool ext_unix_sk;     /* unix sockets may have peers outside */
 	bool file_locks;
 	const struct named_options *named; /* engine/cksave.h; NULL: the container's own one */
 	bool with_previous; /* what has not changed since container_precheckpoint() stays there */

@@ -10,6 +10,7 @@
  * (cannot be dumped, for the reasons that the program names in lines "expect: ..." before it is
  * ready, and goes on as if nothing had happened).
  * --tcp-established, first of all, keeps TCP connections.
+ * --ext-unix-sk lets unix sockets have peers outside.
  * --peer after it: PROGRAM runs outside of the tree as well, with the one argument "peer"; what it
  * says in its first line is an argument of the program.  It must end with 0.
  * --cryo PROGRAM before it: without a box, as a plain tree, by the command.
@@ -47,7 +48,8 @@ struct run {
 	GString *said;
 	char *dir; /* images */
 	unsigned generation;
-	bool tcp;	     /* connections are kept */
+	bool tcp; /* connections are kept */
+	bool ext_unix;
 	GPtrArray *expected; /* words of the refusal */
 	const char *cryo;    /* the program; NULL: by libcryo */
 	pid_t peer;
@@ -193,6 +195,7 @@ static int dump(struct run *r, int dir, enum cryo_finish how, const char *parent
 		.nexternals = 2,
 		.leave_running = how == CRYO_RESUME,
 		.tcp_established = r->tcp,
+		.ext_unix_sk = r->ext_unix,
 		.snapshot = how == CRYO_RESUME,
 		.file_locks = r->expected->len == 0,
 		.parent = parent,
@@ -399,6 +402,11 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--tcp-established") == 0) {
 		r.tcp = true;
+		argv++;
+		argc--;
+	}
+	if (argc > 1 && strcmp(argv[1], "--ext-unix-sk") == 0) {
+		r.ext_unix = true;
 		argv++;
 		argc--;
 	}

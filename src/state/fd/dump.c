@@ -5,6 +5,7 @@
 #include "kernel/kcmp.h"
 #include "state/lock/lock.h"
 #include "state/mem/track.h"
+#include "state/sock/socks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,8 @@ struct files_dump {
 	GArray *seen;			   /* struct fd_seen, by task, then by number */
 	GArray *late;			   /* struct late */
 	GHashTable *named, *once, *ghosts; /* string -> number */
+	struct dtask *self;		   /* ourselves, for descriptors that nobody has */
+	GArray *held;			   /* of those, ours */
 };
 
 /* A description whose record waits until all others are known. */
@@ -44,6 +47,7 @@ int files_dump_begin(struct dump *d)
 	f->late = g_array_new(FALSE, TRUE, sizeof(struct late));
 	g_array_set_clear_func(f->late, late_clear);
 	f->next = 1;
+	f->held = g_array_new(FALSE, FALSE, sizeof(int));
 	f->named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	f->once = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	f->ghosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -61,6 +65,12 @@ void files_dump_end(struct dump *d)
 	g_array_unref(f->ids);
 	g_array_unref(f->seen);
 	g_array_unref(f->late);
+	for (unsigned i = 0; i < f->held->len; i++)
+		close(g_array_index(f->held, int, i));
+	g_array_unref(f->held);
+	if (f->self)
+		proc_close(&f->self->proc);
+	g_free(f->self);
 	g_hash_table_unref(f->named);
 	g_hash_table_unref(f->once);
 	g_hash_table_unref(f->ghosts);
@@ -242,18 +252,87 @@ int files_dump(struct dump *d, struct dtask *t)
 	return r;
 }
 
+static int find_self(struct dump *d)
+{
+	struct dtask *t;
+	int r;
+
+	if (d->files->self)
+		return 0;
+	t = g_new0(struct dtask, 1);
+	t->dump = d;
+	t->index = t->files = ~0u;
+	t->parent = -1;
+	t->proc = PROC_NONE;
+	r = proc_open(getpid(), &t->proc);
+	if (r < 0) {
+		g_free(t);
+		return r;
+	}
+	d->files->self = t;
+	return 0;
+}
+
+/* 1: it was not known: FD is needed as long as the others are compared with it. */
+static int dump_flight(struct dump *d, int fd, uint32_t *ret_id)
+{
+	CLEANUP(fd_view_clear) struct fd_view v = {0};
+	struct files_dump *f = d->files;
+	json_t *all = json_object_get(d->extra, "flight");
+	uint32_t known;
+	FdTypes type;
+	int r = find_self(d);
+
+	if (r == 0)
+		r = fd_view_read(f->self, fd, &v);
+	if (r == 0)
+		r = kcmp_set_add(f->set, getpid(), fd, hint_of(&v), &known);
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		*ret_id = g_array_index(f->ids, uint32_t, known - 1);
+		return 0;
+	}
+	*ret_id = files_new_id(d);
+	g_array_set_size(f->ids, known);
+	g_array_index(f->ids, uint32_t, known - 1) = *ret_id;
+	if (!all)
+		json_object_set_new(d->extra, "flight", all = json_array());
+	json_array_append_new(all, json_integer(*ret_id));
+	if (S_ISSOCK(v.st.st_mode))
+		socks_add(d, (uint32_t)v.st.st_ino);
+	r = locks_dump(d, &v, true);
+	if (r == 0)
+		r = dump_description(d, &v, *ret_id, &type);
+	return r < 0 ? err_wrap(r, "a descriptor on its way (SCM_RIGHTS)") : 1;
+}
+
+int files_dump_flight(struct dump *d, int fd, uint32_t *ret_id)
+{
+	int r = dump_flight(d, fd, ret_id);
+
+	if (r == 1)
+		g_array_append_val(d->files->held, fd);
+	else
+		close(fd);
+	return r < 0 ? r : 0;
+}
+
+/* What is on its way may be found meanwhile, and makes the list longer. */
 int files_dump_late(struct dump *d)
 {
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < d->files->late->len; i++) {
-		struct late *l = &g_array_index(d->files->late, struct late, i);
+		const struct late l = g_array_index(d->files->late, struct late, i);
 
-		r = l->kind->dump_late(d, &l->view, l->entry);
+		r = l.kind->dump_late(d, &l.view, l.entry);
 		if (r == 0)
-			r = image_write(&d->w, IMG_FILES, 0, &l->entry->base);
-		if (r < 0)
-			r = dtask_wrap(l->view.task, err_wrap(r, "fd %d", l->view.tfd));
+			r = image_write(&d->w, IMG_FILES, 0, &l.entry->base);
+		if (r < 0 && l.view.task == d->files->self)
+			r = err_wrap(r, "a descriptor on its way (SCM_RIGHTS)");
+		else if (r < 0)
+			r = dtask_wrap(l.view.task, err_wrap(r, "fd %d", l.view.tfd));
 	}
 	return r;
 }

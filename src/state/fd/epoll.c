@@ -332,6 +332,16 @@ static int settle(struct restore *r, struct rtask *t, struct file *f, int tfd)
 	return ret < 0 ? err_wrap(ret, "epoll") : 0;
 }
 
+/* One on its way (SCM_RIGHTS) is in no task: all its members are elsewhere. */
+static int finish(struct restore *r, struct file *f)
+{
+	struct elsewhere elsewhere = {r, f};
+
+	if (!has_elsewhere(r, f) || !files_in_flight(r, f->id))
+		return 0;
+	return err_wrap(ns_run(NULL, 0, add_elsewhere, &elsewhere, NULL), "epoll");
+}
+
 const struct fd_kind fd_epoll = {
 	.name = "epoll",
 	.type = FD_TYPES__EVENTPOLL,
@@ -341,5 +351,6 @@ const struct fd_kind fd_epoll = {
 	.dump_late = dump_late,
 	.load = load,
 	.open = open_,
+	.finish = finish,
 	.settle = settle,
 };

@@ -31,6 +31,14 @@ struct fd_seen {
 const struct fd_seen *files_seen(const struct dump *d, unsigned task, int tfd); /* NULL: closed */
 const struct fd_seen *files_all_seen(const struct dump *d, unsigned *ret_n);
 
+/*
+ * A description that is on its way in a unix socket (SCM_RIGHTS), by FD of ours, which becomes the
+ * callee's: its id; recorded if no task has it, and then listed in IMAGE_EXTRA, "flight".  To be
+ * called by fd_kind.dump_late() only.
+ */
+int files_dump_flight(struct dump *d, int fd, uint32_t *ret_id) MUST_CHECK;
+bool files_in_flight(const struct restore *r, uint32_t id); /* nobody has it open */
+
 /* A fresh id for a file that no descriptor leads to. */
 uint32_t files_new_id(struct dump *d);
 

@@ -61,6 +61,12 @@ const struct fd_kind *fd_kind_of(const struct dump *d, const struct fd_view *v);
 int fd_view_read(const struct dtask *t, int tfd, struct fd_view *ret) MUST_CHECK;
 void fd_view_clear(struct fd_view *v);
 
+/* On its way in a unix socket, and open nowhere: files_dump_flight(). */
+static inline bool fd_view_in_flight(const struct fd_view *v)
+{
+	return v->task->index == ~0u;
+}
+
 /* "/proc/PID/fd/N", to open the description's object anew. */
 void fd_view_path(const struct fd_view *v, char ret[static 64]);
 

@@ -140,6 +140,16 @@ static int in_stub(const struct restore *r, const struct cryo_inherit *h)
 	return -1;
 }
 
+bool files_in_flight(const struct restore *r, uint32_t id)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->extra, "flight"), i,
+			   one) if (json_integer_value(one) == id) return true;
+	return false;
+}
+
 int restore_inherited(const struct restore *r, const char *name)
 {
 	for (unsigned i = 0; i < r->o.ninherits; i++) {

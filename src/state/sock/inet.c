@@ -103,7 +103,11 @@ static int check_state(struct dump *d, const struct sock_view *s, int state)
 		backlog(s, &waiting);
 		return waiting && !d->o.skip_in_flight ? tcp_check_backlog(d, s, waiting) : 0;
 	}
-	return is_tcp(s) && state != TCP_CLOSE ? tcp_check(d, s, state) : 0;
+	if (!is_tcp(s) || state == TCP_CLOSE)
+		return 0;
+	if (fd_view_in_flight(s->v)) /* the network was locked without it */
+		return err_set(EAGAIN, "%s: a TCP connection is on its way; try again", s->v->link);
+	return tcp_check(d, s, state);
 }
 
 static int check(struct dump *d, const struct fd_view *v)

@@ -40,13 +40,17 @@ struct socks_dump {
 	int diag;
 	GHashTable *inodes;   /* of all sockets that tasks have open */
 	GHashTable *unix_all; /* struct diag_unix, of the whole network namespace */
-	GHashTable *shut;     /* inode -> 1, 2, 3: shutdown of inet sockets */
-	GHashTable *ids;      /* inode -> id of the file, of those that may be mapped */
-	GHashTable *packets;  /* inode -> struct diag_packet: packet.c */
-	GHashTable *tcp;      /* inode -> struct diag_tcp: socks_tcp() */
+	GHashTable *awaiting; /* inode of a client -> that of the listening one that will accept */
+	GArray *to_check;     /* struct unix_peer: unix.c */
+	bool flight, flight_known; /* descriptors are on their way in some unix socket */
+	GHashTable *shut;	   /* inode -> 1, 2, 3: shutdown of inet sockets */
+	GHashTable *ids;	   /* inode -> id of the file, of those that may be mapped */
+	GHashTable *packets;	   /* inode -> struct diag_packet: packet.c */
+	GHashTable *tcp;	   /* inode -> struct diag_tcp: socks_tcp() */
 };
 int socks_look(struct dump *d) MUST_CHECK;
 bool socks_has(const struct dump *d, uint32_t ino);
+bool socks_flight(const struct dump *d); /* reads all descriptors, once */
 
 /* options.c: SOL_SOCKET.  The record is allocated. */
 int sock_options_check(const struct sock_view *s) MUST_CHECK;
@@ -59,15 +63,18 @@ int sock_set_int(int fd, int level, int name, int value) MUST_CHECK;
 
 /* What has no place in CRIU's record: an object per file id in IMAGE_EXTRA. */
 json_t *sock_extra_new(struct dump *d, uint32_t id);
+json_t *sock_extra_of(const struct dump *d, uint32_t id); /* the same again */
 json_t *sock_extra(const struct restore *r, uint32_t id); /* NULL: none */
 
-/* queue.c: what is queued in a unix socket, read without taking it. */
+/* queue.c: what is queued in a unix socket, read without taking it; for fd_kind.dump_late(). */
 int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
 
 struct sock_packet {
 	uint32_t id; /* of the file that receives it */
 	uint32_t len;
 	uint8_t *data;
+	uint32_t *rights; /* ids of files that are on their way with it */
+	unsigned nrights;
 };
 /* struct sock_packet, in the order of the file */
 int sock_queues_load(struct restore *r, GPtrArray **ret) MUST_CHECK;
@@ -98,5 +105,8 @@ int sock_connect_by(const struct sock_maker *m, const char *dir, int fd, const v
 int sock_flags_restore(struct restore *r, struct file *f, const FownEntry *fown, unsigned flags)
 	MUST_CHECK;
 
-/* unix_restore.c: all unix sockets, when the first is opened. */
+#define UNIX_EXTERNAL 1 /* in unix_sk_entry.uflags: not of the tree, known by its name */
+
+/* unix_restore.c: all unix sockets, when the first is opened; and when all files are open. */
 int unix_make_all(struct restore *r) MUST_CHECK;
+int unix_finish_all(struct restore *r) MUST_CHECK;

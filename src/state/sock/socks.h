@@ -31,3 +31,9 @@ void socks_forget(const json_t *extra, int ns);
 /* Socket INO is mapped (packet(7), PACKET_RX_RING): has the tree got it?  Its file, once dumped. */
 int socks_map_check(struct dump *d, uint64_t ino) MUST_CHECK;
 uint32_t socks_map_id(const struct dump *d, uint64_t ino); /* 0: not dumped */
+
+/* Socket INO is the tree's, though on its way (SCM_RIGHTS). */
+void socks_add(struct dump *d, uint32_t ino);
+
+/* All files are dumped: are the peers of all unix sockets the tree's? */
+int socks_check_peers(struct dump *d) MUST_CHECK;

@@ -105,6 +105,20 @@ static int look_inet(struct socks_dump *s)
 	return r;
 }
 
+/* Who waits to be accepted by whom. */
+static void index_clients(struct socks_dump *s)
+{
+	GHashTableIter it;
+	struct diag_unix *u;
+
+	g_hash_table_iter_init(&it, s->unix_all);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&u))
+		for (unsigned i = 0; i < u->nicons; i++)
+			if (u->icons[i])
+				g_hash_table_insert(s->awaiting, GUINT_TO_POINTER(u->icons[i]),
+						    GUINT_TO_POINTER(u->ino));
+}
+
 int socks_look(struct dump *d)
 {
 	struct socks_dump *s;
@@ -119,13 +133,16 @@ int socks_look(struct dump *d)
 	s->inodes = g_hash_table_new(NULL, NULL);
 	s->shut = g_hash_table_new(NULL, NULL);
 	s->ids = g_hash_table_new(NULL, NULL);
+	s->awaiting = g_hash_table_new(NULL, NULL);
 	r = diag_open(dump_task(d, 0)->proc.dir, &s->diag);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
 		r = add_task(s->inodes, dump_task(d, i));
 	if (r == 0)
 		r = diag_unix(s->diag, &s->unix_all);
-	if (r == 0)
+	if (r == 0) {
+		index_clients(s);
 		r = look_inet(s);
+	}
 	if (r < 0)
 		socks_dump_end(d);
 	return r;
@@ -134,6 +151,45 @@ int socks_look(struct dump *d)
 bool socks_has(const struct dump *d, uint32_t ino)
 {
 	return ino && g_hash_table_contains(d->socks->inodes, GUINT_TO_POINTER(ino));
+}
+
+void socks_add(struct dump *d, uint32_t ino)
+{
+	if (d->socks)
+		g_hash_table_add(d->socks->inodes, GUINT_TO_POINTER(ino));
+}
+
+static bool has_flight(const struct dtask *t)
+{
+	CLEANUP(pid_list_clear) struct pid_list fds = {0};
+	bool found = false;
+
+	if (t->zombie || proc_fds(t->proc.dir, &fds) < 0) {
+		err_clear();
+		return false;
+	}
+	for (size_t i = 0; !found && i < fds.n; i++) {
+		CLEANUP(fdinfo_clear) struct fdinfo info = {0};
+		const char *n;
+
+		if (fdinfo_read(t->proc.dir, fds.v[i], &info) < 0) {
+			err_clear();
+			continue;
+		}
+		n = fdinfo_get(&info, "scm_fds");
+		found = n && strcmp(n, "0") != 0;
+	}
+	return found;
+}
+
+bool socks_flight(const struct dump *d)
+{
+	struct socks_dump *s = d->socks;
+
+	for (unsigned i = 0; !s->flight_known && !s->flight && i < d->tasks->len; i++)
+		s->flight = has_flight(dump_task(d, i));
+	s->flight_known = true;
+	return s->flight;
 }
 
 int socks_map_check(struct dump *d, uint64_t ino)
@@ -165,6 +221,8 @@ void socks_dump_end(struct dump *d)
 	g_clear_pointer(&s->tcp, g_hash_table_unref);
 	g_clear_pointer(&s->packets, g_hash_table_unref);
 	g_clear_pointer(&s->ids, g_hash_table_unref);
+	g_clear_pointer(&s->awaiting, g_hash_table_unref);
+	g_clear_pointer(&s->to_check, g_array_unref);
 	g_free(s);
 }
 
@@ -178,6 +236,14 @@ json_t *sock_extra_new(struct dump *d, uint32_t id)
 	snprintf(key, sizeof(key), "%u", id);
 	json_object_set_new(all, key, one);
 	return one;
+}
+
+json_t *sock_extra_of(const struct dump *d, uint32_t id)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "%u", id);
+	return json_object_get(json_object_get(d->extra, "sockets"), key);
 }
 
 json_t *sock_extra(const struct restore *r, uint32_t id)

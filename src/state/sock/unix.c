@@ -6,8 +6,10 @@
  * accepted is recorded, as by CRIU, as a client whose peer is the listening socket.
  */
 #include "base/file.h"
+#include "state/fd/files.h"
 #include "state/ns/ns.h"
 #include "state/sock/sock.h"
+#include "state/sock/socks.h"
 
 #include "image/sk-unix.pb-c.h"
 
@@ -39,15 +41,7 @@ static const struct diag_unix *facts(const struct dump *d, uint32_t ino)
 /* The listening socket that is to accept the connection of this one; 0: none. */
 static uint32_t awaits(const struct dump *d, uint32_t ino)
 {
-	GHashTableIter it;
-	struct diag_unix *u;
-
-	g_hash_table_iter_init(&it, d->socks->unix_all);
-	while (g_hash_table_iter_next(&it, NULL, (void **)&u))
-		for (unsigned i = 0; i < u->nicons; i++)
-			if (u->icons[i] == ino)
-				return u->ino;
-	return 0;
+	return GPOINTER_TO_UINT(g_hash_table_lookup(d->socks->awaiting, GUINT_TO_POINTER(ino)));
 }
 
 /* "@name" or "/path", for people. */
@@ -61,10 +55,58 @@ static void show(const struct diag_unix *u, char ret[static 128])
 		snprintf(ret, 128, "%.*s", (int)u->name_len, u->name);
 }
 
+/* --ext-unix-sk, --external unix[INODE] of either end */
+static bool may_be_outside(const struct dump *d, const struct diag_unix *u)
+{
+	char mine[32], its[32];
+
+	if (d->o.ext_unix_sk)
+		return true;
+	snprintf(mine, sizeof(mine), "unix[%u]", u->ino);
+	snprintf(its, sizeof(its), "unix[%u]", u->peer);
+	for (unsigned i = 0; i < d->o.nexternals; i++)
+		if (!strcmp(d->o.externals[i].key, mine) || !strcmp(d->o.externals[i].key, its))
+			return true;
+	return false;
+}
+
+static int refuse_peer(const struct dump *d, const char *link, const struct diag_unix *u,
+		       uint32_t peer)
+{
+	char name[128];
+
+	show(facts(d, peer), name);
+	return err_set(EOPNOTSUPP,
+		       "%s: the peer of this unix socket (%s, socket:[%u]) is outside of the tree; "
+		       "close the connection first, or use --ext-unix-sk to %s",
+		       link, name, peer,
+		       u->type == SOCK_DGRAM ? "connect it by name again"
+					     : "restore it with its peer closed");
+}
+
+static int check_inside(struct dump *d, const char *link, const struct diag_unix *u, uint32_t peer)
+{
+	const struct diag_unix *p = facts(d, peer);
+
+	if (u->type == SOCK_DGRAM && p && p->peer != u->ino && p->name_len == 0)
+		return err_set(EOPNOTSUPP,
+			       "%s: its peer (socket:[%u]) has no name and is not connected back, "
+			       "so that nobody could connect to it again",
+			       link, peer);
+	return 0;
+}
+
+/* What was found when the tree was frozen, to be looked at again when all is dumped. */
+struct unix_peer {
+	char link[40];
+	uint32_t ino, peer;
+	bool external;
+};
+
 static int check_peer(struct dump *d, const struct sock_view *s, const struct diag_unix *u)
 {
 	uint32_t peer = u->peer;
-	char name[128];
+	struct unix_peer p = {.ino = u->ino};
 
 	if (!u->has_peer)
 		return 0;
@@ -73,26 +115,41 @@ static int check_peer(struct dump *d, const struct sock_view *s, const struct di
 		if (peer && u->wqueue)
 			return err_set(EOPNOTSUPP,
 				       "%s: it has sent data on a connection that nobody has "
-				       "accepted yet",
+				       "accepted yet; try again",
 				       s->v->link);
 	}
 	if (peer == 0)
 		return 0;
-	if (socks_has(d, peer)) {
-		const struct diag_unix *p = facts(d, peer);
+	if (socks_has(d, peer))
+		return check_inside(d, s->v->link, u, peer);
+	p.external = may_be_outside(d, u);
+	if (!d->frozen) /* it may be on its way */
+		return p.external || socks_flight(d) ? 0 : refuse_peer(d, s->v->link, u, peer);
+	p.peer = peer;
+	g_strlcpy(p.link, s->v->link, sizeof(p.link));
+	if (!d->socks->to_check)
+		d->socks->to_check = g_array_new(FALSE, FALSE, sizeof(p));
+	g_array_append_val(d->socks->to_check, p);
+	return 0;
+}
 
-		if (u->type == SOCK_DGRAM && p && p->peer != u->ino && p->name_len == 0)
-			return err_set(EOPNOTSUPP,
-				       "%s: its peer (socket:[%u]) has no name and is not "
-				       "connected back, so that nobody could connect to it again",
-				       s->v->link, peer);
-		return 0;
+int socks_check_peers(struct dump *d)
+{
+	GArray *all = d->socks ? d->socks->to_check : NULL;
+	int r = 0;
+
+	for (unsigned i = 0; all && r == 0 && i < all->len; i++) {
+		const struct unix_peer *p = &g_array_index(all, struct unix_peer, i);
+		const struct diag_unix *u = facts(d, p->ino);
+		bool inside = socks_has(d, p->peer);
+
+		if (p->external && inside)
+			r = err_set(EAGAIN, "%s: its peer is on its way; try again", p->link);
+		else if (!p->external)
+			r = inside ? check_inside(d, p->link, u, p->peer)
+				   : refuse_peer(d, p->link, u, p->peer);
 	}
-	show(facts(d, peer), name);
-	return err_set(EOPNOTSUPP,
-		       "%s: the peer of this unix socket (%s, socket:[%u]) is outside of the tree; "
-		       "close the connection first",
-		       s->v->link, name, peer);
+	return r;
 }
 
 static int check_waiting(struct dump *d, const struct sock_view *s, const struct diag_unix *u)
@@ -184,22 +241,13 @@ static int look(struct dump *d, const struct sock_view *s, struct place *p, char
 		const struct diag_unix **ret)
 {
 	const struct diag_unix *u = facts(d, s->ino);
-	uint64_t rights = 0;
-	int r = 0;
+	int r;
 
 	*ret = u;
 	if (!u)
 		return d->frozen ? err_set(ENOENT, "%s: sock_diag does not know it", s->v->link)
 				 : 1;
-	if (fdinfo_get(&s->v->info, "scm_fds"))
-		r = fdinfo_u64(&s->v->info, "scm_fds", 10, &rights);
-	if (r == 0 && rights)
-		r = err_set(EOPNOTSUPP,
-			    "%s: %" PRIu64 " descriptors are on their way in this socket, which "
-			    "cannot be saved",
-			    s->v->link, rights);
-	if (r == 0)
-		r = check_peer(d, s, u);
+	r = check_peer(d, s, u);
 	if (r == 0)
 		r = check_waiting(d, s, u);
 	if (r == 0 && u->name_len && u->name[0]) {
@@ -259,6 +307,45 @@ static void dump_name(struct dump *d, UnixSkEntry *e, const struct diag_unix *u,
 	e->file_perms->gid = users_gid(d, p->st.st_gid);
 }
 
+/* A socket that is not the tree's is recorded by its name only, as CRIU does. */
+static int dump_external(struct dump *d, const struct diag_unix *u)
+{
+	FileEntry f = FILE_ENTRY__INIT;
+	UnixSkEntry e = UNIX_SK_ENTRY__INIT;
+	SkOptsEntry opts = SK_OPTS_ENTRY__INIT;
+	int r;
+
+	if (!dump_once(d, "external unix socket", u->ino))
+		return 0;
+	f.id = e.id = files_new_id(d);
+	f.type = FD_TYPES__UNIXSK;
+	f.usk = &e;
+	e.ino = u->ino;
+	e.type = u->type;
+	e.state = u->state;
+	e.uflags = UNIX_EXTERNAL;
+	e.fown = fown_none();
+	e.opts = &opts;
+	e.name.len = u->name_len;
+	e.name.data = (uint8_t *)u->name;
+	r = image_write(&d->w, IMG_FILES, 0, &f.base);
+	fown_entry__free_unpacked(e.fown, NULL);
+	return r;
+}
+
+/* A datagram socket is connected again by name; of a stream, the other end is closed. */
+static int dump_outside(struct dump *d, UnixSkEntry *e, const struct diag_unix *u)
+{
+	const struct diag_unix *p = facts(d, e->peer);
+
+	if (!e->peer || socks_has(d, e->peer) || !may_be_outside(d, u))
+		return 0;
+	if (u->type == SOCK_DGRAM && p && p->name_len)
+		return dump_external(d, p);
+	e->peer = 0;
+	return 0;
+}
+
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 {
 	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
@@ -291,8 +378,22 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
 		r = sock_options_dump(&s, &e->opts);
-	if (r == 0 && u->state != TCP_LISTEN)
-		r = sock_queue_dump(d, &s, file->id, x);
+	if (r == 0)
+		r = dump_outside(d, e, u);
+	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
+}
+
+/* What is queued may be other files. */
+static int dump_late(struct dump *d, const struct fd_view *v, FileEntry *file)
+{
+	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
+	int r;
+
+	if (file->usk->state == TCP_LISTEN)
+		return 0;
+	r = sock_view_read(d, v, &s);
+	if (r == 0)
+		r = sock_queue_dump(d, &s, file->id, sock_extra_of(d, file->id));
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 
@@ -315,7 +416,7 @@ static int open_(struct restore *r, struct file *f)
 	const UnixSkEntry *e = f->entry->usk;
 	int ret = unix_make_all(r);
 
-	if (ret == 0 && f->fd < 0)
+	if (ret == 0 && f->fd < 0 && !(e->uflags & UNIX_EXTERNAL))
 		ret = err_set(EBADMSG, "unix socket %u was not made", e->ino);
 	return ret;
 }
@@ -323,7 +424,10 @@ static int open_(struct restore *r, struct file *f)
 static int finish(struct restore *r, struct file *f)
 {
 	const UnixSkEntry *e = f->entry->usk;
+	int ret = unix_finish_all(r);
 
+	if (ret < 0 || f->fd < 0)
+		return ret;
 	return sock_flags_restore(r, f, e->fown, e->flags);
 }
 
@@ -333,6 +437,7 @@ const struct fd_kind fd_unix = {
 	.match = match,
 	.check = check,
 	.dump = dump,
+	.dump_late = dump_late,
 	.load = load,
 	.open = open_,
 	.finish = finish,

@@ -8,40 +8,25 @@
  *	2. the others
  *	3. names: first those that are deleted again, then those that stay.  While a name is there
  *	   its clients connect: datagram sockets, and streams that wait to be accepted.
- *	4. what is queued, then options
+ *	4. when all files are open: what is queued, which may be files, then options
  *	5. shutdown(2); the ends that only we have are closed
+ *
+ * 4. and 5. are state/sock/unix_queues.c.
  *
  * Calls that leave a trace in SO_PEERCRED are made by the task that made them.
  */
+#include "state/sock/unix_restore.h"
 #include "state/ns/ns.h"
-#include "state/sock/sock.h"
 #include "state/sock/socks.h"
 #include "state/sock/unix_names.h"
 
-#include "image/sk-unix.pb-c.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-
-#define QUEUE_ROOM (512 << 20) /* beyond whatever is queued, with its overhead */
-
-struct usock {
-	struct file *file;
-	const UnixSkEntry *e;
-	json_t *x;
-	struct usock *peer; /* connected both ways */
-	int fd;
-	int other; /* our end of a connection that is closed on the other side */
-	int feed;  /* a datagram socket to fill the queue with */
-	bool named, packets;
-};
-
-struct socks_restore {
-	GHashTable *all; /* inode -> struct usock */
-};
 
 static void usock_free(void *p)
 {
@@ -60,11 +45,15 @@ void socks_restore_end(struct restore *r)
 
 	if (!s)
 		return;
+	g_hash_table_unref(s->clients);
+	g_hash_table_unref(s->holders);
+	g_hash_table_unref(s->listening);
 	g_hash_table_unref(s->all);
+	g_clear_pointer(&s->queue, g_ptr_array_unref);
 	g_free(s);
 }
 
-static struct usock *find(struct restore *r, uint32_t ino)
+struct usock *unix_find(struct restore *r, uint32_t ino)
 {
 	return ino ? g_hash_table_lookup(r->socks->all, GUINT_TO_POINTER(ino)) : NULL;
 }
@@ -84,28 +73,53 @@ static struct sock_maker maker_of(struct restore *r, const struct usock *u)
 	return sock_maker(r, json_object_get(u->x, "cred"));
 }
 
-/* The first task that has it. */
-static struct sock_maker holder_of(struct restore *r, const struct usock *u)
+/* File -> the first task that has it. */
+static void collect_holders(struct restore *r)
 {
-	struct sock_maker m = sock_maker(r, NULL);
-
-	for (unsigned i = 0; i < r->nimages; i++) {
+	for (unsigned i = r->nimages; i-- > 0;) {
 		struct rtask *t = restore_task(r, i);
-		const CredsEntry *c;
 
 		for (unsigned j = 0; t->fds && j < t->fds->len; j++) {
 			const FdinfoEntry *e = g_ptr_array_index(t->fds, j);
 
-			if (e->id != u->file->id)
-				continue;
-			c = t->core->thread_core ? t->core->thread_core->creds : NULL;
-			m.task = t;
-			m.uid = c ? c->euid : 0;
-			m.gid = c ? c->egid : 0;
-			return m;
+			g_hash_table_insert(r->socks->holders, GUINT_TO_POINTER(e->id), t);
 		}
 	}
+}
+
+static struct sock_maker holder_of(struct restore *r, const struct usock *u)
+{
+	struct rtask *t = g_hash_table_lookup(r->socks->holders, GUINT_TO_POINTER(u->file->id));
+	struct sock_maker m = sock_maker(r, NULL);
+	const CredsEntry *c;
+
+	if (!t)
+		return m;
+	c = t->core->thread_core ? t->core->thread_core->creds : NULL;
+	m.task = t;
+	m.uid = c ? c->euid : 0;
+	m.gid = c ? c->egid : 0;
 	return m;
+}
+
+static bool is_external(const struct usock *u)
+{
+	return u->e->uflags & UNIX_EXTERNAL;
+}
+
+static void add_client(struct restore *r, struct usock *c)
+{
+	void *ino = GUINT_TO_POINTER(c->e->peer);
+	GPtrArray *all = g_hash_table_lookup(r->socks->clients, ino);
+
+	if (!all)
+		g_hash_table_insert(r->socks->clients, ino, all = g_ptr_array_new());
+	g_ptr_array_add(all, c);
+}
+
+static GBytes *name_bytes(const struct usock *u)
+{
+	return g_bytes_new(u->e->name.data, u->e->name.len);
 }
 
 static int collect(struct restore *r)
@@ -123,7 +137,7 @@ static int collect(struct restore *r)
 		u->e = f->entry->usk;
 		u->x = sock_extra(r, f->id);
 		u->fd = u->other = u->feed = -1;
-		if (find(r, u->e->ino)) {
+		if (unix_find(r, u->e->ino)) {
 			g_free(u);
 			return err_set(EBADMSG, "unix socket %u is there twice",
 				       f->entry->usk->ino);
@@ -132,7 +146,7 @@ static int collect(struct restore *r)
 	}
 	g_hash_table_iter_init(&it, r->socks->all);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&u)) {
-		struct usock *p = find(r, u->e->peer);
+		struct usock *p = unix_find(r, u->e->peer);
 
 		if (u->e->peer && !p)
 			return err_set(ENOENT,
@@ -143,28 +157,21 @@ static int collect(struct restore *r)
 		else if (p && !has_name(p))
 			return err_set(EBADMSG, "the peer of unix socket %u has no name",
 				       u->e->ino);
+		if (p && !u->peer)
+			add_client(r, u);
+		if (u->e->state == TCP_LISTEN)
+			g_hash_table_add(r->socks->listening, name_bytes(u));
 	}
 	return 0;
 }
 
 /* 1. Connected ones. */
 
-static bool same_name(const struct usock *a, const struct usock *b)
-{
-	return a->e->name.len == b->e->name.len &&
-	       memcmp(a->e->name.data, b->e->name.data, a->e->name.len) == 0;
-}
-
 static bool has_listener(struct restore *r, const struct usock *u)
 {
-	GHashTableIter it;
-	struct usock *l;
+	g_autoptr(GBytes) name = name_bytes(u);
 
-	g_hash_table_iter_init(&it, r->socks->all);
-	while (g_hash_table_iter_next(&it, NULL, (void **)&l))
-		if (l->e->state == TCP_LISTEN && same_name(l, u))
-			return true;
-	return false;
+	return g_hash_table_contains(r->socks->listening, name);
 }
 
 static int bind_one(struct restore *r, struct usock *u, int fd)
@@ -259,26 +266,37 @@ static int make_other(struct restore *r, struct usock *u)
 {
 	struct sock_maker m = u->e->state == TCP_LISTEN ? maker_of(r, u) : holder_of(r, u);
 
-	return u->fd >= 0 ? 0 : sock_make(&m, AF_UNIX, (int)u->e->type, 0, &u->fd);
+	return u->fd >= 0 || is_external(u) ? 0
+					    : sock_make(&m, AF_UNIX, (int)u->e->type, 0, &u->fd);
 }
 
 /* 3. Names. */
 
+/* Somebody outside: if it is not there (any more), the client hears of it when it sends. */
+static int connect_outside(struct restore *r, const struct sock_maker *m, struct usock *c,
+			   struct usock *to)
+{
+	int ret = connect_one(r, m, c->fd, to);
+
+	if (ret == -ENOENT || ret == -ECONNREFUSED || ret == -EACCES) {
+		log_warn("%s: a client of it is not connected any more", err_message());
+		err_clear();
+		ret = 0;
+	}
+	return ret;
+}
+
 static int connect_clients(struct restore *r, struct usock *u)
 {
+	const GPtrArray *all = g_hash_table_lookup(r->socks->clients, GUINT_TO_POINTER(u->e->ino));
 	struct sock_maker root = sock_maker(r, NULL);
-	GHashTableIter it;
-	struct usock *c;
 	int ret = 0;
 
-	g_hash_table_iter_init(&it, r->socks->all);
-	while (ret == 0 && g_hash_table_iter_next(&it, NULL, (void **)&c)) {
-		struct sock_maker m;
+	for (unsigned i = 0; all && ret == 0 && i < all->len; i++) {
+		struct usock *c = g_ptr_array_index(all, i);
+		struct sock_maker m = holder_of(r, c);
 
-		if (c->peer || c->e->peer != u->e->ino)
-			continue;
-		m = holder_of(r, c);
-		ret = connect_one(r, &m, c->fd, u);
+		ret = is_external(u) ? connect_outside(r, &m, c, u) : connect_one(r, &m, c->fd, u);
 	}
 	if (ret < 0 || is_stream(u) || u->peer || u->other >= 0 || !u->packets)
 		return ret;
@@ -310,138 +328,11 @@ static int name_all(struct restore *r, bool deleted)
 
 	g_hash_table_iter_init(&it, r->socks->all);
 	while (ret == 0 && g_hash_table_iter_next(&it, NULL, (void **)&u))
-		if (has_name(u) && !u->named && u->e->deleted == deleted)
+		if (is_external(u))
+			ret = deleted ? 0 : connect_clients(r, u);
+		else if (has_name(u) && !u->named && u->e->deleted == deleted)
 			ret = name_one(r, u);
 	return ret;
-}
-
-/* 4. Queues. */
-
-static size_t from_hex(const char *s, char *buf, size_t max)
-{
-	size_t n = 0;
-
-	for (; s && n < max && g_ascii_isxdigit(s[0]) && g_ascii_isxdigit(s[1]); s += 2)
-		buf[n++] = (char)(g_ascii_xdigit_value(s[0]) << 4 | g_ascii_xdigit_value(s[1]));
-	return n;
-}
-
-/* Who sends U its packet: the peer, or whoever had the name that the packet came from. */
-static int sender(struct restore *r, struct usock *u, json_t *packet)
-{
-	const char *hex = json_string_value(json_object_get(packet, "from"));
-	char name[sizeof(struct sockaddr_un)];
-	size_t len = from_hex(hex, name, sizeof(name));
-	GHashTableIter it;
-	struct usock *s;
-
-	g_hash_table_iter_init(&it, r->socks->all);
-	while (len && g_hash_table_iter_next(&it, NULL, (void **)&s))
-		if (s->e->type == SOCK_DGRAM && s->e->peer == u->e->ino && s->e->name.len == len &&
-		    memcmp(s->e->name.data, name, len) == 0)
-			return s->fd;
-	return u->peer ? u->peer->fd : u->other >= 0 ? u->other : u->feed;
-}
-
-static size_t put_cred(struct restore *r, json_t *packet, char *control)
-{
-	json_t *cred = json_object_get(packet, "cred");
-	struct cmsghdr *c = (struct cmsghdr *)control;
-	struct sock_maker m = sock_maker(r, cred);
-	struct ucred u;
-
-	if (json_array_size(cred) != 3)
-		return 0;
-	u = (struct ucred){.pid = rtask_pid(m.task), .uid = users_outer_uid(r, m.uid), .gid = users_outer_gid(r, m.gid)};
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_CREDENTIALS;
-	c->cmsg_len = CMSG_LEN(sizeof(u));
-	memcpy(CMSG_DATA(c), &u, sizeof(u));
-	return CMSG_SPACE(sizeof(u));
-}
-
-static int send_packet(struct restore *r, struct usock *u, const struct sock_packet *k,
-		       json_t *packet)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))] = {0};
-	struct iovec iov = {.iov_base = k->data, .iov_len = k->len};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-	int fd = sender(r, u, packet), room = QUEUE_ROOM;
-	ssize_t n;
-
-	if (fd < 0)
-		return err_set(EBADMSG, "nobody can have sent a packet to unix socket %u",
-			       u->e->ino);
-	m.msg_controllen = put_cred(r, packet, control);
-	m.msg_control = m.msg_controllen ? control : NULL;
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
-	n = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n != (ssize_t)k->len)
-		return n < 0 ? err_errno("queue of unix socket %u", u->e->ino)
-			     : err_set(EIO, "queue of unix socket %u takes %zd of %u bytes",
-				       u->e->ino, n, k->len);
-	return 0;
-}
-
-static struct usock *receiver(struct restore *r, uint32_t id)
-{
-	struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(id));
-
-	return f && f->kind == &fd_unix ? find(r, f->entry->usk->ino) : NULL;
-}
-
-static int fill(struct restore *r, GPtrArray *queue)
-{
-	g_autoptr(GHashTable) counts = g_hash_table_new(NULL, NULL);
-
-	for (unsigned i = 0; i < queue->len; i++) {
-		const struct sock_packet *k = g_ptr_array_index(queue, i);
-		struct usock *u = receiver(r, k->id);
-		unsigned n;
-		int ret;
-
-		if (!u)
-			continue;
-		n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, u));
-		g_hash_table_insert(counts, u, GUINT_TO_POINTER(n + 1));
-		ret = send_packet(r, u, k, json_array_get(json_object_get(u->x, "packets"), n));
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
-
-/* Who receives credentials must say so before they are sent. */
-static int pass_credentials(struct restore *r, struct usock *u)
-{
-	const SkOptsEntry *o = u->e->opts;
-
-	return o->has_so_passcred && o->so_passcred
-		       ? sock_set_int(u->fd, SOL_SOCKET, SO_PASSCRED, 1)
-		       : 0;
-}
-
-static int options(struct restore *r, struct usock *u)
-{
-	json_t *off = json_object_get(u->x, "peek_off");
-	int ret = sock_options_restore(u->fd, u->e->opts);
-
-	if (ret == 0 && off)
-		ret = sock_set_int(u->fd, SOL_SOCKET, SO_PEEK_OFF, (int)json_integer_value(off));
-	return ret < 0 ? err_wrap(ret, "unix socket %u", u->e->ino) : 0;
-}
-
-/* 5. */
-static int shut(struct restore *r, struct usock *u)
-{
-	if (u->other >= 0) {
-		close(take_fd(&u->other));
-	} else if (u->e->has_shutdown && u->e->shutdown &&
-		   shutdown(u->fd, (int)u->e->shutdown - 1) < 0 && errno != ENOTCONN) {
-		return err_errno("shutdown of unix socket %u", u->e->ino);
-	}
-	u->file->fd = u->fd;
-	return 0;
 }
 
 static int for_all(struct restore *r, int (*fn)(struct restore *, struct usock *))
@@ -456,16 +347,24 @@ static int for_all(struct restore *r, int (*fn)(struct restore *, struct usock *
 	return ret;
 }
 
+static int give(struct restore *r, struct usock *u)
+{
+	u->file->fd = u->fd;
+	return 0;
+}
+
 static int make_all(struct restore *r)
 {
-	g_autoptr(GPtrArray) queue = NULL;
-	int ret = collect(r);
+	struct socks_restore *s = r->socks;
+	int ret;
 
+	collect_holders(r);
+	ret = collect(r);
 	if (ret == 0)
-		ret = sock_queues_load(r, &queue);
-	for (unsigned i = 0; ret == 0 && i < queue->len; i++) {
-		const struct sock_packet *k = g_ptr_array_index(queue, i);
-		struct usock *u = receiver(r, k->id);
+		ret = sock_queues_load(r, &s->queue);
+	for (unsigned i = 0; ret == 0 && i < s->queue->len; i++) {
+		const struct sock_packet *k = g_ptr_array_index(s->queue, i);
+		struct usock *u = unix_receiver(r, k->id);
 
 		if (u)
 			u->packets = true;
@@ -478,20 +377,36 @@ static int make_all(struct restore *r)
 		ret = name_all(r, true);
 	if (ret == 0)
 		ret = name_all(r, false);
-	if (ret == 0)
-		ret = for_all(r, pass_credentials);
-	if (ret == 0)
-		ret = fill(r, queue);
-	if (ret == 0)
-		ret = for_all(r, options);
-	return ret < 0 ? ret : for_all(r, shut);
+	return ret < 0 ? ret : for_all(r, give);
 }
 
 int unix_make_all(struct restore *r)
 {
+	struct socks_restore *s;
+
 	if (r->socks)
 		return 0;
-	r->socks = g_new0(struct socks_restore, 1);
-	r->socks->all = g_hash_table_new_full(NULL, NULL, NULL, usock_free);
+	r->socks = s = g_new0(struct socks_restore, 1);
+	s->all = g_hash_table_new_full(NULL, NULL, NULL, usock_free);
+	s->clients = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_ptr_array_unref);
+	s->holders = g_hash_table_new(NULL, NULL);
+	s->listening = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+					     (GDestroyNotify)g_bytes_unref, NULL);
 	return make_all(r);
+}
+
+int unix_finish_all(struct restore *r)
+{
+	struct socks_restore *s = r->socks;
+	int ret;
+
+	if (s->finished)
+		return 0;
+	s->finished = true;
+	ret = for_all(r, unix_pass_credentials);
+	if (ret == 0)
+		ret = unix_fill(r);
+	if (ret == 0)
+		ret = for_all(r, unix_options);
+	return ret < 0 ? ret : for_all(r, unix_shut);
 }

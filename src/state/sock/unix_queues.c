@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is queued in unix sockets that are made again, their options, and their ends. */
+#include "state/sock/unix_restore.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define QUEUE_ROOM (512 << 20) /* beyond whatever is queued, with its overhead */
+#define SCM_MAX	   253	       /* SCM_MAX_FD */
+
+static size_t from_hex(const char *s, char *buf, size_t max)
+{
+	size_t n = 0;
+
+	for (; s && n < max && g_ascii_isxdigit(s[0]) && g_ascii_isxdigit(s[1]); s += 2)
+		buf[n++] = (char)(g_ascii_xdigit_value(s[0]) << 4 | g_ascii_xdigit_value(s[1]));
+	return n;
+}
+
+/* Who sends U its packet: the peer, or whoever had the name that the packet came from. */
+static int sender(struct restore *r, struct usock *u, json_t *packet)
+{
+	const char *hex = json_string_value(json_object_get(packet, "from"));
+	char name[sizeof(struct sockaddr_un)];
+	size_t len = from_hex(hex, name, sizeof(name));
+	const GPtrArray *all = g_hash_table_lookup(r->socks->clients, GUINT_TO_POINTER(u->e->ino));
+
+	for (unsigned i = 0; all && len && i < all->len; i++) {
+		const struct usock *s = g_ptr_array_index(all, i);
+
+		if (s->e->type == SOCK_DGRAM && s->e->name.len == len &&
+		    memcmp(s->e->name.data, name, len) == 0)
+			return s->fd;
+	}
+	return u->peer ? u->peer->fd : u->other >= 0 ? u->other : u->feed;
+}
+
+static void put_control(struct msghdr *m, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c = (struct cmsghdr *)((char *)m->msg_control + m->msg_controllen);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	m->msg_controllen += CMSG_SPACE(len);
+}
+
+static void put_cred(struct restore *r, json_t *packet, struct msghdr *m)
+{
+	json_t *cred = json_object_get(packet, "cred");
+	struct sock_maker maker = sock_maker(r, cred);
+	struct ucred u;
+
+	if (json_array_size(cred) != 3)
+		return;
+	u = (struct ucred){.pid = rtask_pid(maker.task), .uid = maker.uid, .gid = maker.gid};
+	put_control(m, SCM_CREDENTIALS, &u, sizeof(u));
+}
+
+static int put_rights(struct restore *r, const struct sock_packet *k, struct msghdr *m)
+{
+	g_autofree int *fds = g_new(int, k->nrights + 1);
+
+	for (unsigned i = 0; i < k->nrights; i++) {
+		struct file *f;
+		int ret = restore_file(r, k->rights[i], &f);
+
+		if (ret == 0 && f->fd < 0)
+			ret = err_set(EBADMSG, "it is not open");
+		if (ret < 0)
+			return err_wrap(ret, "file %u, which is on its way", k->rights[i]);
+		fds[i] = f->fd;
+	}
+	if (k->nrights)
+		put_control(m, SCM_RIGHTS, fds, k->nrights * sizeof(int));
+	return 0;
+}
+
+static int send_packet(struct restore *r, struct usock *u, const struct sock_packet *k,
+		       json_t *packet)
+{
+	_Alignas(struct cmsghdr) char
+		control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(SCM_MAX * sizeof(int))] = {0};
+	struct iovec iov = {.iov_base = k->data, .iov_len = k->len};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
+	int fd = sender(r, u, packet), room = QUEUE_ROOM, ret;
+	ssize_t n;
+
+	if (fd < 0)
+		return err_set(EBADMSG, "nobody can have sent a packet to unix socket %u",
+			       u->e->ino);
+	put_cred(r, packet, &m);
+	ret = put_rights(r, k, &m);
+	if (ret < 0)
+		return err_wrap(ret, "queue of unix socket %u", u->e->ino);
+	if (!m.msg_controllen)
+		m.msg_control = NULL;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	n = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n != (ssize_t)k->len)
+		return n < 0 ? err_errno("queue of unix socket %u", u->e->ino)
+			     : err_set(EIO, "queue of unix socket %u takes %zd of %u bytes",
+				       u->e->ino, n, k->len);
+	return 0;
+}
+
+struct usock *unix_receiver(struct restore *r, uint32_t id)
+{
+	struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(id));
+
+	return f && f->kind == &fd_unix ? unix_find(r, f->entry->usk->ino) : NULL;
+}
+
+int unix_fill(struct restore *r)
+{
+	const GPtrArray *queue = r->socks->queue;
+	g_autoptr(GHashTable) counts = g_hash_table_new(NULL, NULL);
+
+	for (unsigned i = 0; i < queue->len; i++) {
+		const struct sock_packet *k = g_ptr_array_index(queue, i);
+		struct usock *u = unix_receiver(r, k->id);
+		unsigned n;
+		int ret;
+
+		if (!u)
+			continue;
+		n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, u));
+		g_hash_table_insert(counts, u, GUINT_TO_POINTER(n + 1));
+		ret = send_packet(r, u, k, json_array_get(json_object_get(u->x, "packets"), n));
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* Who receives credentials must say so before they are sent. */
+int unix_pass_credentials(struct restore *r, struct usock *u)
+{
+	const SkOptsEntry *o = u->e->opts;
+
+	if (u->fd < 0) /* external */
+		return 0;
+	return o->has_so_passcred && o->so_passcred
+		       ? sock_set_int(u->fd, SOL_SOCKET, SO_PASSCRED, 1)
+		       : 0;
+}
+
+int unix_options(struct restore *r, struct usock *u)
+{
+	json_t *off = json_object_get(u->x, "peek_off");
+	int ret = u->fd < 0 ? 0 : sock_options_restore(u->fd, u->e->opts);
+
+	if (ret == 0 && off)
+		ret = sock_set_int(u->fd, SOL_SOCKET, SO_PEEK_OFF, (int)json_integer_value(off));
+	return ret < 0 ? err_wrap(ret, "unix socket %u", u->e->ino) : 0;
+}
+
+int unix_shut(struct restore *r, struct usock *u)
+{
+	if (u->other >= 0) {
+		close(take_fd(&u->other));
+	} else if (u->e->has_shutdown && u->e->shutdown &&
+		   shutdown(u->fd, (int)u->e->shutdown - 1) < 0 && errno != ENOTCONN) {
+		return err_errno("shutdown of unix socket %u", u->e->ino);
+	}
+	return 0;
+}

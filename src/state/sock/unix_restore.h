@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is shared by files that make unix sockets. */
+#pragma once
+
+#include "image/sk-unix.pb-c.h"
+#include "state/sock/sock.h"
+
+struct usock {
+	struct file *file;
+	const UnixSkEntry *e;
+	json_t *x;
+	struct usock *peer; /* connected both ways */
+	int fd;
+	int other; /* our end of a connection that is closed on the other side */
+	int feed;  /* a datagram socket to fill the queue with */
+	bool named, packets;
+};
+
+struct socks_restore {
+	GHashTable *all;       /* inode -> struct usock */
+	GHashTable *clients;   /* inode -> array of struct usock that are connected one way */
+	GHashTable *holders;   /* file id -> struct rtask that has it */
+	GHashTable *listening; /* names */
+	GPtrArray *queue;      /* struct sock_packet */
+	bool finished;
+};
+
+struct usock *unix_find(struct restore *r, uint32_t ino); /* NULL: none */
+
+/* unix_queues.c */
+struct usock *unix_receiver(struct restore *r, uint32_t id); /* of a packet; NULL: none */
+int unix_pass_credentials(struct restore *r, struct usock *u) MUST_CHECK;
+int unix_fill(struct restore *r) MUST_CHECK;
+int unix_options(struct restore *r, struct usock *u) MUST_CHECK;
+int unix_shut(struct restore *r, struct usock *u) MUST_CHECK;
