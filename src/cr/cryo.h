@@ -69,6 +69,22 @@ int cryo_can_track(void) MUST_CHECK; /* 0, or that error */
 int cryo_predump(const struct cryo_dump_options *options, int dir, struct cryo_dump_stats *ret)
 	MUST_CHECK;
 
+/*
+ * Takes the pages that a dump elsewhere sends to SOCK (options.pages_to there, or a CRIU's) into
+ * DIR.  The link "parent" of IMAGES leads to the images before, if there are any.  DONE is called
+ * when all of a dump has come, before that is answered; may be NULL.  Returns when the other side
+ * is done.
+ */
+struct cryo_page_server {
+	int sock, dir, images;
+	int (*done)(void *arg);
+	void *arg;
+};
+/* What images before those in DIR have in vain is freed: their pages become holes. */
+int cryo_images_dedup(int dir) MUST_CHECK;
+
+int cryo_serve_pages(const struct cryo_page_server *o) MUST_CHECK;
+
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *d);
 
 /* Cures what is frozen; frees. */

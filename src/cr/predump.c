@@ -128,6 +128,9 @@ static int write_all(struct dump *d)
 	uint64_t at = step_now_us();
 	int r = mem_readout_write(d);
 
+	if (r == 0)
+		r = page_sinks_end(d);
+
 	d->stats.memwrite_time = (uint32_t)(step_now_us() - at);
 	for (unsigned i = 0; i < d->tasks->len; i++)
 		core_keep_extra(d, dump_task(d, i));

@@ -88,6 +88,8 @@ static int finish(struct job *j, struct cryo_dump *d)
 	guard_end();
 	if (r == 0)
 		r = images_commit(&j->images, j->s->work);
+	if (r == 0 && j->s->o.auto_dedup && !j->s->o.page_server)
+		r = cryo_images_dedup(j->s->images);
 	if (r == 0 && j->s->o.cpu_cap)
 		r = cryo_cpuinfo_dump(j->s->images);
 	if (r == 0 && how == CRYO_KILL)
@@ -130,7 +132,7 @@ static int dump(struct session *s)
 	CLEANUP(externals_clear) struct externals x = {0};
 	g_autofree char *enabled = s->o.enabled_fs ? g_strjoinv(",", s->o.enabled_fs) : NULL;
 	struct job j = {.s = s, .images = IMAGES_NONE};
-	autoclose int parent = -1;
+	autoclose int parent = -1, server = -1;
 	struct cryo_dump_options o = {
 		.pid = (pid_t)s->o.tree,
 		.cgroups = &s->o.freeze_cgroup,
@@ -169,7 +171,10 @@ static int dump(struct session *s)
 		return r;
 	if (s->o.dry_run)
 		return dry_run(s, &o);
-	r = images_begin(&j.images, s->images);
+	r = pages_elsewhere(s, &o, &server);
+	if (r == 0)
+		r = images_begin(&j.images, s->images);
+	j.images.pages_stay = s->o.page_server;
 	if (r == 0)
 		r = guard_begin(s->o.timeout_s, undo, &j);
 	if (r == 0)

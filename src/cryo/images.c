@@ -71,7 +71,12 @@ int images_begin(struct images *i, int dir)
 	return i->aside < 0 ? err_errno("open %s", i->name) : 0;
 }
 
-static int remove_old(int dir)
+static bool is_page_image(const char *name)
+{
+	return g_str_has_prefix(name, "pagemap-") || g_str_has_prefix(name, "pages-");
+}
+
+static int remove_old(int dir, bool pages_stay)
 {
 	g_autoptr(GPtrArray) old = NULL;
 	int r;
@@ -81,7 +86,8 @@ static int remove_old(int dir)
 		return err_errno("remove the old %s", INVENTORY);
 	r = list(dir, is_image, &old);
 	for (unsigned k = 0; r == 0 && k < old->len; k++)
-		if (unlinkat(dir, g_ptr_array_index(old, k), 0) < 0 && errno != EISDIR &&
+		if (!(pages_stay && is_page_image(g_ptr_array_index(old, k))) &&
+		    unlinkat(dir, g_ptr_array_index(old, k), 0) < 0 && errno != EISDIR &&
 		    errno != EPERM)
 			return err_errno("remove the old %s",
 					 (const char *)g_ptr_array_index(old, k));
@@ -109,7 +115,7 @@ static int move(struct images *i, const char *name)
 int images_commit(struct images *i, int work)
 {
 	g_autoptr(GPtrArray) names = NULL;
-	int r = remove_old(i->dir);
+	int r = remove_old(i->dir, i->pages_stay);
 
 	if (r == 0)
 		r = list(i->aside, is_file, &names);
@@ -122,6 +128,25 @@ int images_commit(struct images *i, int work)
 			r = move(i, name);
 	}
 	return r < 0 ? r : move(i, INVENTORY);
+}
+
+int images_add(struct images *i)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	int r = list(i->aside, is_file, &names);
+
+	for (unsigned k = 0; r == 0 && k < names->len; k++)
+		r = move(i, g_ptr_array_index(names, k));
+	return r;
+}
+
+int images_link_parent(int dir, const char *parent)
+{
+	if (!parent)
+		return 0;
+	if (unlinkat(dir, "parent", 0) < 0 && errno != ENOENT)
+		return err_errno("remove the link to older images");
+	return symlinkat(parent, dir, "parent") < 0 ? err_errno("link to the images before") : 0;
 }
 
 void images_drop(struct images *i)

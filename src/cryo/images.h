@@ -9,7 +9,8 @@
 #include "base/err.h"
 
 struct images {
-	int dir, aside; /* DIR is borrowed */
+	int dir, aside;	 /* DIR is borrowed */
+	bool pages_stay; /* a page server has written them there */
 	char name[32];
 };
 #define IMAGES_NONE ((struct images){.dir = -1, .aside = -1})
@@ -19,4 +20,9 @@ int images_begin(struct images *i, int dir) MUST_CHECK;
 
 /* Images of an earlier dump go; stats-dump goes to WORK.  Nothing is synced. */
 int images_commit(struct images *i, int work) MUST_CHECK;
+/* All that is aside, beside what is there. */
+int images_add(struct images *i) MUST_CHECK;
+
+/* The link to the images before, PARENT or NULL. */
+int images_link_parent(int dir, const char *parent) MUST_CHECK;
 void images_drop(struct images *i);

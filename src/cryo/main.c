@@ -13,12 +13,12 @@
 #define INTERFACE "4.2"
 
 static const struct action *const actions[] = {
-	&action_dump, &action_pre_dump, &action_restore, &action_check, &action_cpuinfo,
+	&action_dump,	 &action_pre_dump,    &action_restore, &action_check,
+	&action_cpuinfo, &action_page_server, &action_dedup,
 };
 
 /* Known to CRIU. */
-static const char *const later[] = {"page-server", "lazy-pages", "service", "swrk",
-				    "dedup",	   "exec",	 "show"};
+static const char *const later[] = {"lazy-pages", "service", "swrk", "exec", "show"};
 
 static const struct action *find_action(const char *name)
 {

@@ -311,6 +311,7 @@ static void init(struct options *o)
 			      .ghost_limit = UINT64_C(64) << 20,
 			      .cpu_cap = 0,
 			      .status_fd = -1,
+			      .ps_socket = -1,
 			      .words = g_ptr_array_new(),
 			      .kept = g_ptr_array_new_with_free_func(g_free)};
 }

@@ -37,6 +37,11 @@ struct options {
 	const char *feature;
 	unsigned cpu_cap; /* CRYO_CPU_* */
 
+	/* page-server */
+	bool page_server, daemon, auto_dedup, lazy_pages;
+	const char *address;
+	int64_t port, ps_socket; /* -1: none */
+
 	bool no_default_config;
 	const char *ignored; /* accepted: nothing depends on it here */
 	bool ignored_flag;

@@ -3,6 +3,7 @@
 #include "cryo/dump.h"
 #include "cryo/guard.h"
 #include "cryo/images.h"
+#include "cryo/net.h"
 #include "cryo/session.h"
 
 #include "cr/cryo.h"
@@ -36,6 +37,22 @@ int parent_open(const struct session *s, struct cryo_dump_options *o, int *ret_f
 	return 0;
 }
 
+int pages_elsewhere(const struct session *s, struct cryo_dump_options *o, int *ret_fd)
+{
+	int r;
+
+	if (!s->o.page_server)
+		return 0;
+	/* the page server looks for it when pages come, which may be here */
+	r = images_link_parent(s->images, s->o.prev_images_dir);
+	if (r == 0)
+		r = net_connect(&s->o, ret_fd);
+	o->pages_elsewhere = true;
+	o->pages_to = *ret_fd;
+	o->pages_force_close = s->o.ps_socket >= 0;
+	return r;
+}
+
 static int pre_dump(struct session *s)
 {
 	struct job j = {.s = s, .images = IMAGES_NONE};
@@ -44,14 +61,17 @@ static int pre_dump(struct session *s)
 		.cgroups = &s->o.freeze_cgroup,
 		.ncgroups = s->o.freeze_cgroup ? 1 : 0,
 	};
-	autoclose int parent = -1;
+	autoclose int parent = -1, server = -1;
 	struct cryo_dump_stats stats;
 	int r = dump_check_tree(&s->o);
 
 	if (r == 0)
 		r = parent_open(s, &o, &parent);
 	if (r == 0)
+		r = pages_elsewhere(s, &o, &server);
+	if (r == 0)
 		r = images_begin(&j.images, s->images);
+	j.images.pages_stay = s->o.page_server;
 	if (r == 0)
 		r = guard_begin(s->o.timeout_s, undo, &j);
 	if (r == 0)
@@ -59,6 +79,8 @@ static int pre_dump(struct session *s)
 	guard_end();
 	if (r == 0)
 		r = images_commit(&j.images, s->work);
+	if (r == 0 && s->o.auto_dedup && !s->o.page_server)
+		r = cryo_images_dedup(s->images);
 	images_drop(&j.images);
 	if (r < 0) {
 		session_say(s, "Pre-dumping FAILED.");

@@ -160,6 +160,17 @@ static int export_images(struct job *j)
 	return r < 0 ? r : archive_commit(j->archive);
 }
 
+/* Disk space of rounds before that the new one has made useless. */
+static void free_old(struct job *j)
+{
+	autoclose int dir = -1;
+
+	if (precheckpoint_open(j->dir, &dir) < 0 || cryo_images_dedup(dir) < 0) {
+		log_info("%s", err_message());
+		err_clear();
+	}
+}
+
 static int settle(struct job *j)
 {
 	struct container_state *s = &j->c->state;
@@ -200,6 +211,7 @@ static int precheckpoint_locked(struct job *j, const struct archive_options *exp
 	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
 	if (r < 0)
 		return err_wrap(r, "pre-checkpoint %s", j->c->name);
+	free_old(j);
 	event_container(j->e, j->c, "checkpoint");
 	return settle(j);
 }

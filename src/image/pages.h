@@ -82,6 +82,9 @@ struct page_set {
 int pages_open(int dir, enum image_kind kind, uint64_t id, struct page_set *ret) MUST_CHECK;
 void page_set_clear(struct page_set *s);
 
+/* Frees what the images before those in DIR have, but nobody reads any more. */
+int pages_dedup(int dir) MUST_CHECK;
+
 /*
  * Is the page at VADDR in the set?  *END, the end of what is asked for, becomes the end of the part
  * of which that is true.

@@ -91,8 +91,11 @@ struct cryo_dump_options {
 	bool track_mem;
 	const char *parent;
 	int parent_dir;
-	bool pages_elsewhere; /* the parent's pages are with a page server */
-	bool empty_net;	      /* nothing of the tree's network namespace is wanted */
+	/* Pages go to a page server, as those of the parent have: a connection to it. */
+	bool pages_elsewhere;
+	int pages_to;
+	bool pages_force_close; /* others go on with the connection */
+	bool empty_net;		/* nothing of the tree's network namespace is wanted */
 
 	/* Mount namespaces of a standalone tree. */
 	bool new_root; /* its root directory will be another one (--root), whatever it is now */

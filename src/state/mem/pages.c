@@ -11,6 +11,7 @@
  */
 #include "state/mem/cow.h"
 #include "state/mem/mem.h"
+#include "state/mem/readout.h"
 #include "state/mem/track.h"
 #include "state/mem/transfer.h"
 
@@ -272,7 +273,7 @@ static int lane_snapshot(struct lane *l)
 	return l->dir < 0 ? err_errno("open %s", path) : 0;
 }
 
-int mem_dump_pages(struct dump *d)
+static int dump_here(struct dump *d)
 {
 	struct pages_dump *p = d->pages = g_new0(struct pages_dump, 1);
 	bool snapshot = snapshot_pays(d);
@@ -297,6 +298,28 @@ int mem_dump_pages(struct dump *d)
 		pages_dump_free(d);
 	}
 	return r < 0 ? r : shmem_dump_pages(d);
+}
+
+/* By ourselves, to somebody else; what has been told is read while it stands still. */
+static int dump_elsewhere(struct dump *d)
+{
+	int r = cow_dump(d);
+
+	if (r == 0)
+		r = mem_readout_begin(d);
+	if (r == 0)
+		r = mem_readout_write(d);
+	mem_readout_end(d);
+	if (r == 0)
+		r = shmem_dump_pages(d);
+	return r < 0 ? r : page_sinks_end(d);
+}
+
+int mem_dump_pages(struct dump *d)
+{
+	if (d->o.pages_elsewhere)
+		return dump_elsewhere(d);
+	return dump_here(d);
 }
 
 int mem_dump_snapshots(struct dump *d)

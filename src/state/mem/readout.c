@@ -136,6 +136,9 @@ static int write_one(struct dump *d, const struct readout *o, uint8_t *buf)
 	for (unsigned i = 0; r == 0 && i < o->pieces->len; i++) {
 		struct page_piece p = g_array_index(o->pieces, struct page_piece, i);
 
+		if (s.no_parent && p.flags & PE_PARENT)
+			p.flags = PE_PRESENT;
+
 		while (r == 0 && p.start < p.end) {
 			bool present = p.flags & PE_PRESENT;
 			uint64_t len = p.end - p.start;

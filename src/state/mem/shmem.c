@@ -5,6 +5,7 @@
  * inode's.  The pagemap's addresses are offsets in the object.
  */
 #include "state/mem/mem.h"
+#include "state/mem/sink.h"
 
 #include "base/fd.h"
 #include "image/pages.h"
@@ -87,17 +88,23 @@ static int read_page_tail(int fd, uint8_t *buf, size_t len, off_t at)
 	return 0;
 }
 
-static int dump_range(struct pages_writer *w, int fd, uint64_t from, uint64_t to, uint8_t *buf)
+static int put(struct page_sink *s, uint64_t at, size_t n, const uint8_t *buf)
 {
-	uint64_t offset;
-	int r = pages_add(w, from, (to - from) / IMAGE_PAGE_SIZE, PE_PRESENT, &offset);
+	const struct page_piece p = {at, at + n, PE_PRESENT};
+
+	return page_sink_put(s, &p, 1, buf);
+}
+
+static int dump_range(struct page_sink *s, int fd, uint64_t from, uint64_t to, uint8_t *buf)
+{
+	int r = 0;
 
 	for (uint64_t at = from; r == 0 && at < to; at += COPY_MAX) {
 		size_t n = MIN(to - at, COPY_MAX);
 
 		r = read_page_tail(fd, buf, n, (off_t)at);
 		if (r == 0)
-			r = fd_pwrite_full(w->fd, buf, n, (off_t)(offset + at - from));
+			r = put(s, at, n, buf);
 	}
 	return r;
 }
@@ -108,36 +115,33 @@ static bool is_zero(const uint8_t *buf, size_t len)
 }
 
 /* hugetlbfs knows of no holes (it has no llseek() of its own): what is zero is as good as one. */
-static int dump_huge(struct pages_writer *w, int fd, uint64_t bytes, uint8_t *buf)
+static int dump_huge(struct page_sink *s, int fd, uint64_t bytes, uint8_t *buf)
 {
 	int r = 0;
 
 	for (uint64_t at = 0; r == 0 && at < bytes; at += COPY_MAX) {
 		size_t n = MIN(bytes - at, COPY_MAX);
-		uint64_t offset;
 
 		r = read_page_tail(fd, buf, n, (off_t)at);
-		if (r < 0 || is_zero(buf, n))
-			continue;
-		r = pages_add(w, at, n / IMAGE_PAGE_SIZE, PE_PRESENT, &offset);
-		if (r == 0)
-			r = fd_pwrite_full(w->fd, buf, n, (off_t)offset);
+		if (r == 0 && !is_zero(buf, n))
+			r = put(s, at, n, buf);
 	}
 	return r;
 }
 
 static int dump_one(struct dump *d, uint64_t id, const struct shmem_dump *s)
 {
-	CLEANUP(pages_writer_drop) struct pages_writer w = PAGES_WRITER_NONE;
-	g_autofree uint8_t *buf = g_malloc(COPY_MAX);
+	CLEANUP(page_sink_drop) struct page_sink sink = PAGE_SINK_NONE;
+	g_autofree uint8_t *room = g_malloc(COPY_MAX + IMAGE_PAGE_SIZE);
+	uint8_t *buf = (uint8_t *)ROUND_UP((uintptr_t)room, IMAGE_PAGE_SIZE);
 	uint32_t huge = 0;
 	off_t at = 0, end;
-	int r = pages_create(&w, &d->w, IMG_SHMEM_PAGEMAP, id, d->next_pages_id++);
+	int r = page_sink_open(&sink, d, IMG_SHMEM_PAGEMAP, id);
 
 	if (r == 0)
 		r = hugetlb_fd_flags(s->fd, &huge);
 	if (r == 0 && huge)
-		r = dump_huge(&w, s->fd, s->bytes, buf);
+		r = dump_huge(&sink, s->fd, s->bytes, buf);
 	while (r == 0 && !huge) {
 		at = lseek(s->fd, at, SEEK_DATA);
 		if (at < 0 && errno == ENXIO)
@@ -147,11 +151,10 @@ static int dump_one(struct dump *d, uint64_t id, const struct shmem_dump *s)
 			return err_errno("look for data in shared memory %" PRIu64, id);
 		at = ROUND_DOWN(at, IMAGE_PAGE_SIZE);
 		end = MIN((off_t)ROUND_UP((uint64_t)end, IMAGE_PAGE_SIZE), (off_t)s->bytes);
-		r = dump_range(&w, s->fd, (uint64_t)at, (uint64_t)end, buf);
+		r = dump_range(&sink, s->fd, (uint64_t)at, (uint64_t)end, buf);
 		at = end;
 	}
-	d->stats.pages_written += w.present_pages;
-	return r < 0 ? r : pages_finish(&w);
+	return r < 0 ? r : page_sink_close(&sink);
 }
 
 int shmem_dump_pages(struct dump *d)

@@ -2,8 +2,57 @@
 #include "state/mem/sink.h"
 
 #include "base/fd.h"
+#include "image/wire.h"
 
 #define DIRECT_MIN (256u << 10) /* below, the wait for the device is longer than a copy */
+
+static int open_remote(struct page_sink *s, enum image_kind kind, uint64_t id)
+{
+	struct wire w = {.sock = s->d->o.pages_to};
+	const struct wire_header h = {.cmd = WIRE_OPEN2, .dst = wire_dst(kind, id)};
+	char has = 0;
+	int r = wire_send(&w, &h, NULL, 0);
+
+	if (r == 0)
+		r = wire_recv_bytes(&w, &has, 1);
+	s->dst = h.dst;
+	s->no_parent = !has;
+	return r < 0 ? err_wrap(r, "page server") : 0;
+}
+
+static int put_remote(struct page_sink *s, const struct page_piece *v, unsigned n,
+		      const uint8_t *buf)
+{
+	struct wire w = {.sock = s->d->o.pages_to};
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < n; i++) {
+		bool present = v[i].flags & PE_PRESENT;
+		size_t bytes = v[i].end - v[i].start;
+		const struct wire_header h = {
+			.cmd = WIRE_ADD_F,
+			.flags = v[i].flags,
+			.nr_pages = bytes / IMAGE_PAGE_SIZE,
+			.vaddr = v[i].start,
+			.dst = s->dst,
+		};
+
+		r = wire_send(&w, &h, buf, present ? bytes : 0);
+		buf += present ? bytes : 0;
+		if (present)
+			s->w.present_pages += h.nr_pages;
+		else if (v[i].flags & PE_PARENT)
+			s->w.parent_pages += h.nr_pages;
+	}
+	return r < 0 ? err_wrap(r, "page server") : 0;
+}
+
+int page_sinks_end(struct dump *d)
+{
+	struct wire w = {.sock = d->o.pages_to};
+
+	return d->o.pages_elsewhere ? wire_close(&w, d->o.pages_force_close) : 0;
+}
 
 int page_sink_open(struct page_sink *s, struct dump *d, enum image_kind kind, uint64_t id)
 {
@@ -11,6 +60,8 @@ int page_sink_open(struct page_sink *s, struct dump *d, enum image_kind kind, ui
 
 	*s = PAGE_SINK_NONE;
 	s->d = d;
+	if (d->o.pages_elsewhere)
+		return open_remote(s, kind, id);
 	r = pages_create(&s->w, &d->w, kind, id, d->next_pages_id++);
 	if (r == 0)
 		r = pages_reopen_direct(s->w.fd, true, &s->direct);
@@ -22,6 +73,8 @@ int page_sink_put(struct page_sink *s, const struct page_piece *v, unsigned n, c
 	uint64_t first = s->w.offset_bytes, bytes;
 	int r = 0;
 
+	if (s->d->o.pages_elsewhere)
+		return put_remote(s, v, n, buf);
 	for (unsigned i = 0; r == 0 && i < n; i++)
 		r = pages_add(&s->w, v[i].start, (v[i].end - v[i].start) / IMAGE_PAGE_SIZE,
 			      v[i].flags, NULL);
@@ -36,7 +89,7 @@ int page_sink_close(struct page_sink *s)
 {
 	s->d->stats.pages_written += s->w.present_pages;
 	s->d->stats.pages_skipped_parent += s->w.parent_pages;
-	return pages_finish(&s->w);
+	return s->d->o.pages_elsewhere ? 0 : pages_finish(&s->w);
 }
 
 void page_sink_drop(struct page_sink *s)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where pages go that we have read ourselves: an image's pages file. */
+/* Where pages go that we have read ourselves: an image's pages file, or a page server. */
 #pragma once
 
 #include "image/pages.h"
@@ -13,7 +13,9 @@ struct page_piece {
 struct page_sink {
 	struct dump *d;
 	struct pages_writer w;
-	int direct; /* the pages file without the page cache; -1 */
+	int direct;	/* the pages file without the page cache; -1 */
+	uint64_t dst;	/* with a page server */
+	bool no_parent; /* it has not got what the images before have: all is to be sent */
 };
 #define PAGE_SINK_NONE ((struct page_sink){.w = PAGES_WRITER_NONE, .direct = -1})
 
@@ -29,4 +31,7 @@ int page_sink_put(struct page_sink *s, const struct page_piece *v, unsigned n, c
 	MUST_CHECK;
 
 int page_sink_close(struct page_sink *s) MUST_CHECK;
+
+/* When all pages are through: the page server has them in its files. */
+int page_sinks_end(struct dump *d) MUST_CHECK;
 void page_sink_drop(struct page_sink *s);
