@@ -2,6 +2,7 @@
 #include "engine/ckinspect.h"
 
 #include "base/file.h"
+#include "engine/archive_in.h"
 #include "engine/ckfiles.h"
 #include "engine/cknamed.h"
 #include "engine/describe.h"
@@ -121,12 +122,45 @@ int ckinspect(struct engine *e, const struct container *c, const char *custom, c
 	return complete(images, meta, ret);
 }
 
-int ckinspect_path(const char *path, json_t **ret)
+static const char *text_of(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s ? s : "";
+}
+
+/* It is unpacked aside; only the memory's pages are large in there. */
+static int archive(struct engine *e, const char *path, json_t **ret)
+{
+	const struct archive_in_options o = {
+		.path = path, .fd = -1, .ignore_rootfs = true, .ignore_volumes = true};
+	CLEANUP(archive_in_clear) struct archive_in in = ARCHIVE_IN_NONE;
+	autoclose int images = -1;
+	int r = archive_in_open(&in, e, &o);
+
+	if (r == 0)
+		r = archive_in_read(&in);
+	if (r == 0)
+		r = open_images(in.dir, &images);
+	if (r < 0)
+		return r;
+	return complete(images,
+			json_pack("{ss ss ss ss ss}", "name", path, "created",
+				  text_of(in.config, "checkpointedTime"), "container",
+				  text_of(in.config, "id"), "containerName",
+				  text_of(in.config, "name"), "image",
+				  text_of(in.config, "rootfsImageName")),
+			ret);
+}
+
+int ckinspect_path(struct engine *e, const char *path, json_t **ret)
 {
 	autoclose int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), images = -1;
 	struct stat st;
 	int r;
 
+	if (dir < 0 && errno == ENOTDIR)
+		return archive(e, path, ret);
 	if (dir < 0)
 		return err_errno("open %s", path);
 	if (fstatat(dir, "inventory.img", &st, 0) == 0)

@@ -11,8 +11,8 @@
 int ckinspect(struct engine *e, const struct container *c, const char *custom, const char *name,
 	      json_t **ret) MUST_CHECK;
 
-/* A directory of images, or one that has them in "checkpoint". */
-int ckinspect_path(const char *path, json_t **ret) MUST_CHECK;
+/* A directory of images, one that has them in "checkpoint", or an exported archive. */
+int ckinspect_path(struct engine *e, const char *path, json_t **ret) MUST_CHECK;
 
 /* The container's own checkpoint as `checkpoint ls` shows it; NULL: there is none. */
 json_t *ckinspect_own(struct engine *e, const struct container *c);

@@ -176,3 +176,31 @@ diff_of() { echo "$CP_ROOT/overlay/$(cryopod inspect --format '{{.Id}}' "$1")/di
 	expect 0 bash -c "$CP checkpoint diff --format json c a a | jq -c '[([.processes[].pages_changed] | add), (.files | length)]'"
 	is "[0,0]"
 }
+
+@test "inspect: an exported archive" {
+	counter c
+	cryopod container checkpoint -e "$BATS_TEST_TMPDIR/c.tar.zst" c
+	expect 0 cryopod checkpoint inspect "$BATS_TEST_TMPDIR/c.tar.zst"
+	has "Container:   c" "COMMAND" "sh -c i=0; while true"
+	echo no >"$BATS_TEST_TMPDIR/no"
+	refuses 125 "$BATS_TEST_TMPDIR/no" cryopod checkpoint inspect "$BATS_TEST_TMPDIR/no"
+}
+
+@test "as docker: checkpoint create, ls, rm, and start --checkpoint" {
+	ln -s "$CRYOPOD_BIN" "$BATS_TEST_TMPDIR/docker"
+	docker() { "$BATS_TEST_TMPDIR/docker" --root "$CP_ROOT" --runroot "$CP_RUN" "$@"; }
+	docker run -d --name c --network none $IMAGE sh -c "$FAST_LOOP" >/dev/null
+	wait_for 10 at_least c 3
+	expect 0 docker checkpoint create --leave-running c cp1
+	is cp1
+	expect 0 docker checkpoint ls c
+	is $'CHECKPOINT NAME\ncp1'
+	expect 0 docker checkpoint create --checkpoint-dir "$BATS_TEST_TMPDIR/d" c cp2
+	expect 0 docker start --checkpoint cp2 --checkpoint-dir "$BATS_TEST_TMPDIR/d" c
+	refuses 125 'is running or paused, cannot restore' docker start --checkpoint cp1 c
+	docker stop -t 0 c
+	expect 0 docker start --checkpoint cp1 c
+	expect 0 docker checkpoint rm c cp1
+	expect 0 docker checkpoint ls c
+	is 'CHECKPOINT NAME'
+}

@@ -222,20 +222,34 @@ static void print_text(const struct inspect_opts *o, const json_t *j)
 	}
 }
 
-/* A path has a slash or exists as one; a container's name is neither. */
+/* What has a slash in it, or a name that no container has, and is there. */
 static bool is_path(const struct cli *cli)
 {
-	return cli->nargs == 1 && (strchr(cli->args[0], '/') || !strcmp(cli->args[0], "."));
+	CLEANUP(container_unref) struct container *c = NULL;
+
+	if (cli->nargs != 1)
+		return false;
+	if (strchr(cli->args[0], '/'))
+		return true;
+	if (access(cli->args[0], F_OK) < 0)
+		return false;
+	if (container_find(cli->engine, cli->args[0], &c) == 0)
+		return false;
+	err_clear();
+	return true;
 }
 
 static int find(struct cli *cli, json_t **ret)
 {
 	const struct inspect_opts *o = cli->opts;
 	CLEANUP(container_unref) struct container *c = NULL;
-	int r;
+	struct engine *e;
+	int r = cli_engine(cli, &e);
 
+	if (r < 0)
+		return r;
 	if (is_path(cli))
-		return ckinspect_path(cli->args[0], ret);
+		return ckinspect_path(e, cli->args[0], ret);
 	r = pick_one(cli, false, cli->args[0], &c);
 	return r < 0 ? r
 		     : ckinspect(cli->engine, c, o->dir, cli->nargs > 1 ? cli->args[1] : NULL, ret);
@@ -333,13 +347,15 @@ static int run_diff(struct cli *cli)
 
 const struct command cmd_checkpoint_inspect = {
 	.path = "checkpoint inspect",
-	.usage = "[options] {CONTAINER [CHECKPOINT]|PATH}",
+	.usage = "[options] {CONTAINER [CHECKPOINT]|FILE}",
 	.brief = "Show what is in a checkpoint",
 	.text = "Shows the process tree, the memory of each process, descriptors, sockets and "
 		"mounts\n"
-		"of a named checkpoint, of the container's own one, or of images in a directory.",
+		"of a named checkpoint, of the container's own one, of an exported archive, or of "
+		"images "
+		"in\na directory.",
 	.examples = "web before-upgrade\n--files --mappings web\n--html page.html web nightly\n"
-		    "./images",
+		    "checkpoint.tar.zst",
 	.options = inspect_options,
 	.size = sizeof(struct inspect_opts),
 	.complete = COMPLETE_CONTAINERS,

@@ -108,13 +108,23 @@ static void complete_row(json_t *j)
 	set_size(j, "rootfs", "rootfsSize");
 }
 
-static int show(const struct ls_opts *o, json_t *list)
+/* Called as "docker", it prints what docker prints. */
+static bool is_docker(const struct cli *cli)
+{
+	g_autofree char *name = g_path_get_basename(cli->argv[0]);
+
+	return !strcmp(name, "docker");
+}
+
+static int show(const struct cli *cli, const struct ls_opts *o, json_t *list)
 {
 	const struct report rep = {
 		.name = "checkpoint ls",
 		.format = o->format,
-		.standard = "table {{.Container}}\t{{.Name}}\t{{.Created}}\t{{.Memory}}\t"
-			    "{{.Rootfs}}\t{{.Frozen}}\n",
+		.standard = is_docker(cli)
+				    ? "table {{.Name}}\n"
+				    : "table {{.Container}}\t{{.Name}}\t{{.Created}}\t{{.Memory}}\t"
+				      "{{.Rootfs}}\t{{.Frozen}}\n",
 		.row = &type,
 		.headers = headers,
 		.no_heading = o->noheading,
@@ -145,7 +155,7 @@ static int run_ls(struct cli *cli)
 	if (r == 0)
 		r = collect(cli, list);
 	if (r == 0)
-		r = show(o, list);
+		r = show(cli, o, list);
 	json_decref(list);
 	return r;
 }
