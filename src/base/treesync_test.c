@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+/* In memory: a disk that is busy would make fdatasync(2) wait for others. */
 struct trees {
 	char *dir;
 	int from, to;
@@ -35,7 +36,7 @@ static int setup(void **state)
 {
 	struct trees *t = g_new0(struct trees, 1);
 
-	t->dir = g_strdup("/tmp/treesync.XXXXXX");
+	t->dir = g_strdup("/dev/shm/treesync.XXXXXX");
 	assert_non_null(mkdtemp(t->dir));
 	sh(t, "mkdir from to");
 	g_autofree char *from = g_build_filename(t->dir, "from", NULL);
