@@ -251,11 +251,13 @@ static const struct restore_step restore_steps[] = {
 	{"our copies", .all = close_ours},
 	{"locks", .task = locks_restore},
 	{"process", .task = process_restore},
+	{"undo lists", .task = ipc_undo_restore},
 	{"threads", .task = born_threads},
 	{"stopped processes", .task = stops_restore},
 	{"signal actions", .task = sigactions_restore},
 	{"thread state", .tell = thread_tell, .thread = thread_sched_restore},
 	{"attributes", .tell = attributes_tell},
+	{"memory policies", .tell = numa_tell},
 	{"descriptors of threads", .task = files_late},
 	{"threads' own", .thread = sharing_restore},
 	{"limits", .task = rlimits_restore},
@@ -266,6 +268,7 @@ static const struct restore_step restore_steps[] = {
 	{"hold", .all = hold_all},
 	{"agent's end", .task = unmap},
 	{"registers", .thread = final_thread},
+	{"deadlines", .thread = thread_deadline_restore},
 	{"stopped", .task = stop_again},
 };
 

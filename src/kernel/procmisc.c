@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+/* What sched_setattr(2) takes again: RESET_ON_FORK, RECLAIM, DL_OVERRUN. */
+#define SCHED_FLAGS_KEPT 7u
+
 /* linux/sched/types.h (SCHED_ATTR_SIZE_VER0), which cannot be included beside the C library's. */
 struct sched_attr_v0 {
 	uint32_t size, sched_policy;
@@ -234,7 +237,7 @@ int proc_set_sched(pid_t tid, const struct proc_sched *s)
 	struct sched_attr_v0 a = {
 		.size = sizeof(a),
 		.sched_policy = s->policy,
-		.sched_flags = s->flags & SCHED_FLAG_RESET_ON_FORK,
+		.sched_flags = s->flags & SCHED_FLAGS_KEPT,
 		.sched_nice = s->nice,
 		.sched_priority = s->priority,
 		.sched_runtime = s->runtime_ns,

@@ -99,6 +99,12 @@ int hugetlb_fd_flags(int fd, uint32_t *ret) MUST_CHECK; /* the size alone; 0: no
 uint64_t hugetlb_page_bytes(uint32_t flags);
 int hugetlb_wrap(int r) MUST_CHECK; /* says what helps against ENOMEM */
 
+/* state/mem/numa.c: memory policies of mappings and threads */
+int numa_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* with an agent */
+extern const struct question numa_question;
+int numa_restore(struct rtask *t) MUST_CHECK; /* mappings are there, pages are not */
+int numa_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
+
 /* state/mem/aio.c: rings of io_setup(2); restored with their content, before the pages are read */
 bool aio_is_ring(const struct vma *v);
 int aio_dump(struct dtask *t, const struct vma *v, VmaEntry *e) MUST_CHECK;

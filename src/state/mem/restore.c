@@ -364,7 +364,9 @@ int mem_map(struct restore *r, struct rtask *t)
 		ret = map_some(r, t, &b, &from);
 	if (ret == 0)
 		ret = batch_run(&b);
-	return has_huge_pages(t->mm) ? hugetlb_wrap(ret) : ret;
+	if (ret < 0)
+		return has_huge_pages(t->mm) ? hugetlb_wrap(ret) : ret;
+	return numa_restore(t);
 }
 
 /* All that is in one of the pages files, read in place. */

@@ -27,6 +27,9 @@ int uts_restore(struct restore *r) MUST_CHECK;
 /* ipc.c, ipc_shm.c: System V IPC, limits; what our own namespace has is left alone */
 int ipc_is_own(struct dump *d, bool *ret) MUST_CHECK; /* the tree's namespace is not ours */
 int ipc_dump(struct dump *d) MUST_CHECK;
+/* ipc_undo.c: what semaphores get back at the end of a process */
+int ipc_undo_dump(struct dump *d) MUST_CHECK; /* with agents */
+int ipc_undo_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 int ipc_restore(struct restore *r) MUST_CHECK;	   /* before anybody attaches */
 int ipc_restore_end(struct restore *r) MUST_CHECK; /* everybody has attached: owners, removals */
 /* Whole pages of shared memory segment ID. */

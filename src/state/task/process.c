@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define SCHED_DEADLINE_			  6
 #define MEMBARRIER_CMD_GET_REGISTRATIONS_ (1 << 9) /* Linux 6.3 */
 
 /* What /proc tells before anything is stopped. */
@@ -22,9 +21,6 @@ int process_check(const struct dtask *t)
 		return err_set(EOPNOTSUPP,
 			       "its first thread has ended before the others, which cannot be "
 			       "made again; let main() wait for the other threads");
-	if (!t->zombie && t->stat.policy == SCHED_DEADLINE_)
-		return err_set(EOPNOTSUPP, "it is scheduled by deadlines; give it another "
-					   "scheduling policy, chrt(1)");
 	return 0;
 }
 

@@ -43,6 +43,7 @@ int sigpending_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 int thread_stop_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop: rseq */
 extern const struct question thread_question;
 int thread_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
+int thread_deadline_restore(struct restore *r, struct rthread *h) MUST_CHECK; /* held */
 int thread_sched_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* process.c: small things of the process: personality, subreaper, oom_score_adj, ... */

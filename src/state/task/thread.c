@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 
+#define SCHED_DEADLINE_				 6
 #define SCHED_FLAG_RESET_ON_FORK_		 1	/* of sched_setattr(2) */
 #define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG_ 0x4211 /* Linux 6.4 */
 
@@ -53,6 +54,21 @@ int thread_stop_dump(struct dump *d, struct dthread *h)
 	return r;
 }
 
+/* In IMAGE_EXTRA of the task: "deadlines": {"TID": [runtime, deadline, period, flags]}, in ns. */
+static void deadline_dump(struct dthread *h, const struct proc_sched *s)
+{
+	json_t *all = json_object_get(h->task->extra, "deadlines");
+	char tid[16];
+
+	if (!all)
+		json_object_set_new(h->task->extra, "deadlines", all = json_object());
+	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
+	json_object_set_new(all, tid,
+			    json_pack("[I,I,I,I]", (json_int_t)s->runtime_ns,
+				      (json_int_t)s->deadline_ns, (json_int_t)s->period_ns,
+				      (json_int_t)s->flags));
+}
+
 static int sched_dump(struct dthread *h)
 {
 	ThreadCoreEntry *e = h->core->thread_core;
@@ -61,8 +77,8 @@ static int sched_dump(struct dthread *h)
 
 	if (r < 0)
 		return r;
-	if (s.policy == 6 /* SCHED_DEADLINE */)
-		return err_set(EOPNOTSUPP, "thread %d is scheduled by deadlines", h->nstid);
+	if (s.policy == SCHED_DEADLINE_)
+		deadline_dump(h, &s);
 	e->has_sched_nice = e->has_sched_policy = e->has_sched_prio = true;
 	e->sched_nice = s.nice;
 	e->sched_policy =
@@ -152,9 +168,30 @@ int thread_sched_restore(struct restore *r, struct rthread *h)
 			       .nice = e->sched_nice,
 			       .priority = e->sched_prio};
 
-	if (!e->has_sched_policy || (!e->sched_policy && !e->sched_nice))
+	if (!e->has_sched_policy || (!e->sched_policy && !e->sched_nice) ||
+	    s.policy == SCHED_DEADLINE_)
 		return 0;
 	if (e->sched_policy & SCHED_RESET_ON_FORK)
 		s.flags = SCHED_FLAG_RESET_ON_FORK_;
+	return proc_set_sched(agent_tid(r->agent, h->slot), &s);
+}
+
+/* Last of all: whoever has used up its time waits for the next period, and may not fork. */
+int thread_deadline_restore(struct restore *r, struct rthread *h)
+{
+	json_t *all = json_object_get(h->task->extra, "deadlines"), *v;
+	struct proc_sched s = {.policy = SCHED_DEADLINE_};
+	char tid[16];
+
+	if (!all)
+		return 0;
+	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
+	v = json_object_get(all, tid);
+	if (json_array_size(v) < 4)
+		return 0;
+	s.runtime_ns = (uint64_t)json_integer_value(json_array_get(v, 0));
+	s.deadline_ns = (uint64_t)json_integer_value(json_array_get(v, 1));
+	s.period_ns = (uint64_t)json_integer_value(json_array_get(v, 2));
+	s.flags = (uint64_t)json_integer_value(json_array_get(v, 3));
 	return proc_set_sched(agent_tid(r->agent, h->slot), &s);
 }

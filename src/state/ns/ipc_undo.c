@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What semop(2) with SEM_UNDO will give back when a process ends.  Linux does not show it, but does
+ * it when the process gives its list up (unshare(2) of CLONE_SYSVSEM, ipc/sem.c: exit_sem()): the
+ * values before and after tell what was in it, and a second semop(2) with SEM_UNDO makes both the
+ * values and the list what they were.  Everybody who could see that stands still: the namespace is
+ * the tree's own.
+ *
+ * Whether there is a list at all is seen from outside: kcmp(2) of KCMP_SYSVSEM says that those
+ * without one have the same.  In IMAGE_EXTRA of the task: "undo": {"SEM ID": [adjustment, ...]}.
+ */
+#include "state/ns/ipc.h"
+
+#include "kernel/kcmp.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sem.h>
+#include <unistd.h>
+
+struct sets {
+	GArray *ids;	/* int */
+	GArray *counts; /* unsigned */
+};
+
+static int list_sets(void *arg)
+{
+	struct sets *s = arg;
+	int r = ipc_ids("sem", s->ids);
+
+	for (unsigned i = 0; r == 0 && i < s->ids->len; i++) {
+		struct semid_ds ds;
+		unsigned n;
+
+		if (semctl(g_array_index(s->ids, int, i), 0, IPC_STAT, &ds) < 0)
+			return err_errno("semaphores %d", g_array_index(s->ids, int, i));
+		n = (unsigned)ds.sem_nsems;
+		g_array_append_val(s->counts, n);
+	}
+	return r;
+}
+
+/* 0: it has no list; 1: it has one. */
+static int has_list(const struct dtask *t)
+{
+	int r = kcmp_compare(getpid(), t->proc.pid, KCMP_SYSVSEM, 0, 0);
+
+	return r < 0 ? r : r > 0;
+}
+
+/* All sets' values, one after another. */
+static int read_values(struct dtask *t, const struct sets *s, unsigned short *v)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	dtask_batch(t, &b);
+	for (unsigned i = 0; i < s->ids->len; i++) {
+		unsigned n = g_array_index(s->counts, unsigned, i);
+
+		batch_add(&b, SYS_semctl, IMM(g_array_index(s->ids, int, i)), IMM(0), IMM(GETALL),
+			  batch_out(&b, v, n * sizeof(*v)));
+		v += n;
+	}
+	return batch_run(&b);
+}
+
+/*
+ * ADJ is what will be given back at the end.  The value changes back and forth, first upwards: a
+ * semop(2) that would wait never does.
+ */
+static void adjust(struct batch *b, int id, unsigned sem, int adj, bool keep_value)
+{
+	struct sembuf plain = {.sem_num = (unsigned short)sem, .sem_op = (short)adj};
+	struct sembuf undone = {
+		.sem_num = (unsigned short)sem, .sem_op = (short)-adj, .sem_flg = SEM_UNDO};
+	struct sembuf both[2] = {adj > 0 ? plain : undone, adj > 0 ? undone : plain};
+
+	/* one call for each: within one, the kernel looks at the sum */
+	for (unsigned i = 0; i < 2; i++)
+		if (keep_value || both[i].sem_flg & SEM_UNDO) {
+			batch_room(b, 1, sizeof(*both) + 16);
+			batch_add(b, SYS_semop, IMM(id), batch_in(b, &both[i], sizeof(both[i])),
+				  IMM(1));
+		}
+}
+
+static void note(struct dtask *t, int id, unsigned sem, int adj)
+{
+	json_t *all = json_object_get(t->extra, "undo"), *one;
+	char key[16];
+
+	if (!all)
+		json_object_set_new(t->extra, "undo", all = json_object());
+	snprintf(key, sizeof(key), "%d", id);
+	one = json_object_get(all, key);
+	if (!one)
+		json_object_set_new(all, key, one = json_object());
+	snprintf(key, sizeof(key), "%u", sem);
+	json_object_set_new(one, key, json_integer(adj));
+}
+
+static int give_up(struct dtask *t)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < t->nthreads; i++) {
+		CLEANUP(batch_end) struct batch b = {0};
+
+		dthread_batch(&t->threads[i], &b);
+		batch_add(&b, SYS_unshare, IMM(CLONE_SYSVSEM));
+		r = batch_run(&b);
+	}
+	return r;
+}
+
+static int take_list(struct dtask *t, const struct sets *s)
+{
+	unsigned total = 0, at = 0;
+	g_autofree unsigned short *before = NULL, *after = NULL;
+	CLEANUP(batch_end) struct batch b = {0};
+	int r;
+
+	for (unsigned i = 0; i < s->counts->len; i++)
+		total += g_array_index(s->counts, unsigned, i);
+	before = g_new0(unsigned short, total + 1);
+	after = g_new0(unsigned short, total + 1);
+	r = read_values(t, s, before);
+	if (r < 0)
+		return r;
+	r = give_up(t);
+	if (r == 0)
+		r = read_values(t, s, after);
+	dtask_batch(t, &b);
+	for (unsigned i = 0; r == 0 && i < s->ids->len; i++)
+		for (unsigned k = 0; k < g_array_index(s->counts, unsigned, i); k++, at++) {
+			int adj = after[at] - before[at];
+
+			if (adj) {
+				note(t, g_array_index(s->ids, int, i), k, adj);
+				adjust(&b, g_array_index(s->ids, int, i), k, adj, false);
+			}
+		}
+	return r < 0 ? r : batch_run(&b);
+}
+
+static void sets_clear(struct sets *s)
+{
+	g_array_unref(s->ids);
+	g_array_unref(s->counts);
+}
+
+/*
+ * Threads share one list (CLONE_SYSVSEM), from the first pthread_create(3) on; afterwards only the
+ * first of them has it, which is of no matter to whoever is to be killed.
+ */
+static bool is_asked(const struct dump *d, const struct dtask *t)
+{
+	if (t->zombie || (t->nthreads > 1 && d->o.leave_running))
+		return false;
+	return true;
+}
+
+int ipc_undo_dump(struct dump *d)
+{
+	CLEANUP(sets_clear)
+	struct sets s = {.ids = g_array_new(FALSE, FALSE, sizeof(int)),
+			 .counts = g_array_new(FALSE, FALSE, sizeof(unsigned))};
+	CLEANUP(kcmp_set_drop) struct kcmp_set *seen = kcmp_set_new(KCMP_SYSVSEM);
+	uint32_t id;
+	int r = ipc_in_namespace(dump_task(d, 0)->proc.dir, list_sets, &s);
+
+	if (r < 0)
+		return r;
+	r = 0; /* 1: it is our own, and others use it, too */
+	for (unsigned i = 0; r == 0 && s.ids->len && i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+		int has = is_asked(d, t) ? has_list(t) : 0;
+
+		if (has > 0)
+			has = kcmp_set_add(seen, t->proc.pid, 0, 0, &id);
+		else if (has == 0)
+			continue;
+		if (has == 0)
+			r = err_set(EOPNOTSUPP,
+				    "it shares what SEM_UNDO will give back with another process");
+		else
+			r = has < 0 ? has : take_list(t, &s);
+		r = dtask_wrap(t, r);
+	}
+	return r;
+}
+
+int ipc_undo_restore(struct restore *r, struct rtask *t)
+{
+	json_t *all = json_object_get(t->extra, "undo"), *set, *adj;
+	CLEANUP(batch_end) struct batch b = {0};
+	const char *id, *sem;
+
+	if (!all)
+		return 0;
+	rtask_batch(t, &b);
+	json_object_foreach(all, id, set) json_object_foreach(set, sem, adj)
+		adjust(&b, atoi(id), (unsigned)atoi(sem), (int)json_integer_value(adj), true);
+	return batch_run(&b);
+}
