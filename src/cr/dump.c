@@ -327,6 +327,7 @@ static const struct dump_step dump_steps[] = {
 	{"threads", .question = &thread_question},
 	{"memory policies", .task = numa_dump, .question = &numa_question},
 	{"attributes", .question = &attributes_question},
+	{"keyrings", .question = &keys_question},
 	{"credentials", .question = &creds_question},
 	{"heap", .question = &mem_question},
 	{"host name", .all = uts_dump},

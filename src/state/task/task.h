@@ -60,6 +60,11 @@ int stops_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* before sign
 extern const struct question attributes_question;
 int attributes_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 
+/* keys.c: session keyrings */
+extern const struct question keys_question;
+int keys_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* before threads */
+int keys_restore_end(struct restore *r, struct rtask *t) MUST_CHECK;
+
 /* fs.c: current and root directory, umask */
 int fs_check(struct dump *d, struct dtask *t) MUST_CHECK;
 int fs_dump(struct dump *d, struct dtask *t) MUST_CHECK;

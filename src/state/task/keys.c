@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Session keyrings (keyrings(7)) that the tree has made for itself, by name, with the keys in them
+ * that can be read; others are refused.  The keyrings of users ("_uid...") and an unnamed one that
+ * the first process came with belong to whoever restores.  In IMAGE_EXTRA: "keyrings": {"SERIAL":
+ * {"name", "uid", "gid", "perm", "keys": [{"type", "name", ..., "payload" or "keys"}]}}, and of
+ * each task "keyring": "SERIAL".
+ *
+ * Keyrings are inherited by fork(2) and joined by name; who joins needs the right to search, which
+ * a new one gives nobody but its owner's processes: it has it until all have joined.
+ */
+#include "state/task/task.h"
+
+#include <errno.h>
+#include <linux/keyctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAYLOAD_MAX  32768 /* keys of type "user" */
+#define DESCRIBE_MAX 4400  /* a name of a page, and numbers */
+#define DEPTH_MAX    6	   /* KEYRING_SEARCH_MAX_DEPTH */
+#define USR_SEARCH   0x00080000u
+#define SESSION_NAME "_ses" /* of whoever joins one without a name */
+
+struct ids {
+	int session, process, thread;
+};
+
+static int ask(struct dthread *h, struct batch *b, void *data)
+{
+	static const int special[] = {KEY_SPEC_SESSION_KEYRING, KEY_SPEC_PROCESS_KEYRING,
+				      KEY_SPEC_THREAD_KEYRING};
+	struct ids *q = data;
+	int *ops[] = {&q->session, &q->process, &q->thread};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) { /* CONFIG_KEYS */
+		*ops[i] = batch_add(b, SYS_keyctl, IMM(KEYCTL_GET_KEYRING_ID), IMM(special[i]),
+				    IMM(0));
+		batch_may_fail(b, *ops[i]);
+	}
+	return 0;
+}
+
+/* "type;uid;gid;perm;name" */
+static int describe(struct batch *b, int key, json_t **ret)
+{
+	char text[DESCRIBE_MAX] = "";
+	g_auto(GStrv) part = NULL;
+	int op, r;
+
+	batch_room(b, 1, sizeof(text) + 16);
+	op = batch_add(b, SYS_keyctl, IMM(KEYCTL_DESCRIBE), IMM(key),
+		       batch_out(b, text, sizeof(text)), IMM(sizeof(text)));
+	batch_may_fail(b, op);
+	r = batch_run(b);
+	if (r < 0)
+		return r;
+	text[sizeof(text) - 1] = 0;
+	part = g_strsplit(text, ";", 5);
+	if (batch_result(b, op) < 0 || g_strv_length(part) != 5)
+		return err_set(
+			EOPNOTSUPP, "key %#x cannot be read: %s", (unsigned)key,
+			strerror(batch_result(b, op) < 0 ? (int)-batch_result(b, op) : EBADMSG));
+	*ret = json_pack("{s:s,s:I,s:I,s:I,s:s}", "type", part[0], "uid",
+			 (json_int_t)strtoul(part[1], NULL, 10), "gid",
+			 (json_int_t)strtoul(part[2], NULL, 10), "perm",
+			 (json_int_t)strtoul(part[3], NULL, 16), "name", part[4]);
+	return *ret ? 0 : err_set(EOPNOTSUPP, "key %#x has a name that is no text", (unsigned)key);
+}
+
+static const char *text_of(const json_t *key, const char *what)
+{
+	return json_string_value(json_object_get(key, what)) ?: "";
+}
+
+static int read_key(struct batch *b, int key, json_t *into, unsigned depth);
+
+static int read_ring(struct batch *b, const int *keys, size_t n, json_t *into, unsigned depth)
+{
+	json_t *all = json_array();
+	int r = 0;
+
+	json_object_set_new(into, "keys", all);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		json_t *one = NULL;
+
+		r = describe(b, keys[i], &one);
+		if (r < 0)
+			return r;
+		json_array_append_new(all, one);
+		r = read_key(b, keys[i], one, depth + 1);
+	}
+	return r;
+}
+
+static int read_key(struct batch *b, int key, json_t *into, unsigned depth)
+{
+	g_autofree uint8_t *buf = g_malloc0(PAYLOAD_MAX);
+	g_autofree char *payload = NULL;
+	int64_t n;
+	int op, r;
+
+	if (depth > DEPTH_MAX)
+		return err_set(EOPNOTSUPP, "keyrings in more than %d others", DEPTH_MAX);
+	batch_room(b, 1, PAYLOAD_MAX + 16);
+	op = batch_add(b, SYS_keyctl, IMM(KEYCTL_READ), IMM(key), batch_out(b, buf, PAYLOAD_MAX),
+		       IMM(PAYLOAD_MAX));
+	batch_may_fail(b, op);
+	r = batch_run(b);
+	if (r < 0)
+		return r;
+	n = batch_result(b, op);
+	if (n < 0 || n > PAYLOAD_MAX)
+		return err_set(EOPNOTSUPP,
+			       "the key \"%s\" of type %s in its session keyring cannot "
+			       "be read; remove it (keyctl(1), unlink)",
+			       text_of(into, "name"), text_of(into, "type"));
+	if (strcmp(text_of(into, "type"), "keyring") == 0)
+		return read_ring(b, (const int *)(const void *)buf, (size_t)n / sizeof(int), into,
+				 depth);
+	payload = g_base64_encode(buf, (gsize)n);
+	json_object_set_new(into, "payload", json_string(payload));
+	return 0;
+}
+
+/* Is it nobody's but the tree's? */
+static bool is_its_own(const struct dtask *t, const char *name)
+{
+	if (g_str_has_prefix(name, "_uid"))
+		return false;
+	return t->parent >= 0 || strcmp(name, SESSION_NAME) != 0;
+}
+
+static int take(struct dump *d, struct dthread *h, const struct answers *a)
+{
+	struct dtask *t = h->task;
+	const struct ids *q = a->data;
+	json_t *all = json_object_get(d->extra, "keyrings"), *ring = NULL;
+	int serial = (int)answer(a, q->session), r;
+	CLEANUP(batch_end) struct batch b = {0};
+	char key[16];
+
+	if (answer(a, q->process) > 0 || answer(a, q->thread) > 0)
+		return err_set(EOPNOTSUPP,
+			       "it has a keyring of its process or thread, which cannot "
+			       "be saved; clear it (keyctl(1))");
+	if (serial <= 0)
+		return 0;
+	if (!all)
+		json_object_set_new(d->extra, "keyrings", all = json_object());
+	snprintf(key, sizeof(key), "%d", serial);
+	if (!json_object_get(all, key)) {
+		dtask_batch(t, &b);
+		r = describe(&b, serial, &ring);
+		if (r == -EOPNOTSUPP) { /* who may not even look has not made it */
+			err_clear();
+			return 0;
+		}
+		if (r < 0)
+			return r;
+		json_object_set_new(all, key, ring);
+		r = is_its_own(t, text_of(ring, "name")) ? read_key(&b, serial, ring, 0) : 0;
+		if (r < 0)
+			return r;
+	}
+	if (json_object_get(json_object_get(all, key), "keys"))
+		json_object_set_new(t->extra, "keyring", json_string(key));
+	return 0;
+}
+
+const struct question keys_question = {
+	.bytes = sizeof(struct ids), .leader = true, .ask = ask, .take = take};
+
+static void set_owner(struct batch *b, struct arg key, const json_t *k, unsigned more)
+{
+	/* to whom it belongs, as far as that is allowed here */
+	batch_may_fail(b, batch_add(b, SYS_keyctl, IMM(KEYCTL_CHOWN), key,
+				    IMM(json_integer_value(json_object_get(k, "uid"))),
+				    IMM(json_integer_value(json_object_get(k, "gid")))));
+	batch_may_fail(
+		b, batch_add(b, SYS_keyctl, IMM(KEYCTL_SETPERM), key,
+			     IMM((uint32_t)json_integer_value(json_object_get(k, "perm")) | more)));
+}
+
+static int add_keys(struct batch *b, int ring, const json_t *keys, unsigned depth)
+{
+	json_t *k;
+	size_t i;
+	int r = 0;
+
+	if (depth > DEPTH_MAX)
+		return err_set(EBADMSG, "%s: keyrings in too many others", IMAGE_EXTRA);
+	json_array_foreach(keys, i, k)
+	{
+		const json_t *inner = json_object_get(k, "keys");
+		gsize n = 0;
+		g_autofree guchar *payload =
+			inner ? NULL : g_base64_decode(text_of(k, "payload"), &n);
+		int op;
+
+		batch_room(b, 3, n + strlen(text_of(k, "name")) + 64);
+		op = batch_add(b, SYS_add_key, batch_str(b, text_of(k, "type")),
+			       batch_str(b, text_of(k, "name")),
+			       n ? batch_in(b, payload, n) : IMM(0), IMM(n), IMM(ring));
+		if (!inner)
+			set_owner(b, RES(op), k, 0);
+		r = batch_run(b);
+		if (r == 0 && inner)
+			r = add_keys(b, (int)batch_result(b, op), inner, depth + 1);
+		if (r == 0 && inner)
+			set_owner(b, IMM(batch_result(b, op)), k, 0);
+		if (r < 0)
+			return err_wrap(r, "key \"%s\"", text_of(k, "name"));
+	}
+	return batch_run(b);
+}
+
+/* The name of the one that the task has; "": none. */
+static int current_name(struct batch *b, json_t **ret)
+{
+	int op = batch_add(b, SYS_keyctl, IMM(KEYCTL_GET_KEYRING_ID), IMM(KEY_SPEC_SESSION_KEYRING),
+			   IMM(0));
+	int r;
+
+	batch_may_fail(b, op);
+	r = batch_run(b);
+	if (r < 0 || batch_result(b, op) < 0)
+		return r < 0 ? r : 1;
+	return describe(b, (int)batch_result(b, op), ret);
+}
+
+/* Joins it; *RET_NEW: it is the first. */
+static int join(struct batch *b, json_t *ring, bool *ret_new)
+{
+	json_int_t made = json_integer_value(json_object_get(ring, "made"));
+	bool nameless = strcmp(text_of(ring, "name"), SESSION_NAME) == 0;
+	json_t *now = NULL;
+	int op, r = current_name(b, &now);
+	bool same = r == 0 && strcmp(text_of(now, "name"), text_of(ring, "name")) == 0 && !nameless;
+
+	json_decref(now);
+	if (r < 0)
+		return r;
+	op = same ? batch_add(b, SYS_keyctl, IMM(KEYCTL_GET_KEYRING_ID),
+			      IMM(KEY_SPEC_SESSION_KEYRING), IMM(0))
+		  : batch_add(b, SYS_keyctl, IMM(KEYCTL_JOIN_SESSION_KEYRING),
+			      nameless ? IMM(0) : batch_str(b, text_of(ring, "name")));
+	r = batch_run(b);
+	*ret_new = r == 0 && batch_result(b, op) != made;
+	if (*ret_new)
+		json_object_set_new(ring, "made", json_integer(batch_result(b, op)));
+	return r;
+}
+
+int keys_restore(struct restore *r, struct rtask *t)
+{
+	const char *serial = json_string_value(json_object_get(t->extra, "keyring"));
+	json_t *ring = json_object_get(json_object_get(r->extra, "keyrings"), serial ?: "");
+	CLEANUP(batch_end) struct batch b = {0};
+	bool fresh;
+	int ret;
+
+	if (!ring)
+		return 0;
+	rtask_batch(t, &b);
+	ret = join(&b, ring, &fresh);
+	if (ret == 0 && fresh) {
+		int made = (int)json_integer_value(json_object_get(ring, "made"));
+
+		ret = add_keys(&b, made, json_object_get(ring, "keys"), 0);
+		set_owner(&b, IMM(made), ring, USR_SEARCH);
+	}
+	if (ret == 0)
+		ret = batch_run(&b);
+	return ret < 0 ? err_wrap(ret, "session keyring \"%s\"", text_of(ring, "name")) : 0;
+}
+
+int keys_restore_end(struct restore *r, struct rtask *t)
+{
+	const char *serial = json_string_value(json_object_get(t->extra, "keyring"));
+	json_t *ring = json_object_get(json_object_get(r->extra, "keyrings"), serial ?: "");
+	CLEANUP(batch_end) struct batch b = {0};
+
+	if (!ring)
+		return 0;
+	rtask_batch(t, &b);
+	set_owner(&b, IMM(json_integer_value(json_object_get(ring, "made"))), ring, 0);
+	return batch_run(&b);
+}
