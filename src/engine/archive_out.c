@@ -2,6 +2,7 @@
 #include "engine/archive_out.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "engine/archive_trust.h"
 #include "engine/image.h"
 #include "engine/mounts.h"
 #include "engine/options.h"
@@ -76,7 +77,9 @@ int archive_create(const struct archive_options *o, struct archive_out **ret)
 						.compression = o->compression,
 						.shown = o->path ? o->path : "the archive",
 						.watch = o->watch,
-						.watch_arg = o->watch_arg},
+						.watch_arg = o->watch_arg,
+						.tap = o->tap,
+						.tap_arg = o->tap_arg},
 			 &a->pack);
 }
 
@@ -338,6 +341,8 @@ int archive_commit(struct archive_out *a)
 
 	if (r < 0 || a->dir < 0)
 		return r;
+	if (a->o.e)
+		archive_mark(a->o.e, a->fd);
 	if (fsync(a->fd) < 0)
 		return err_errno("write %s", a->o.path);
 	r = give_name(a);

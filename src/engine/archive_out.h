@@ -42,8 +42,11 @@ struct archive_options {
 	int fd;		  /* instead of PATH, if that is NULL: a pipe, a socket; borrowed */
 	enum pack_compression compression;
 	bool ignore_rootfs, ignore_volumes;
+	struct engine *e; /* marks the file as its own: engine/archive_trust.h; or NULL */
 	int (*watch)(void *arg, uint64_t bytes); /* as in engine/pack.h */
 	void *watch_arg;
+	void (*tap)(void *arg, const void *data, size_t len);
+	void *tap_arg;
 };
 
 struct archive_out;

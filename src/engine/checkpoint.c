@@ -10,6 +10,7 @@
 #include "engine/cknamed.h"
 #include "engine/cksave.h"
 #include "engine/events.h"
+#include "engine/image_checkpoint.h"
 #include "engine/lifecycle_internal.h"
 #include "engine/precheckpoint.h"
 #include "engine/runtime.h"
@@ -47,7 +48,7 @@ int checkpoint_check_state(struct engine *e, struct container *c, bool export)
 	if (o->rm && !export)
 		return err_set(EINVAL, "cannot checkpoint containers that have been started with "
 				       "'--rm' unless '--export' is used");
-	return export ? archive_check(e, c) : 0;
+	return 0;
 }
 
 /* The cgroup with a freezer, as a directory; NULL when the host has none or it is the root's. */
@@ -91,6 +92,7 @@ struct job {
 	char *cgroup;
 	struct cryo_dump *dump;
 	struct archive_out *archive;
+	struct checkpoint_image *image; /* that the archive is for, or NULL */
 	struct cklog log;
 	struct proc conmon; /* of the container that has ended */
 };
@@ -109,6 +111,7 @@ static void job_clear(struct job *j)
 
 	cryo_dump_drop(&j->dump);
 	archive_drop(&j->archive);
+	checkpoint_image_drop(&j->image);
 	cklog_close(&j->log);
 	proc_close(&j->conmon);
 	box_clear(&j->box);
@@ -178,7 +181,7 @@ static int look(struct job *j)
 		.ntmpfs = has_own_shm(j) ? 1 : 0,
 		.leave_running = j->o->leave_running,
 		/* Files and memory in an archive are of the same instant. */
-		.snapshot = j->o->leave_running && !j->o->export && !memory_is_limited(j->c),
+		.snapshot = j->o->leave_running && !j->archive && !memory_is_limited(j->c),
 		.tcp_established = j->o->tcp_established,
 		.skip_in_flight = j->o->skip_in_flight,
 		.ext_unix_sk = j->o->ext_unix_sk,
@@ -214,7 +217,22 @@ static int archive_images(struct job *j, int images)
 		r = archive_put_stats(j->archive, images);
 	if (r == 0)
 		r = step_begin("checkpoint", "archive commit");
-	return r < 0 ? r : archive_commit(j->archive);
+	if (r == 0)
+		r = archive_commit(j->archive);
+	return r < 0 || !j->image ? r : checkpoint_image_commit(j->image, j->c);
+}
+
+static int open_archive(struct job *j)
+{
+	int r = 0;
+
+	if (j->o->create_image)
+		r = checkpoint_image_begin(j->e, j->o->create_image, &j->image);
+	if (r == 0 && j->image)
+		r = archive_create(checkpoint_image_archive(j->image), &j->archive);
+	else if (r == 0 && j->o->export)
+		r = archive_create(j->o->export, &j->archive);
+	return r < 0 || !j->archive ? r : archive_put_documents(j->archive, j->e, j->c);
 }
 
 /* The images, and what Podman and its readers expect beside them. */
@@ -366,8 +384,8 @@ static int describe(struct job *j, int r)
 {
 	if (r == -ENOSPC || r == -EDQUOT)
 		r = err_set(r, "%s: it goes on running; free some space in %s%s%s", err_message(),
-			    j->e->root, j->archive ? " and for " : "",
-			    j->archive ? j->o->export->path ?: "the archive" : "");
+			    j->e->root, j->o->export ? " and for " : "",
+			    j->o->export ? j->o->export->path ?: "the archive" : "");
 	return err_wrap(r, "checkpoint %s", j->c->name);
 }
 
@@ -420,6 +438,8 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 
 	if (r == 0)
 		r = checkpoint_check_state(j->e, j->c, j->o->export != NULL);
+	if (r == 0 && (j->o->export || j->o->create_image))
+		r = archive_check(j->e, j->c);
 	if (r == 0)
 		r = box_read(j->e, j->c, &j->box);
 	if (r == 0)
@@ -432,10 +452,8 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
 	if (r == 0 && j->o->with_previous)
 		r = precheckpoint_open(j->dir, &j->before);
-	if (r == 0 && j->o->export)
-		r = archive_create(j->o->export, &j->archive);
-	if (r == 0 && j->archive)
-		r = archive_put_documents(j->archive, j->e, j->c);
+	if (r == 0)
+		r = open_archive(j);
 	if (r < 0) {
 		drop_log(j);
 		return r;

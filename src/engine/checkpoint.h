@@ -25,6 +25,7 @@ struct checkpoint_options {
 	bool file_locks;
 	const struct named_options *named; /* engine/cksave.h; NULL: the container's own one */
 	bool with_previous; /* what has not changed since container_precheckpoint() stays there */
+	const char *create_image; /* the name of an image (engine/image_checkpoint.h), or NULL */
 	const struct archive_options *export; /* engine/archive_out.h; or NULL */
 };
 

@@ -112,6 +112,9 @@ struct import_options {
 int image_import(struct engine *e, const char *path, const struct import_options *o,
 		 struct image *ret) MUST_CHECK;
 
+/* As images name it: "amd64". */
+const char *image_machine_arch(void);
+
 /* NAME in the new form that is stored: "localhost/x:latest"; the caller frees. */
 int image_normalize(const char *name, char **ret) MUST_CHECK;
 

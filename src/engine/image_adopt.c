@@ -4,11 +4,13 @@
  * configuration by its digest, every layer by the digest of its packed and of its unpacked form.
  */
 #include "engine/blobs.h"
+#include "engine/image_checkpoint.h"
 #include "engine/image_store.h"
 #include "engine/layer.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LAYERS_MAX 500 /* OVL_MAX_STACK, fs/overlayfs/params.h */
 
@@ -100,12 +102,33 @@ static int add_layer(struct engine *e, struct adoption *a, const char *digest, c
 	return 0;
 }
 
+/* Of a checkpoint: an archive, which nobody unpacks here. */
+static int add_archive(struct engine *e, struct adoption *a, const json_t *layer)
+{
+	const char *digest = string_of(layer, "digest");
+	autoclose int fd = -1;
+	struct stat st;
+	int r = digest ? blob_open(e, digest, &fd)
+		       : err_set(EBADMSG, "the manifest has a layer without a digest");
+
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = err_errno("look at layer %s", digest);
+	if (r < 0)
+		return r;
+	g_ptr_array_add(a->blobs, g_strdup(digest));
+	a->size_bytes += (uint64_t)st.st_size;
+	return 0;
+}
+
 static int add_layers(struct engine *e, struct adoption *a)
 {
 	size_t n = json_array_size(layers_of(a));
+	bool checkpoint = checkpoint_image_is(a->manifest);
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++)
+	for (size_t i = 0; checkpoint && r == 0 && i < n; i++)
+		r = add_archive(e, a, json_array_get(layers_of(a), i));
+	for (size_t i = 0; !checkpoint && r == 0 && i < n; i++)
 		r = add_layer(e, a, string_of(json_array_get(layers_of(a), i), "digest"),
 			      json_string_value(json_array_get(diff_ids_of(a), i)));
 	g_ptr_array_add(a->layers, NULL);

@@ -21,7 +21,7 @@
 #define CONFIG_TYPE   "application/vnd.oci.image.config.v1+json"
 #define LAYER_TYPE    "application/vnd.oci.image.layer.v1.tar"
 
-static const char *machine_arch(void)
+const char *image_machine_arch(void)
 {
 	static const char *const names[][2] = {
 		{"x86_64", "amd64"},	{"aarch64", "arm64"}, {"i686", "386"},
@@ -108,7 +108,7 @@ static int build_config(const struct import_options *o, const char *diff_id, jso
 		return r;
 	}
 	doc = json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:[s]}, s:[{s:s, s:s, s:s*}]}", "created",
-			now, "architecture", o->arch ? o->arch : machine_arch(), "os",
+			now, "architecture", o->arch ? o->arch : image_machine_arch(), "os",
 			o->os ? o->os : "linux", "config", config, "rootfs", "type", "layers",
 			"diff_ids", diff_id, "history", "created", now, "created_by", by, "comment",
 			o->message);

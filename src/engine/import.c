@@ -8,6 +8,7 @@
 #include "engine/ckfiles.h"
 #include "engine/container_store.h"
 #include "engine/digest.h"
+#include "engine/image_checkpoint.h"
 #include "engine/import_image.h"
 #include "engine/lifecycle.h"
 #include "engine/mounts.h"
@@ -172,7 +173,7 @@ static int decide(void *arg, struct archive_in *in)
 		r = archive_parse(in, &m->options);
 	if (r == 0)
 		r = check_volumes(m);
-	if (r == 0 && !m->o->trust && (in->fd < 0 || !archive_is_ours(m->e, in->fd)))
+	if (r == 0 && !m->o->trust && !archive_is_ours(m->e, in->fd >= 0 ? in->fd : in->o.fd))
 		r = archive_check_trust(in, &m->options);
 	if (r == 0)
 		r = read_identity(m);
@@ -292,7 +293,7 @@ static int place_all(struct importing *m)
 	if (r == 0)
 		r = place_file(m, m->in.has_previous, CK_PRE_IMAGES);
 	if (r == 0)
-		r = place_file(m, m->in.has_log, ARCHIVE_LOG);
+		r = place_file(m, m->in.has_log && !m->o->image, ARCHIVE_LOG);
 	if (r == 0) /* in our images it is one of the tree's file systems */
 		r = place_file(m, m->in.has_shm && !ours, CK_SHM);
 	if (r == 0 && m->in.has_rootfs)
@@ -312,7 +313,7 @@ static int adopt_addresses(struct importing *m)
 	const char *mac;
 	int r = network_choice_parse(m->options.network, &choice);
 
-	if (r < 0 || choice.mode != NETWORK_BRIDGE || m->o->name || !m->in.network)
+	if (r < 0 || choice.mode != NETWORK_BRIDGE || m->o->name || m->o->image || !m->in.network)
 		return r;
 	ip = o->ignore_static_ip || m->options.ip ? NULL : network_first_ip(m->in.network);
 	mac = o->ignore_static_mac || m->options.mac_address ? NULL
@@ -392,9 +393,11 @@ int container_import(struct engine *e, const struct import_checkpoint *o, struct
 		     struct restore_report *ret_report)
 {
 	CLEANUP(importing_clear) struct importing m = {.e = e, .o = o, .in = ARCHIVE_IN_NONE};
-	const struct archive_in_options in = {
+	autoclose int layer = -1;
+	struct archive_in_options in = {
 		.path = o->path,
 		.fd = o->fd,
+		.shown = o->image ? o->image->name : NULL,
 		.ignore_rootfs = o->ignore_rootfs,
 		.ignore_volumes = o->ignore_volumes,
 		.documents = decide,
@@ -411,6 +414,12 @@ int container_import(struct engine *e, const struct import_checkpoint *o, struct
 			"pod \"%s\" cannot be retrieved: no pod with name or ID %s found: no "
 			"such pod",
 			o->pod, o->pod);
+	if (o->image) {
+		r = checkpoint_image_open(e, o->image, &layer);
+		if (r < 0)
+			return r;
+		in.fd = layer;
+	}
 	r = archive_in_open(&m.in, e, &in);
 	if (r == 0)
 		r = archive_in_read(&m.in);

@@ -13,9 +13,10 @@
 struct import_checkpoint {
 	const char *path; /* or NULL: FD, a pipe or a socket */
 	int fd;
-	const char *previous; /* --import-previous, or NULL */
-	const char *name;     /* a new name, and with it a new ID; NULL: those it had */
-	char *const *publish; /* instead of its ports, or NULL */
+	const struct image *image; /* or NULL; instead: engine/image_checkpoint.h */
+	const char *previous;	   /* --import-previous, or NULL */
+	const char *name;	   /* a new name, and with it a new ID; NULL: those it had */
+	char *const *publish;	   /* instead of its ports, or NULL */
 	const char *pod;
 	bool ignore_rootfs, ignore_volumes;
 	bool trust; /* engine/archive_trust.h */

@@ -70,6 +70,8 @@ static la_ssize_t on_write(struct archive *a, void *data, const void *buf, size_
 		return -1;
 	}
 	p->out += len;
+	if (p->o.tap)
+		p->o.tap(p->o.tap_arg, buf, len);
 	if (p->is_file && p->out - p->flushed >= WRITEBACK_STEP) {
 		sync_file_range(p->o.fd, (off_t)p->flushed, (off_t)(p->out - p->flushed),
 				SYNC_FILE_RANGE_WRITE);

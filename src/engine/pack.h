@@ -32,6 +32,9 @@ struct pack_options {
 	int fd;
 	enum pack_compression compression;
 	const char *shown; /* the archive's name, for errors */
+	void (*tap)(void *arg, const void *data,
+		    size_t len); /* sees all that is written; or NULL */
+	void *tap_arg;
 	/*
 	 * Called with the bytes that went in (before compression), some ten times a second at most
 	 * data rates; an error of its stops the archive.  May be NULL.

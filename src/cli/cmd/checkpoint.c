@@ -76,15 +76,6 @@ static int check(const struct cli *cli, const struct checkpoint_opts *o)
 	return 0;
 }
 
-/* What the engine cannot do is refused by name, before anything is touched. */
-static int check_features(const struct checkpoint_opts *o)
-{
-	if (o->create_image)
-		return err_set(ENOTSUP, "--create-image is not supported: checkpoints stay with "
-					"their container");
-	return 0;
-}
-
 static bool is_running(const struct container *c)
 {
 	return c->state.status == CONTAINER_RUNNING;
@@ -117,9 +108,11 @@ static int one(struct cli *cli, struct container *c, json_t **ret)
 		.fd = -1,
 		.ignore_rootfs = o->ignore_rootfs,
 		.ignore_volumes = o->ignore_volumes,
+		.e = cli->engine,
 	};
 	int r = 0;
 
+	how.create_image = o->create_image;
 	if (o->export)
 		how.export = &export;
 	if (o->compress)
@@ -143,8 +136,14 @@ static int run(struct cli *cli)
 	if (r < 0)
 		return r;
 	r = pick_containers(cli, &how, &picks);
-	if (r < 0 || (r = check_features(o)) < 0)
+	if (r < 0)
 		return r;
+	if (o->export && o->create_image)
+		return err_set(EINVAL,
+			       "--export and --create-image cannot be used together: take a "
+			       "checkpoint with --leave-running for one of them");
+	if (o->create_image && picks->len > 1)
+		return err_set(EINVAL, "--create-image can only be used with one container");
 	if (o->export && picks->len > 1)
 		return err_set(EINVAL,
 			       "--export can only be used with one container: %u would "

@@ -7,6 +7,7 @@
 #include "engine/archive_in.h"
 #include "engine/cksave.h"
 #include "engine/image.h"
+#include "engine/image_checkpoint.h"
 #include "engine/import.h"
 
 #include <fcntl.h>
@@ -108,27 +109,40 @@ static int check_arguments(const struct cli *cli, const struct restore_opts *o)
 }
 
 /*
- * Names that are no container may be images, but only images of checkpoints can be restored, and
- * the engine makes none.  A name that is a container makes the others count as containers, too.
+ * Names that are no container may be images of checkpoints.  A name that is a container makes the
+ * others count as containers, too, as far as options are concerned.  1: there are images.
  */
 static int check_images(struct cli *cli, struct engine *e)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < cli->nargs; i++) {
 		CLEANUP(container_unref) struct container *c = NULL;
-		CLEANUP(image_clear) struct image img = IMAGE_NONE;
 
 		if (container_find(e, pick_name(cli->args[i]), &c) >= 0)
 			return 0;
-		if (image_resolve(e, cli->args[i], &img) >= 0)
+	}
+	for (size_t i = 0; i < cli->nargs; i++) {
+		CLEANUP(image_clear) struct image img = IMAGE_NONE;
+		int r;
+
+		if (image_resolve(e, cli->args[i], &img) < 0)
+			continue;
+		r = checkpoint_image_check(e, &img);
+		if (r < 0)
+			return r;
+		if (r == 0)
 			return err_set(EINVAL, "image is not a checkpoint: %s", img.id);
+		any = true;
 	}
 	err_clear();
-	return 0;
+	return any;
 }
 
 static int check(struct cli *cli, const struct restore_opts *o)
 {
 	struct engine *e;
+	bool images;
 	int r;
 
 	if (o->all && o->latest)
@@ -142,26 +156,50 @@ static int check(struct cli *cli, const struct restore_opts *o)
 		return err_set(EPERM, "restoring a container requires root");
 	if ((r = cli_engine(cli, &e)) < 0 || (r = check_images(cli, e)) < 0)
 		return r;
-	if (!o->import && (r = check_needs_import(cli)) < 0)
+	images = r > 0;
+	if (!o->import && !images && (r = check_needs_import(cli)) < 0)
 		return r;
 	if (o->name && o->o.tcp_established)
 		return err_set(EINVAL, "--tcp-established cannot be used with --name");
-	if (o->publish && !o->import)
+	if (o->publish && !o->import && !images)
 		return err_set(EINVAL, "--publish can only be used with image or --import");
 	return check_arguments(cli, o);
 }
 
-static int find_all(struct cli *cli, const struct pick_how *how, GArray **ret)
+/* What is to be restored: a container, or a new one from an image. */
+struct target {
+	struct container *c;
+	struct image *img;
+	const char *shown;
+};
+
+static void target_clear(void *data)
 {
-	int r = pick_containers(cli, how, ret);
+	struct target *t = data;
 
-	/* Which of the names it was is in the text of the failure, in Podman's words here. */
-	for (size_t i = 0; r == -ENOENT && i < cli->nargs; i++) {
-		CLEANUP(container_unref) struct container *c = NULL;
+	container_unref(&t->c);
+	if (t->img)
+		image_clear(t->img);
+	g_free(t->img);
+}
 
-		if (container_find(cli->engine, pick_name(cli->args[i]), &c) == -ENOENT)
-			return err_set(ENOENT, "no such container or image: %s", cli->args[i]);
+static int find_one(struct cli *cli, const char *typed, GArray *to)
+{
+	struct target t = {.shown = typed};
+	CLEANUP(image_clear) struct image img = IMAGE_NONE;
+	int r = container_find(cli->engine, pick_name(typed), &t.c);
+
+	if (r == -ENOENT) {
+		r = image_resolve(cli->engine, typed, &img);
+		if (r == -ENOENT || r == -EINVAL)
+			return err_set(ENOENT, "no such container or image: %s", typed);
+		if (r == 0) {
+			t.img = g_memdup2(&img, sizeof(img));
+			img = IMAGE_NONE;
+		}
 	}
+	if (r >= 0)
+		g_array_append_val(to, t);
 	return r;
 }
 
@@ -170,12 +208,31 @@ static bool is_exited(const struct container *c)
 	return c->state.status == CONTAINER_EXITED;
 }
 
-/* --all means those that can be restored; Podman takes all that have exited and complains. */
-static void drop_uncheckpointed(struct cli *cli, GArray *picks)
+/*
+ * All of them before anything is done.  --all means those that can be restored; Podman takes all
+ * that have exited and complains.
+ */
+static int find_all(struct cli *cli, const struct restore_opts *o, GArray *to)
 {
-	for (guint i = picks->len; i-- > 0;)
-		if (!container_has_checkpoint(cli->engine, g_array_index(picks, struct pick, i).c))
-			g_array_remove_index(picks, i);
+	const struct pick_how how = {.all = o->all, .latest = o->latest, .wanted = is_exited};
+	g_autoptr(GArray) picks = NULL;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < cli->nargs; i++)
+		r = find_one(cli, cli->args[i], to);
+	if (r < 0 || cli->nargs)
+		return r;
+	r = pick_containers(cli, &how, &picks);
+	for (guint i = 0; r >= 0 && i < picks->len; i++) {
+		struct container *c = g_array_index(picks, struct pick, i).c;
+		struct target t = {.c = c, .shown = c->id};
+
+		if (o->all && !container_has_checkpoint(cli->engine, c))
+			continue;
+		container_ref(c);
+		g_array_append_val(to, t);
+	}
+	return r;
 }
 
 static json_t *stats_of(const struct container *c, const struct restore_report *report)
@@ -190,27 +247,15 @@ static json_t *stats_of(const struct container *c, const struct restore_report *
 	return checkpoint_stats_entry(c->id, "runtime_restore_duration", report->runtime_us, rows);
 }
 
-static int one(struct cli *cli, struct container *c, json_t **ret)
+/* From an archive, or from IMG. */
+static int import(struct cli *cli, const struct image *img, struct container **ret,
+		  struct restore_report *report)
 {
-	const struct restore_opts *o = cli->opts;
-	struct restore_options how = o->o;
-	struct restore_report report = {0};
-	int r;
-
-	if (o->named.name)
-		how.named = &o->named;
-	r = container_restore(cli->engine, c, &how, &report);
-	if (r == 0)
-		*ret = stats_of(c, &report);
-	return r;
-}
-
-static int import(struct cli *cli, int64_t start_us)
-{
-	CLEANUP(container_unref) struct container *c = NULL;
 	const struct restore_opts *o = cli->opts;
 	const struct import_checkpoint how = {
-		.path = o->import,
+		.path = img ? NULL : o->import,
+		.fd = -1,
+		.image = img,
 		.previous = o->import_previous,
 		.name = o->name,
 		.publish = o->publish,
@@ -220,45 +265,71 @@ static int import(struct cli *cli, int64_t start_us)
 		.trust = o->trust,
 		.restore = o->o,
 	};
-	struct restore_report report = {0};
-	json_t *all;
-	int r = container_import(cli->engine, &how, &c, &report);
 
+	return container_import(cli->engine, &how, ret, report);
+}
+
+/* *RET: its statistics; what is printed of it is printed. */
+static int restore_one(struct cli *cli, struct target *t, json_t **ret)
+{
+	const struct restore_opts *o = cli->opts;
+	struct restore_options how = o->o;
+	struct restore_report report = {0};
+	int r;
+
+	if (o->named.name)
+		how.named = &o->named;
+	if (t->c)
+		r = container_restore(cli->engine, t->c, &how, &report);
+	else
+		r = import(cli, t->img, &t->c, &report);
+	if (r < 0 && t->img)
+		r = err_wrap(r, "unable to import checkpoint from image: \"%s\"", t->shown);
 	if (r < 0)
 		return r;
-	if (!o->print_stats) {
-		puts(c->id);
-		return 0;
-	}
-	all = json_pack("[o]", stats_of(c, &report));
-	checkpoint_stats_print("restore", start_us, all);
-	json_decref(all);
+	*ret = stats_of(t->c, &report);
+	if (!o->print_stats)
+		puts(t->img || !t->shown ? t->c->id : t->shown);
+	fflush(stdout);
 	return 0;
 }
 
 static int run(struct cli *cli)
 {
 	const struct restore_opts *o = cli->opts;
-	const struct pick_how how = {.all = o->all, .latest = o->latest, .wanted = is_exited};
+	g_autoptr(GArray) targets = g_array_new(FALSE, FALSE, sizeof(struct target));
 	int64_t start_us = g_get_monotonic_time();
-	g_autoptr(GArray) picks = NULL;
-	int r = check(cli, o);
+	const struct target archive = {0};
+	json_t *all;
+	int status = 0, r = check(cli, o);
 
+	g_array_set_clear_func(targets, target_clear);
+	if (r >= 0 && o->import)
+		g_array_append_val(targets, archive);
+	else if (r >= 0)
+		r = find_all(cli, o, targets);
 	if (r < 0)
 		return r;
-	if (o->import)
-		return import(cli, start_us);
-	r = find_all(cli, &how, &picks);
-	if (r < 0)
-		return r;
-	if (o->all)
-		drop_uncheckpointed(cli, picks);
-	return checkpoint_each(cli, picks, "restore", o->print_stats, start_us, one);
+	all = json_array();
+	for (guint i = 0; i < targets->len; i++) {
+		json_t *stats = NULL;
+
+		if (restore_one(cli, &g_array_index(targets, struct target, i), &stats) < 0) {
+			cli_print_error();
+			status = 125;
+			continue;
+		}
+		json_array_append_new(all, stats);
+	}
+	if (o->print_stats)
+		checkpoint_stats_print("restore", start_us, all);
+	json_decref(all);
+	return status;
 }
 
 const struct command cmd_restore = {
 	.path = "container restore",
-	.usage = "[options] CONTAINER [CONTAINER...]",
+	.usage = "[options] CONTAINER|IMAGE [CONTAINER|IMAGE...]",
 	.brief = "Restore one or more containers from a checkpoint",
 	.text = "Thaws containers that were frozen with container checkpoint: their processes go "
 		"on "
@@ -267,6 +338,6 @@ const struct command cmd_restore = {
 		    "--import web.tar.zst --name copy --publish 8081:80",
 	.options = options,
 	.size = sizeof(struct restore_opts),
-	.complete = COMPLETE_CONTAINERS,
+	.complete = COMPLETE_OBJECTS,
 	.run = run,
 };

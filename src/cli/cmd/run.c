@@ -3,6 +3,9 @@
 #include "base/log.h"
 #include "cli/cmd/common.h"
 #include "cli/cmd/create_opts.h"
+#include "engine/image.h"
+#include "engine/image_checkpoint.h"
+#include "engine/import.h"
 #include "engine/lifecycle.h"
 
 static bool wants(const struct create_opts *o, const char *stream)
@@ -72,6 +75,35 @@ static int start(struct cli *cli, const struct create_opts *o, struct container 
 	return code;
 }
 
+/*
+ * An image of a checkpoint: its container goes on, in the background.  Only --name counts beside
+ * it.  0: it is an ordinary image.
+ */
+static int restore_image(struct cli *cli, struct create_opts *o)
+{
+	CLEANUP(container_unref) struct container *c = NULL;
+	CLEANUP(image_clear) struct image img = IMAGE_NONE;
+	struct import_checkpoint how = {.fd = -1, .image = &img, .name = o->o.name};
+	struct restore_report report;
+	int r = image_resolve(cli->engine, cli->args[0], &img);
+
+	if (r < 0) {
+		err_clear(); /* it is fetched, or told about, when the container is created */
+		return 0;
+	}
+	r = checkpoint_image_check(cli->engine, &img);
+	if (r <= 0)
+		return r;
+	r = container_import(cli->engine, &how, &c, &report);
+	if (r < 0) {
+		cli->error_status = 126;
+		return err_wrap(r, "Failed to restore checkpoint image %s", cli->args[0]);
+	}
+	if (o->detach)
+		puts(c->id);
+	return 1;
+}
+
 static int create_and_start(struct cli *cli, struct create_opts *o)
 {
 	CLEANUP(container_unref) struct container *c = NULL;
@@ -80,6 +112,9 @@ static int create_and_start(struct cli *cli, struct create_opts *o)
 
 	if (r < 0 || (r = cli_engine(cli, &e)) < 0 || (r = create_pull(cli, o, e)) < 0)
 		return r;
+	r = restore_image(cli, o);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	/* A missing monitor is told while there is no container yet that could be left behind. */
 	if ((r = engine_conmon(e)) < 0)
 		return r;
