@@ -102,12 +102,17 @@ now_ms() { echo $(($(date +%s%N) / 1000000)); }
 note() { echo "# $(basename "$BATS_TEST_FILENAME" .bats): $*" >&3; }
 phase() { PHASE=$* && echo "--- $*"; }
 
-# answers: within a minute.
+# answers: within half a minute.
 answers() {
-	local end=$((SECONDS + 60))
+	local end=$((SECONDS + 30))
 	# In a subshell: a descriptor that it talks over is its own.
 	until (ready) 2>/dev/null; do
-		[ $SECONDS -lt $end ] || { echo "no answer within a minute"; cryopod logs --tail 30 w; cryopod ps -a; return 1; }
+		if [ $SECONDS -ge $end ] || ! state_is w running; then
+			echo "no answer"
+			cryopod logs --tail 30 w
+			cryopod ps -a
+			return 1
+		fi
 		sleep 0.01
 	done
 }
