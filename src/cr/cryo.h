@@ -49,7 +49,8 @@ int cryo_dump_look(const struct cryo_dump_options *options, char ***ret_refusals
 
 /*
  * Freezes and writes all images, with stats-dump, into the empty directory DIR.  Nothing is synced:
- * that is the committer's.  On failure the tree has been cured already.
+ * that is the committer's.  On failure the tree has been cured already; -EAGAIN: a new dump may
+ * succeed, as what is refused passes by itself.
  */
 int cryo_dump_write(struct cryo_dump *d, int dir) MUST_CHECK;
 

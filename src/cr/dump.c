@@ -164,22 +164,29 @@ static int look(struct dump *d)
 	return r;
 }
 
-#define LOOKS 5
+#define LOOKS		5
+#define PATIENT_LOOKS	50
+#define PATIENT_WAIT_US 10000
 
 /*
  * Nothing stands still while we look: a task that just ends or executes another program shows
- * things that no task at rest has.  What is wrong is wrong each time.
+ * things that no task at rest has.  What is wrong is wrong each time.  For what passes by itself
+ * (a connection that waits to be accepted) we wait longer.
  */
 static int look_again(struct dump *d)
 {
 	int r = 0;
 
-	for (unsigned i = 0; i < LOOKS; i++) {
+	for (unsigned i = 0; i < (d->lasting ? LOOKS : PATIENT_LOOKS); i++) {
+		if (i >= LOOKS)
+			g_usleep(PATIENT_WAIT_US);
 		g_string_truncate(d->refused, 0);
+		d->lasting = false;
 		g_hash_table_remove_all(d->scouted);
 		r = look(d);
 		if (r >= 0 && !d->refused->len)
 			break;
+		d->lasting |= r < 0;
 		log_debug("dump: look %u: %s", i, r < 0 ? err_message() : d->refused->str);
 	}
 	return r;

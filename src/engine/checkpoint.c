@@ -85,8 +85,9 @@ struct job {
 	struct box box;
 	struct sessions sessions;
 	struct cryo_external *externals; /* of both */
-	int dir, before;		 /* userdata; the round before, or -1 */
-	int into; /* where the images' directory comes to be: DIR, or the named one's */
+	unsigned nexternals;
+	int dir, before; /* userdata; the round before, or -1 */
+	int into;	 /* where the images' directory comes to be: DIR, or the named one's */
 	struct cksave save;
 	const char *cgroups[1];
 	char *cgroup;
@@ -143,7 +144,7 @@ static bool memory_is_limited(struct container *c)
 }
 
 /* The container's own, then those of its exec sessions. */
-static unsigned join_externals(struct job *j)
+static void join_externals(struct job *j)
 {
 	const GArray *more = j->sessions.externals;
 	unsigned n = j->box.nexternals;
@@ -152,7 +153,7 @@ static unsigned join_externals(struct job *j)
 	memcpy(j->externals, j->box.externals, n * sizeof(*j->externals));
 	if (more->len)
 		memcpy(j->externals + n, more->data, more->len * sizeof(*j->externals));
-	return n + more->len;
+	j->nexternals = n + more->len;
 }
 
 static int save_frozen(void *arg)
@@ -165,7 +166,6 @@ static int save_frozen(void *arg)
 
 static int look(struct job *j)
 {
-	unsigned nexternals = join_externals(j);
 	static const char *const shm[] = {"/dev/shm"};
 	const struct cryo_dump_options o = {
 		.pid = j->c->state.pid,
@@ -174,7 +174,7 @@ static int look(struct job *j)
 		.guests = (const struct cryo_guest *)(void *)j->sessions.guests->data,
 		.nguests = j->sessions.guests->len,
 		.externals = j->externals,
-		.nexternals = nexternals,
+		.nexternals = j->nexternals,
 		.mounts = (const char *const *)j->box.mounts,
 		.nmounts = j->box.mounts ? g_strv_length(j->box.mounts) : 0,
 		.tmpfs = shm,
@@ -193,6 +193,7 @@ static int look(struct job *j)
 	};
 
 	j->cgroups[0] = j->cgroup;
+	cryo_dump_drop(&j->dump);
 	return cryo_dump_new(&o, &j->dump);
 }
 
@@ -268,6 +269,26 @@ static int write_images(struct job *j)
 		r = step_begin("checkpoint", "commit");
 	if (r == 0)
 		r = atomicdir_commit(&d);
+	return r;
+}
+
+#define TRIES 5
+
+/*
+ * Something came between the look and the freeze that passes by itself, as a connection that is
+ * accepted in a moment: the container goes on, and is looked at again.
+ */
+static int write_patiently(struct job *j)
+{
+	int r = write_images(j);
+
+	for (unsigned i = 1; r == -EAGAIN && i < TRIES; i++) {
+		log_debug("checkpoint: try %u: %s", i, err_message());
+		err_clear();
+		r = look(j);
+		if (r == 0)
+			r = write_images(j);
+	}
 	return r;
 }
 
@@ -462,6 +483,7 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	for (unsigned i = 0; i < j->sessions.guests->len; i++)
 		checkpoint_await_program(
 			g_array_index(j->sessions.guests, struct cryo_guest, i).pid);
+	join_externals(j);
 	from = g_get_monotonic_time();
 	r = look(j);
 	if (r < 0)
@@ -469,7 +491,7 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	if (r == 0)
 		r = begin_named(j);
 	if (r == 0)
-		r = write_images(j);
+		r = write_patiently(j);
 	if (r == 0)
 		r = commit_named(j, ret);
 	if (r < 0)

@@ -89,6 +89,7 @@ struct dump {
 	GHashTable *before;   /* nspid -> what they have of it: state/mem/track.c */
 	GHashTable *trackers; /* pid -> numbers of trackers: state/mem/track.c */
 	GString *refused;     /* while looking: what cannot be saved, one per line */
+	bool lasting;	      /* some of it will not pass by itself */
 };
 
 /*
@@ -106,7 +107,10 @@ static inline struct dtask *dump_task(const struct dump *d, unsigned i)
 /* "task 12 (nginx): <story>" around the error R of a task. */
 int dtask_wrap(const struct dtask *t, int r) MUST_CHECK;
 
-/* While looking, -EOPNOTSUPP is collected and becomes 0; other errors stay. */
+/*
+ * While looking, -EOPNOTSUPP is collected and becomes 0, and so is -EAGAIN: what will pass by
+ * itself as the program goes on; other errors stay.
+ */
 int dump_refuse(struct dump *d, int r) MUST_CHECK;
 
 /* Starts a batch for the leader, or for a thread. */

@@ -57,8 +57,9 @@ int dtask_wrap(const struct dtask *t, int r)
 
 int dump_refuse(struct dump *d, int r)
 {
-	if (r != -EOPNOTSUPP || !d->refused)
+	if ((r != -EOPNOTSUPP && r != -EAGAIN) || !d->refused)
 		return r;
+	d->lasting |= r == -EOPNOTSUPP;
 	if (d->refused->len)
 		g_string_append_c(d->refused, '\n');
 	g_string_append(d->refused, err_message());

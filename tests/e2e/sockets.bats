@@ -112,3 +112,36 @@ in_state() { cryopod exec "$1" cat /proc/net/tcp /proc/net/tcp6 | grep -q ":1B58
 	expect 0 cryopod container restore --tcp-established dies
 	wait_for 10 cryopod exec dies test -e /tmp/over
 }
+
+# A server that accepts for the first time after SECONDS, and a connection to it as descriptor 7.
+unaccepted() {
+	cryopod run -d --name "$1" -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro $IMAGE /usr/bin/python3 -c "
+import os, socket, time
+s = socket.create_server(('', 7000))
+while not os.path.exists('/tmp/begin'): time.sleep(0.01)
+time.sleep($2)
+c = [s.accept()[0] for i in range(2)]
+while True: c[-1].sendall(c[-1].recv(100))" >/dev/null
+	wait_for 10 cryopod exec "$1" grep -q ":1B58 " /proc/net/tcp
+	exec 7<>"/dev/tcp/$(ip_of "$1")/7000"
+}
+
+@test "connections that wait to be accepted are waited for, refused by name, or dropped" {
+	unaccepted soon 0.3
+	cryopod exec soon touch /tmp/begin
+	exec 9<>"/dev/tcp/$(ip_of soon)/7000"
+	expect 0 cryopod container checkpoint --tcp-established soon
+	expect 0 cryopod container restore --tcp-established soon
+	says accepted
+	unaccepted never 1000
+	expect 125 cryopod container checkpoint --tcp-established never
+	has 'wait' "$(ip_of never):7000" '--skip-in-flight'
+	state_is never running
+	expect 0 cryopod container checkpoint --tcp-established --skip-in-flight never
+	expect 0 cryopod container restore --tcp-established never
+	SECONDS=0
+	run read -r -t 10 <&7
+	[ "$status" -ne 0 ]
+	[ $SECONDS -lt 9 ]
+	exec 7>&- 9>&-
+}

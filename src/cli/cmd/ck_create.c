@@ -14,6 +14,8 @@ static const struct opt options[] = {
 	O(dir, "checkpoint-dir", 0, "Use a custom checkpoint storage directory"),
 	O(o.file_locks, "file-locks", 0, "Checkpoint a container with file locks"),
 	O(o.leave_running, "leave-running", 'R', "Leave the container running after checkpoint"),
+	O(o.skip_in_flight, "skip-in-flight", 0,
+	  "Drop TCP connections that wait to be accepted, instead of refusing"),
 	O(o.tcp_established, "tcp-established", 0,
 	  "Checkpoint a container with established TCP connections"),
 	{}};

@@ -123,7 +123,7 @@ static int check_events(const struct fd_view *v, uint32_t faflags)
 	if (ioctl(fd, FIONREAD, &bytes) < 0 || bytes == 0)
 		return 0;
 	if (faflags & CLASSES)
-		return err_set(EOPNOTSUPP,
+		return err_set(EAGAIN,
 			       "somebody waits for an answer of this fanotify group; try again");
 	log_warn("task %d (%s): fd %d: %d bytes of fanotify events that were not read yet are not "
 		 "saved",

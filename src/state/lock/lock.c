@@ -57,8 +57,7 @@ static int parse(const char *line, struct lock *ret)
 	ret->len = strcmp(end, "EOF") == 0 ? 0 : g_ascii_strtoll(end, NULL, 10) + 1 - start;
 	snprintf(ret->range, sizeof(ret->range), "%lld %s %s", start, end, type);
 	if (ret->kind == FL_LEASE && strcmp(ret->state, "ACTIVE") != 0)
-		return err_set(EOPNOTSUPP,
-			       "a lease that is being broken cannot be saved; try again");
+		return err_set(EAGAIN, "a lease that is being broken cannot be saved; try again");
 	return 0;
 }
 

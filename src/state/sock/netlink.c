@@ -32,7 +32,7 @@ static int check_queue(const struct sock_view *s)
 	char byte;
 
 	if (recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
-		return err_set(EOPNOTSUPP,
+		return err_set(EAGAIN,
 			       "%s: messages wait in this netlink socket (protocol %d); try again "
 			       "when the program has read them",
 			       s->v->link, s->protocol);

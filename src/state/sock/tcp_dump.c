@@ -84,7 +84,7 @@ static int check_extras(struct dump *d, const struct sock_view *s, int state, co
 			       s->v->link, name);
 	if (has_urgent(s->fd) ||
 	    (d->frozen && t && ioctl(s->fd, SIOCINQ, &in) == 0 && t->rqueue > in + fin))
-		return err_set(EOPNOTSUPP,
+		return err_set(EAGAIN,
 			       "%s: urgent data (MSG_OOB) wait in the TCP connection %s; try again "
 			       "when the program has read them",
 			       s->v->link, name);
@@ -100,7 +100,7 @@ int tcp_check(struct dump *d, const struct sock_view *s, int state)
 	if (d->o.tcp_close)
 		return 0;
 	if (!(1 << state & KEPT))
-		return err_set(EOPNOTSUPP,
+		return err_set(EAGAIN,
 			       "%s: the TCP connection %s is %s, which cannot be saved; try again, "
 			       "or use --tcp-close",
 			       s->v->link, name, what ? what : "in an unknown state");
@@ -155,7 +155,7 @@ int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waitin
 		g_string_append_printf(names, "%s%s", n++ ? ", " : "", name);
 	}
 	return err_set(
-		EOPNOTSUPP,
+		EAGAIN,
 		"%s: %u TCP connection%s to be accepted (%s%s), which no kernel can be given "
 		"again; try again, or use --skip-in-flight to drop such connections",
 		s->v->link, waiting, waiting == 1 ? " waits" : "s wait", names->str,
