@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "cr/records.h"
 #include "image/inventory.h"
+#include "image/pidns.pb-c.h"
 #include "image/pstree.pb-c.h"
 #include "kernel/procmisc.h"
 #include "state/ns/mnt.h"
@@ -109,16 +110,17 @@ static int make_network(const struct cryo_box_options *o, pid_t pid)
 }
 
 /* The task does what it has to, up to the stub, whose execution closes TALK. */
-static int let_enter(const struct cryo_box_options *o, pid_t pid, int talk)
+/* FLAGS: what is new. */
+static int let_enter(const struct cryo_box_options *o, uint64_t flags, pid_t pid, int talk)
 {
 	struct report rep;
 	ssize_t n;
 	int r = o->records && o->namespaces & CLONE_NEWUSER ? users_restore(o->images, pid) : 0;
 
-	if (r == 0 && o->records && o->namespaces & CLONE_NEWNET)
-		r = make_network(o, pid);
 	if (r == 0 && o->prepare)
 		r = o->prepare(o->prepare_arg, pid);
+	if (r == 0 && o->records && !o->empty_net && flags & CLONE_NEWNET)
+		r = make_network(o, pid);
 	if (r < 0)
 		return r;
 	if (write(talk, "", 1) != 1)
@@ -141,6 +143,88 @@ static int load_mounts(const struct cryo_box_options *o, struct mnt_plan **ret)
 	return o->mounts ? mnt_plan_load(&m, NSID_MNT, ret) : 0;
 }
 
+/*
+ * Our own thread is in the namespaces while it forks: the child is born there, also into a new user
+ * namespace, from which it could not enter them.
+ */
+struct joins {
+	unsigned n, flags[8];
+	int ours[8];
+};
+
+static void end_joins(struct joins *j)
+{
+	for (unsigned i = 0; i < j->n; i++) {
+		if (setns(j->ours[i], (int)j->flags[i]) < 0)
+			abort(); /* nothing that we do from here on would be where it should be */
+		close(j->ours[i]);
+	}
+}
+
+static int join(struct joins *j, unsigned flag, int fd)
+{
+	g_autofree char *path = NULL;
+
+	for (unsigned k = 0; k < NS_COUNT; k++)
+		if ((unsigned)ns_infos[k].flag == flag)
+			path = g_strdup_printf("/proc/self/ns/%s", ns_infos[k].name);
+	if (j->n == ARRAY_SIZE(j->ours) || !path)
+		return err_set(EINVAL, "this namespace cannot be joined");
+	j->ours[j->n] = open(path, O_RDONLY | O_CLOEXEC);
+	if (j->ours[j->n] < 0)
+		return err_errno("open %s", path);
+	if (setns(fd, (int)flag) < 0) {
+		int r = err_errno("enter a namespace to be joined");
+
+		close(j->ours[j->n]);
+		return r;
+	}
+	j->flags[j->n++] = flag;
+	return 0;
+}
+
+static int find_inherit(const struct cryo_box_options *o, const char *key, int *ret)
+{
+	for (unsigned i = 0; i < o->ninherits; i++)
+		if (strcmp(o->inherits[i].name, key) == 0) {
+			*ret = o->inherits[i].fd;
+			return 0;
+		}
+	return err_set(EINVAL, "namespace %s is external; use --inherit-fd fd[N]:%s", key, key);
+}
+
+/* What images say to be external. */
+static int join_externals(const struct cryo_box_options *o, struct joins *j)
+{
+	CLEANUP(image_record_free) NetnsEntry *net = NULL;
+	CLEANUP(image_record_free) PidnsEntry *pids = NULL;
+	int r = image_load_optional(o->images, IMG_NETNS, NSID_NET, &net), fd;
+
+	if (r >= 0)
+		r = image_load_optional(o->images, IMG_PIDNS, NSID_PID, &pids);
+	r = r > 0 ? 0 : r;
+	if (r == 0 && net && net->ext_key) {
+		r = find_inherit(o, net->ext_key, &fd);
+		r = r < 0 ? r : join(j, CLONE_NEWNET, fd);
+	}
+	if (r == 0 && pids && pids->ext_key) {
+		r = find_inherit(o, pids->ext_key, &fd);
+		r = r < 0 ? r : join(j, CLONE_NEWPID, fd);
+	}
+	return r;
+}
+
+static int begin_joins(const struct cryo_box_options *o, struct joins *j)
+{
+	int r = o->records ? join_externals(o, j) : 0;
+
+	for (unsigned i = 0; r == 0 && i < o->njoins; i++)
+		r = join(j, o->joins[i].flag, o->joins[i].fd);
+	if (r < 0)
+		end_joins(j);
+	return r;
+}
+
 static int fork_box(const struct cryo_box_options *o, struct mnt_plan *plan, struct cryo_box *ret)
 {
 	/* with CLONE_PARENT the exit signal is ours: kernel/fork.c, copy_process() */
@@ -148,6 +232,7 @@ static int fork_box(const struct cryo_box_options *o, struct mnt_plan *plan, str
 					(o->sibling ? CLONE_PARENT : 0),
 			       .exit_signal = o->sibling ? 0 : SIGCHLD};
 	autoclose int stub = -1, ours = -1, low = -1, theirs = -1, talk = -1, talker = -1;
+	struct joins joins = {0};
 	int r, sv[2];
 	long pid;
 
@@ -172,7 +257,14 @@ static int fork_box(const struct cryo_box_options *o, struct mnt_plan *plan, str
 		a.set_tid = (uint64_t)(uintptr_t)&o->pid;
 		a.set_tid_size = 1;
 	}
+	r = begin_joins(o, &joins);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < joins.n; i++)
+		a.flags &= ~(uint64_t)joins.flags[i];
 	pid = syscall(SYS_clone3, &a, sizeof(a));
+	if (pid != 0)
+		end_joins(&joins);
 	if (pid < 0 && errno == EEXIST && o->pid)
 		return proc_number_taken(o->pid);
 	if (pid < 0)
@@ -181,7 +273,7 @@ static int fork_box(const struct cryo_box_options *o, struct mnt_plan *plan, str
 		child(o, plan, stub, theirs, talker);
 	close(take_fd(&talker));
 	*ret = (struct cryo_box){.pid = (pid_t)pid, .sock = take_fd(&ours), .child = !o->sibling};
-	r = let_enter(o, (pid_t)pid, talk);
+	r = let_enter(o, a.flags, (pid_t)pid, talk);
 	if (r < 0) {
 		ERR_KEEP;
 
@@ -260,13 +352,13 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 	return 0;
 }
 
-int cryo_box_cgroups(int images, const struct cryo_box *box, bool make)
+int cryo_box_cgroups(int images, pid_t pid, bool make, char *const *roots)
 {
 	json_t *extra = NULL;
 	int r = records_load_extra(images, &extra);
 
 	if (r == 0)
-		r = box_enter_cgroups(extra, box->pid, make);
+		r = box_enter_cgroups(extra, pid, make, roots);
 	json_decref(extra);
 	return r;
 }

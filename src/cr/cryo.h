@@ -128,6 +128,17 @@ struct cryo_box_options {
 	const struct cryo_external *externals; /* "mnt[NAME]" and its path, ... */
 	unsigned nexternals;
 
+	bool empty_net; /* a new network namespace stays empty */
+	/* Descriptors of namespaces that it is born in, instead of new ones or ours. */
+	const struct cryo_join {
+		unsigned flag; /* CLONE_NEW*: net, uts, ipc or pid */
+		int fd;
+	} * joins;
+	unsigned njoins;
+	/* Under these names an external network or pid namespace is found. */
+	const struct cryo_inherit *inherits;
+	unsigned ninherits;
+
 	/* Called when the task exists, in its new namespaces, before it does anything there. */
 	int (*prepare)(void *arg, pid_t pid);
 	void *prepare_arg;
@@ -155,9 +166,10 @@ int cryo_images_unlock(int images, const char *netns) MUST_CHECK;
 
 /*
  * Moves the root task, before it is restored, into the control groups where the tree's root was;
- * those that are not there are made if MAKE.
+ * those that are not there are made if MAKE.  ROOTS, NULL-terminated or NULL: "[CONTROLLER:]PATH"
+ * to be taken instead.
  */
-int cryo_box_cgroups(int images, const struct cryo_box *box, bool make) MUST_CHECK;
+int cryo_box_cgroups(int images, pid_t pid, bool make, char *const *roots) MUST_CHECK;
 
 /* Ends and reaps a box that is not to be restored into. */
 void cryo_box_drop(struct cryo_box *box);

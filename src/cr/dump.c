@@ -302,6 +302,31 @@ static int end_tracking(struct dump *d, struct dtask *t)
 	return d->o.leave_running ? track_end(d, t) : 0;
 }
 
+/* A namespace of the tree's own, whose way out is in other hands. */
+static int tell_network(struct dump *d, const char *stage)
+{
+	if (!d->o.stage || !(d->own & CLONE_NEWNET))
+		return 0;
+	return d->o.stage(d->o.stage_arg, stage, d->o.pid, -1);
+}
+
+static int lock_network(struct dump *d)
+{
+	int r = tell_network(d, "network-lock");
+
+	d->told_lock = r == 0;
+	return r < 0 ? r : socks_lock(d);
+}
+
+static void unlock_network(struct dump *d)
+{
+	ERR_KEEP;
+
+	if (d->told_lock && tell_network(d, "network-unlock") < 0)
+		log_warn("%s", err_message());
+	d->told_lock = false;
+}
+
 static const struct dump_step dump_steps[] = {
 	{"sharing", .all = sharing_check},
 	{"begin", .all = begin_records},
@@ -314,7 +339,7 @@ static const struct dump_step dump_steps[] = {
 	{"maps", .task = read_maps},
 	{"vdso", .all = dump_vdso},
 	{"layout", .task = mem_dump_layout},
-	{"network lock", .all = socks_lock},
+	{"network lock", .all = lock_network},
 	{"files", .task = files_dump},
 	{"directories", .task = fs_dump},
 	{"sessions", .task = tty_session_dump},
@@ -444,8 +469,10 @@ int cryo_dump_write(struct cryo_dump *c, int dir)
 	d->dir = dir;
 	image_writer_init(&d->w, dir);
 	r = write_all(d);
-	if (r < 0)
+	if (r < 0) {
+		unlock_network(d);
 		tree_release(d);
+	}
 	image_writer_drop(&d->w);
 	records_clear(d);
 	c->state = r < 0 ? FAILED : FROZEN;
@@ -466,9 +493,11 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 		if (r == 0)
 			r = tree_kill(&c->d);
 		socks_unlock(&c->d);
+		c->d.told_lock = false; /* who is gone needs no way out */
 		return r;
 	}
 	socks_unlock(&c->d);
+	unlock_network(&c->d);
 	if (how == CRYO_STOP)
 		tree_stop(&c->d);
 	tree_release(&c->d);
@@ -491,6 +520,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	tree_clear(d);
 	socks_dump_end(d);
 	socks_unlock(d);
+	unlock_network(d);
 	cleanup_close(&d->root);
 	mountinfo_clear(&d->mounts);
 	ptys_seen_free(d);

@@ -5,6 +5,7 @@
 #include "cryo/guard.h"
 #include "cryo/images.h"
 #include "cryo/session.h"
+#include "cryo/stage.h"
 
 #include "cr/cryo.h"
 
@@ -79,11 +80,15 @@ static enum cryo_finish finish_of(const struct options *o)
 	return o->leave_stopped ? CRYO_STOP : CRYO_KILL;
 }
 
-/* Whoever runs on does not wait for our files to be moved; the others end when all is in place. */
+/*
+ * Whoever runs on does not wait for our files to be moved; the others end when all is in place, and
+ * nobody objects.
+ */
 static int finish(struct job *j, struct cryo_dump *d)
 {
 	enum cryo_finish how = finish_of(&j->s->o);
-	int r = how == CRYO_KILL ? 0 : cryo_dump_finish(d, how);
+	bool later = how == CRYO_KILL || stage_any(j->s);
+	int r = later ? 0 : cryo_dump_finish(d, how);
 
 	guard_end();
 	if (r == 0)
@@ -92,7 +97,9 @@ static int finish(struct job *j, struct cryo_dump *d)
 		r = cryo_images_dedup(j->s->images);
 	if (r == 0 && j->s->o.cpu_cap)
 		r = cryo_cpuinfo_dump(j->s->images);
-	if (r == 0 && how == CRYO_KILL)
+	if (r == 0)
+		r = stage_tell(j->s, "post-dump", (pid_t)j->s->o.tree, -1);
+	if (r == 0 && later)
 		r = cryo_dump_finish(d, how);
 	return r;
 }
@@ -100,8 +107,10 @@ static int finish(struct job *j, struct cryo_dump *d)
 static int write_all(struct job *j, const struct cryo_dump_options *o)
 {
 	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
-	int r = cryo_dump_new(o, &d);
+	int r = stage_tell(j->s, "pre-dump", o->pid, -1);
 
+	if (r == 0)
+		r = cryo_dump_new(o, &d);
 	if (r == 0)
 		r = cryo_dump_write(d, j->images.aside);
 	if (r == 0)
@@ -155,11 +164,14 @@ static int dump(struct session *s)
 		.enabled_fs = enabled,
 		.skipped_mounts = (const char *const *)s->o.skipped_mounts,
 		.nskipped_mounts = s->o.skipped_mounts ? g_strv_length(s->o.skipped_mounts) : 0,
+		.empty_net = s->o.empty_ns,
+		.stage = stage_tell,
+		.stage_arg = s,
 	};
 	int r = check_options(&s->o);
 
 	if (r == 0)
-		r = externals_parse(s->o.externals, s->o.mount_map, &x);
+		r = externals_parse(&s->o, &x);
 	if (r == 0 && s->o.ext_unix_sk && s->o.ext_unix_sk[0])
 		r = externals_add_unix(s->o.ext_unix_sk, &x);
 	if (r < 0)

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = {"tty[", "file[", "dev[",	 "pipe:[", "unix[",
-				    "mnt[", "veth[", "macvlan[", "netdev["};
-static const char *const later[] = {"net[", "pid["};
+static const char *const kinds[] = {"tty[",  "file[", "dev[",	  "pipe:[",  "unix[", "mnt[",
+				    "veth[", "net[",  "macvlan[", "netdev[", "pid["};
 
 static bool starts(const char *const *list, size_t n, const char *word)
 {
@@ -20,9 +19,6 @@ static bool starts(const char *const *list, size_t n, const char *word)
 
 static int check_key(const char *word)
 {
-	if (starts(later, ARRAY_SIZE(later), word))
-		return err_set(EOPNOTSUPP, "option --external %.*s] is not supported yet",
-			       (int)strcspn(word, "]"), word);
 	if (!starts(kinds, ARRAY_SIZE(kinds), word) || !strchr(word, ']'))
 		return err_set(EINVAL,
 			       "option --external: \"%s\" is neither tty[RDEV:DEV], "
@@ -88,15 +84,35 @@ int externals_add_unix(const char *inodes, struct externals *x)
 	return r;
 }
 
-int externals_parse(char *const *words, char *const *mounts, struct externals *ret)
+/* "IN=OUT" */
+static int add_veth(struct externals *x, const char *word)
+{
+	const char *is = strchr(word, '=');
+	g_autofree char *key = NULL;
+
+	if (!is || is == word)
+		return err_set(EINVAL, "option --veth-pair: \"%s\" is not IN=OUT", word);
+	key = g_strdup_printf("veth[%.*s]:%s", (int)(is - word), word, is + 1);
+	return add(x, key);
+}
+
+static int add_all(struct externals *x, char *const *words,
+		   int (*fn)(struct externals *x, const char *word))
 {
 	int r = 0;
 
 	for (; r == 0 && words && *words; words++)
-		r = add(ret, *words);
-	for (; r == 0 && mounts && *mounts; mounts++)
-		r = add_mount(ret, *mounts);
+		r = fn(x, *words);
 	return r;
+}
+
+int externals_parse(const struct options *o, struct externals *ret)
+{
+	int r = add_all(ret, o->externals, add);
+
+	if (r == 0)
+		r = add_all(ret, o->mount_map, add_mount);
+	return r < 0 ? r : add_all(ret, o->veth_pairs, add_veth);
 }
 
 void externals_clear(struct externals *x)

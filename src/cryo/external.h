@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cr/cryo.h"
+#include "cryo/options.h"
 
 struct externals {
 	struct cryo_external *v;
@@ -10,10 +11,10 @@ struct externals {
 };
 
 /*
- * WORDS are "KEY" or "KEY:NAME"; the name is the whole key otherwise, as --inherit-fd will say it.
- * MOUNTS, of --ext-mount-map, are "KEY:NAME" with the key of mnt[KEY], or "auto".
+ * --external "KEY" or "KEY:NAME", where the name is the whole key otherwise, as --inherit-fd will
+ * say it; --ext-mount-map "KEY:NAME" with the key of mnt[KEY], or "auto"; --veth-pair "IN=OUT".
  */
-int externals_parse(char *const *words, char *const *mounts, struct externals *ret) MUST_CHECK;
+int externals_parse(const struct options *o, struct externals *ret) MUST_CHECK;
 
 /* --ext-unix-sk INODE,...: as unix[INODE] each. */
 int externals_add_unix(const char *inodes, struct externals *x) MUST_CHECK;

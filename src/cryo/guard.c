@@ -12,7 +12,7 @@ static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 static struct {
 	pthread_t thread;
 	pthread_mutex_t lock; /* held by whoever decides how it ends */
-	bool over;
+	bool over, begun;
 	int64_t timeout_s;
 	void (*undo)(void *arg);
 	void *arg;
@@ -58,7 +58,9 @@ int guard_begin(int64_t timeout_s, void (*undo)(void *arg), void *arg)
 	guard.timeout_s = timeout_s;
 	guard.undo = undo;
 	guard.arg = arg;
+	guard.over = false;
 	e = pthread_create(&guard.thread, NULL, watch, NULL);
+	guard.begun = e == 0;
 	return e ? err_code(e, "make a thread") : 0;
 }
 
@@ -67,6 +69,11 @@ void guard_end(void)
 	pthread_mutex_lock(&guard.lock);
 	guard.over = true;
 	pthread_mutex_unlock(&guard.lock);
+	if (guard.begun) { /* another one may be begun */
+		pthread_cancel(guard.thread);
+		pthread_join(guard.thread, NULL);
+		guard.begun = false;
+	}
 }
 
 static void leave(int sig)

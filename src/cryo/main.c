@@ -9,16 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The level of CRIU's interface that callers ask for. */
-#define INTERFACE "4.2"
-
 static const struct action *const actions[] = {
-	&action_dump,	 &action_pre_dump,    &action_restore, &action_check,
-	&action_cpuinfo, &action_page_server, &action_dedup,
+	&action_dump,	 &action_pre_dump,    &action_restore, &action_check, &action_swrk,
+	&action_cpuinfo, &action_page_server, &action_dedup,   &action_service,
 };
 
 /* Known to CRIU. */
-static const char *const later[] = {"lazy-pages", "service", "swrk", "exec", "show"};
+static const char *const later[] = {"lazy-pages", "exec", "show"};
 
 static const struct action *find_action(const char *name)
 {
@@ -40,7 +37,9 @@ static void print_help(void)
 					       "  cryo dump|pre-dump -t PID [OPTIONS]\n"
 					       "  cryo restore [OPTIONS]\n"
 					       "  cryo check [--feature NAME] [--all] [--json]\n"
-					       "  cryo cpuinfo dump|check [OPTIONS]\n\n"
+					       "  cryo cpuinfo dump|check [OPTIONS]\n"
+					       "  cryo swrk FD | service [--address PATH] "
+					       "[--daemon]\n\n"
 					       "Actions:\n");
 
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
@@ -56,7 +55,7 @@ static void print_manual(void)
 		"cryo(1)\n\n# NAME\n\ncryo - checkpoint and restore of process trees\n\n"
 		"# SYNOPSIS\n\n*cryo* dump -t _PID_ [options]++\n*cryo* restore [options]++\n"
 		"*cryo* check [--feature _NAME_] [options]++\n*cryo* cpuinfo dump|check "
-		"[options]\n\n"
+		"[options]++\n*cryo* swrk _FD_++\n*cryo* service [--address _PATH_] [--daemon]\n\n"
 		"# DESCRIPTION\n\nSaves a tree of processes into a directory of images, and makes "
 		"it again from them, with the same process numbers. Options and images are those "
 		"of CRIU.\n\n"
@@ -95,7 +94,8 @@ static int run(struct session *s, int argc, char **argv)
 	if (r < 0)
 		return r;
 	if (s->o.version) {
-		printf("Version: %s\nGitID: cryo-%s\n", INTERFACE, CRYOPOD_VERSION);
+		printf("Version: %d.%d\nGitID: cryo-%s\n", CRYO_INTERFACE_MAJOR,
+		       CRYO_INTERFACE_MINOR, CRYOPOD_VERSION);
 		return 0;
 	}
 	if (s->o.help) {
@@ -113,7 +113,7 @@ static int run(struct session *s, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct session s = {.images = -1, .work = -1, .log = -1};
+	struct session s = SESSION_NONE;
 	int r = run(&s, argc, argv);
 
 	if (r < 0)

@@ -287,6 +287,11 @@ static int read_config(const char *path, bool needed, struct options *o)
 	return r < 0 ? err_wrap(r, "%s", path) : 0;
 }
 
+int options_config(const char *path, struct options *o)
+{
+	return read_config(path, false, o);
+}
+
 static int read_configs(struct options *o, const struct options *line)
 {
 	g_autofree char *users = g_build_filename(g_get_home_dir(), ".criu/default.conf", NULL);
@@ -339,6 +344,10 @@ void options_clear(struct options *o)
 {
 	g_clear_pointer(&o->externals, g_strfreev);
 	g_clear_pointer(&o->mount_map, g_strfreev);
+	g_clear_pointer(&o->action_scripts, g_strfreev);
+	g_clear_pointer(&o->join_ns, g_strfreev);
+	g_clear_pointer(&o->cgroup_roots, g_strfreev);
+	g_clear_pointer(&o->veth_pairs, g_strfreev);
 	g_clear_pointer(&o->skipped_mounts, g_strfreev);
 	g_clear_pointer(&o->enabled_fs, g_strfreev);
 	g_clear_pointer(&o->inherit_fds, g_strfreev);

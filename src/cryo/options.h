@@ -25,7 +25,9 @@ struct options {
 	const char *freeze_cgroup, *prev_images_dir, *manage_cgroups, *network_lock, *ext_unix_sk;
 	char **externals, **mount_map, **skipped_mounts, **enabled_fs;
 	bool external_sharing, external_masters, mntns_compat;
-	const char *root;
+	const char *root, *empty_ns;
+	char **action_scripts, **join_ns, **veth_pairs, **cgroup_roots;
+	bool orphan_pts_master, weak_sysctls;
 
 	/* restore */
 	bool detached, sibling;
@@ -78,6 +80,8 @@ extern const size_t option_count;
  * -EOPNOTSUPP: "option --x is not supported yet".  O is to be cleared in any case.
  */
 int options_parse(int argc, char **argv, struct options *o) MUST_CHECK;
+/* What PATH says overrides O; it may be missing. */
+int options_config(const char *path, struct options *o) MUST_CHECK;
 void options_clear(struct options *o);
 
 void options_help(GString *to);

@@ -3,6 +3,7 @@
 #include "cryo/external.h"
 #include "cryo/guard.h"
 #include "cryo/session.h"
+#include "cryo/stage.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,16 +63,43 @@ static int open_pidfile(const struct session *s, int *ret)
 }
 
 struct commit {
+	struct session *s;
 	int pidfile; /* -1 */
 	pid_t pid;
+	bool own_net;
 };
 
 /* The tree is made and held: whoever is told of it may find it. */
-static int write_pidfile(void *arg)
+static int commit_tree(void *arg)
 {
 	const struct commit *c = arg;
+	int r = 0;
 
-	return c->pidfile >= 0 && dprintf(c->pidfile, "%d", c->pid) < 0 ? err_errno("pidfile") : 0;
+	if (c->pidfile >= 0 && dprintf(c->pidfile, "%d", c->pid) < 0)
+		return err_errno("pidfile");
+	r = stage_tell(c->s, "post-restore", c->pid, -1);
+	if (r == 0 && c->own_net)
+		r = stage_tell(c->s, "network-unlock", c->pid, -1);
+	return r < 0 ? r : stage_tell(c->s, "pre-resume", c->pid, -1);
+}
+
+/* none: they must be there; ignore: it stays in ours. */
+static int enter_cgroups(const struct session *s, pid_t pid)
+{
+	const char *mode = s->o.manage_cgroups;
+
+	if (!mode || strcmp(mode, "ignore") == 0)
+		return 0;
+	return cryo_box_cgroups(s->images, pid, strcmp(mode, "none") != 0, s->o.cgroup_roots);
+}
+
+/* The task is there and does nothing yet: what it sees of control groups begins where it is. */
+static int prepare(void *arg, pid_t pid)
+{
+	const struct session *s = arg;
+	int r = enter_cgroups(s, pid);
+
+	return r < 0 ? r : stage_tell(arg, "setup-namespaces", pid, -1);
 }
 
 static void print_stats(const struct cryo_restore_stats *s)
@@ -100,20 +129,60 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* none: they must be there; ignore: it stays in ours. */
-static int enter_cgroups(const struct session *s, const struct cryo_box *box)
+/* "NS:FILE" or "NS:PID" */
+static int add_join(GArray *joins, const char *word)
 {
-	const char *mode = s->o.manage_cgroups;
+	static const struct {
+		const char *name;
+		unsigned flag;
+	} kinds[] = {{"net", CLONE_NEWNET},
+		     {"uts", CLONE_NEWUTS},
+		     {"ipc", CLONE_NEWIPC},
+		     {"pid", CLONE_NEWPID}};
+	g_auto(GStrv) parts = g_strsplit(word, ":", 2);
+	g_autofree char *path = NULL;
+	struct cryo_join one = {0};
 
-	if (!mode || strcmp(mode, "ignore") == 0)
-		return 0;
-	return cryo_box_cgroups(s->images, box, strcmp(mode, "none") != 0);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(parts[0], kinds[i].name) == 0)
+			one.flag = kinds[i].flag;
+	if (!one.flag || !parts[1] || !*parts[1])
+		return err_set(
+			one.flag ? EINVAL : EOPNOTSUPP,
+			"option --join-ns: \"%s\" is not net, uts, ipc or pid with a file or "
+			"a process",
+			word);
+	path = parts[1][strspn(parts[1], "0123456789")]
+		       ? g_strdup(parts[1])
+		       : g_strdup_printf("/proc/%s/ns/%s", parts[1], parts[0]);
+	one.fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (one.fd < 0)
+		return err_errno("option --join-ns: %s", path);
+	g_array_append_val(joins, one);
+	return 0;
+}
+
+static void joins_clear(GArray **joins)
+{
+	for (unsigned i = 0; *joins && i < (*joins)->len; i++)
+		close(g_array_index(*joins, struct cryo_join, i).fd);
+	g_clear_pointer(joins, g_array_unref);
+}
+
+static int joins_parse(const struct options *o, GArray **ret)
+{
+	int r = 0;
+
+	*ret = g_array_new(FALSE, TRUE, sizeof(struct cryo_join));
+	for (char **w = o->join_ns; r == 0 && w && *w; w++)
+		r = add_join(*ret, *w);
+	return r;
 }
 
 static int make(struct session *s, const struct inherits *in, const struct externals *x,
-		int pidfile, struct cryo_restored *done)
+		const GArray *joins, int pidfile, struct cryo_restored *done)
 {
-	struct commit commit = {.pidfile = pidfile};
+	struct commit commit = {.s = s, .pidfile = pidfile};
 	struct cryo_box_options bo;
 	struct cryo_box box = CRYO_BOX_NONE;
 	struct cryo_restore_options o = {
@@ -127,7 +196,7 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		.no_netlock = g_strcmp0(s->o.network_lock, "skip") == 0,
 		.shell_job = s->o.shell_job,
 		.work = s->work,
-		.commit = write_pidfile,
+		.commit = commit_tree,
 		.commit_arg = &commit,
 	};
 	int r = s->o.cpu_cap ? cryo_cpuinfo_check(s->images, s->o.cpu_cap) : 0;
@@ -142,10 +211,21 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 	bo.root = s->o.root;
 	bo.externals = x->v;
 	bo.nexternals = x->n;
+	bo.empty_net = s->o.empty_ns;
+	bo.weak_sysctls = s->o.weak_sysctls;
+	bo.inherits = o.inherits;
+	bo.ninherits = o.ninherits;
+	bo.joins = (const struct cryo_join *)(void *)joins->data;
+	bo.njoins = joins->len;
+	bo.prepare = prepare;
+	bo.prepare_arg = s;
 	o.mounts_made = bo.mounts;
-	r = cryo_box_fork(&bo, &box);
+	r = stage_tell(s, "pre-restore", 0, -1);
 	if (r == 0)
-		r = enter_cgroups(s, &box);
+		r = cryo_box_fork(&bo, &box);
+	if (r == 0)
+		r = stage_tell(s, "post-setup-namespaces", box.pid, -1);
+	commit.own_net = bo.namespaces & CLONE_NEWNET;
 	if (r < 0) {
 		cryo_box_drop(&box);
 		return r;
@@ -158,6 +238,7 @@ static int restore(struct session *s)
 {
 	CLEANUP(inherits_clear) struct inherits in = {0};
 	CLEANUP(externals_clear) struct externals x = {0};
+	CLEANUP(joins_clear) GArray *joins = NULL;
 	autoclose int tty = -1, pidfile = -1;
 	struct cryo_restored done;
 	int r = check_options(&s->o);
@@ -165,7 +246,9 @@ static int restore(struct session *s)
 	if (r == 0)
 		r = inherits_parse(s->o.inherit_fds, &in);
 	if (r == 0)
-		r = externals_parse(s->o.externals, s->o.mount_map, &x);
+		r = externals_parse(&s->o, &x);
+	if (r == 0)
+		r = joins_parse(&s->o, &joins);
 	if (r == 0)
 		r = open_pidfile(s, &pidfile);
 	if (r < 0)
@@ -173,12 +256,15 @@ static int restore(struct session *s)
 	if (s->o.shell_job)
 		add_terminal(&in, &tty);
 	guard_restore();
-	r = make(s, &in, &x, pidfile, &done);
+	r = make(s, &in, &x, joins, pidfile, &done);
 	guard_restore_end();
 	if (r < 0) {
 		session_say(s, "Restoring FAILED.");
 		return r;
 	}
+	s->restored = done.pid;
+	if (stage_tell(s, "post-resume", done.pid, -1) < 0)
+		log_warn("%s", err_message());
 	session_say(s, "Restore finished successfully. Tasks resumed.");
 	if (s->o.display_stats)
 		print_stats(&done.stats);

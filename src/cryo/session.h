@@ -4,11 +4,19 @@
 
 #include "cryo/options.h"
 
+/* The level of CRIU's interface that callers ask for. */
+#define CRYO_INTERFACE_MAJOR 4
+#define CRYO_INTERFACE_MINOR 2
+
 struct session {
 	struct options o;
 	int images, work; /* directories; the same number when they are the same */
 	int log;
+	int notify; /* the RPC's socket, when it wants to be told of stages; -1 */
+	bool rpc;
+	pid_t restored; /* the root, when it is there again */
 };
+#define SESSION_NONE ((struct session){.images = -1, .work = -1, .log = -1, .notify = -1})
 
 struct action {
 	const char *name;
@@ -20,7 +28,7 @@ struct action {
 };
 
 extern const struct action action_dump, action_pre_dump, action_restore, action_check,
-	action_cpuinfo, action_page_server, action_dedup;
+	action_cpuinfo, action_page_server, action_dedup, action_swrk, action_service;
 
 /* Opens directories and the log. */
 int session_open(struct session *s, const struct action *a) MUST_CHECK;

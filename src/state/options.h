@@ -25,7 +25,16 @@ struct cryo_guest {
 	const char *name;
 };
 
+/*
+ * Called at named points of a story, in their order; an error ends it.  PID: the tree's root; FD: a
+ * descriptor that belongs to what is told, or -1.
+ */
+typedef int (*cryo_stage_fn)(void *arg, const char *stage, pid_t pid, int fd);
+
 struct cryo_dump_options {
+	cryo_stage_fn stage; /* "network-lock", "network-unlock"; may be NULL */
+	void *stage_arg;
+
 	pid_t pid; /* the root of the tree, as we see it: a container's init */
 
 	const struct cryo_guest *guests;

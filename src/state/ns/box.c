@@ -6,6 +6,7 @@
 #include "state/ns/ns.h"
 
 #include "base/file.h"
+#include "image/pidns.pb-c.h"
 #include "kernel/cgroup.h"
 
 #include <errno.h>
@@ -19,6 +20,17 @@
 	(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWTIME | CLONE_NEWNET | \
 	 CLONE_NEWUSER | CLONE_NEWCGROUP)
 #define UUID_MAX 64
+
+/* --external net[INODE]:NAME */
+static const char *find_external(const struct dump *d, const char *kind, uint64_t id)
+{
+	g_autofree char *key = g_strdup_printf("%s[%" PRIu64 "]", kind, id);
+
+	for (unsigned i = 0; i < d->o.nexternals; i++)
+		if (strcmp(d->o.externals[i].key, key) == 0)
+			return d->o.externals[i].name;
+	return NULL;
+}
 
 int box_check(struct dump *d)
 {
@@ -34,6 +46,8 @@ int box_check(struct dump *d)
 	r = proc_open(getpid(), &self);
 	if (r == 0)
 		r = ns_ids(self.dir, ours);
+	d->external_net = find_external(d, "net", d->ns[NS_NET]);
+	d->external_pids = find_external(d, "pid", d->ns[NS_PID]);
 	for (unsigned k = 0; r == 0 && k < NS_COUNT; k++) {
 		if (d->ns[k] == ours[k])
 			continue;
@@ -46,7 +60,7 @@ int box_check(struct dump *d)
 						   strchr("aeiou", *ns_infos[k].name) ? "an" : "a",
 						   ns_infos[k].name)));
 	}
-	if (r == 0 && d->own & CLONE_NEWPID && t->nspid != 1)
+	if (r == 0 && d->own & CLONE_NEWPID && t->nspid != 1 && !d->external_pids)
 		r = dump_refuse(d, dtask_wrap(t, err_set(EOPNOTSUPP,
 							 "it is not the first process of its pid "
 							 "namespace")));
@@ -90,6 +104,14 @@ int box_dump(struct dump *d)
 		r = read_cgroups(dump_task(d, 0), &cgroups);
 	if (r < 0)
 		return r;
+	if (d->external_pids) {
+		PidnsEntry e = PIDNS_ENTRY__INIT;
+
+		e.ext_key = (char *)d->external_pids;
+		r = image_write(&d->w, IMG_PIDNS, NSID_PID, &e.base);
+		if (r < 0)
+			return r;
+	}
 	json_object_set_new(d->extra, "box",
 			    json_pack("{s:i,s:b,s:s,s:o}", "namespaces", (int)d->own, "mounts",
 				      (d->own & CLONE_NEWNS) != 0, "boot", g_strchomp(boot),
@@ -122,7 +144,27 @@ static const struct cgroup_mount *find_hierarchy(const struct cgroup_host *h, co
 	return NULL;
 }
 
-int box_enter_cgroups(json_t *extra, pid_t pid, bool make)
+/* "CONTROLLER:/PATH" or "/PATH": where the root of the tree goes in the hierarchy NAME; or NULL. */
+static const char *new_root(char *const *roots, const char *name)
+{
+	g_auto(GStrv) controllers = g_strsplit(name, ",", -1);
+	const char *all = NULL;
+
+	for (; roots && *roots; roots++) {
+		const char *path = strstr(*roots, ":/");
+		g_autofree char *controller =
+			path ? g_strndup(*roots, (size_t)(path - *roots)) : NULL;
+
+		if (**roots == '/' || **roots == ':')
+			all = *roots + (**roots == ':');
+		else if (path && (g_strv_contains((const char *const *)controllers, controller) ||
+				  strcmp(name, controller) == 0))
+			return path + 1;
+	}
+	return all;
+}
+
+int box_enter_cgroups(json_t *extra, pid_t pid, bool make, char *const *roots)
 {
 	json_t *cgroups = json_object_get(json_object_get(extra, "box"), "cgroups"), *path;
 	CLEANUP(cgroup_host_clear) struct cgroup_host h = {0};
@@ -137,7 +179,7 @@ int box_enter_cgroups(json_t *extra, pid_t pid, bool make)
 	json_object_foreach(cgroups, name, path)
 	{
 		const struct cgroup_mount *m = find_hierarchy(&h, name);
-		const char *want = json_string_value(path) ?: "";
+		const char *want = new_root(roots, name) ?: json_string_value(path) ?: "";
 		g_autofree char *now = NULL, *dir = NULL;
 
 		/* "/../x": outside of the dumper's cgroup namespace */

@@ -197,5 +197,11 @@ static int dump_all(struct dump *d)
 
 int net_dump(struct dump *d)
 {
+	NetnsEntry e = NETNS_ENTRY__INIT;
+
+	if (d->o.standalone && d->external_net) {
+		e.ext_key = (char *)d->external_net;
+		return image_write(&d->w, IMG_NETNS, NSID_NET, &e.base);
+	}
 	return is_wanted(d) ? there(d, dump_all) : 0;
 }

@@ -43,8 +43,11 @@ struct box_record {
 };
 int box_check(struct dump *d) MUST_CHECK;
 int box_dump(struct dump *d) MUST_CHECK;
-/* The root's control groups; those that are not there are made if MAKE. */
-int box_enter_cgroups(json_t *extra, pid_t pid, bool make) MUST_CHECK;
+/*
+ * The root's control groups; those that are not there are made if MAKE.  ROOTS, NULL-terminated or
+ * NULL: "[CONTROLLER:]PATH" to go to instead.
+ */
+int box_enter_cgroups(json_t *extra, pid_t pid, bool make, char *const *roots) MUST_CHECK;
 int box_load(json_t *extra, struct box_record *ret) MUST_CHECK; /* EXTRA may be NULL */
 
 /* user.c: numbers of users as the tree sees them */

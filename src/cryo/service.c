@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cryo swrk FD: serves one connection that it was started with, as runtimes do; cryo service: a
+ * socket for everybody who may connect, a process for each connection.
+ */
+#include "cryo/rpc.h"
+
+#include "base/log.h"
+#include "kernel/feature.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct request {
+	const CriuReq *req;
+	CriuResp *resp;
+	int sock;
+	pid_t peer;
+	pid_t pid; /* of what was restored */
+};
+
+static int with_session(struct request *q, const struct action *a, const char *const *more)
+{
+	g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
+	struct session s = SESSION_NONE;
+	int r;
+
+	if (!q->req->opts)
+		return err_set(EINVAL, "RPC: a request without options");
+	g_ptr_array_add(words, g_strdup("cryo"));
+	g_ptr_array_add(words, g_strdup(a->name));
+	for (; more && *more; more++)
+		g_ptr_array_add(words, g_strdup(*more));
+	r = rpc_words(q->req->opts, q->req->type, q->peer, words);
+	g_ptr_array_add(words, NULL);
+	if (r == 0)
+		r = options_parse((int)words->len - 1, (char **)words->pdata, &s.o);
+	if (r == 0 && q->req->opts->config_file)
+		r = options_config(q->req->opts->config_file, &s.o);
+	if (q->req->opts->has_notify_scripts && q->req->opts->notify_scripts)
+		s.notify = q->sock;
+	s.rpc = true;
+	if (r == 0)
+		r = session_open(&s, a);
+	if (r == 0)
+		r = a->run(&s);
+	q->pid = s.restored;
+	if (r < 0)
+		session_report_error(&s);
+	session_close(&s);
+	return r;
+}
+
+static int run_dump(struct request *q)
+{
+	static CriuDumpResp resp = CRIU_DUMP_RESP__INIT;
+	int r = with_session(q, &action_dump, NULL);
+
+	resp.has_restored = true;
+	q->resp->dump = &resp;
+	return r;
+}
+
+static int run_pre_dump(struct request *q)
+{
+	return with_session(q, &action_pre_dump, NULL);
+}
+
+static int run_restore(struct request *q)
+{
+	static CriuRestoreResp resp = CRIU_RESTORE_RESP__INIT;
+	int r = with_session(q, &action_restore, NULL);
+
+	if (r == 0) {
+		resp.pid = q->pid;
+		q->resp->restore = &resp;
+	}
+	return r;
+}
+
+/* A process of its own; its number and port are told when it listens. */
+static int run_page_server(struct request *q)
+{
+	static CriuPageServerInfo info = CRIU_PAGE_SERVER_INFO__INIT;
+	g_autofree char *status = NULL;
+	autoclose int ours = -1, theirs = -1;
+	int p[2];
+	pid_t pid;
+	char byte;
+
+	if (!q->req->opts || !q->req->opts->ps)
+		return err_set(EINVAL, "RPC: a page server without its port");
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_errno("pipe");
+	ours = p[0];
+	theirs = p[1];
+	pid = fork();
+	if (pid < 0)
+		return err_errno("fork");
+	if (pid == 0) {
+		close(ours);
+		status = g_strdup_printf("--status-fd=%d", theirs);
+		_exit(with_session(q, &action_page_server,
+				   (const char *const[]){status, NULL}) < 0);
+	}
+	close(take_fd(&theirs));
+	if (read(ours, &byte, 1) != 1) {
+		waitpid(pid, NULL, 0);
+		return err_set(ECANCELED, "the page server did not come up; see its log");
+	}
+	info.has_pid = info.has_port = true;
+	info.pid = pid;
+	info.port = q->req->opts->ps->port;
+	q->resp->ps = &info;
+	return 0;
+}
+
+static int run_check(struct request *q)
+{
+	struct session s = SESSION_NONE;
+	const char *const argv[] = {"cryo", "check", NULL};
+	int r = options_parse(2, (char **)argv, &s.o);
+
+	s.rpc = true;
+	if (r == 0)
+		r = action_check.run(&s);
+	options_clear(&s.o);
+	return r > 0 ? err_set(EOPNOTSUPP, "the kernel lacks what is needed") : r;
+}
+
+static int run_cpuinfo_dump(struct request *q)
+{
+	return with_session(q, &action_cpuinfo, (const char *const[]){"dump", NULL});
+}
+
+static int run_cpuinfo_check(struct request *q)
+{
+	return with_session(q, &action_cpuinfo, (const char *const[]){"check", NULL});
+}
+
+static bool has(const char *name)
+{
+	const struct feature *f = feature_find(name);
+	bool yes = f && f->probe.check() == 1;
+
+	err_clear();
+	return yes;
+}
+
+static int run_features(struct request *q)
+{
+	static CriuFeatures f = CRIU_FEATURES__INIT;
+	const CriuFeatures *wanted = q->req->features;
+
+	if (!wanted)
+		return err_set(EINVAL, "RPC: a feature check without features");
+	f.has_mem_track = wanted->has_mem_track;
+	f.mem_track = wanted->has_mem_track && wanted->mem_track && has("mem_dirty_track");
+	f.has_lazy_pages = wanted->has_lazy_pages;
+	f.lazy_pages = wanted->has_lazy_pages && wanted->lazy_pages && has("uffd-noncoop");
+	f.has_pidfd_store = wanted->has_pidfd_store;
+	f.pidfd_store = wanted->has_pidfd_store && wanted->pidfd_store && has("pidfd_store");
+	q->resp->features = &f;
+	return 0;
+}
+
+static int run_version(struct request *q)
+{
+	static CriuVersion v = CRIU_VERSION__INIT;
+
+	v.major_number = CRYO_INTERFACE_MAJOR;
+	v.minor_number = CRYO_INTERFACE_MINOR;
+	v.gitid = (char *)"cryo-" CRYOPOD_VERSION;
+	q->resp->version = &v;
+	return 0;
+}
+
+static int run_wait(struct request *q)
+{
+	int status;
+
+	if (!q->req->has_pid)
+		return err_set(EINVAL, "RPC: wait for whom?");
+	if (waitpid((pid_t)q->req->pid, &status, 0) < 0)
+		return err_errno("wait for process %u", q->req->pid);
+	q->resp->has_status = true;
+	q->resp->status = status;
+	return 0;
+}
+
+static const struct {
+	CriuReqType type;
+	int (*run)(struct request *q);
+} services[] = {
+	{CRIU_REQ_TYPE__DUMP, run_dump},
+	{CRIU_REQ_TYPE__PRE_DUMP, run_pre_dump},
+	{CRIU_REQ_TYPE__SINGLE_PRE_DUMP, run_pre_dump},
+	{CRIU_REQ_TYPE__RESTORE, run_restore},
+	{CRIU_REQ_TYPE__PAGE_SERVER, run_page_server},
+	{CRIU_REQ_TYPE__PAGE_SERVER_CHLD, run_page_server},
+	{CRIU_REQ_TYPE__CHECK, run_check},
+	{CRIU_REQ_TYPE__CPUINFO_DUMP, run_cpuinfo_dump},
+	{CRIU_REQ_TYPE__CPUINFO_CHECK, run_cpuinfo_check},
+	{CRIU_REQ_TYPE__FEATURE_CHECK, run_features},
+	{CRIU_REQ_TYPE__VERSION, run_version},
+	{CRIU_REQ_TYPE__WAIT_PID, run_wait},
+};
+
+static int serve(struct request *q)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
+		if (services[i].type == q->req->type)
+			return services[i].run(q);
+	return err_set(EOPNOTSUPP, "RPC: requests of type %d are not supported", q->req->type);
+}
+
+/* *RET_MORE: another request may follow. */
+static int answer(int sock, pid_t peer, bool *ret_more)
+{
+	CriuResp resp = CRIU_RESP__INIT;
+	CriuReq *req = NULL;
+	struct request q = {.resp = &resp, .sock = sock, .peer = peer};
+	g_autofree char *story = NULL;
+	int r = rpc_receive(sock, &req), sent;
+
+	*ret_more = false;
+	if (r != 0)
+		return r < 0 ? r : 0;
+	q.req = req;
+	r = serve(&q);
+	resp.type = req->type;
+	resp.success = r == 0;
+	if (r < 0) {
+		story = g_strdup(err_message());
+		resp.has_cr_errno = true;
+		resp.cr_errno = -r;
+		resp.cr_errmsg = story;
+	}
+	*ret_more = req->has_keep_open && req->keep_open;
+	sent = rpc_send(sock, &resp, -1);
+	criu_req__free_unpacked(req, NULL);
+	return sent < 0 ? sent : r < 0 ? err_adopt(r, story) : 0;
+}
+
+static int converse(int sock)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	bool more = true;
+	int r = 0;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return err_errno("RPC: descriptor %d", sock);
+	while (more)
+		r = answer(sock, peer.pid, &more);
+	return r;
+}
+
+static int swrk(struct session *s)
+{
+	char *end;
+	long fd;
+
+	if (s->o.words->len != 2)
+		return err_set(EINVAL, "swrk needs the number of a descriptor");
+	fd = strtol(g_ptr_array_index(s->o.words, 1), &end, 10);
+	if (*end || fd < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+		return err_set(EBADF, "swrk: %s is no open descriptor",
+			       (const char *)g_ptr_array_index(s->o.words, 1));
+	return converse((int)fd) < 0;
+}
+
+const struct action action_swrk = {
+	.name = "swrk",
+	.log = NULL,
+	.needs_images = false,
+	.brief = "Serve requests (CRIU's RPC) over an open descriptor, as runtimes start it",
+	.run = swrk,
+};
+
+#define DEFAULT_SOCKET "/var/run/criu_service.socket"
+
+static int listen_at(const char *path, int *ret)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	if (g_strlcpy(a.sun_path, path, sizeof(a.sun_path)) >= sizeof(a.sun_path))
+		return err_set(ENAMETOOLONG, "--address %s", path);
+	*ret = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (*ret < 0)
+		return err_errno("socket");
+	unlink(path);
+	if (bind(*ret, (struct sockaddr *)&a, sizeof(a)) < 0 || chmod(path, 0600) < 0 ||
+	    listen(*ret, 16) < 0)
+		return err_errno("listen at %s", path);
+	return 0;
+}
+
+static int serve_all(int sock)
+{
+	signal(SIGCHLD, SIG_IGN);
+	for (;;) {
+		autoclose int one = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
+		pid_t pid;
+
+		if (one < 0 && errno == EINTR)
+			continue;
+		if (one < 0)
+			return err_errno("accept");
+		pid = fork();
+		if (pid < 0)
+			return err_errno("fork");
+		if (pid == 0) {
+			signal(SIGCHLD, SIG_DFL);
+			close(sock);
+			_exit(converse(one) < 0);
+		}
+	}
+}
+
+static int service(struct session *s)
+{
+	autoclose int sock = -1, pidfile = -1;
+	int r = listen_at(s->o.address ?: DEFAULT_SOCKET, &sock);
+
+	if (r < 0)
+		return r;
+	if (s->o.daemon && daemon(1, 0) < 0)
+		return err_errno("become a daemon");
+	if (s->o.pidfile) {
+		pidfile = open(s->o.pidfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		if (pidfile < 0 || dprintf(pidfile, "%d", getpid()) < 0)
+			return err_errno("pidfile %s", s->o.pidfile);
+	}
+	session_ready(s);
+	return serve_all(sock);
+}
+
+const struct action action_service = {
+	.name = "service",
+	.log = NULL,
+	.needs_images = false,
+	.brief = "Serve requests (CRIU's RPC) at a socket, --address; with --daemon in the "
+		 "background",
+	.run = service,
+};
