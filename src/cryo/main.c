@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const struct action *const actions[] = {
-	&action_dump,	 &action_pre_dump,    &action_restore, &action_check, &action_swrk,
+	&action_dump,	 &action_pre_dump,    &action_restore, &action_check,	&action_swrk,
 	&action_cpuinfo, &action_page_server, &action_dedup,   &action_service,
 };
 

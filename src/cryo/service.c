@@ -109,8 +109,8 @@ static int run_page_server(struct request *q)
 	if (pid == 0) {
 		close(ours);
 		status = g_strdup_printf("--status-fd=%d", theirs);
-		_exit(with_session(q, &action_page_server,
-				   (const char *const[]){status, NULL}) < 0);
+		_exit(with_session(q, &action_page_server, (const char *const[]){status, NULL}) <
+		      0);
 	}
 	close(take_fd(&theirs));
 	if (read(ours, &byte, 1) != 1) {
