@@ -194,7 +194,9 @@ static int look_again(struct dump *d)
 
 static int look_new(const struct cryo_dump_options *options, struct cryo_dump **ret)
 {
+	uint64_t at = step_now_us();
 	struct dump *d;
+	int r;
 
 	*ret = g_new0(struct cryo_dump, 1);
 	d = &(*ret)->d;
@@ -205,13 +207,12 @@ static int look_new(const struct cryo_dump_options *options, struct cryo_dump **
 	d->uids = g_array_new(FALSE, FALSE, sizeof(struct id_extent));
 	d->gids = g_array_new(FALSE, FALSE, sizeof(struct id_extent));
 	d->scouted = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-	if (d->o.track_mem) {
-		int r = cryo_can_track();
-
-		if (r < 0)
-			return r;
-	}
-	return look_again(d);
+	r = d->o.track_mem ? cryo_can_track() : 0;
+	if (r < 0)
+		return r;
+	r = look_again(d);
+	log_debug("dump: look: %" PRIu64 " us", step_now_us() - at);
+	return r;
 }
 
 int cryo_dump_look(const struct cryo_dump_options *options, char ***ret_refusals)
@@ -417,6 +418,7 @@ static int write_all(struct dump *d)
 	r = tree_freeze(d);
 	begun = step_now_us();
 	d->stats.freezing_time = (uint32_t)(begun - start);
+	log_debug("dump: freeze: %" PRIu64 " us", begun - start);
 	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(dump_steps); i++) {
 		uint64_t at = step_now_us();
 
@@ -445,6 +447,7 @@ static int write_all(struct dump *d)
 		r = image_writer_finish(&d->w);
 	if (d->frozen)
 		d->stats.frozen_time = (uint32_t)(step_now_us() - begun);
+	log_debug("dump: all: %u us", d->stats.frozen_time);
 	return r < 0 ? r : records_dump_stats(d);
 }
 
@@ -488,10 +491,12 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 	cleanup_close(&c->d.root);
 	c->d.root = -1;
 	if (how == CRYO_KILL) {
+		uint64_t at = step_now_us();
 		int r = socks_silence(&c->d);
 
 		if (r == 0)
 			r = tree_kill(&c->d);
+		log_debug("dump: end of the processes: %" PRIu64 " us", step_now_us() - at);
 		socks_unlock(&c->d);
 		c->d.told_lock = false; /* who is gone needs no way out */
 		return r;

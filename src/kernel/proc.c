@@ -191,36 +191,52 @@ int proc_fds(int dir, struct pid_list *ret)
 	return numbers(dir, "fd", ret);
 }
 
+/* 1: the thread has ended meanwhile. */
+static int add_children(int dir, pid_t tid, GArray *all)
+{
+	g_autofree char *text = NULL;
+	char name[48], *at, *end;
+	int r;
+
+	snprintf(name, sizeof(name), "task/%d/children", tid);
+	r = file_read_at(dir, name, 64 << 20, &text, NULL);
+	if (r == -ENOENT || r == -ESRCH) {
+		/* Only a thread that ended meanwhile is fine, a missing file is not. */
+		snprintf(name, sizeof(name), "task/%d", tid);
+		if (faccessat(dir, name, F_OK, 0) < 0)
+			return 1;
+	}
+	for (at = text; r == 0; at = end) {
+		pid_t pid = (pid_t)strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		g_array_append_val(all, pid);
+	}
+	return r;
+}
+
 int proc_children(int dir, struct pid_list *ret)
 {
 	CLEANUP(pid_list_clear) struct pid_list tasks = {0};
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	int r = proc_tasks(dir, &tasks);
 
+	for (size_t i = 0; r >= 0 && i < tasks.n; i++)
+		r = add_children(dir, tasks.v[i], all);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < tasks.n; i++) {
-		g_autofree char *text = NULL;
-		char name[48], *at, *end;
+	pid_list_take(ret, g_steal_pointer(&all));
+	return 0;
+}
 
-		snprintf(name, sizeof(name), "task/%d/children", tasks.v[i]);
-		r = file_read_at(dir, name, 64 << 20, &text, NULL);
-		if (r == -ENOENT || r == -ESRCH) {
-			/* Only a thread that ended meanwhile is fine, a missing file is not. */
-			snprintf(name, sizeof(name), "task/%d", tasks.v[i]);
-			if (faccessat(dir, name, F_OK, 0) < 0)
-				continue;
-		}
-		if (r < 0)
-			return r;
-		for (at = text;; at = end) {
-			pid_t pid = (pid_t)strtol(at, &end, 10);
+int proc_children_of(int dir, pid_t tid, struct pid_list *ret)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	int r = add_children(dir, tid, all);
 
-			if (end == at)
-				break;
-			g_array_append_val(all, pid);
-		}
-	}
+	if (r < 0)
+		return r;
 	pid_list_take(ret, g_steal_pointer(&all));
 	return 0;
 }

@@ -54,6 +54,8 @@ int proc_tasks(int dir, struct pid_list *ret) MUST_CHECK;
  * gives a complete answer (proc(5), task/TID/children, CONFIG_PROC_CHILDREN).
  */
 int proc_children(int dir, struct pid_list *ret) MUST_CHECK;
+/* Those of one thread. */
+int proc_children_of(int dir, pid_t tid, struct pid_list *ret) MUST_CHECK;
 
 /* Open descriptors, ascending (proc(5), fd/). */
 int proc_fds(int dir, struct pid_list *ret) MUST_CHECK;

@@ -26,7 +26,6 @@
 struct dthread {
 	struct dtask *task;
 	pid_t tid, nstid; /* as we see it, as its own namespace sees it */
-	int dir;	  /* /proc/PID/task/TID */
 	unsigned slot;	  /* in task->agent */
 	struct procstatus status;
 	CoreEntry *core; /* the leader's is the task's */
@@ -60,7 +59,8 @@ struct dtask {
 struct dump {
 	struct cryo_dump_options o;
 	struct cryo_dump_stats stats;
-	GPtrArray *tasks; /* struct dtask, parents first */
+	GPtrArray *tasks;   /* struct dtask, parents first */
+	GHashTable *by_pid; /* pid as we see it -> index in tasks + 1 */
 	bool frozen;
 	int root; /* O_PATH: the root of the tree's mount namespace */
 	char root_path[32];

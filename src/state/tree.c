@@ -20,7 +20,6 @@
 
 static void thread_clear(struct dthread *h)
 {
-	cleanup_close(&h->dir);
 	procstatus_clear(&h->status);
 	if (h->core && h->core != h->task->core)
 		core_entry__free_unpacked(h->core, NULL);
@@ -48,6 +47,20 @@ static void task_free(void *p)
 void tree_clear(struct dump *d)
 {
 	g_clear_pointer(&d->tasks, g_ptr_array_unref);
+	g_clear_pointer(&d->by_pid, g_hash_table_unref);
+}
+
+static void tree_begin(struct dump *d)
+{
+	tree_clear(d);
+	d->tasks = g_ptr_array_new_with_free_func(task_free);
+	d->by_pid = g_hash_table_new(NULL, NULL);
+}
+
+static void remember(struct dump *d, const struct dtask *t)
+{
+	g_hash_table_insert(d->by_pid, GINT_TO_POINTER(t->proc.pid),
+			    GUINT_TO_POINTER(t->index + 1));
 }
 
 int dtask_wrap(const struct dtask *t, int r)
@@ -87,10 +100,7 @@ static int read_task(struct dtask *t)
 
 static int find(struct dump *d, pid_t pid)
 {
-	for (unsigned i = 0; i < d->tasks->len; i++)
-		if (dump_task(d, i)->proc.pid == pid)
-			return (int)i;
-	return -1;
+	return GPOINTER_TO_INT(g_hash_table_lookup(d->by_pid, GINT_TO_POINTER(pid))) - 1;
 }
 
 /* 1: it has ended meanwhile. */
@@ -116,6 +126,7 @@ static int add(struct dump *d, pid_t pid, struct dtask **ret)
 		return err_set(E2BIG, "more than %d processes", TASKS_MAX);
 	}
 	g_ptr_array_add(d->tasks, t);
+	remember(d, t);
 	*ret = t;
 	return 0;
 }
@@ -152,6 +163,7 @@ static void sort_parents(struct dump *d)
 			place[i] = (int)sorted->len;
 			t->index = sorted->len;
 			t->parent = t->parent >= 0 ? place[t->parent] : -1;
+			remember(d, t);
 			g_ptr_array_add(sorted, t);
 		}
 	}
@@ -215,8 +227,10 @@ static int add_guests(struct dump *d)
 		if (r < 0)
 			return r;
 		t->guest = d->o.guests[i].name;
-		if (t->zombie)
+		if (t->zombie) {
+			g_hash_table_remove(d->by_pid, GINT_TO_POINTER(t->proc.pid));
 			g_ptr_array_remove_index(d->tasks, d->tasks->len - 1);
+		}
 	}
 	return 0;
 }
@@ -226,8 +240,7 @@ int tree_look(struct dump *d)
 	struct dtask *t;
 	int r;
 
-	tree_clear(d);
-	d->tasks = g_ptr_array_new_with_free_func(task_free);
+	tree_begin(d);
 	r = add(d, d->o.pid, &t);
 	if (r < 0)
 		return r;
@@ -263,16 +276,15 @@ static int fill_threads(struct dtask *t)
 		return r;
 	t->nthreads = t->seized.threads->len;
 	t->threads = g_new0(struct dthread, t->nthreads);
-	for (unsigned i = 0; i < t->nthreads; i++)
-		t->threads[i].dir = -1;
 	for (unsigned i = 0; r == 0 && i < t->nthreads; i++) {
 		struct dthread *h = &t->threads[i];
+		autoclose int dir = -1;
 
 		h->task = t;
 		h->tid = seized_at(&t->seized, i)->tid;
-		r = proc_open_task(t->proc.dir, h->tid, &h->dir);
+		r = proc_open_task(t->proc.dir, h->tid, &dir);
 		if (r == 0)
-			r = procstatus_read(h->dir, &h->status);
+			r = procstatus_read(dir, &h->status);
 		h->nstid = pid_chain_inner(&h->status.nspid);
 	}
 	return r;
@@ -293,8 +305,11 @@ static int look_again(struct dump *d, bool all, bool *ret_new)
 
 		if (parent->zombie || !parent->settled || (parent->looked && !all))
 			continue;
+		/* a thread's orphans go to the first thread that lives: kernel/exit.c:
+		 * find_alive_thread() */
+		r = parent->looked ? proc_children_of(parent->proc.dir, parent->proc.pid, &children)
+				   : proc_children(parent->proc.dir, &children);
 		parent->looked = true;
-		r = proc_children(dump_task(d, i)->proc.dir, &children);
 		for (size_t k = 0; r == 0 && k < children.n; k++) {
 			struct dtask *t = NULL;
 
@@ -328,8 +343,7 @@ static int freeze_all(struct dump *d)
 	bool more = true;
 	int r;
 
-	tree_clear(d);
-	d->tasks = g_ptr_array_new_with_free_func(task_free);
+	tree_begin(d);
 	r = add(d, d->o.pid, &t);
 	if (r == 0)
 		r = begin(t);

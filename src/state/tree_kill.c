@@ -9,74 +9,86 @@
 #include <sys/wait.h>
 
 #define KILL_TIMEOUT_MS 5000
+#define SLICE_MS	2 /* for one thread, before the next one's turn */
 
 /* True when the thread is dead and its tracer has taken note; it is forgotten then. */
 static bool is_over(struct dthread *h)
 {
-	int status;
+	int status, r;
 
-	if (h->tid == 0)
-		return true;
-	while (ptrace_wait(h->tid, 0, &status) != 1)
-		if (!WIFSTOPPED(status)) {
+	while (h->tid) {
+		r = ptrace_wait(h->tid, SLICE_MS, &status);
+		if (r == 1)
+			return false;
+		if (r < 0 || !WIFSTOPPED(status))
 			h->tid = 0;
-			return true;
-		}
-	return false;
+	}
+	return true;
 }
 
 /*
- * A traced task that has died is kept for its tracer first.  In any order: the last thread of a pid
+ * A traced task that has died is kept for its tracer first.  Backwards: the last thread of a pid
  * namespace's init waits for all others to be gone (kernel/pid_namespace.c:
- * zap_pid_ns_processes()), and a leader for its threads.
+ * zap_pid_ns_processes()), and a leader for its threads.  Whoever takes longer is asked again.
  */
-static void take_note(struct dump *d)
+static void take_note(struct dump *d, unsigned from, unsigned to)
 {
 	gint64 end = g_get_monotonic_time() + KILL_TIMEOUT_MS * 1000;
 	bool over;
 
 	do {
 		over = true;
-		for (unsigned i = 0; i < d->tasks->len; i++) {
+		for (unsigned i = to; i-- > from;) {
 			struct dtask *t = dump_task(d, i);
 
 			for (unsigned k = t->nthreads; k-- > 0;)
 				over = is_over(&t->threads[k]) && over;
+			if (!over && g_get_monotonic_time() >= end)
+				break;
 		}
-		if (!over)
-			g_usleep(50);
 	} while (!over && g_get_monotonic_time() < end);
 	err_clear();
 }
 
-static void await_death(struct dtask *t)
-{
-	gint64 end = g_get_monotonic_time() + KILL_TIMEOUT_MS * 1000;
-	bool over;
+/* Of each task, which one is its youngest child, and which one that one's next older sibling; -1.
+ */
+struct family {
+	int *child, *sibling;
+};
 
-	do {
-		over = true;
-		for (unsigned k = t->nthreads; k-- > 0;)
-			over = is_over(&t->threads[k]) && over;
-		if (!over)
-			g_usleep(20);
-	} while (!over && g_get_monotonic_time() < end);
+static void family_clear(struct family *f)
+{
+	g_free(f->child);
+	g_free(f->sibling);
+}
+
+static struct family family_of(const struct dump *d)
+{
+	struct family f = {g_new(int, d->tasks->len), g_new(int, d->tasks->len)};
+
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		f.child[i] = f.sibling[i] = -1;
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		int parent = dump_task(d, i)->parent;
+
+		if (parent < 0)
+			continue;
+		f.sibling[i] = f.child[parent];
+		f.child[parent] = (int)i;
+	}
+	return f;
 }
 
 /* Dead children, and those that were dead before, through the agent of their parent. */
-static void reap_children(struct dump *d, struct dtask *parent)
+static void reap_children(struct dump *d, struct dtask *parent, const struct family *f)
 {
 	CLEANUP(batch_end) struct batch b = {0};
 
 	dtask_batch(parent, &b);
-	for (unsigned i = parent->index + 1; i < d->tasks->len; i++) {
-		struct dtask *t = dump_task(d, i);
-
-		if (t->parent != (int)parent->index)
-			continue;
-		await_death(t);
-		batch_may_fail(&b, batch_add(&b, SYS_wait4, IMM(t->nspid), IMM(0),
-					     IMM(__WALL | WNOHANG), IMM(0)));
+	for (int i = f->child[parent->index]; i >= 0; i = f->sibling[i]) {
+		take_note(d, (unsigned)i, (unsigned)i + 1);
+		batch_may_fail(&b, batch_add(&b, SYS_wait4, IMM(dump_task(d, (unsigned)i)->nspid),
+					     IMM(0), IMM(__WALL | WNOHANG), IMM(0)));
 	}
 	if (batch_run(&b) < 0)
 		log_debug("children of process %d: %s", parent->nspid, err_message());
@@ -90,13 +102,15 @@ static void reap_children(struct dump *d, struct dtask *parent)
  */
 static void kill_upwards(struct dump *d)
 {
+	CLEANUP(family_clear) struct family f = family_of(d);
+
 	for (unsigned i = d->tasks->len; i-- > 0;) {
 		struct dtask *t = dump_task(d, i);
 
 		if (t->zombie)
 			continue;
-		if (t->agent)
-			reap_children(d, t);
+		if (t->agent && f.child[i] >= 0)
+			reap_children(d, t, &f);
 		if (proc_signal(&t->proc, SIGKILL) < 0)
 			err_clear();
 	}
@@ -116,7 +130,7 @@ int tree_kill(struct dump *d)
 		if (!t->zombie && proc_signal(&t->proc, SIGKILL) < 0)
 			err_clear();
 	}
-	take_note(d);
+	take_note(d, 0, d->tasks->len);
 	for (unsigned i = d->tasks->len; i-- > 0;) {
 		struct dtask *t = dump_task(d, i);
 

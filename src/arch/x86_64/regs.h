@@ -31,6 +31,9 @@ void xstate_clear(struct xstate *x);
  */
 size_t xstate_used(const struct xstate *x);
 
+/* Gives the rest back. */
+void xstate_trim(struct xstate *x);
+
 /* XSTATE_BV: which components are not in their initial state, a bit each. */
 uint64_t xstate_features(const struct xstate *x);
 

@@ -162,22 +162,34 @@ int regs_load(struct rthread *h)
 	return 0;
 }
 
+/* Has this CPU all that is in use there, in the same places? */
+static bool fits(const struct xstate *saved, const struct xstate *here)
+{
+	for (uint64_t f = xstate_features(saved) & ~X_FPU_SSE; f; f &= f - 1) {
+		const struct xstate_part *p = xstate_part((unsigned)__builtin_ctzll(f));
+
+		if (!p->bytes || p->offset + p->bytes > saved->len)
+			return false;
+	}
+	return saved->len >= X_HEADER + 8 && saved->len <= here->len;
+}
+
 /* 1: there is none that fits. */
 static int whole_xstate(struct rthread *h, struct xstate *x)
 {
-	g_autofree uint8_t *data = NULL;
+	CLEANUP(xstate_clear) struct xstate saved = {0};
 	const char *text;
 	char key[32];
-	size_t len;
 
 	g_snprintf(key, sizeof(key), "xstate.%d", h->nstid);
 	text = json_string_value(json_object_get(h->task->extra, key));
 	if (!text)
 		return 1;
-	data = g_base64_decode(text, &len);
-	if (len != x->len)
+	saved.data = g_base64_decode(text, &saved.len);
+	if (!fits(&saved, x))
 		return 1;
-	memcpy(x->data, data, len);
+	memset(x->data, 0, x->len);
+	memcpy(x->data, saved.data, saved.len);
 	return 0;
 }
 
