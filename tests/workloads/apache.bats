@@ -78,3 +78,36 @@ ask_again() { say "GET /index.html HTTP/1.1"$'\r\n'"Host: w"$'\r\n' && hear 3; }
 	thaw --tcp-close
 	run ! ask_again
 }
+
+# tree: the processes as top shows them, without what changes.
+tree() { cryopod top w pid ppid tty args | sort -n; }
+
+@test "an exec session that ends and leaves a job: the same tree, with the job" {
+	httpd prefork
+	answers
+	expect 0 "$REPO/tests/lib/pty" -s 'sleep 1000 &\n' -e '[1]' -s 'exit\n' -- "$CP" exec -it w bash
+	tree >"$BATS_TEST_TMPDIR/before"
+	grep -q 'sleep 1000' "$BATS_TEST_TMPDIR/before"
+	for _ in $(seq "$CYCLES"); do
+		cycle_w
+		tree | diff "$BATS_TEST_TMPDIR/before" -
+	done
+	freeze
+	reboot
+	thaw
+	tree | diff "$BATS_TEST_TMPDIR/before" -
+	inside pkill sleep
+	get index.html >/dev/null
+}
+
+@test "an exec session that goes on" {
+	httpd event
+	answers
+	cryopod exec -d w sh -c 'i=0; while :; do echo $i >/tmp/n; i=$((i + 1)); sleep 0.02; done'
+	counts() { [ "$(inside cat /tmp/n)" -gt "$1" ]; }
+	wait_for 10 counts 2
+	for _ in $(seq "$CYCLES"); do
+		cycle_w
+		wait_for 10 counts $(($(inside cat /tmp/n) + 2))
+	done
+}
