@@ -26,6 +26,11 @@ struct reading {
 	unsigned nimages;
 };
 
+static int refuse_link(const struct unpack_member *m)
+{
+	return err_set(EPERM, "member %s: a link, which is not taken from an archive", m->name);
+}
+
 static int read_json(struct reading *r, size_t max, json_t **to)
 {
 	g_autofree char *text = NULL;
@@ -214,8 +219,7 @@ static int take_image(struct reading *r, const char *where)
 		return symlinkat(r->m->link, dir, name) < 0 ? err_errno("create %s", r->m->name)
 							    : 0;
 	if (!S_ISREG(r->m->type))
-		return err_set(EPERM, "member %s: a link, which is not taken from an archive",
-			       r->m->name);
+		return refuse_link(r->m);
 	if (!plain_name(name) || ++r->nimages > IMAGES_MAX)
 		return err_set(EBADMSG, "member %s: no checkpoint has such a file", r->m->name);
 	return unpack_to_file(r->u, dir, name);
@@ -271,8 +275,7 @@ static int take_member(struct reading *r)
 		return is_wanted(r, i) ? members[i].take(r) : 0;
 	}
 	if (!S_ISREG(r->m->type))
-		return err_set(EPERM, "member %s: a link, which is not taken from an archive",
-			       r->m->name);
+		return refuse_link(r->m);
 	log_debug("archive: member %s is not used", r->m->name);
 	return 0;
 }
@@ -393,8 +396,12 @@ int archive_read_config(const char *file, json_t **ret)
 		return e;
 	e = unpack_open(&(struct unpack_options){.fd = in.fd, .shown = file}, &r.u);
 	r.m = &m;
-	while (e == 0 && !*ret && (e = unpack_next(r.u, &m)) > 0)
-		e = strcmp(m.name, ARCHIVE_CONFIG) ? 0 : read_json(&r, DOCUMENT_MAX, ret);
+	while (e == 0 && !*ret && (e = unpack_next(r.u, &m)) > 0) {
+		e = 0;
+		if (strcmp(m.name, ARCHIVE_CONFIG))
+			continue;
+		e = S_ISREG(m.type) ? read_json(&r, DOCUMENT_MAX, ret) : refuse_link(&m);
+	}
 	if (e == 0 && !*ret)
 		e = err_set(EBADMSG, ARCHIVE_CONFIG " is missing: this is not the archive of a "
 						    "checkpoint");
