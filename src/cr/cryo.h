@@ -81,6 +81,17 @@ struct cryo_page_server {
 	int (*done)(void *arg);
 	void *arg;
 };
+/*
+ * Serves the memory of a tree that cryo_restore() makes with options.lazy: SOCK is the other end of
+ * its LAZY_SOCK.  PAGE_SERVER is a connection to a dump that has kept pages back, or -1.  Returns
+ * when every process has all of its memory, or has ended.  If the server dies before that, the
+ * processes are killed: what they have not got would read as zeros.
+ */
+struct cryo_lazy_options {
+	int images, sock, page_server;
+};
+int cryo_lazy_pages(const struct cryo_lazy_options *o) MUST_CHECK;
+
 /* What images before those in DIR have in vain is freed: their pages become holes. */
 int cryo_images_dedup(int dir) MUST_CHECK;
 

@@ -13,6 +13,7 @@
 #include "image/inventory.h"
 #include "state/fd/files.h"
 #include "state/lock/lock.h"
+#include "state/mem/lazy.h"
 #include "state/mem/mem.h"
 #include "state/ns/ns.h"
 #include "state/sock/socks.h"
@@ -242,6 +243,7 @@ static const struct restore_step restore_steps[] = {
 	{"end of ipc", .all = ipc_restore_end},
 	{"memory", .all = mem_fill},
 	{"protections", .task = mem_protect},
+	{"memory to come", .task = lazy_begin},
 	{"seals", .all = memfd_seal},
 	{"directories", .task = fs_restore},
 	{"login", .task = loginuid_restore},
@@ -432,6 +434,8 @@ int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *bo
 	socks_go(&r);
 	ret->pid = r.stub.pid;
 	e = agent_let_go(r.agent);
+	if (e == 0)
+		e = lazy_end(&r);
 	ret->stats = r.stats;
 	write_stats(&r);
 	return e;

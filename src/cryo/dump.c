@@ -133,6 +133,8 @@ static int check_options(const struct options *o)
 {
 	if (o->leave_running && o->leave_stopped)
 		return err_set(EINVAL, "--leave-running and --leave-stopped exclude each other");
+	if (o->lazy_pages)
+		return err_set(EOPNOTSUPP, "dump --lazy-pages is not supported yet");
 	return dump_check_tree(o);
 }
 

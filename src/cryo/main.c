@@ -10,12 +10,12 @@
 #include <string.h>
 
 static const struct action *const actions[] = {
-	&action_dump,	 &action_pre_dump,    &action_restore, &action_check,	&action_swrk,
-	&action_cpuinfo, &action_page_server, &action_dedup,   &action_service,
+	&action_dump,	 &action_pre_dump,    &action_restore,	  &action_check, &action_swrk,
+	&action_cpuinfo, &action_page_server, &action_lazy_pages, &action_dedup, &action_service,
 };
 
 /* Known to CRIU. */
-static const char *const later[] = {"lazy-pages", "exec", "show"};
+static const char *const later[] = {"exec", "show"};
 
 static const struct action *find_action(const char *name)
 {

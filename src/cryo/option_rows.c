@@ -57,6 +57,10 @@ const struct option_row option_rows[] = {
 	FLAG("track-mem", 0, track_mem, .help = "Follow changes of memory for the next dump"),
 	VALUE(OPT_TEXT, "prev-images-dir", 0, "DIR", prev_images_dir,
 	      .help = "Images of the pre-dump before this one, relative to the images directory"),
+	FLAG("lazy-pages", 0, lazy_pages,
+	     .help = "Restore without memory: cryo lazy-pages gives it when it is wanted; a dump "
+		     "keeps "
+		     "private memory back and serves it as a page server"),
 	FLAG("auto-dedup", 0, auto_dedup,
 	     .help = "Free pages of the images before that the new ones have, too"),
 	FLAG("page-server", 0, page_server,
@@ -153,7 +157,6 @@ const struct option_row option_rows[] = {
 	FLAG("help", 'h', help, .help = "Print this"),
 	FLAG("version", 'V', version, .help = "Print the version"),
 
-	LATER_FLAG("lazy-pages", 0),
 	LATER_FLAG("stream", 0),
 	LATER_FLAG("exec-cmd", 0),
 	LATER_FLAG("unprivileged", 0),

@@ -2,6 +2,7 @@
 /* cryo restore. */
 #include "cryo/external.h"
 #include "cryo/guard.h"
+#include "cryo/lazypages.h"
 #include "cryo/session.h"
 #include "cryo/stage.h"
 
@@ -199,7 +200,13 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		.commit = commit_tree,
 		.commit_arg = &commit,
 	};
+	autoclose int lazy = -1;
 	int r = s->o.cpu_cap ? cryo_cpuinfo_check(s->images, s->o.cpu_cap) : 0;
+
+	if (r == 0 && s->o.lazy_pages)
+		r = lazy_pages_connect(s, &lazy);
+	o.lazy = s->o.lazy_pages;
+	o.lazy_sock = lazy;
 
 	if (r == 0)
 		r = cryo_images_box(s->images, &bo, &o.time_namespace);

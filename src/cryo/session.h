@@ -28,7 +28,8 @@ struct action {
 };
 
 extern const struct action action_dump, action_pre_dump, action_restore, action_check,
-	action_cpuinfo, action_page_server, action_dedup, action_swrk, action_service;
+	action_cpuinfo, action_page_server, action_lazy_pages, action_dedup, action_swrk,
+	action_service;
 
 /* Opens directories and the log. */
 int session_open(struct session *s, const struct action *a) MUST_CHECK;

@@ -63,7 +63,7 @@ void pages_writer_drop(struct pages_writer *p);
 struct image_run {
 	uint64_t vaddr, nr_pages;
 	uint32_t flags;	 /* of the entry: PE_PRESENT, PE_LAZY; PE_PARENT is resolved */
-	int fd;		 /* owned by the set */
+	int fd;		 /* owned by the set; -1 with PE_LAZY alone: it is not in the images */
 	uint64_t offset; /* bytes */
 };
 

@@ -146,7 +146,11 @@ static int add_entry(struct load *l, const PagemapEntry *e)
 		return add_from_parent(l, e->vaddr, nr);
 	if (flags & PE_PRESENT)
 		return add_present(l, e->vaddr, nr, flags);
-	/* lazy pages that stayed behind on the source: they are nowhere here */
+	if (flags & PE_LAZY) { /* they have stayed where they were dumped */
+		add_run(l, (struct image_run){
+				   .vaddr = e->vaddr, .nr_pages = nr, .flags = flags, .fd = -1});
+		return 0;
+	}
 	return err_set(EBADMSG, "image %s: pages at 0x%" PRIx64 " are not in the image", l->name,
 		       e->vaddr);
 }

@@ -32,3 +32,25 @@ int uffd_watch(int fd, uint64_t start, uint64_t end)
 		return 1;
 	return err_errno("watch memory at %llx", (unsigned long long)start);
 }
+
+int uffd_serve_begin(int fd)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |
+			    UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP,
+	};
+
+	return ioctl(fd, UFFDIO_API, &api) < 0 ? err_errno("userfaultfd: events of the process")
+					       : 0;
+}
+
+int uffd_serve(int fd, uint64_t start, uint64_t end)
+{
+	struct uffdio_register r = {.range = {start, end - start},
+				    .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+	return ioctl(fd, UFFDIO_REGISTER, &r) < 0
+		       ? err_errno("watch memory at %llx", (unsigned long long)start)
+		       : 0;
+}

@@ -16,5 +16,12 @@
 /* FD is new.  -EINVAL: this kernel cannot. */
 int uffd_begin(int fd) MUST_CHECK;
 
+/*
+ * The other use: pages that are missing are made by whoever has the descriptor, and he is told of
+ * fork(2), mremap(2), munmap(2) and madvise(2).  CAP_SYS_PTRACE.
+ */
+int uffd_serve_begin(int fd) MUST_CHECK;
+int uffd_serve(int fd, uint64_t start, uint64_t end) MUST_CHECK;
+
 /* Watches [START, END), one mapping.  1: not of a kind that can be watched. */
 int uffd_watch(int fd, uint64_t start, uint64_t end) MUST_CHECK;

@@ -185,6 +185,10 @@ struct cryo_restore_options {
 	/* As at the dump; terminals of the tree are taken from the inherit CRYO_SHELL_JOB. */
 	bool shell_job;
 
+	/* Memory comes when it is wanted, from cryo_lazy_pages() at the other end of LAZY_SOCK. */
+	bool lazy;
+	int lazy_sock;
+
 	bool mounts_made; /* with their contents, by cryo_box_fork() */
 
 	int work; /* directory of stats-restore; 0: IMAGES */

@@ -6,9 +6,9 @@
  *	run MODE PROGRAM [ARGS...]
  *
  * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; predump (its
- * memory is saved in rounds before); rounds (it changes its memory between them); refused
- * (cannot be dumped, for the reasons that the program names in lines "expect: ..." before it is
- * ready, and goes on as if nothing had happened).
+ * memory is saved in rounds before); rounds (it changes its memory between them); lazy (its memory
+ *comes after it); refused (cannot be dumped, for the reasons that the program names in lines
+ *"expect: ..." before it is ready, and goes on as if nothing had happened).
  * --tcp-established, first of all, keeps TCP connections.
  * --ext-unix-sk lets unix sockets have peers outside.
  * --peer after it: PROGRAM runs outside of the tree as well, with the one argument "peer"; what it
@@ -34,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -44,7 +45,8 @@
 struct run {
 	int in[2], out[2]; /* the program's stdin and stdout */
 	char keys[2][64];
-	pid_t pid; /* its pid 1, as we see it; our child */
+	pid_t pid;    /* its pid 1, as we see it; our child */
+	pid_t server; /* of its memory; 0: none */
 	GString *said;
 	char *dir; /* images */
 	unsigned generation;
@@ -219,8 +221,34 @@ static int dump(struct run *r, int dir, enum cryo_finish how, const char *parent
 	return 0;
 }
 
-static int restore(struct run *r, int dir)
+/* Its memory comes when it is wanted, from a child of ours; *RET_CHILD is to be waited for. */
+static int serve_memory(int dir, int *ret_sock, pid_t *ret_child)
 {
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno("socketpair");
+	*ret_child = fork();
+	if (*ret_child == 0) {
+		const struct cryo_lazy_options o = {
+			.images = dir, .sock = pair[1], .page_server = -1};
+		int e;
+
+		close(pair[0]);
+		e = cryo_lazy_pages(&o);
+		if (e < 0)
+			printf("Error: memory: %s\n", err_message());
+		fflush(stdout);
+		_exit(e < 0);
+	}
+	close(pair[1]);
+	*ret_sock = pair[0];
+	return *ret_child < 0 ? err_errno("fork") : 0;
+}
+
+static int restore(struct run *r, int dir, bool lazy)
+{
+	autoclose int sock = -1;
 	const int stdio[3] = {r->in[0], r->out[1], r->out[1]};
 	const struct cryo_box_options bo = {
 		.namespaces = NAMESPACES, .mount_proc = true, .stdio = stdio};
@@ -228,7 +256,7 @@ static int restore(struct run *r, int dir)
 		{.name = "stdin", .fd = 0, .in_stub = true},
 		{.name = "stdout", .fd = 1, .in_stub = true},
 	};
-	const struct cryo_restore_options o = {
+	struct cryo_restore_options o = {
 		.images = dir,
 		.inherits = inherits,
 		.ninherits = 2,
@@ -238,7 +266,12 @@ static int restore(struct run *r, int dir)
 	};
 	struct cryo_box box = CRYO_BOX_NONE;
 	struct cryo_restored done;
-	int e = cryo_box_fork(&bo, &box);
+	int e = lazy ? serve_memory(dir, &sock, &r->server) : 0;
+
+	o.lazy = lazy;
+	o.lazy_sock = sock;
+	if (e == 0)
+		e = cryo_box_fork(&bo, &box);
 
 	if (e == 0)
 		e = cryo_restore(&o, &box, &done);
@@ -321,7 +354,7 @@ static int cycle(struct run *r, const char *mode)
 		return 0;
 	}
 	if (e == 0 && how == CRYO_KILL)
-		e = restore(r, dir);
+		e = restore(r, dir, strcmp(mode, "lazy") == 0);
 	return e;
 }
 
@@ -389,6 +422,8 @@ static int go(struct run *r, const char *mode, char **argv)
 		return err_errno("waiting for process %d", r->pid);
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		return err_set(EPROTO, "the program ended with %#x", status);
+	if (r->server && (waitpid(r->server, &status, 0) != r->server || status))
+		return err_set(EPROTO, "the server of its memory ended with %#x", status);
 	return end_peer(r);
 }
 

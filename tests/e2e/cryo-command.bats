@@ -25,8 +25,8 @@ load ../lib/cryo
 }
 
 @test "what is not there yet is refused by its name" {
-	run -1 "$CRYO" dump -t 1 --lazy-pages
-	[ "$output" = "Error: option --lazy-pages is not supported yet" ]
+	run -1 "$CRYO" dump -t 1 --tls
+	[ "$output" = "Error: option --tls is not supported yet" ]
 	"$CRYO" check --no-lazy-pages >/dev/null
 }
 

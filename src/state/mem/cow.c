@@ -382,7 +382,8 @@ int cow_settle(struct restore *r, struct rtask *t)
 	bool usable = t->parent >= 0 && t->have_of == t->parent;
 	int ret;
 
-	if (t->settled || t->helper || t->zombie)
+	/* memory that comes one by one has nothing in common */
+	if (t->settled || t->helper || t->zombie || r->o.lazy)
 		return 0;
 	t->settled = true;
 	s.had = t->have ? g_steal_pointer(&t->have) : ranges_new();
@@ -416,6 +417,13 @@ void cow_add(struct rtask *t, uint64_t start, uint64_t end)
 		t->have = ranges_new();
 	g_array_append_val(t->have, ((struct range){start, end}));
 	g_array_sort(t->have, by_start);
+}
+
+void cow_claim(struct rtask *t, uint64_t start, uint64_t end)
+{
+	if (!t->have)
+		t->have = ranges_new();
+	ranges_add(t->have, start, end);
 }
 
 bool cow_has(const struct rtask *t, const VmaEntry *v)

@@ -22,6 +22,9 @@ void cow_born(const struct rtask *parent, struct rtask *child);
 /* A mapping that somebody else has made and filled. */
 void cow_add(struct rtask *t, uint64_t start, uint64_t end);
 
+/* [START, END) of T, which is mapped, is filled by somebody else. */
+void cow_claim(struct rtask *t, uint64_t start, uint64_t end);
+
 /* Is this mapping there already? */
 bool cow_has(const struct rtask *t, const VmaEntry *v);
 

@@ -5,6 +5,7 @@
  * pages from the image straight into place, and gives every mapping its protection.
  */
 #include "state/mem/cow.h"
+#include "state/mem/lazy.h"
 #include "state/mem/mem.h"
 #include "state/mem/transfer.h"
 
@@ -54,6 +55,8 @@ int mem_load(struct restore *r, struct rtask *t)
 		ret = check_vma(t->mm, i);
 	if (ret == 0)
 		ret = pages_open(r->o.images, IMG_PAGEMAP, (uint64_t)t->nspid, &t->pages);
+	if (ret == 0)
+		ret = lazy_check(t);
 	/* a task without pages has an empty one */
 	return ret == 1 ? err_set(ENOENT, "pagemap-%d.img is missing", t->nspid) : ret;
 }
@@ -413,6 +416,8 @@ static int fill_post(struct restore *r, struct rtask *t, struct batch *b)
 
 int mem_fill(struct restore *r)
 {
+	for (unsigned i = 0; i < r->nimages; i++)
+		lazy_plan(restore_task(r, i));
 	g_autofree struct batch *b = g_new0(struct batch, r->nimages);
 	int ret = 0;
 

@@ -1,0 +1,98 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# cryo lazy-pages: memory that comes when it is wanted.
+load ../lib/cryo
+
+PORT=12392
+# Touches its memory in an order of its own, forks, gives memory back, moves it.
+HOG='import sys, time, hashlib, mmap, os
+n = int(sys.argv[1]) << 20
+m = mmap.mmap(-1, n, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for i in range(0, n, 4096): m[i:i + 8] = i.to_bytes(8, "little")
+k = 0
+while True:
+    m[(k * 7919 * 4096) % n] = k & 255
+    k += 1
+    if k % 10 == 0:
+        r, w = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            m[0:4] = b"mine"
+            os.write(w, hashlib.md5(m).hexdigest().encode())
+            os._exit(0)
+        print(k, os.read(r, 32).decode(), os.waitpid(pid, 0)[1], flush=True)
+        os.close(r); os.close(w)
+    if k % 17 == 0: m.madvise(mmap.MADV_DONTNEED, 4096 * (k % 64), 8192)
+    if k % 20 == 0: print(k, hashlib.md5(m).hexdigest(), flush=True)
+    time.sleep(0.005)'
+
+hog() {
+	launch python3 -c "$HOG" "$1"
+	wait_for 10 eval '[ "$(lines "$DIR/out")" -gt 3 ]'
+}
+
+whole() {
+	wait_for 20 eval '[ "$(lines "$DIR/out")" -gt '$2' ]'
+	kill -9 "$PID"
+	wait_for 5 test ! -e "/proc/$PID"
+	timeout -s KILL 60 python3 -c "$HOG" "$1" | head -n "$(lines "$DIR/out")" >"$DIR/want" || true
+	cmp "$DIR/out" "$DIR/want"
+}
+
+lazy_pages() {
+	"$CRYO" lazy-pages -D "$IMG" --daemon --pidfile lazy.pid -v4 "$@"
+	SERVER=$(cat "$IMG/lazy.pid")
+	[ -S "$IMG/lazy-pages.socket" ]
+}
+
+@test "a tree runs before it has its memory, and gets all of it" {
+	hog 64
+	dump
+	reap
+	lazy_pages
+	restore --lazy-pages --display-stats >"$DIR/stats"
+	# far less than 64 MiB was read by the restore itself
+	[ "$(sed -n 's/^Pages restored: \([0-9]*\) .*/\1/p' "$DIR/stats")" -lt 8000 ]
+	grows "$DIR/out"
+	wait_for 20 test ! -e "/proc/$SERVER"
+	grep -q 'All pages are where they belong' "$IMG/lazy-pages.log"
+	[ ! -e "$IMG/lazy-pages.socket" ]
+	! ls -l "/proc/$PID/fd" | grep -q userfaultfd
+	whole 64 30
+}
+
+@test "a server that is killed takes the tree along: it never goes on with memory that is not its own" {
+	hog 256
+	dump
+	reap
+	lazy_pages
+	restore --lazy-pages
+	child=$(pgrep -P "$SERVER")
+	kill -9 "$child"
+	wait_for 5 test ! -e "/proc/$PID"
+	wait_for 5 test ! -e "/proc/$SERVER"
+	grep -q 'the server of pages has died' "$IMG/lazy-pages.log"
+}
+
+@test "rounds, then a restore whose memory comes from all of them" {
+	hog 16
+	mkdir "$DIR/1"
+	"$CRYO" pre-dump -D "$DIR/1" -t "$PID"
+	grows "$DIR/out"
+	dump --prev-images-dir ../1
+	reap
+	lazy_pages
+	restore --lazy-pages
+	whole 16 30
+	wait_for 20 test ! -e "/proc/$SERVER"
+}
+
+@test "without a server: one line, nothing is left" {
+	launch sleep 1000
+	dump
+	reap
+	run ! "$CRYO" restore -D "$IMG" -d --lazy-pages
+	[ "$output" = "Error: connect to lazy-pages.socket in the work directory (start cryo lazy-pages with the same one): no such file or directory" ]
+	[ ! -e "/proc/$PID" ]
+	restore
+}
