@@ -75,7 +75,8 @@ def fill_memcached(size):
 MEMCACHED = talk(11211, b"version\r\n", b"VERSION")
 APACHE = "a2dismod -q mpm_event; a2enmod -q mpm_{}; exec apachectl -D FOREGROUND >/dev/null 2>&1"
 PG = ["/usr/lib/postgresql/15/bin/postgres", "-D", "/var/lib/postgresql/15/main", "-c", "listen_addresses=*",
-      "-c", "config_file=/etc/postgresql/15/main/postgresql.conf", "-c", "external_pid_file=/tmp/pid"]
+      "-c", "config_file=/etc/postgresql/15/main/postgresql.conf", "-c", "external_pid_file=/tmp/pid",
+      "-c", "unix_socket_directories=/tmp"]
 TOMCAT = ["--tmpfs", "/tmp", "-e", "CATALINA_HOME=/usr/share/tomcat10", "-e", "CATALINA_BASE=/var/lib/tomcat10"]
 # name: options, command, is it ready?, what it holds
 SERVERS = {
@@ -93,6 +94,7 @@ SERVERS = {
                talk(8000, b"ping\r\n", b""), None),
     "memcached1g": ([], ["memcached", "-u", "memcache", "-m", "1400"], MEMCACHED, fill_memcached(1 << 30)),
 }
+MORE = {"python": ["--file-locks"]}  # its database is locked
 FIRST_ANSWER = {"tomcat": 0.1}  # of its cold start
 
 
@@ -135,12 +137,12 @@ def measure(pod, name, rounds):
     v = {k: [] for k in ("frozen", "freeze", "thaw", "part", "first", "size")}
     for _ in range(rounds):
         quiet(pod)
-        took, out = pod("container", "checkpoint", "--print-stats", "w")
+        took, out = pod("container", "checkpoint", "--print-stats", *MORE.get(name, []), "w")
         v["freeze"].append(took)
         v["frozen"].append(stats(out)["frozen_time"] / 1000)
         v["size"].append(sum(os.stat(e).st_blocks for e in os.scandir(directory)) / 2048)
         start = time.monotonic()
-        took, out = pod("container", "restore", "--print-stats", "w")
+        took, out = pod("container", "restore", "--print-stats", *MORE.get(name, []), "w")
         v["thaw"].append(took)
         v["part"].append(stats(out)["restore_time"] / 1000)
         answered(pod, ready)

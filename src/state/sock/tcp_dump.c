@@ -195,6 +195,9 @@ static int read_lengths(int fd, int state, TcpStreamEntry *e)
 	if (ioctl(fd, SIOCINQ, &in) < 0 || ioctl(fd, SIOCOUTQ, &out) < 0 ||
 	    ioctl(fd, SIOCOUTQNSD, &unsent) < 0)
 		return err_errno("lengths of its queues");
+	/* A reset has purged the queue (tcp_write_queue_purge()), and left the numbers alone. */
+	if (state == TCP_CLOSE)
+		out = unsent = 0;
 	if (1 << state & TCP_OUR_FIN) {
 		out = out > 0 ? out - 1 : 0;
 		unsent = unsent > 0 ? unsent - 1 : 0;
