@@ -24,6 +24,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_pidfd,
 	&fd_nsfile,
 	&fd_procfile,
+	&fd_tun,
 	&fd_regular, /* takes what has a name */
 	/* clang-format on */
 };

@@ -29,7 +29,6 @@ static const struct {
 	unsigned major, minor;
 	const char *why;
 } by_number[] = {
-	{10, 200, "tun and tap devices cannot be saved; close it first"},
 	{10, 229, "FUSE servers cannot be saved; unmount it first"},
 	{10, 232, "virtual machines cannot be saved; stop the machine first"},
 	{10, 183, "the hardware's random numbers cannot be saved; close it first"},

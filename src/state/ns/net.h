@@ -22,6 +22,8 @@ struct net_link {
 	unsigned address_len;
 	uint32_t macvlan_mode;
 	uint16_t macvlan_flags;
+	unsigned tun_flags;	  /* IFF_TUN or IFF_TAP, ...; IFF_PERSIST */
+	int tun_owner, tun_group; /* -1: none */
 };
 
 struct net_link_kind {
@@ -46,6 +48,17 @@ void net_conf_free(SysctlEntry **v, size_t n);
 /* net_lists.c: "ip address save" and the like */
 int net_lists_dump(struct dump *d, int sock) MUST_CHECK;
 int net_lists_restore(int images, int sock) MUST_CHECK;
+
+/* One message of such a list as a request; 1: refused for now, as it may need others (not LAST). */
+int net_message_restore(int sock, struct nlmsghdr *h, bool last) MUST_CHECK;
+
+/*
+ * net_tun.c, in our own network namespace: a tun or tap device of number INDEX, if that is free,
+ * with FD, which is fresh; it is there as long as FD, unless it is persistent.
+ */
+int net_tun_make(int fd, const char *name, const TunLinkEntry *e, int index) MUST_CHECK;
+/* It stays without a descriptor, until somebody has one and says otherwise. */
+int net_tun_make_lasting(const NetDeviceEntry *e) MUST_CHECK;
 
 /* net_fire.c */
 int net_firewall_dump(struct dump *d) MUST_CHECK; /* in the namespace */

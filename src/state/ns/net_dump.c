@@ -111,6 +111,7 @@ static int dump_link(struct dump *d, struct net_link *l)
 {
 	const struct net_link_kind *k = net_link_kind(l->kind);
 	MacvlanLinkEntry macvlan = MACVLAN_LINK_ENTRY__INIT;
+	TunLinkEntry tun = TUN_LINK_ENTRY__INIT;
 	NetDeviceEntry e = NET_DEVICE_ENTRY__INIT;
 	int r;
 
@@ -134,6 +135,12 @@ static int dump_link(struct dump *d, struct net_link *l)
 		macvlan.has_flags = true;
 		macvlan.flags = l->macvlan_flags;
 		e.macvlan = &macvlan;
+	}
+	if (e.type == ND_TYPE__TUN) {
+		tun.flags = l->tun_flags;
+		tun.owner = l->tun_owner;
+		tun.group = l->tun_group;
+		e.tun = &tun;
 	}
 	if (e.type == ND_TYPE__EXTLINK)
 		add_kind(d, l);

@@ -5,6 +5,7 @@
 #include "kernel/rtnl.h"
 
 #include <linux/if_link.h>
+#include <linux/if_tun.h>
 #include <linux/veth.h>
 #include <net/if_arp.h>
 #include <string.h>
@@ -27,6 +28,7 @@ static const struct net_link_kind kinds[] = {
 	{"bridge", ND_TYPE__BRIDGE},
 	{"macvlan", ND_TYPE__MACVLAN, .external = true, .put = put_macvlan},
 	{"dummy", ND_TYPE__EXTLINK},
+	{"tun", ND_TYPE__TUN},
 };
 
 const struct net_link_kind *net_link_kind(const char *name)
@@ -46,6 +48,26 @@ const struct net_link_kind *net_link_kind_of(const NetDeviceEntry *e, const char
 	return NULL;
 }
 
+static void read_tun(struct net_link *l, const struct nlattr *nest)
+{
+	static const struct {
+		unsigned attr, flag;
+	} bits[] = {{IFLA_TUN_VNET_HDR, IFF_VNET_HDR},
+		    {IFLA_TUN_PERSIST, IFF_PERSIST},
+		    {IFLA_TUN_MULTI_QUEUE, IFF_MULTI_QUEUE}};
+	const struct nlattr *a[IFLA_TUN_MAX + 1];
+
+	rtnl_nested(nest, a, IFLA_TUN_MAX);
+	l->tun_flags = a[IFLA_TUN_TYPE] ? mnl_attr_get_u8(a[IFLA_TUN_TYPE]) : IFF_TUN;
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
+		if (a[bits[i].attr] && mnl_attr_get_u8(a[bits[i].attr]))
+			l->tun_flags |= bits[i].flag;
+	if (a[IFLA_TUN_PI] && !mnl_attr_get_u8(a[IFLA_TUN_PI]))
+		l->tun_flags |= IFF_NO_PI;
+	l->tun_owner = a[IFLA_TUN_OWNER] ? (int)mnl_attr_get_u32(a[IFLA_TUN_OWNER]) : -1;
+	l->tun_group = a[IFLA_TUN_GROUP] ? (int)mnl_attr_get_u32(a[IFLA_TUN_GROUP]) : -1;
+}
+
 static void read_info(struct net_link *l, const struct nlattr *a)
 {
 	const struct nlattr *info[IFLA_INFO_MAX + 1], *data[IFLA_MACVLAN_MAX + 1];
@@ -54,6 +76,8 @@ static void read_info(struct net_link *l, const struct nlattr *a)
 	if (!info[IFLA_INFO_KIND])
 		return;
 	g_strlcpy(l->kind, mnl_attr_get_str(info[IFLA_INFO_KIND]), sizeof(l->kind));
+	if (strcmp(l->kind, "tun") == 0)
+		read_tun(l, info[IFLA_INFO_DATA]);
 	if (strcmp(l->kind, "macvlan") != 0)
 		return;
 	rtnl_nested(info[IFLA_INFO_DATA], data, IFLA_MACVLAN_MAX);

@@ -106,7 +106,7 @@ static void prepare(struct nlmsghdr *h)
  * EEXIST: it has come with its device or address.  Routes that need others are refused until those
  * are there.
  */
-static int give_back(int sock, struct nlmsghdr *h, bool last)
+int net_message_restore(int sock, struct nlmsghdr *h, bool last)
 {
 	int r;
 
@@ -149,7 +149,7 @@ static int restore_list(int images, int sock, const struct list *l)
 		     h = mnl_nlmsg_next(h, &left)) {
 			if (h->nlmsg_type != l->get - 2 || l->is_kernels(h)) /* RTM_NEW* */
 				continue;
-			r = give_back(sock, h, round == ROUNDS);
+			r = net_message_restore(sock, h, round == ROUNDS);
 			refused += r == 1;
 		}
 		r = r > 0 ? 0 : r;

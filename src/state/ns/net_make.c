@@ -155,6 +155,8 @@ static int make_link(const struct maker *m, const NetDeviceEntry *e, const struc
 	struct nlmsghdr *h;
 	int r, below = 0;
 
+	if (e->type == ND_TYPE__TUN)
+		return net_tun_make_lasting(e);
 	if (k->external && !outer)
 		return err_set(EINVAL, "its other side is outside; use --external %s[%s]:NAME",
 			       k->name, e->name);
@@ -221,6 +223,8 @@ static int set_up(const struct maker *m, const NetDeviceEntry *e)
 	h = rtnl_begin(buf, RTM_NEWLINK, 0, &head, sizeof(head));
 	if (e->mtu)
 		mnl_attr_put_u32(h, IFLA_MTU, e->mtu);
+	if (e->type == ND_TYPE__TUN && e->has_address)
+		mnl_attr_put(h, IFLA_ADDRESS, e->address.len, e->address.data);
 	return rtnl_ask(m->sock, h, "set it up");
 }
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tun and tap devices: with queues, one of them detached, addresses, and what is not attached yet.
+ */
+#include "cr.h"
+
+#include <arpa/inet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+static int any(int flags)
+{
+	int fd = open("/dev/net/tun", O_RDWR | flags);
+
+	if (fd < 0)
+		skip("no /dev/net/tun");
+	return fd;
+}
+
+static int attach(int fd, const char *name, int flags)
+{
+	struct ifreq r = {.ifr_flags = (short)flags};
+
+	strncpy(r.ifr_name, name, IFNAMSIZ - 1);
+	return ioctl(fd, TUNSETIFF, &r);
+}
+
+static int opened(const char *name, int flags)
+{
+	int fd = any(0);
+
+	check(attach(fd, name, flags) == 0, "%s: errno %d", name, errno);
+	return fd;
+}
+
+static void queue(int fd, int what)
+{
+	struct ifreq r = {.ifr_flags = (short)what};
+
+	check(ioctl(fd, TUNSETQUEUE, &r) == 0, "errno %d", errno);
+}
+
+static void is(int fd, const char *name, int flags)
+{
+	struct ifreq r = {0};
+
+	check(ioctl(fd, TUNGETIFF, &r) == 0 && !strcmp(r.ifr_name, name), "%s, errno %d",
+	      r.ifr_name, errno);
+	check((r.ifr_flags & flags) == flags, "%#x", (unsigned)r.ifr_flags);
+}
+
+static void set_address(const char *dev, const char *text)
+{
+	struct ifreq r = {0};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(text)};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strncpy(r.ifr_name, dev, IFNAMSIZ - 1);
+	memcpy(&r.ifr_addr, &a, sizeof(a));
+	check(ioctl(s, SIOCSIFADDR, &r) == 0, "errno %d", errno);
+	a.sin_addr.s_addr = inet_addr("255.255.255.0");
+	memcpy(&r.ifr_netmask, &a, sizeof(a));
+	check(ioctl(s, SIOCSIFNETMASK, &r) == 0);
+	r.ifr_mtu = 1300;
+	check(ioctl(s, SIOCSIFMTU, &r) == 0);
+	r.ifr_flags = IFF_UP;
+	check(ioctl(s, SIOCSIFFLAGS, &r) == 0);
+	close(s);
+}
+
+static void add_route(const char *dev, const char *net)
+{
+	struct rtentry e = {.rt_flags = RTF_UP, .rt_dev = (char *)dev};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(net)};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	memcpy(&e.rt_dst, &a, sizeof(a));
+	a.sin_addr.s_addr = inet_addr("255.255.255.0");
+	memcpy(&e.rt_genmask, &a, sizeof(a));
+	check(ioctl(s, SIOCADDRT, &e) == 0, "errno %d", errno);
+	close(s);
+}
+
+static void hwaddr(const char *dev, unsigned char ret[6])
+{
+	struct ifreq r = {0};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strncpy(r.ifr_name, dev, IFNAMSIZ - 1);
+	check(ioctl(s, SIOCGIFHWADDR, &r) == 0, "%s: errno %d", dev, errno);
+	memcpy(ret, r.ifr_hwaddr.sa_data, 6);
+	close(s);
+}
+
+/* A datagram to ADDRESS comes out of the device. */
+static void carries(int fd, const char *address, const char *text)
+{
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = inet_addr(address)};
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+	char b[2000];
+
+	check(sendto(s, text, strlen(text), 0, (struct sockaddr *)&a, sizeof(a)) > 0, "errno %d",
+	      errno);
+	close(s);
+	for (int i = 0; i < 50; i++) { /* others may send as well */
+		ssize_t n;
+
+		check(poll(&p, 1, 2000) == 1, "%s does not come", text);
+		n = read(fd, b, sizeof(b));
+		if (n > (ssize_t)strlen(text) && !memcmp(b + n - strlen(text), text, strlen(text)))
+			return;
+	}
+	check(0, "%s does not come", text);
+}
+
+int main(void)
+{
+	int fresh = any(O_NONBLOCK), tun = opened("crtun0", IFF_TUN | IFF_NO_PI),
+	    q0 = opened("crtun1", IFF_TUN | IFF_MULTI_QUEUE),
+	    q1 = opened("crtun1", IFF_TUN | IFF_MULTI_QUEUE),
+	    tap = opened("crtap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR), size = 12;
+	unsigned char before[6], after[6];
+	unsigned index = if_nametoindex("crtun0");
+	struct ifreq r = {.ifr_name = "crtun0"};
+
+	queue(q1, IFF_DETACH_QUEUE);
+	set_address("crtun0", "10.231.7.1");
+	add_route("crtun0", "10.231.8.0");
+	check(ioctl(tap, TUNSETVNETHDRSZ, &size) == 0 && ioctl(tap, TUNSETOWNER, 12) == 0);
+	hwaddr("crtap0", before);
+	carries(tun, "10.231.7.2", "before");
+	ready();
+	is(tun, "crtun0", IFF_TUN | IFF_NO_PI);
+	check(if_nametoindex("crtun0") == index);
+	carries(tun, "10.231.7.2", "after");
+	carries(tun, "10.231.8.9", "by the route");
+	check(ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCGIFMTU, &r) == 0 && r.ifr_mtu == 1300);
+	is(q0, "crtun1", IFF_TUN | IFF_MULTI_QUEUE);
+	is(q1, "crtun1", IFF_TUN | IFF_MULTI_QUEUE | IFF_DETACH_QUEUE);
+	queue(q1, IFF_ATTACH_QUEUE);
+	queue(q0, IFF_DETACH_QUEUE);
+	is(tap, "crtap0", IFF_TAP | IFF_VNET_HDR);
+	size = 0;
+	check(ioctl(tap, TUNGETVNETHDRSZ, &size) == 0 && size == 12);
+	hwaddr("crtap0", after);
+	check(!memcmp(before, after, 6));
+	check(fcntl(fresh, F_GETFL) & O_NONBLOCK);
+	check(attach(fresh, "crtun2", IFF_TUN) == 0, "errno %d", errno);
+	return ok();
+}
