@@ -459,6 +459,17 @@ static void test_batches(void **state)
 		assert_int_equal(batch_result(&b, id), t.pid);
 		assert_memory_equal(name, "agent_", 6); /* the file of this program */
 
+		/* Data for the first operation that does not fit stays with it. */
+		for (unsigned i = 0; i < 3 * tiny.big_ops; i++) {
+			for (unsigned k = 0; k < i; k++)
+				batch_add(&b, SYS_gettid);
+			memset(name, 0, sizeof(name));
+			batch_add(&b, SYS_prctl, IMM(PR_GET_NAME),
+				  batch_out(&b, name, sizeof(name)));
+			must(batch_run(&b));
+			assert_memory_equal(name, "agent_", 6);
+		}
+
 		fd = batch_recv_fds(&b, &file, 1, NULL);
 		id = batch_add(&b, SYS_pwrite64, batch_int_at(&b, fd, 0), batch_str(&b, "hello"),
 			       IMM(5), IMM(0));

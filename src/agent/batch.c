@@ -99,7 +99,9 @@ static struct arg reserve(struct batch *b, size_t len)
 				      len, s->arena_bytes));
 		return IMM(0);
 	}
-	if (ROUND_UP(b->arena, ARENA_ALIGN) + len > s->arena_bytes)
+	/* the operation that it is for must fit, too, or it would be given away by that one's run
+	 */
+	if (b->nops == s->nops || ROUND_UP(b->arena, ARENA_ALIGN) + len > s->arena_bytes)
 		run_what_is_there(b);
 	at = ROUND_UP(b->arena, ARENA_ALIGN);
 	b->arena = at + (uint32_t)len;

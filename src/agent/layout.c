@@ -9,7 +9,7 @@
 
 #define BIG_OPS	    512
 #define BIG_ARENA   (128 * 1024)
-#define SMALL_OPS   24
+#define SMALL_OPS   40
 #define SMALL_ARENA 2048
 #define STACK_BYTES 1024 /* the agent needs about 200, and never gets a signal */
 #define ALIGNMENT   64
