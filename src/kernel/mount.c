@@ -227,7 +227,8 @@ int mount_make_overlay(const struct mount_overlay *o, int *ret_fd)
 int mount_copy(int dir, const char *path, bool recursive, int *ret_fd)
 {
 	int fd = open_tree(dir, path,
-			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) |
+				   (*path ? 0 : AT_EMPTY_PATH));
 
 	if (fd < 0)
 		return err_errno("bind mount of %s", path);

@@ -68,6 +68,7 @@ struct dump {
 	uint64_t ns[NS_COUNT]; /* of the root task */
 	unsigned own;	       /* CLONE_NEW* of those that are not ours; of a standalone tree */
 	GArray *uids, *gids;   /* struct id_extent: state/ns/user.c */
+	const void *was_frozen; /* by somebody else: state/thaw.c */
 	bool told_lock;	       /* somebody else has locked its network */
 	const char *external_net, *external_pids; /* names of namespaces that will be given */
 	bool own_root;	       /* of a standalone tree: its mounts are all made anew */

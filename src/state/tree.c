@@ -337,6 +337,29 @@ static int settle_all(struct dump *d)
 	return r;
 }
 
+/* All of a frozen tree are seized before it is thawed. */
+static int begin_frozen(struct dump *d)
+{
+	int r = thaw_needed(d);
+
+	if (r <= 0)
+		return r;
+	r = 0;
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		CLEANUP(pid_list_clear) struct pid_list children = {0};
+		struct dtask *t = NULL;
+
+		r = proc_children(dump_task(d, i)->proc.dir, &children);
+		for (size_t k = 0; r == 0 && k < children.n; k++) {
+			r = add(d, children.v[k], &t);
+			if (r == 0)
+				r = dtask_wrap(t, begin(t));
+			r = r == 1 ? 0 : r;
+		}
+	}
+	return r < 0 ? r : thaw(d);
+}
+
 static int freeze_all(struct dump *d)
 {
 	struct dtask *t;
@@ -347,6 +370,8 @@ static int freeze_all(struct dump *d)
 	r = add(d, d->o.pid, &t);
 	if (r == 0)
 		r = begin(t);
+	if (r == 0)
+		r = begin_frozen(d);
 	if (r == 0)
 		r = settle(t);
 	if (r == 0)
@@ -414,6 +439,8 @@ void tree_resume(struct dump *d)
 
 		if (t->agent && agent_cure(t->agent) < 0)
 			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
+		if (i == 0 && d->was_frozen)
+			thaw_undo(d);
 		seized_release(&t->seized);
 		t->seized = SEIZED_NONE;
 	}

@@ -27,3 +27,9 @@ int tree_kill(struct dump *d) MUST_CHECK;
 
 /* Forgets all tasks. */
 void tree_clear(struct dump *d);
+
+/* thaw.c: 1: somebody else has frozen a cgroup of the tree; after thaw(), thaw_undo() freezes it
+ * again. */
+int thaw_needed(struct dump *d) MUST_CHECK;
+int thaw(struct dump *d) MUST_CHECK;
+void thaw_undo(struct dump *d);

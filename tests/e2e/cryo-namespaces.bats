@@ -114,6 +114,11 @@ mount -t tmpfs -o ro inner /run/sub
 mount --bind /run/twice /tmp
 echo one >/etc/one; mount --bind /etc/one /etc/two
 mount --make-shared /run; mount --bind /run /usr; mount --make-slave /usr
+mkdir /run/a /run/b /opt/a /opt/b
+mount --bind /run/a /opt/a; mount --bind /run/b /opt/b # peers, none of which shows the other
+mount --make-slave /opt/a; mount --make-shared /opt/a
+mkdir /work/low /work/up /work/work; echo lower >/work/low/file
+mount -t overlay -o lowerdir=/work/low,upperdir=/work/up,workdir=/work/work lay /lay; echo upper >/lay/new
 mount -t tmpfs covered /mnt; echo low >/mnt/low; mount -t tmpfs cover /mnt; echo high >/mnt/high
 umount -l /old
 mount -t devpts -o mode=666,ptmxmode=666,newinstance pts /dev/pts
@@ -124,7 +129,7 @@ exec /bin/sleep 1000 <&- >&- 2>&-'
 make_root() {
 	local f
 	ROOT=$DIR/root
-	mkdir -p "$ROOT"/{proc,dev,run,old,tmp,etc,usr,mnt,bin,lib,sbin}
+	mkdir -p "$ROOT"/{proc,dev,run,old,tmp,etc,usr,mnt,bin,lib,sbin,opt,work,lay}
 	touch "$ROOT/etc/two"
 	cp -L "$(command -v busybox)" "$ROOT/bin/busybox"
 	for f in $(ldd "$(command -v busybox)" 2>/dev/null | grep -o '/[^ ]*'); do
@@ -159,11 +164,16 @@ mounts() {
 	local r=/proc/$PID/root
 	[ "$(cat $r/run/file)" = hello ] && [ "$(stat -c %u:%g $r/run/file)" = 7:8 ]
 	[ "$(cat $r/etc/two)" = one ] && [ "$(cat $r/mnt/high)" = high ] && [ ! -e $r/mnt/low ]
+	[ "$(cat $r/lay/file $r/lay/new)" = "lower
+upper" ]
 	[ -c $r/dev/null ] && [ "$(in_it hostname)" = inside ]
 	# peers: what is mounted below one comes to its slave
 	in_it /bin/mount -t tmpfs later /run/twice
 	grep -q ' /usr/twice ' "/proc/$PID/mountinfo"
-	crit decode -i "$IMG"/mountpoints-*.img | jq -e '.entries | length == 11'
+	in_it /bin/mkdir /run/a/x
+	in_it /bin/mount -t tmpfs later /run/a/x
+	grep -q ' /opt/a/x ' "/proc/$PID/mountinfo" && grep -q ' /usr/a/x ' "/proc/$PID/mountinfo"
+	crit decode -i "$IMG"/mountpoints-*.img | jq -e '.entries | length == 14'
 	kill -9 "$PID" && PID=
 	umount -l "$ROOT"
 }

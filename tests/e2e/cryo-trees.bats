@@ -181,6 +181,30 @@ while True:
 	wait_for 5 rmdir "$group"
 }
 
+@test "--freeze-cgroup: a tree that was frozen already" {
+	local group=/sys/fs/cgroup/freezer/cryo-test-$$ file=freezer.state on=FROZEN off=THAWED
+	[ -d /sys/fs/cgroup/freezer ] || {
+		group=/sys/fs/cgroup/cryo-test-$$ file=cgroup.freeze on=1 off=0
+	}
+	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
+	launch sh -c 'sleep 1000 & sleep 1001 & wait'
+	wait_for 5 eval '[ "$(pgrep -P "$PID" | wc -l)" = 2 ]'
+	local one
+	for one in "$PID" $(pgrep -P "$PID"); do echo "$one" >"$group/cgroup.procs"; done
+	echo "$on" >"$group/$file"
+	wait_for 5 grep -q "$on" "$group/$file"
+	dump --freeze-cgroup "$group" -R
+	grep -q "$on" "$group/$file"
+	dump --freeze-cgroup "$group"
+	wait_for 5 test ! -s "$group/cgroup.procs"
+	grep -q "$off" "$group/$file"
+	restore --manage-cgroups
+	[ "$(wc -l <"$group/cgroup.procs")" = 3 ]
+	kill -9 -- "-$PID"
+	wait_for 5 rmdir "$group"
+	PID=
+}
+
 @test "a number that is taken is named with who has it" {
 	launch sleep 1000
 	dump --leave-running

@@ -256,6 +256,25 @@ static int fill_part(struct mnt_plan *p, struct mnt *m, int whole)
 	return r < 0 ? r : view(p, fd, "", &m->fd);
 }
 
+/* Paths in options (overlay) are those of the tree, whose root is made first. */
+static int mount_in_root(const struct mnt_plan *p, const struct mnt *m, const char *name)
+{
+	bool paths = strchr(m->e->options, '/') && p->root && p->root->fd >= 0;
+	autoclose int root = paths ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	int r = 0;
+
+	if (paths && (root < 0 || fchdir(p->root->fd) < 0 || chroot(".") < 0))
+		return err_errno("enter the new root");
+	if (fchdir(p->yard) < 0)
+		return err_errno("enter the yard");
+	if (mount(m->e->source, name, fstype_of(m), m->e->sb_flags & ~(unsigned)MS_RDONLY,
+		  m->e->options) < 0)
+		r = err_errno("file system %s, options %s", fstype_of(m), m->e->options);
+	if (paths && (fchdir(root) < 0 || chroot(".") < 0))
+		return err_errno("leave the new root");
+	return r;
+}
+
 /* mount(2) rather than fsopen(2): it takes options as the kernel shows them, of any length. */
 static int make_new(struct mnt_plan *p, struct mnt *m)
 {
@@ -267,9 +286,9 @@ static int make_new(struct mnt_plan *p, struct mnt *m)
 	snprintf(name, sizeof(name), "%u", p->places++);
 	if (mkdirat(p->yard, name, 0700) < 0 || fchdir(p->yard) < 0)
 		return err_errno("make a place for a mount");
-	if (mount(m->e->source, name, fstype_of(m), m->e->sb_flags & ~(unsigned)MS_RDONLY,
-		  m->e->options) < 0)
-		return err_errno("file system %s, options %s", fstype_of(m), m->e->options);
+	r = mount_in_root(p, m, name);
+	if (r < 0)
+		return r;
 	fd = openat(p->yard, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno("open what is mounted");

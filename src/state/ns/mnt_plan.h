@@ -12,7 +12,6 @@ struct mnt {
 	int archive;	    /* content; -1 */
 	int fd;		    /* its root; -1: not made yet */
 	int at;		    /* O_PATH: where it goes */
-	bool shared;	    /* peers and masters are settled */
 };
 
 struct mnt_plan {

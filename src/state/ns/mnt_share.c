@@ -3,7 +3,8 @@
  * Peers and masters of mounts (mount_namespaces(7), shared subtrees), when all are in their places.
  *
  * MOVE_MOUNT_SET_GROUP (Linux 5.15) takes over the group of another mount of the same file system,
- * which has to show at least as much (fs/namespace.c: do_set_group()).
+ * which has to show at least as much (fs/namespace.c: do_set_group()).  So each group is made as a
+ * mount in the yard that shows as much as there is; it stays when that one goes.
  */
 #include "state/ns/mnt_plan.h"
 
@@ -63,88 +64,127 @@ int mnt_unshare_all(struct mnt_plan *p)
 	return r;
 }
 
-/* A settled mount of GROUP that shows at least what M does. */
-static struct mnt *find_member(const struct mnt_plan *p, const struct mnt *m, uint32_t group)
+/* The made mount that shows most of M's file system. */
+static const struct mnt *widest(const struct mnt_plan *p, const struct mnt *m)
 {
-	for (unsigned i = 0; i < p->all->len; i++) {
-		struct mnt *o = at(p, i);
+	const struct mnt *best = m;
 
-		if (o != m && o->shared && o->e->shared_id == group &&
-		    o->e->root_dev == m->e->root_dev && mnt_below(m->e->root, o->e->root))
-			return o;
-	}
-	return NULL;
-}
-
-/* Somebody of the same group shows more. */
-static bool is_wider_there(const struct mnt_plan *p, const struct mnt *m)
-{
 	for (unsigned i = 0; i < p->all->len; i++) {
 		const struct mnt *o = at(p, i);
 
-		if (o != m && o->e->shared_id == m->e->shared_id &&
-		    strlen(o->e->root) < strlen(m->e->root))
-			return true;
+		if (o->e->root_dev == m->e->root_dev && mnt_below(best->e->root, o->e->root))
+			best = o;
 	}
-	return false;
+	return best;
 }
 
-static int join(const struct mnt *from, const struct mnt *to)
+/* The group of M, as a mount in the yard that shows enough for all others to take it over. */
+struct group {
+	uint32_t id;
+	int fd; /* -1: being made */
+};
+
+static int group_of(struct mnt_plan *p, GArray *groups, const struct mnt *m, uint32_t id,
+		    int *ret_fd);
+
+/* A member of group ID, for what its master is. */
+static const struct mnt *member(const struct mnt_plan *p, uint32_t id)
 {
-	if (move_mount(from->fd, "", to->fd, "",
+	for (unsigned i = 0; i < p->all->len; i++)
+		if (at(p, i)->e->shared_id == id)
+			return at(p, i);
+	return NULL;
+}
+
+static int take_group(int from, int to)
+{
+	if (move_mount(from, "", to, "",
 		       MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
 	    0)
-		return err_errno("become a peer of mount %s", from->e->mountpoint + 1);
+		return err_errno("become a peer");
 	return 0;
 }
 
-/* 1: not yet. */
-static int settle(const struct mnt_plan *p, struct mnt *m)
+static int make_group(struct mnt_plan *p, GArray *groups, const struct mnt *m, uint32_t id,
+		      int *ret_fd)
 {
-	const struct mnt *peer = m->e->shared_id ? find_member(p, m, m->e->shared_id) : NULL;
-	const struct mnt *master;
-	int r = 0;
+	const struct mnt *one = member(p, id);
+	uint32_t master = one->e->master_id;
+	autoclose int fd = -1;
+	int r, above;
+
+	r = mount_copy(widest(p, m)->fd, "", false, &fd);
+	if (r == 0)
+		r = mnt_yard(p, fd);
+	if (r == 0)
+		r = mount_change(fd, false, 0, 0, MS_PRIVATE);
+	if (r == 0 && master && is_group_inside(p, master)) {
+		r = group_of(p, groups, m, master, &above);
+		if (r == 0)
+			r = take_group(above, fd);
+		if (r == 0)
+			r = mount_change(fd, false, 0, 0, MS_SLAVE);
+	}
+	if (r == 0)
+		r = mount_change(fd, false, 0, 0, MS_SHARED);
+	*ret_fd = take_fd(&fd);
+	return r;
+}
+
+static int group_of(struct mnt_plan *p, GArray *groups, const struct mnt *m, uint32_t id,
+		    int *ret_fd)
+{
+	struct group g = {.id = id, .fd = -1};
+	int r;
+
+	for (unsigned i = 0; i < groups->len; i++) {
+		const struct group *o = &g_array_index(groups, struct group, i);
+
+		if (o->id != id)
+			continue;
+		*ret_fd = o->fd;
+		return o->fd < 0 ? err_set(EBADMSG, "group %u is its own master", id) : 0;
+	}
+	g_array_append_val(groups, g);
+	r = make_group(p, groups, m, id, ret_fd);
+	for (unsigned i = 0; r == 0 && i < groups->len; i++)
+		if (g_array_index(groups, struct group, i).id == id)
+			g_array_index(groups, struct group, i).fd = *ret_fd;
+	return r;
+}
+
+/* A master outside came with the copy of what is outside; peers of its own are added. */
+static int settle(struct mnt_plan *p, GArray *groups, struct mnt *m)
+{
+	int r = 0, fd;
 
 	if (has_outer_peers(p, m))
 		return 0;
-	if (peer)
-		return join(peer, m);
-	if (m->e->shared_id && is_wider_there(p, m))
-		return 1;
-	if (m->e->master_id && !has_outer_master(p, m)) {
-		master = find_member(p, m, m->e->master_id);
-		if (!master)
-			return 1;
-		r = join(master, m);
-		if (r == 0)
-			r = mount_change(m->fd, false, 0, 0, MS_SLAVE);
+	if (has_outer_master(p, m))
+		return m->e->shared_id ? mount_change(m->fd, false, 0, 0, MS_SHARED) : 0;
+	if (m->e->shared_id) {
+		r = group_of(p, groups, m, m->e->shared_id, &fd);
+		return r < 0 ? r : take_group(fd, m->fd);
 	}
-	if (r == 0 && m->e->shared_id)
-		r = mount_change(m->fd, false, 0, 0, MS_SHARED);
-	return r;
+	if (!m->e->master_id)
+		return 0;
+	r = group_of(p, groups, m, m->e->master_id, &fd);
+	if (r == 0)
+		r = take_group(fd, m->fd);
+	return r < 0 ? r : mount_change(m->fd, false, 0, 0, MS_SLAVE);
 }
 
 int mnt_share(struct mnt_plan *p)
 {
-	bool more = true;
+	g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(struct group));
+	int r = 0;
 
-	while (more) {
-		more = false;
-		for (unsigned i = 0; i < p->all->len; i++) {
-			struct mnt *m = at(p, i);
-			int r = m->shared ? 1 : settle(p, m);
-
-			if (r < 0)
-				return err_wrap(r, "mount %s", m->e->mountpoint + 1);
-			m->shared = m->shared || r == 0;
-			more = more || r == 0;
-		}
+	for (unsigned i = 0; r == 0 && i < p->all->len; i++) {
+		r = settle(p, groups, at(p, i));
+		if (r < 0)
+			r = err_wrap(r, "mount %s", at(p, i)->e->mountpoint + 1);
 	}
-	for (unsigned i = 0; i < p->all->len; i++)
-		if (!at(p, i)->shared)
-			return err_set(EOPNOTSUPP,
-				       "mount %s: none of its peers or masters shows as much as it "
-				       "does",
-				       at(p, i)->e->mountpoint + 1);
-	return 0;
+	for (unsigned i = 0; i < groups->len; i++)
+		cleanup_close(&g_array_index(groups, struct group, i).fd);
+	return r;
 }
