@@ -38,5 +38,6 @@ verify() {
 		[ "$m" -gt "$n" ]
 	done
 	hang_up
+	mark
 	verify
 }
