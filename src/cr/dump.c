@@ -352,6 +352,7 @@ static const struct dump_step dump_steps[] = {
 	{"limits", .task = rlimits_dump},
 	{"trackers", .task = track_find},
 	{"agent", .task = inject},
+	{"tables of descriptors", .question = &table_question},
 	{"signal actions", .question = &sigactions_question},
 	{"timers", .question = &timers_question},
 	{"process", .question = &process_question},

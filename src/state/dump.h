@@ -48,6 +48,7 @@ struct dtask {
 	struct maps maps;
 	struct seized seized;
 	struct agent *agent;	 /* NULL for a zombie, and before the injection */
+	GArray *table;		 /* state/fd/table.c; NULL: none, or in another task */
 	struct dthread *threads; /* the leader first */
 	unsigned nthreads;
 	CoreEntry *core;

@@ -37,6 +37,8 @@ static void task_free(void *p)
 	if (t->mm)
 		mm_entry__free_unpacked(t->mm, NULL);
 	json_decref(t->extra);
+	if (t->table)
+		g_array_unref(t->table);
 	track_free(t->track);
 	maps_clear(&t->maps);
 	procstatus_clear(&t->status);

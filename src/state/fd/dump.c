@@ -195,7 +195,7 @@ static uint64_t hint_of(const struct fd_view *v)
 static int dump_one(struct dump *d, struct dtask *t, int tfd)
 {
 	CLEANUP(fd_view_clear) struct fd_view v = {0};
-	FdinfoEntry e = FDINFO_ENTRY__INIT;
+	struct table_entry e;
 	const struct fd_kind *k;
 	struct fd_seen seen;
 	uint32_t known, id;
@@ -208,7 +208,7 @@ static int dump_one(struct dump *d, struct dtask *t, int tfd)
 	if (track_is(d, &v)) /* ours */
 		return 0;
 	seen = (struct fd_seen){.task = t->index, .tfd = tfd, .ino = v.st.st_ino};
-	e.flags = v.info.flags & O_CLOEXEC ? FD_CLOEXEC : 0;
+	e = table_entry_of(&v); /* what comes may take the view away */
 	r = kcmp_set_add(d->files->set, t->proc.pid, tfd, hint_of(&v), &known);
 	if (r < 0)
 		return r;
@@ -230,8 +230,8 @@ static int dump_one(struct dump *d, struct dtask *t, int tfd)
 	}
 	seen.id = e.id = id;
 	g_array_append_val(d->files->seen, seen);
-	e.fd = (uint32_t)tfd;
-	return image_write(&d->w, IMG_FDINFO, t->index + 1, &e.base);
+	table_add(t, &e);
+	return 0;
 }
 
 int files_dump(struct dump *d, struct dtask *t)

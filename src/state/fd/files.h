@@ -39,6 +39,17 @@ const struct fd_seen *files_all_seen(const struct dump *d, unsigned *ret_n);
 int files_dump_flight(struct dump *d, int fd, uint32_t *ret_id) MUST_CHECK;
 bool files_in_flight(const struct restore *r, uint32_t id); /* nobody has it open */
 
+/* table.c: a descriptor of a task, and the question that writes all of them down. */
+struct fd_view;
+struct table_entry {
+	uint32_t fd, id;
+	FdTypes type;
+	bool cloexec, ask; /* ASK: it is the descriptor's or the description's */
+};
+struct table_entry table_entry_of(const struct fd_view *v);
+void table_add(struct dtask *t, const struct table_entry *e);
+extern const struct question table_question;
+
 /* A fresh id for a file that no descriptor leads to. */
 uint32_t files_new_id(struct dump *d);
 
