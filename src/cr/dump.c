@@ -409,6 +409,60 @@ static bool has_little_memory(const struct dump *d)
 	return pages * IMAGE_PAGE_SIZE <= PACE_MAX_BYTES;
 }
 
+/* Making a file takes longer than writing it: those of all that was seen are made before. */
+static int expect_threads(struct dump *d, const struct dtask *t)
+{
+	CLEANUP(pid_list_clear) struct pid_list tids = {0};
+	int r = proc_tasks(t->proc.dir, &tids);
+
+	for (size_t i = 0; r == 0 && i < tids.n; i++) {
+		CLEANUP(procstatus_clear) struct procstatus s = {0};
+		autoclose int dir = -1;
+
+		if (tids.v[i] == t->proc.pid)
+			continue;
+		r = proc_open_task(t->proc.dir, tids.v[i], &dir);
+		if (r == 0)
+			r = procstatus_read(dir, &s);
+		if (r == 0)
+			r = image_expect(&d->w, IMG_CORE, (uint64_t)pid_chain_inner(&s.nspid));
+	}
+	return r;
+}
+
+static int expect_task(struct dump *d, const struct dtask *t)
+{
+	static const enum image_kind kinds[] = {IMG_CORE, IMG_IDS, IMG_MM, IMG_FS, IMG_PAGEMAP};
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++)
+		r = image_expect(&d->w, kinds[i], (uint64_t)t->nspid);
+	if (r == 0 && t->files == t->index)
+		r = image_expect(&d->w, IMG_FDINFO, t->index + 1);
+	r = r < 0 ? r : expect_threads(d, t);
+	if (r == -ESRCH || r == -ENOENT) { /* it ends just now */
+		err_clear();
+		return 0;
+	}
+	return r;
+}
+
+static int expect(struct dump *d)
+{
+	int r = image_expect(&d->w, IMG_PSTREE, 0);
+
+	if (r == 0)
+		r = image_expect(&d->w, IMG_FILES, 0);
+	if (r == 0)
+		r = image_expect(&d->w, IMG_INVENTORY, 0);
+	if (r == 0)
+		r = image_expect(&d->w, IMG_MNTS, NSID_MNT);
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		if (!dump_task(d, i)->zombie)
+			r = expect_task(d, dump_task(d, i));
+	return r;
+}
+
 static int write_all(struct dump *d)
 {
 	CLEANUP(pace_end) struct pace pace = PACE_NONE;
@@ -472,7 +526,9 @@ int cryo_dump_write(struct cryo_dump *c, int dir)
 		return err_set(EINVAL, "a dump is written once");
 	d->dir = dir;
 	image_writer_init(&d->w, dir);
-	r = write_all(d);
+	r = expect(d);
+	if (r == 0)
+		r = write_all(d);
 	if (r < 0) {
 		unlock_network(d);
 		tree_release(d);

@@ -45,9 +45,16 @@
 struct image_writer {
 	int dir;	   /* borrowed */
 	GHashTable *files; /* (kind, id) -> struct pending */
+	unsigned kept;	   /* how many expected ones were left open */
 };
 
 void image_writer_init(struct image_writer *w, int dir);
+
+/*
+ * A file that will probably be written, made now: while time is cheap.  If nothing is written to
+ * it, image_writer_finish() removes it.
+ */
+int image_expect(struct image_writer *w, enum image_kind kind, uint64_t id) MUST_CHECK;
 
 /* Appends one record. */
 int image_write(struct image_writer *w, enum image_kind kind, uint64_t id,

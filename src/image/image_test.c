@@ -327,10 +327,47 @@ static void test_names(void **state)
 		assert_true(image_file(k)->head == IMAGE_HEAD_NONE || image_file(k)->record);
 }
 
+/* Made before: written as any other, removed if nothing came. */
+static void test_expected(void **state)
+{
+	const struct room *t = *state;
+	CLEANUP(image_writer_drop) struct image_writer w;
+	CLEANUP(image_record_free) CoreEntry *core = NULL;
+	char name[IMAGE_NAME_MAX];
+	struct stat st;
+	int fd;
+
+	image_writer_init(&w, t->fd);
+	for (unsigned i = 1; i <= 300; i++) /* more than are left open */
+		assert_int_equal(image_expect(&w, IMG_CORE, i), 0);
+	assert_int_equal(image_expect(&w, IMG_CORE, 1), 0);
+	assert_int_equal(image_expect(&w, IMG_TMPFS_DEV, 7), 0);
+	for (unsigned i = 1; i <= 300; i++) {
+		image_name(IMG_CORE, i, name);
+		assert_int_equal(fstatat(t->fd, name, &st, 0), 0);
+		if (i % 3)
+			write_core(&w, i);
+	}
+	assert_int_equal(image_write_fd(&w, IMG_TMPFS_DEV, 7, &fd), 0);
+	assert_int_equal(write(fd, "tar", 3), 3);
+	close(fd);
+	assert_int_equal(image_writer_finish(&w), 0);
+	for (unsigned i = 1; i <= 300; i++) {
+		image_name(IMG_CORE, i, name);
+		assert_int_equal(fstatat(t->fd, name, &st, 0), i % 3 ? 0 : -1);
+		if (i % 3)
+			assert_int_equal(image_load_needed(t->fd, IMG_CORE, i, &core), 0);
+	}
+	image_name(IMG_TMPFS_DEV, 7, name);
+	assert_int_equal(fstatat(t->fd, name, &st, 0), 0);
+	assert_int_equal(st.st_size, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
+		cmocka_unit_test_setup_teardown(test_expected, room_make, room_drop),
 		cmocka_unit_test_setup_teardown(test_records, room_make, room_drop),
 		cmocka_unit_test_setup_teardown(test_payload, room_make, room_drop),
 		cmocka_unit_test_setup_teardown(test_pages, room_make, room_drop),

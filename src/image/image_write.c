@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #define KEEP_BYTES (64u << 10) /* per file in memory */
+#define KEEP_OPEN  256	       /* expected files */
 
 /* A file under construction: what is not in it yet. */
 struct pending {
@@ -16,6 +17,8 @@ struct pending {
 	char name[IMAGE_NAME_MAX];
 	GByteArray *bytes;
 	bool exists; /* the file was created */
+	bool used;   /* and not only expected */
+	int fd;	     /* of an expected file, or -1 */
 };
 
 static void pending_free(void *data)
@@ -23,6 +26,7 @@ static void pending_free(void *data)
 	struct pending *p = data;
 
 	g_byte_array_unref(p->bytes);
+	cleanup_close(&p->fd);
 	g_free(p);
 }
 
@@ -48,20 +52,46 @@ static void append_head(GByteArray *b, const struct image_file *f)
 	append_u32(b, f->magic);
 }
 
-static struct pending *get_file(struct image_writer *w, enum image_kind kind, uint64_t id)
+static struct pending *add_file(struct image_writer *w, enum image_kind kind, uint64_t id)
 {
-	uint64_t key = make_key(kind, id);
-	struct pending *p = g_hash_table_lookup(w->files, &key);
+	struct pending *p = g_new0(struct pending, 1);
 
-	if (p)
-		return p;
-	p = g_new0(struct pending, 1);
-	p->key = key;
+	p->key = make_key(kind, id);
+	p->fd = -1;
 	p->bytes = g_byte_array_new();
 	image_name(kind, id, p->name);
 	append_head(p->bytes, image_file(kind));
 	g_hash_table_insert(w->files, &p->key, p);
 	return p;
+}
+
+static struct pending *get_file(struct image_writer *w, enum image_kind kind, uint64_t id)
+{
+	uint64_t key = make_key(kind, id);
+	struct pending *p = g_hash_table_lookup(w->files, &key) ?: add_file(w, kind, id);
+
+	p->used = true;
+	return p;
+}
+
+int image_expect(struct image_writer *w, enum image_kind kind, uint64_t id)
+{
+	uint64_t key = make_key(kind, id);
+	struct pending *p;
+
+	if (g_hash_table_lookup(w->files, &key))
+		return 0;
+	p = add_file(w, kind, id);
+	p->fd = openat(w->dir, p->name,
+		       O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (p->fd < 0)
+		return err_errno("create image %s", p->name);
+	p->exists = true;
+	if (w->kept++ < KEEP_OPEN)
+		return 0;
+	close(p->fd);
+	p->fd = -1;
+	return 0;
 }
 
 void image_writer_init(struct image_writer *w, int dir)
@@ -82,12 +112,14 @@ void image_writer_drop(struct image_writer *w)
 /* Puts what is pending in the file; an old file of that name goes away with the first bytes. */
 static int spill(struct image_writer *w, struct pending *p, int *ret_fd)
 {
-	autoclose int fd = -1;
+	autoclose int fd = take_fd(&p->fd);
 	int r;
 
-	fd = openat(w->dir, p->name,
-		    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (p->exists ? O_APPEND : O_TRUNC),
-		    0600);
+	if (fd < 0)
+		fd = openat(w->dir, p->name,
+			    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+				    (p->exists ? O_APPEND : O_TRUNC),
+			    0600);
 	if (fd < 0)
 		return err_errno("create image %s", p->name);
 	p->exists = true;
@@ -169,8 +201,10 @@ int image_writer_finish(struct image_writer *w)
 	g_hash_table_iter_init(&it, w->files);
 	while (g_hash_table_iter_next(&it, NULL, &value)) {
 		struct pending *p = value;
-		int r = p->bytes->len || !p->exists ? spill(w, p, NULL) : 0;
+		int r = p->used && (p->bytes->len || !p->exists) ? spill(w, p, NULL) : 0;
 
+		if (!p->used && unlinkat(w->dir, p->name, 0) < 0)
+			return err_errno("remove image %s", p->name);
 		if (r < 0)
 			return r;
 	}
