@@ -29,6 +29,9 @@ static int signals_of_a_stop(void)
 	while (waitpid(pid, &status, __WALL) < 0)
 		assert_int_equal(errno, EINTR);
 	assert_true(WIFSTOPPED(status));
+	/* the tracee is seen stopped before it sends (kernel/signal.c: ptrace_stop()) */
+	for (int i = 0; i < 20; i++)
+		usleep(1000);
 	status = got;
 	signal(SIGCHLD, SIG_DFL);
 	kill(pid, SIGKILL);
