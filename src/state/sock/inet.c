@@ -2,8 +2,8 @@
 /*
  * Sockets of IPv4 and IPv6: tcp(7), udp(7), raw(7), and ICMP (icmp(7)).
  *
- * Datagrams that wait to be read are not kept: nobody may count on them.  TCP connections are
- * state/sock/tcp_*.c's.
+ * TCP connections are state/sock/tcp_*.c's, datagrams that wait state/sock/udp.c's; packets that
+ * wait in raw sockets are not kept: nobody may count on them.
  */
 #include "state/sock/inet.h"
 #include "state/sock/tcp.h"
@@ -11,8 +11,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -49,6 +51,12 @@ static bool is_tcp(const struct sock_view *s)
 	       (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_MPTCP);
 }
 
+static bool is_udp(const struct sock_view *s)
+{
+	return s->type == SOCK_DGRAM &&
+	       (s->protocol == IPPROTO_UDP || s->protocol == IPPROTO_UDPLITE);
+}
+
 int inet_state(const struct sock_view *s)
 {
 	struct tcp_info info = {0};
@@ -80,7 +88,7 @@ static unsigned backlog(const struct sock_view *s, unsigned *ret_waiting)
 
 static int check_kind(const struct sock_view *s, int state)
 {
-	int corked = 0;
+	int waiting = 0;
 
 	if (s->type == SOCK_STREAM && !is_tcp(s))
 		return err_set(EOPNOTSUPP, "%s: stream sockets of protocol %d cannot be saved",
@@ -89,9 +97,12 @@ static int check_kind(const struct sock_view *s, int state)
 		return err_set(EOPNOTSUPP,
 			       "%s: MPTCP connections cannot be saved; close it, or use TCP",
 			       s->v->link);
-	if (s->type == SOCK_DGRAM && s->protocol == IPPROTO_UDP &&
-	    sock_get_int(s->fd, IPPROTO_UDP, 1 /* UDP_CORK */, &corked) && corked)
-		return err_set(EOPNOTSUPP, "%s: a corked UDP socket; uncork it first", s->v->link);
+	/* it is in no queue that anybody can read (udp_sendmsg(), up->pending) */
+	if (is_udp(s) && ioctl(s->fd, SIOCOUTQ, &waiting) == 0 && waiting > 0)
+		return err_set(EOPNOTSUPP,
+			       "%s: a datagram waits to be completed (UDP_CORK, MSG_MORE) or to be "
+			       "sent; complete it first",
+			       s->v->link);
 	return 0;
 }
 
@@ -228,12 +239,15 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
 		r = sock_options_dump(&s, &e->opts);
+	sock_more_dump(&s, x);
 	if (r == 0)
 		r = inet_options_dump(&s, x);
 	if (r == 0)
 		r = multicast_dump(d, &s, x);
 	if (r == 0 && is_tcp(&s) && has_stream(d, &s, state))
 		r = tcp_dump(d, &s, state, x);
+	if (r == 0 && is_udp(&s))
+		r = udp_dump(d, &s, file->id, x);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 

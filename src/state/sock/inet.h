@@ -30,6 +30,23 @@ int inet_finish(struct restore *r, struct file *f) MUST_CHECK;
 int inet_bind(struct restore *r, struct file *f, bool in_repair) MUST_CHECK;
 int inet_connect(struct file *f) MUST_CHECK; /* -EINPROGRESS: O_NONBLOCK */
 
+/* A packet to a socket of the tree, as from anybody; DATA begins with the header of PROTOCOL. */
+struct injected {
+	union inet_addr from, to;
+	int protocol;
+	uint8_t *data;
+	size_t len, sum_at; /* SUM_AT: where in DATA its checksum is */
+	const char *device; /* that the receiver is bound to, or NULL */
+};
+int inet_inject(struct restore *r, const struct injected *p) MUST_CHECK;
+
+/* A socket for them in the tree's network namespace, kept until the restore ends. */
+int socks_raw(struct restore *r, int family, int *ret_fd) MUST_CHECK;
+
+/* udp.c: datagrams that wait to be read; sent again when all sockets are there */
+int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
+int udp_restore(struct restore *r, struct file *f) MUST_CHECK;
+
 /* inet_options.c: of IP, IPv6, TCP and UDP, as [level, name, value] in IMAGE_EXTRA */
 int inet_options_dump(const struct sock_view *s, json_t *x) MUST_CHECK;
 int inet_options_restore(int fd, json_t *x) MUST_CHECK;

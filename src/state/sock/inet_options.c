@@ -5,8 +5,6 @@
  */
 #include "state/sock/inet.h"
 
-#include "base/log.h"
-
 #include <errno.h>
 #include <linux/udp.h>
 #include <string.h>
@@ -19,15 +17,18 @@
 #define UDPLITE_SEND_CSCOV 10
 #define UDPLITE_RECV_CSCOV 11
 #endif
+#ifndef ICMP_FILTER
+#define ICMP_FILTER 1 /* linux/icmp.h */
+#endif
+#ifndef IPV6_FLOWINFO
+#define IPV6_FLOWINFO	   11 /* linux/in6.h */
+#define IPV6_FLOWINFO_SEND 33
+#endif
 #define CONGESTION_MAX 16 /* TCP_CA_NAME_MAX */
 
 static const struct inet_option {
 	int level, name;
 } options[] = {
-	{SOL_SOCKET, SO_TIMESTAMP},
-	{SOL_SOCKET, SO_TIMESTAMPNS},
-	{SOL_SOCKET, SO_RXQ_OVFL},
-	{SOL_SOCKET, SO_ZEROCOPY},
 	{IPPROTO_IP, IP_TOS},
 	{IPPROTO_IP, IP_TTL},
 	{IPPROTO_IP, IP_FREEBIND},
@@ -47,6 +48,13 @@ static const struct inet_option {
 	{IPPROTO_IP, IP_MULTICAST_TTL},
 	{IPPROTO_IP, IP_MULTICAST_LOOP},
 	{IPPROTO_IP, IP_MULTICAST_ALL},
+	{IPPROTO_IP, IP_MULTICAST_IF}, /* its address, as an int */
+	{IPPROTO_IP, IP_PASSSEC},
+	{IPPROTO_IP, IP_CHECKSUM},
+	{IPPROTO_IP, 25 /* IP_RECVFRAGSIZE */},
+	{IPPROTO_IP, 26 /* IP_RECVERR_RFC4884 */},
+	{IPPROTO_IP, IP_UNICAST_IF},
+	{IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE */},
 	{IPPROTO_IPV6, IPV6_UNICAST_HOPS},
 	{IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
 	{IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
@@ -59,6 +67,23 @@ static const struct inet_option {
 	{IPPROTO_IPV6, IPV6_MTU_DISCOVER},
 	{IPPROTO_IPV6, IPV6_DONTFRAG},
 	{IPPROTO_IPV6, IPV6_FREEBIND},
+	{IPPROTO_IPV6, IPV6_FLOWINFO},
+	{IPPROTO_IPV6, IPV6_FLOWINFO_SEND},
+	{IPPROTO_IPV6, 29 /* IPV6_MULTICAST_ALL */},
+	{IPPROTO_IPV6, 30 /* IPV6_ROUTER_ALERT_ISOLATE */},
+	{IPPROTO_IPV6, 31 /* IPV6_RECVERR_RFC4884 */},
+	{IPPROTO_IPV6, IPV6_HDRINCL},
+	{IPPROTO_IPV6, IPV6_RECVHOPOPTS},
+	{IPPROTO_IPV6, IPV6_RECVRTHDR},
+	{IPPROTO_IPV6, IPV6_RECVDSTOPTS},
+	{IPPROTO_IPV6, IPV6_RECVPATHMTU},
+	{IPPROTO_IPV6, IPV6_AUTOFLOWLABEL},
+	{IPPROTO_IPV6, IPV6_ADDR_PREFERENCES},
+	{IPPROTO_IPV6, IPV6_MINHOPCOUNT},
+	{IPPROTO_IPV6, IPV6_RECVORIGDSTADDR},
+	{IPPROTO_IPV6, IPV6_TRANSPARENT},
+	{IPPROTO_IPV6, IPV6_UNICAST_IF},
+	{IPPROTO_IPV6, IPV6_RECVFRAGSIZE},
 	{IPPROTO_TCP, TCP_NODELAY},
 	{IPPROTO_TCP, TCP_CORK},
 	{IPPROTO_TCP, TCP_KEEPIDLE},
@@ -73,10 +98,21 @@ static const struct inet_option {
 	{IPPROTO_TCP, TCP_SAVE_SYN},
 	{IPPROTO_TCP, TCP_FASTOPEN},
 	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
+	{IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
+	{IPPROTO_TCP, TCP_MAXSEG},	 /* of one without a connection */
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP}, /* as well */
+	{IPPROTO_TCP, TCP_INQ},
+	{IPPROTO_TCP, TCP_TX_DELAY},
+	{IPPROTO_TCP, 44 /* TCP_RTO_MAX_MS */},
+	{IPPROTO_TCP, 45 /* TCP_RTO_MIN_US */},
+	{IPPROTO_TCP, 46 /* TCP_DELACK_MAX_US */},
+	{IPPROTO_UDP, UDP_CORK},
 	{IPPROTO_UDP, UDP_NO_CHECK6_TX},
 	{IPPROTO_UDP, UDP_NO_CHECK6_RX},
 	{IPPROTO_UDP, UDP_SEGMENT},
 	{IPPROTO_UDP, UDP_GRO},
+	{IPPROTO_UDP, UDP_ENCAP},
+	{SOL_RAW, ICMP_FILTER},
 	{SOL_UDPLITE, UDPLITE_SEND_CSCOV},
 	{SOL_UDPLITE, UDPLITE_RECV_CSCOV},
 };
@@ -87,12 +123,23 @@ static bool is_multicast(const struct inet_option *o)
 		return o->name == IPV6_MULTICAST_IF || o->name == IPV6_MULTICAST_HOPS ||
 		       o->name == IPV6_MULTICAST_LOOP;
 	return o->level == IPPROTO_IP &&
-	       (o->name == IP_MULTICAST_TTL || o->name == IP_MULTICAST_LOOP);
+	       (o->name == IP_MULTICAST_TTL || o->name == IP_MULTICAST_LOOP ||
+		o->name == IP_MULTICAST_IF);
+}
+
+/* What it says is what was asked for, not what was agreed upon; else tcp_restore() knows. */
+static bool is_idle(const struct sock_view *s)
+{
+	int state = inet_state(s);
+
+	return state == TCP_CLOSE || state == TCP_LISTEN;
 }
 
 /* Is it one of this socket's?  Levels of other protocols have other options by these numbers. */
 static bool applies(const struct sock_view *s, const struct inet_option *o)
 {
+	if (o->level == IPPROTO_TCP && (o->name == TCP_MAXSEG || o->name == TCP_WINDOW_CLAMP))
+		return s->protocol == IPPROTO_TCP && is_idle(s);
 	if (o->level == IPPROTO_TCP)
 		return s->protocol == IPPROTO_TCP;
 	if (o->level == IPPROTO_UDP)
@@ -101,9 +148,63 @@ static bool applies(const struct sock_view *s, const struct inet_option *o)
 		return s->protocol == IPPROTO_UDPLITE;
 	if (s->type == SOCK_STREAM && is_multicast(o))
 		return false; /* can be read, but not set */
+	if (o->level == SOL_RAW)
+		return s->type == SOCK_RAW && s->protocol == IPPROTO_ICMP && s->family == AF_INET;
+	if (o->level == IPPROTO_IPV6 && o->name == IPV6_HDRINCL)
+		return s->type == SOCK_RAW && s->family == AF_INET6;
 	if (o->level == IPPROTO_IPV6)
 		return s->family == AF_INET6;
 	return true;
+}
+
+/* Those that are no int. */
+static const struct bytes_option {
+	const char *key;
+	int level, name;
+	unsigned len;
+} bytes[] = {
+	{"icmp6_filter", IPPROTO_ICMPV6, 1 /* ICMP6_FILTER */, 32},
+	{"fastopen_key", IPPROTO_TCP, TCP_FASTOPEN_KEY, 16},
+};
+
+static bool has_bytes(const struct sock_view *s, const struct bytes_option *o)
+{
+	if (o->level == IPPROTO_TCP)
+		return s->protocol == IPPROTO_TCP && inet_state(s) == TCP_LISTEN;
+	return s->type == SOCK_RAW && s->family == AF_INET6 && s->protocol == IPPROTO_ICMPV6;
+}
+
+static void dump_bytes(const struct sock_view *s, json_t *x)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++) {
+		uint8_t v[32];
+		socklen_t len = bytes[i].len;
+		json_t *list;
+
+		if (!has_bytes(s, &bytes[i]) ||
+		    getsockopt(s->fd, bytes[i].level, bytes[i].name, v, &len) < 0 ||
+		    len != bytes[i].len)
+			continue;
+		json_object_set_new(x, bytes[i].key, list = json_array());
+		for (unsigned k = 0; k < len; k++)
+			json_array_append_new(list, json_integer(v[k]));
+	}
+}
+
+static int restore_bytes(int fd, const json_t *x)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++) {
+		const json_t *list = json_object_get(x, bytes[i].key);
+		uint8_t v[32] = {0};
+
+		if (json_array_size(list) != bytes[i].len)
+			continue;
+		for (unsigned k = 0; k < bytes[i].len; k++)
+			v[k] = (uint8_t)json_integer_value(json_array_get(list, k));
+		if (setsockopt(fd, bytes[i].level, bytes[i].name, v, bytes[i].len) < 0)
+			return err_errno("%s", bytes[i].key);
+	}
+	return 0;
 }
 
 int inet_options_dump(const struct sock_view *s, json_t *x)
@@ -119,6 +220,7 @@ int inet_options_dump(const struct sock_view *s, json_t *x)
 		    sock_get_int(s->fd, options[i].level, options[i].name, &v))
 			json_array_append_new(
 				all, json_pack("[i,i,i]", options[i].level, options[i].name, v));
+	dump_bytes(s, x);
 	if (s->protocol == IPPROTO_TCP &&
 	    getsockopt(s->fd, IPPROTO_TCP, TCP_CONGESTION, congestion, &len) == 0)
 		json_object_set_new(x, "congestion", json_string(congestion));
@@ -149,11 +251,8 @@ int inet_options_restore(int fd, json_t *x)
 		if (!is_known(level, name) ||
 		    (sock_get_int(fd, level, name, &have) && have == want))
 			continue;
-		r = sock_set_int(fd, level, name, want);
-		/* what this kernel has in another way is no reason to lose the rest */
-		if (r == -EINVAL || r == -ENOPROTOOPT)
-			log_warn("%s", err_message());
-		else if (r < 0)
+		r = sock_set_again(fd, level, name, want);
+		if (r < 0)
 			return r;
 	}
 	if (congestion &&
@@ -161,5 +260,5 @@ int inet_options_restore(int fd, json_t *x)
 		    0 &&
 	    errno != ENOENT)
 		return err_errno("congestion control %s", congestion);
-	return 0;
+	return restore_bytes(fd, x);
 }

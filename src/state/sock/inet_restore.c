@@ -111,6 +111,8 @@ int inet_open(struct restore *r, struct file *f)
 	if (ret == 0)
 		ret = sock_options_restore(f->fd, e->opts);
 	if (ret == 0)
+		ret = sock_more_restore(f->fd, x);
+	if (ret == 0)
 		ret = inet_options_restore(f->fd, x);
 	if (ret == 0 && (is_connection(e) || was_connection(e))) {
 		ret = r->o.tcp_close ? 0 : open_connection(r, f);
@@ -143,5 +145,7 @@ int inet_finish(struct restore *r, struct file *f)
 		return err_errno("shutdown of inet socket %u", f->id);
 	if (!connection && e->opts->has_reuseaddr)
 		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, e->opts->reuseaddr);
+	if (ret == 0 && e->type == SOCK_DGRAM && !how)
+		ret = udp_restore(r, f);
 	return ret < 0 ? ret : sock_flags_restore(r, f, e->fown, e->flags);
 }

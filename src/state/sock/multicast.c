@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define LIST_MAX (4u << 20)
+#define LIST_MAX    (4u << 20)
+#define SOURCES_MAX 1024
 
 struct group {
 	char device[IFNAMSIZ];
@@ -84,20 +85,53 @@ static int list_groups(int dir, int family, GArray *list)
 	return r;
 }
 
-/* 1: a member of it; -EOPNOTSUPP: of some of its sources only. */
-static int is_member(int fd, const struct group *g)
+/* 1: a member of it.  *RET has what sources it hears, or does not; the caller's. */
+static int is_member(int fd, const struct group *g, struct group_filter **ret)
 {
-	struct group_filter f = {.gf_interface = g->req.gr_interface, .gf_group = g->req.gr_group};
-	socklen_t len = sizeof(f);
+	g_autofree struct group_filter *f = g_malloc0(GROUP_FILTER_SIZE(SOURCES_MAX));
+	socklen_t len = GROUP_FILTER_SIZE(SOURCES_MAX);
 	int level = g->req.gr_group.ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 
-	if (getsockopt(fd, level, MCAST_MSFILTER, &f, &len) < 0)
+	f->gf_interface = g->req.gr_interface;
+	f->gf_group = g->req.gr_group;
+	f->gf_numsrc = SOURCES_MAX;
+	if (getsockopt(fd, level, MCAST_MSFILTER, f, &len) < 0)
 		return 0;
-	if (f.gf_fmode != MCAST_EXCLUDE || f.gf_numsrc)
-		return err_set(EOPNOTSUPP,
-			       "it has joined a multicast group with a list of sources, which "
-			       "cannot be saved");
+	if (f->gf_numsrc > SOURCES_MAX)
+		return err_set(
+			EOPNOTSUPP,
+			"it has joined a multicast group with %u sources, which are too many",
+			f->gf_numsrc);
+	*ret = g_steal_pointer(&f);
 	return 1;
+}
+
+static void show(const struct sockaddr_storage *a, char ret[static INET6_ADDRSTRLEN])
+{
+	const union inet_addr *u = (const void *)a;
+
+	inet_ntop(a->ss_family,
+		  a->ss_family == AF_INET ? (const void *)&u->v4.sin_addr
+					  : (const void *)&u->v6.sin6_addr,
+		  ret, INET6_ADDRSTRLEN);
+}
+
+/* [DEVICE, GROUP], and if it is not to be heard from all: [..., MODE, SOURCE, ...] */
+static json_t *group_new(const struct group *g, const struct group_filter *f)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+	json_t *one;
+
+	show(&g->req.gr_group, text);
+	one = json_pack("[s,s]", g->device, text);
+	if (f->gf_fmode == MCAST_EXCLUDE && !f->gf_numsrc)
+		return one;
+	json_array_append_new(one, json_integer(f->gf_fmode));
+	for (unsigned i = 0; i < f->gf_numsrc; i++) {
+		show(&f->gf_slist[i], text);
+		json_array_append_new(one, json_string(text));
+	}
+	return one;
 }
 
 int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x)
@@ -112,42 +146,64 @@ int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x)
 		r = list_groups(dir, AF_INET6, list);
 	for (unsigned i = 0; r >= 0 && i < list->len; i++) {
 		const struct group *g = &g_array_index(list, struct group, i);
-		union inet_addr a = {.sa.sa_family = g->req.gr_group.ss_family};
-		char text[INET6_ADDRSTRLEN];
+		g_autofree struct group_filter *f = NULL;
 		json_t *all = x ? json_object_get(x, "groups") : NULL;
 
-		r = is_member(s->fd, g);
+		r = is_member(s->fd, g, &f);
 		if (r != 1 || !x)
 			continue;
-		memcpy(&a, &g->req.gr_group, inet_addr_len(&a));
-		inet_ntop(a.sa.sa_family,
-			  a.sa.sa_family == AF_INET ? (void *)&a.v4.sin_addr
-						    : (void *)&a.v6.sin6_addr,
-			  text, sizeof(text));
 		if (!all)
 			json_object_set_new(x, "groups", all = json_array());
-		json_array_append_new(all, json_pack("[s,s]", g->device, text));
+		json_array_append_new(all, group_new(g, f));
 	}
 	return r < 0 ? r : 0;
 }
 
-static int join(int fd, const char *device, const char *text)
+static int parse(const char *text, struct sockaddr_storage *ret)
 {
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+
+	*ret = (struct sockaddr_storage){.ss_family = AF_INET};
+	if (text && inet_pton(AF_INET, text, &v4->sin_addr) == 1)
+		return 0;
+	*ret = (struct sockaddr_storage){.ss_family = AF_INET6};
+	return text && inet_pton(AF_INET6, text, &v6->sin6_addr) == 1
+		       ? 0
+		       : err_set(EBADMSG, "multicast group %s", text ? text : "");
+}
+
+static int set_sources(int fd, int level, const struct group_req *q, const json_t *one)
+{
+	size_t n = json_array_size(one) - 3;
+	g_autofree struct group_filter *f = NULL;
+	int r = 0;
+
+	if (n > SOURCES_MAX)
+		return err_set(EBADMSG, "a multicast group with %zu sources", n);
+	f = g_malloc0(GROUP_FILTER_SIZE(SOURCES_MAX));
+	f->gf_interface = q->gr_interface;
+	f->gf_group = q->gr_group;
+	f->gf_fmode = (uint32_t)json_integer_value(json_array_get(one, 2));
+	f->gf_numsrc = (uint32_t)n;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = parse(json_string_value(json_array_get(one, i + 3)), &f->gf_slist[i]);
+	if (r == 0 && setsockopt(fd, level, MCAST_MSFILTER, f, GROUP_FILTER_SIZE((unsigned)n)) < 0)
+		return err_errno("sources of a multicast group");
+	return r;
+}
+
+static int join(int fd, const json_t *one)
+{
+	const char *device = json_string_value(json_array_get(one, 0));
+	const char *text = json_string_value(json_array_get(one, 1));
 	struct ifreq ifr = {0};
 	struct group_req q = {0};
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&q.gr_group;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&q.gr_group;
-	int level = IPPROTO_IP;
+	int level, r = parse(text, &q.gr_group);
 
-	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-	} else {
-		memset(&q, 0, sizeof(q));
-		if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
-			return err_set(EBADMSG, "multicast group %s", text);
-		v6->sin6_family = AF_INET6;
-		level = IPPROTO_IPV6;
-	}
+	if (r < 0 || !device)
+		return r < 0 ? r : err_set(EBADMSG, "a multicast group without a device");
+	level = q.gr_group.ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 	/* the number that it has where the socket is */
 	g_strlcpy(ifr.ifr_name, device, sizeof(ifr.ifr_name));
 	if (ioctl(fd, SIOCGIFINDEX, &ifr) < 0)
@@ -155,7 +211,7 @@ static int join(int fd, const char *device, const char *text)
 	q.gr_interface = (uint32_t)ifr.ifr_ifindex;
 	if (setsockopt(fd, level, MCAST_JOIN_GROUP, &q, sizeof(q)) < 0)
 		return err_errno("join multicast group %s at %s", text, device);
-	return 0;
+	return json_array_size(one) > 2 ? set_sources(fd, level, &q, one) : 0;
 }
 
 int multicast_restore(int fd, json_t *x)
@@ -165,10 +221,7 @@ int multicast_restore(int fd, json_t *x)
 
 	json_array_foreach(json_object_get(x, "groups"), i, one)
 	{
-		const char *device = json_string_value(json_array_get(one, 0));
-		const char *text = json_string_value(json_array_get(one, 1));
-		int r = device && text ? join(fd, device, text)
-				       : err_set(EBADMSG, "a multicast group");
+		int r = join(fd, one);
 
 		if (r < 0)
 			return r;

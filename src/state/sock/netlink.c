@@ -107,6 +107,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	e->dst_portid = peer.nl_pid;
 	e->dst_group = peer.nl_groups;
 	dump_options(&s, sock_extra_new(d, file->id));
+	sock_more_dump(&s, sock_extra_of(d, file->id));
 	r = dump_groups(&s, e);
 	if (r == 0)
 		r = fown_dump(v, &e->fown);
@@ -178,6 +179,8 @@ static int open_(struct restore *r, struct file *f)
 
 	if (ret == 0)
 		ret = sock_options_restore(f->fd, e->opts);
+	if (ret == 0)
+		ret = sock_more_restore(f->fd, sock_extra(r, f->id));
 	if (ret == 0)
 		ret = restore_options(f->fd, sock_extra(r, f->id));
 	if (ret == 0)

@@ -2,6 +2,8 @@
 /* Options of every socket: socket(7), net/core/sock.c sk_getsockopt(). */
 #include "state/sock/sock.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <linux/filter.h>
 #include <net/if.h>
@@ -219,5 +221,89 @@ int sock_options_restore(int fd, const SkOptsEntry *e)
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, e->so_bound_dev,
 		       (socklen_t)strlen(e->so_bound_dev)) < 0)
 		return err_errno("bind a socket to device %s", e->so_bound_dev);
+	return 0;
+}
+
+/*
+ * Beyond CRIU's record: numbers of include/uapi/asm-generic/socket.h, in the order in which they
+ * are set.  Not here: what is only read (SO_ERROR, SO_PEER*, SO_MEMINFO, SO_COOKIE, ...), what the
+ * record has, and what cannot be read (SO_ATTACH_REUSEPORT_*, SO_CNX_ADVICE, SO_DETACH_*).
+ */
+static const int more[] = {
+	SO_TIMESTAMP,
+	SO_TIMESTAMPNS,
+	SO_TIMESTAMPING,
+	SO_RXQ_OVFL,
+	SO_WIFI_STATUS,
+	SO_NOFCS,
+	SO_SELECT_ERR_QUEUE,
+	SO_ZEROCOPY,
+	SO_BUSY_POLL,
+	SO_INCOMING_CPU,
+	SO_MAX_PACING_RATE, /* an int, or all ones: no limit */
+	69 /* SO_PREFER_BUSY_POLL */,
+	70 /* SO_BUSY_POLL_BUDGET */,
+	73 /* SO_RESERVE_MEM */,
+	74 /* SO_TXREHASH */,
+	75 /* SO_RCVMARK */,
+	76 /* SO_PASSPIDFD */,
+	82 /* SO_RCVPRIORITY */,
+	83 /* SO_PASSRIGHTS */,
+	84 /* SO_INQ */,
+	SO_LOCK_FILTER,
+};
+
+void sock_more_dump(const struct sock_view *s, json_t *x)
+{
+	json_t *all = json_array();
+	int txtime[2]; /* struct sock_txtime: clock, flags */
+	socklen_t len = sizeof(txtime);
+	int v;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(more); i++)
+		if (sock_get_int(s->fd, SOL_SOCKET, more[i], &v))
+			json_array_append_new(all, json_pack("[i,i]", more[i], v));
+	json_object_set_new(x, "more", all);
+	if (getsockopt(s->fd, SOL_SOCKET, SO_TXTIME, txtime, &len) == 0 && (txtime[0] || txtime[1]))
+		json_object_set_new(x, "txtime", json_pack("[i,i]", txtime[0], txtime[1]));
+}
+
+/* What this kernel has in another way, or not here, is no reason to lose the rest. */
+int sock_set_again(int fd, int level, int name, int value)
+{
+	int r = sock_set_int(fd, level, name, value);
+
+	if (r == -EINVAL || r == -ENOPROTOOPT || r == -EOPNOTSUPP || r == -ENODEV ||
+	    r == -EADDRNOTAVAIL) {
+		log_warn("%s", err_message());
+		err_clear();
+		r = 0;
+	}
+	return r;
+}
+
+int sock_more_restore(int fd, const json_t *x)
+{
+	const json_t *time = json_object_get(x, "txtime");
+	int txtime[2] = {(int)json_integer_value(json_array_get(time, 0)),
+			 (int)json_integer_value(json_array_get(time, 1))};
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(x, "more"), i, one)
+	{
+		int name = (int)json_integer_value(json_array_get(one, 0)), have, r = 0;
+		int want = (int)json_integer_value(json_array_get(one, 1));
+
+		if (sock_get_int(fd, SOL_SOCKET, name, &have) && have == want)
+			continue;
+		for (unsigned k = 0; r == 0 && k < ARRAY_SIZE(more); k++)
+			if (more[k] == name)
+				r = sock_set_again(fd, SOL_SOCKET, name, want);
+		if (r < 0)
+			return r;
+	}
+	if (time && setsockopt(fd, SOL_SOCKET, SO_TXTIME, txtime, sizeof(txtime)) < 0)
+		return err_errno("SO_TXTIME");
 	return 0;
 }

@@ -176,6 +176,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	dump_rings(p, e);
 	dump_memberships(p, e);
 	dump_extra(&s, p, sock_extra_new(d, file->id));
+	sock_more_dump(&s, sock_extra_of(d, file->id));
 	g_hash_table_insert(d->socks->ids, GUINT_TO_POINTER(s.ino), GUINT_TO_POINTER(file->id));
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
@@ -270,6 +271,8 @@ static int open_(struct restore *r, struct file *f)
 
 	if (ret == 0)
 		ret = sock_options_restore(f->fd, e->opts);
+	if (ret == 0)
+		ret = sock_more_restore(f->fd, sock_extra(r, f->id));
 	if (ret == 0)
 		ret = restore_options(f->fd, e, sock_extra(r, f->id));
 	if (ret == 0)

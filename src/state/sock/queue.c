@@ -102,8 +102,8 @@ static int peek_once(struct dump *d, const struct sock_view *s, GByteArray *buf,
 	if (r < 0)
 		return r;
 	n = recvmsg(s->fd, &m, flags);
-	if (n < 0)
-		return errno == EAGAIN ? 1 : err_errno("read its queue");
+	if (n < 0) /* EINVAL: a stream that was never connected */
+		return errno == EAGAIN || errno == EINVAL ? 1 : err_errno("read its queue");
 	read_controls(d, &m, p);
 	if (m.msg_flags & MSG_CTRUNC)
 		return err_set(EMFILE, "descriptors on their way in it do not fit into our table");

@@ -57,9 +57,15 @@ int sock_options_check(const struct sock_view *s) MUST_CHECK;
 int sock_options_dump(const struct sock_view *s, SkOptsEntry **ret) MUST_CHECK;
 int sock_options_restore(int fd, const SkOptsEntry *e) MUST_CHECK;
 
+/* Those of SOL_SOCKET that CRIU's record has no place for, in X; after sock_options_restore(). */
+void sock_more_dump(const struct sock_view *s, json_t *x);
+int sock_more_restore(int fd, const json_t *x) MUST_CHECK;
+
 /* An option that may not be there on this socket or kernel: false then. */
 bool sock_get_int(int fd, int level, int name, int *ret);
 int sock_set_int(int fd, int level, int name, int value) MUST_CHECK;
+int sock_set_again(int fd, int level, int name, int value)
+	MUST_CHECK; /* not known here: a warning */
 
 /* What has no place in CRIU's record: an object per file id in IMAGE_EXTRA. */
 json_t *sock_extra_new(struct dump *d, uint32_t id);

@@ -60,6 +60,3 @@ struct tcp_segment {
 
 /* To the socket FD; then waits until that is in STATE. */
 int tcp_segment(struct restore *r, int fd, const struct tcp_segment *s, int state) MUST_CHECK;
-
-/* A socket for them in the tree's network namespace, kept until the restore ends. */
-int socks_raw(struct restore *r, int family, int *ret_fd) MUST_CHECK;

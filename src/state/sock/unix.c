@@ -375,6 +375,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	if (u->has_peer)
 		json_object_set_new(x, "connected", json_true());
 	dump_cred(d, &s, x);
+	sock_more_dump(&s, x);
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
 		r = sock_options_dump(&s, &e->opts);

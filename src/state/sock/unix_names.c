@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/ns/ns.h"
 #include "state/sock/unix_names.h"
 #include "base/file.h"
+#include "state/ns/ns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,7 +118,7 @@ int unix_name_own(struct restore *r, const UnixSkEntry *e)
 	if (ret != 0 || !e->file_perms)
 		return ret < 0 ? ret : 0;
 	if (fchownat(dir, base, users_outer_uid(r, e->file_perms->uid),
-		      users_outer_gid(r, e->file_perms->gid), AT_SYMLINK_NOFOLLOW) < 0)
+		     users_outer_gid(r, e->file_perms->gid), AT_SYMLINK_NOFOLLOW) < 0)
 		return err_errno("owner of %s", unix_name_show(e));
 	if (fchmodat(dir, base, e->file_perms->mode & 07777, 0) < 0)
 		return err_errno("mode of %s", unix_name_show(e));

@@ -151,6 +151,8 @@ int unix_options(struct restore *r, struct usock *u)
 	json_t *off = json_object_get(u->x, "peek_off");
 	int ret = u->fd < 0 ? 0 : sock_options_restore(u->fd, u->e->opts);
 
+	if (ret == 0 && u->fd >= 0)
+		ret = sock_more_restore(u->fd, u->x);
 	if (ret == 0 && off)
 		ret = sock_set_int(u->fd, SOL_SOCKET, SO_PEEK_OFF, (int)json_integer_value(off));
 	return ret < 0 ? err_wrap(ret, "unix socket %u", u->e->ino) : 0;

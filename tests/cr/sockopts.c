@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options of sockets of all families, one socket for each; sources of multicast groups. */
+#include "cr.h"
+
+#include <arpa/inet.h>
+#include <linux/net_tstamp.h>
+#include <linux/udp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#endif
+#define SO_TXREHASH_   74
+#define SO_RCVMARK_    75
+#define SO_PASSPIDFD_  76
+#define SO_PASSRIGHTS_ 83
+
+static const struct option {
+	int family, type, protocol, level, name, value;
+} options[] = {
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_TIMESTAMP, 1},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_TIMESTAMPNS, 1},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_RX_SOFTWARE},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_RXQ_OVFL, 1},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_SELECT_ERR_QUEUE, 1},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_INCOMING_CPU, 0},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_MAX_PACING_RATE, 123456},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_PREFER_BUSY_POLL, 1},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_RCVMARK_, 1},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_MARK, 77},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_PRIORITY, 5},
+	{AF_INET, SOCK_DGRAM, 0, SOL_SOCKET, SO_NO_CHECK, 1},
+	{AF_INET, SOCK_STREAM, 0, SOL_SOCKET, SO_REUSEPORT, 1},
+	{AF_INET, SOCK_STREAM, 0, SOL_SOCKET, SO_ZEROCOPY, 1},
+	{AF_INET, SOCK_STREAM, 0, SOL_SOCKET, SO_RCVLOWAT, 3},
+	{AF_INET, SOCK_STREAM, 0, SOL_SOCKET, SO_OOBINLINE, 1},
+	{AF_INET, SOCK_STREAM, 0, SOL_SOCKET, SO_TXREHASH_, 0},
+	{AF_INET, SOCK_STREAM, 0, SOL_SOCKET, SO_LOCK_FILTER, 1},
+	{AF_UNIX, SOCK_STREAM, 0, SOL_SOCKET, SO_PASSCRED, 1},
+	{AF_UNIX, SOCK_STREAM, 0, SOL_SOCKET, SO_PASSPIDFD_, 1},
+	{AF_UNIX, SOCK_STREAM, 0, SOL_SOCKET, SO_PASSRIGHTS_, 0},
+	{AF_UNIX, SOCK_DGRAM, 0, SOL_SOCKET, SO_TIMESTAMP, 1},
+	{AF_NETLINK, SOCK_RAW, 0, SOL_SOCKET, SO_RXQ_OVFL, 1},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_IP, IP_PASSSEC, 1},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_IP, IP_CHECKSUM, 1},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_IP, IP_MULTICAST_ALL, 0},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_IP, IP_MULTICAST_IF, 0x0100007f},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_IP, IP_TOS, 16},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_IP, IP_TTL, 9},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE */, 50000 | 51000 << 16},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_RECVHOPOPTS, 1},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_RECVRTHDR, 1},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_RECVDSTOPTS, 1},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_MINHOPCOUNT, 3},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_TRANSPARENT, 1},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 4},
+	{AF_INET6, SOCK_DGRAM, 0, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_MAXSEG, 1000},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_WINDOW_CLAMP, 30000},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_INQ, 1},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_USER_TIMEOUT, 4321},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_KEEPCNT, 7},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_DEFER_ACCEPT, 3},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_SYNCNT, 2},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_LINGER2, 11},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 4096},
+	{AF_INET, SOCK_STREAM, 0, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_UDP, UDP_SEGMENT, 1200},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_UDP, UDP_GRO, 1},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_UDP, UDP_CORK, 1},
+	{AF_INET, SOCK_DGRAM, 0, IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP},
+	{AF_INET, SOCK_RAW, IPPROTO_ICMP, 255 /* SOL_RAW */, 1 /* ICMP_FILTER */, 0x11},
+};
+
+static int get(int fd, const struct option *o)
+{
+	int v = -1;
+	socklen_t len = sizeof(v);
+
+	return getsockopt(fd, o->level, o->name, &v, &len) == 0 ? v : -1;
+}
+
+static void member(int fd, int option)
+{
+	struct ip_mreq_source m = {.imr_multiaddr.s_addr = inet_addr("239.1.2.3"),
+				   .imr_interface.s_addr = htonl(INADDR_LOOPBACK),
+				   .imr_sourceaddr.s_addr = inet_addr("10.9.8.7")};
+
+	check(setsockopt(fd, IPPROTO_IP, option, &m, sizeof(m)) == 0, "%d: errno %d", option,
+	      errno);
+}
+
+static void join(int fd)
+{
+	struct ip_mreq m = {.imr_multiaddr.s_addr = inet_addr("239.1.2.3"),
+			    .imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
+
+	check(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof(m)) == 0);
+}
+
+static int bound(int protocol)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, protocol, 0);
+
+	check(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+	return fd;
+}
+
+int main(void)
+{
+	int fds[ARRAY_SIZE(options)], want[ARRAY_SIZE(options)],
+		only = bound(SOCK_DGRAM), but = bound(SOCK_DGRAM),
+		tx = socket(AF_INET, SOCK_DGRAM, 0), fast = bound(SOCK_STREAM);
+	struct {
+		int clock, flags;
+	} time = {CLOCK_MONOTONIC, 2};
+	socklen_t len = sizeof(time);
+	char key[16] = "0123456789abcde", has[16];
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option *o = &options[i];
+
+		fds[i] = socket(o->family, o->type, o->protocol);
+		/* what this kernel does not have is not asked for again */
+		if (fds[i] < 0 ||
+		    setsockopt(fds[i], o->level, o->name, &o->value, sizeof(o->value)) < 0) {
+			close(fds[i]);
+			fds[i] = -1;
+			continue;
+		}
+		want[i] = get(fds[i], o);
+	}
+	member(only, IP_ADD_SOURCE_MEMBERSHIP);
+	join(but);
+	member(but, IP_BLOCK_SOURCE);
+	check(setsockopt(tx, SOL_SOCKET, SO_TXTIME, &time, sizeof(time)) == 0, "errno %d", errno);
+	check(listen(fast, 3) == 0 &&
+	      setsockopt(fast, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, 16) == 0);
+	ready();
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		check(fds[i] < 0 || get(fds[i], &options[i]) == want[i], "option %d/%d: %d, not %d",
+		      options[i].level, options[i].name, get(fds[i], &options[i]), want[i]);
+	member(only, IP_DROP_SOURCE_MEMBERSHIP);
+	member(but, IP_UNBLOCK_SOURCE);
+	memset(&time, 0, sizeof(time));
+	check(getsockopt(tx, SOL_SOCKET, SO_TXTIME, &time, &len) == 0);
+	check(time.clock == CLOCK_MONOTONIC && time.flags == 2);
+	len = sizeof(has);
+	check(getsockopt(fast, IPPROTO_TCP, TCP_FASTOPEN_KEY, has, &len) == 0 &&
+	      !memcmp(key, has, 16));
+	return ok();
+}
