@@ -254,8 +254,11 @@ static const struct {
 /* Of an archive that is only there for its memory. */
 static bool is_wanted(const struct reading *r, unsigned i)
 {
-	return !r->in->o.previous || members[i].take == take_previous ||
-	       members[i].take == take_config || members[i].take == take_spec;
+	if (members[i].take == take_config || members[i].take == take_spec)
+		return true;
+	if (r->in->o.images_only)
+		return members[i].take == take_images;
+	return !r->in->o.previous || members[i].take == take_previous;
 }
 
 static int take_member(struct reading *r)

@@ -30,7 +30,8 @@ struct archive_in_options {
 	int fd;
 	const char *shown; /* its name in errors; NULL: PATH */
 	bool ignore_rootfs, ignore_volumes;
-	bool previous; /* that of a pre-checkpoint, for its memory only */
+	bool images_only; /* nothing but checkpoint/ */
+	bool previous;	  /* that of a pre-checkpoint, for its memory only */
 	/*
 	 * Both documents are there, the rest comes: an error stops the reading before much is
 	 * unpacked.  May be NULL.

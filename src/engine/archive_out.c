@@ -88,6 +88,11 @@ struct pack *archive_pack(struct archive_out *a)
 	return a->pack;
 }
 
+const char *archive_file(const struct archive_out *a)
+{
+	return a->dir >= 0 ? a->o.path : NULL;
+}
+
 int archive_check(struct engine *e, struct container *c)
 {
 	if (json_object_size(json_object_get(c->config, "partners")) > 0)

@@ -54,6 +54,8 @@ struct archive_out;
 /* -ENOENT and the like: "creating checkpoint export file ...".  OPTIONS is copied shallowly. */
 int archive_create(const struct archive_options *o, struct archive_out **ret) MUST_CHECK;
 struct pack *archive_pack(struct archive_out *a);
+/* Its file's name, or NULL: it goes to where nobody can read it again. */
+const char *archive_file(const struct archive_out *a);
 
 /* What C depends on other containers for could not be restored elsewhere: Podman's text. */
 int archive_check(struct engine *e, struct container *c) MUST_CHECK;

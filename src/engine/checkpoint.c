@@ -10,6 +10,7 @@
 #include "engine/cknamed.h"
 #include "engine/cksave.h"
 #include "engine/events.h"
+#include "engine/exported.h"
 #include "engine/image_checkpoint.h"
 #include "engine/lifecycle_internal.h"
 #include "engine/precheckpoint.h"
@@ -93,6 +94,7 @@ struct job {
 	char *cgroup;
 	struct cryo_dump *dump;
 	struct archive_out *archive;
+	struct cryo_pages_stream stream;
 	struct checkpoint_image *image; /* that the archive is for, or NULL */
 	struct cklog log;
 	struct proc conmon; /* of the container that has ended */
@@ -164,6 +166,39 @@ static int save_frozen(void *arg)
 	return r < 0 ? r : cksave_frozen(&j->save);
 }
 
+/* Memory goes from the processes into the archive, without a copy on disk in between. */
+static int stream_begin(void *arg, const char *name, uint64_t bytes)
+{
+	g_autofree char *member = g_strdup_printf(ARCHIVE_IMAGES "/%s", name);
+
+	return pack_begin(archive_pack(((struct job *)arg)->archive), member, bytes);
+}
+
+static int stream_data(void *arg, const void *buf, size_t len)
+{
+	return pack_data(archive_pack(((struct job *)arg)->archive), buf, len);
+}
+
+static int stream_end(void *arg)
+{
+	return pack_end(archive_pack(((struct job *)arg)->archive));
+}
+
+/* The archive is the only checkpoint then, so it must be one that can be read again. */
+static bool wants_stream(const struct job *j)
+{
+	return j->archive && archive_file(j->archive) && !j->o->keep && !j->image && !j->o->named;
+}
+
+/* What the archive has beside the images, while nothing in it moves. */
+static int archive_frozen(void *arg)
+{
+	struct job *j = arg;
+	int r = step_begin("checkpoint", "archive files");
+
+	return r < 0 ? r : archive_put_files(j->archive, j->e, j->c);
+}
+
 static int look(struct job *j)
 {
 	static const char *const shm[] = {"/dev/shm"};
@@ -180,14 +215,16 @@ static int look(struct job *j)
 		.tmpfs = shm,
 		.ntmpfs = has_own_shm(j) ? 1 : 0,
 		.leave_running = j->o->leave_running,
-		/* Files and memory in an archive are of the same instant. */
-		.snapshot = j->o->leave_running && !j->archive && !memory_is_limited(j->c),
+		.snapshot = j->o->leave_running && !memory_is_limited(j->c),
 		.tcp_established = j->o->tcp_established,
 		.skip_in_flight = j->o->skip_in_flight,
 		.ext_unix_sk = j->o->ext_unix_sk,
 		.file_locks = j->o->file_locks,
-		.frozen = j->o->named ? save_frozen : NULL,
+		.frozen = j->o->named  ? save_frozen
+			  : j->archive ? archive_frozen
+				       : NULL,
 		.frozen_arg = j,
+		.pages_stream = wants_stream(j) ? &j->stream : NULL,
 		.parent = j->before < 0 ? NULL : CK_PARENT,
 		.parent_dir = j->before,
 	};
@@ -195,14 +232,6 @@ static int look(struct job *j)
 	j->cgroups[0] = j->cgroup;
 	cryo_dump_drop(&j->dump);
 	return cryo_dump_new(&o, &j->dump);
-}
-
-/* Everything but the images themselves, while nothing in it moves. */
-static int archive_frozen(struct job *j)
-{
-	int r = j->archive ? step_begin("checkpoint", "archive files") : 0;
-
-	return r < 0 || !j->archive ? r : archive_put_files(j->archive, j->e, j->c);
 }
 
 static int archive_images(struct job *j, int images)
@@ -233,7 +262,20 @@ static int open_archive(struct job *j)
 		r = archive_create(checkpoint_image_archive(j->image), &j->archive);
 	else if (r == 0 && j->o->export)
 		r = archive_create(j->o->export, &j->archive);
+	j->stream = (struct cryo_pages_stream){stream_begin, stream_data, stream_end, j};
 	return r < 0 || !j->archive ? r : archive_put_documents(j->archive, j->e, j->c);
+}
+
+/* An older checkpoint is not what the next restore is to find. */
+static int keep_archive(struct job *j)
+{
+	int r = step_begin("checkpoint", "commit");
+
+	if (r == 0)
+		r = exported_note(j->e, j->c, j->dir, archive_file(j->archive));
+	if (r == 0)
+		ck_remove(j->dir, CK_IMAGES);
+	return r;
 }
 
 /* The images, and what Podman and its readers expect beside them. */
@@ -250,14 +292,14 @@ static int write_images(struct job *j)
 		r = sessions_write(&j->sessions, d.fd);
 	if (r == 0)
 		r = ck_copy(d.fd, CK_STATS_DUMP, j->into);
-	if (r == 0)
-		r = archive_frozen(j);
 	if (r == 0 && j->o->leave_running)
 		r = cryo_dump_finish(j->dump, CRYO_RESUME); /* the disk is waited for later */
 	if (r == 0)
 		r = ck_write_network(j->into, j->c->state.network);
 	if (r == 0)
 		r = archive_images(j, d.fd);
+	if (r == 0 && wants_stream(j))
+		return keep_archive(j);
 	/* What a restore needs besides, which nobody has waited for yet. */
 	if (r == 0)
 		r = atomicdir_also(&d, j->into, CK_NETWORK);
@@ -269,6 +311,8 @@ static int write_images(struct job *j)
 		r = step_begin("checkpoint", "commit");
 	if (r == 0)
 		r = atomicdir_commit(&d);
+	if (r == 0 && !j->o->named)
+		ck_remove(j->dir, CK_EXPORTED);
 	return r;
 }
 
@@ -397,7 +441,8 @@ static void drop_log(struct job *j)
 	ERR_KEEP;
 
 	cklog_close(&j->log);
-	ck_remove(j->dir, CK_DUMP_LOG);
+	if (j->dir >= 0)
+		ck_remove(j->dir, CK_DUMP_LOG);
 }
 
 /* Nothing has been taken from the container; what went wrong may have a cure. */

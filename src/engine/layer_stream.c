@@ -14,7 +14,7 @@ struct layer_reader {
 	GChecksum *packed_sum, *tar_sum;
 	uint64_t packed_bytes, tar_bytes, entries;
 	char tail[TAIL]; /* the last bytes of the tar file */
-	char buf[CHUNK];
+	char *buf;
 	int failed; /* the first failure inside a callback, whose story must not be lost */
 };
 
@@ -125,6 +125,8 @@ int layer_reader_open(const struct layer_stream *s, struct layer_reader **ret)
 
 	*ret = r;
 	r->s = s;
+	r->buf =
+		g_aligned_alloc(1, CHUNK, 4096); /* the kernel copies to whole cache lines faster */
 	r->packed_sum = g_checksum_new(G_CHECKSUM_SHA256);
 	r->tar_sum = g_checksum_new(G_CHECKSUM_SHA256);
 	r->raw = archive_read_new();
@@ -225,6 +227,7 @@ void layer_reader_close(struct layer_reader **p)
 		archive_read_free(r->tar);
 	if (r->raw)
 		archive_read_free(r->raw);
+	g_aligned_free(r->buf);
 	g_checksum_free(r->packed_sum);
 	g_checksum_free(r->tar_sum);
 	g_clear_pointer(p, g_free);

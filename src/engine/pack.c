@@ -114,7 +114,7 @@ int pack_open(const struct pack_options *o, struct pack **ret)
 	*ret = p;
 	p->o = *o;
 	p->sums = json_object();
-	p->buf = g_malloc(CHUNK);
+	p->buf = g_aligned_alloc(1, CHUNK, 4096); /* copied faster than from anywhere */
 	p->is_file = fstat(o->fd, &st) == 0 && S_ISREG(st.st_mode);
 	p->entry = archive_entry_new();
 	p->tar = archive_write_new();
@@ -329,7 +329,7 @@ void pack_drop(struct pack **pp)
 	archive_entry_free(p->entry);
 	json_decref(p->sums);
 	g_free(p->name);
-	g_free(p->buf);
+	g_aligned_free(p->buf);
 	g_clear_pointer(pp, g_free);
 }
 

@@ -12,6 +12,7 @@
 #include "engine/cksave.h"
 #include "engine/events.h"
 #include "engine/exec_thawed.h"
+#include "engine/exported.h"
 #include "engine/lifecycle.h"
 #include "engine/monitor.h"
 #include "engine/network.h"
@@ -89,7 +90,14 @@ static int check_state(struct job *j)
 	if (j->o->named)
 		return open_named(j);
 	r = ck_open_static(j->e, j->c, &j->dir);
-	if (r == -ENOENT || (r == 0 && fstatat(j->dir, CK_INVENTORY, &st, 0) < 0))
+	if (r == 0 && fstatat(j->dir, CK_INVENTORY, &st, 0) < 0)
+		r = exported_fetch(j->e, j->c, j->dir);
+	if (r < 0 && r != -ENOENT)
+		return err_wrap(r, "the checkpoint of this container cannot be read");
+	if (r == -ENOENT && exported_is_noted(j->dir))
+		return err_wrap(r, "a complete checkpoint for this container cannot be found, "
+				   "cannot restore");
+	if (r == -ENOENT || r == 1)
 		return err_set(ENOENT,
 			       "a complete checkpoint for this container cannot be found, cannot "
 			       "restore: stat %s/" CK_INVENTORY ": no such file or directory",
@@ -310,7 +318,7 @@ static int settle(struct job *j)
 {
 	static const char *const consumed[] = {CK_IMAGES,   CK_PRE_IMAGES, CK_RESTORE_LOG,
 					       CK_DUMP_LOG, CK_STATS_DUMP, CK_STATS_RESTORE,
-					       CK_NETWORK,  CK_SHM};
+					       CK_NETWORK,  CK_SHM,	   CK_EXPORTED};
 	int r = step_begin("box", "consume");
 
 	if (r < 0)
@@ -380,5 +388,5 @@ bool container_has_checkpoint(struct engine *e, const struct container *c)
 {
 	g_autofree char *inventory = ck_path(e, c, CK_INVENTORY);
 
-	return access(inventory, F_OK) == 0;
+	return access(inventory, F_OK) == 0 || exported_is_there(e, c);
 }

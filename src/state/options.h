@@ -31,6 +31,14 @@ struct cryo_guest {
  */
 typedef int (*cryo_stage_fn)(void *arg, const char *stage, pid_t pid, int fd);
 
+/* One pages file after another; its size is known before.  An error of any ends the dump. */
+struct cryo_pages_stream {
+	int (*begin)(void *arg, const char *name, uint64_t bytes);
+	int (*data)(void *arg, const void *buf, size_t len);
+	int (*end)(void *arg);
+	void *arg;
+};
+
 struct cryo_dump_options {
 	cryo_stage_fn stage; /* "network-lock", "network-unlock"; may be NULL */
 	void *stage_arg;
@@ -104,7 +112,9 @@ struct cryo_dump_options {
 	bool pages_elsewhere;
 	int pages_to;
 	bool pages_force_close; /* others go on with the connection */
-	bool empty_net;		/* nothing of the tree's network namespace is wanted */
+	/* Or, what a process has of its own, to a stream instead of pages-N.img; or NULL. */
+	const struct cryo_pages_stream *pages_stream;
+	bool empty_net; /* nothing of the tree's network namespace is wanted */
 
 	/* Mount namespaces of a standalone tree. */
 	bool new_root; /* its root directory will be another one (--root), whatever it is now */

@@ -95,6 +95,9 @@ members() { tar -tf "$1" | sort; }
 @test "a bad path or a full disk leaves it running" {
 	needs_engine
 	looper a
+	cryopod run --name done --network none $IMAGE true
+	expect 125 checkpoint -e "$BATS_TEST_TMPDIR/x.tar" done
+	is 'Error: "exited" is not running, cannot checkpoint: container state improper'
 	refuses 125 'creating checkpoint export file "/nodir/x.tar": open /nodir/x.tar: no such file or directory' checkpoint -e /nodir/x.tar a
 	refuses 125 'creating checkpoint export file "/etc": open /etc: ' checkpoint -e /etc a
 	goes_on a
@@ -104,7 +107,7 @@ members() { tar -tf "$1" | sort; }
 		run checkpoint $how -c none -e "$BATS_TEST_TMPDIR/full/x.tar" a
 		echo "$output"
 		[ "$status" -eq 125 ]
-		has "checkpoint a: write $BATS_TEST_TMPDIR/full/x.tar" "no space left on device"
+		has "checkpoint a: " "write $BATS_TEST_TMPDIR/full/x.tar: " "no space left on device"
 		goes_on a
 		[ -z "$(ls -A "$BATS_TEST_TMPDIR/full")" ]
 	done
@@ -397,4 +400,53 @@ members() { tar -tf "$1" | sort; }
 	wait_for 10 eval 'was=$(cryopod exec a cat /tmp/n); [ -n "$was" ]'
 	wait_for 10 eval '[ "$(cryopod exec a cat /tmp/n)" -gt "$was" ]'
 	goes_on a
+}
+
+@test "in place after an export: from the archive, while it is what it was" {
+	needs_engine
+	looper a
+	expect 0 checkpoint -e "$BATS_TEST_TMPDIR/a.tar" a
+	dir=$(cryopod inspect --format '{{.StaticDir}}' a)
+	[ ! -e "$dir/checkpoint" ] # written once
+	expect 0 restore a
+	is a
+	goes_on a
+	[ ! -e "$dir/checkpoint" ] && [ ! -e "$dir/exported" ]
+	# An older checkpoint in the directory is not taken for the newest.
+	expect 0 checkpoint -R a
+	n=$(last_number a)
+	wait_for 10 log_reaches a $((n + 5))
+	expect 0 checkpoint -e "$BATS_TEST_TMPDIR/a.tar" a
+	expect 0 restore -a
+	goes_on a
+	expect 0 checkpoint -e "$BATS_TEST_TMPDIR/a.tar" a
+	mv "$BATS_TEST_TMPDIR/a.tar" "$BATS_TEST_TMPDIR/b.tar"
+	refuses 125 "a complete checkpoint for this container cannot be found, cannot restore: it is in $BATS_TEST_TMPDIR/a.tar: no such file" restore a
+	echo other >"$BATS_TEST_TMPDIR/a.tar"
+	refuses 125 "it was in $BATS_TEST_TMPDIR/a.tar, which is another file now" restore a
+	mv "$BATS_TEST_TMPDIR/b.tar" "$BATS_TEST_TMPDIR/a.tar"
+	expect 0 restore --keep a
+	goes_on a
+	cryopod stop -t 0 a >/dev/null
+	expect 0 restore a
+	# --keep keeps the images here as well.
+	expect 0 checkpoint --keep -e "$BATS_TEST_TMPDIR/a.tar" a
+	[ -f "$dir/checkpoint/inventory.img" ]
+	rm "$BATS_TEST_TMPDIR/a.tar"
+	expect 0 restore a
+}
+
+@test "much memory, shared and private, several processes: the same after import" {
+	needs_engine
+	cryopod run -d --name a --network none $IMAGE sh -c '
+		for i in 1 2 3; do (x=$(head -c 3000000 /dev/urandom | od -An -tx1 | tr -d " \n"); while true; do echo "$x" | md5sum >/tmp/sum.$i.new; mv /tmp/sum.$i.new /tmp/sum.$i; sleep 0.2; done) & done; wait' >/dev/null
+	wait_for 30 cryopod exec a test -e /tmp/sum.1 -a -e /tmp/sum.2 -a -e /tmp/sum.3
+	was=$(cryopod exec a cat /tmp/sum.1 /tmp/sum.2 /tmp/sum.3)
+	for how in "-c none" "-c zstd" "-R"; do
+		expect 0 checkpoint $how -e "$BATS_TEST_TMPDIR/a.tar" a
+		cryopod rm -f -t 0 a >/dev/null
+		expect 0 restore -i "$BATS_TEST_TMPDIR/a.tar"
+		expect 0 cryopod exec a sh -c 'rm /tmp/sum.?; sleep 1; cat /tmp/sum.1 /tmp/sum.2 /tmp/sum.3'
+		is "$was"
+	done
 }

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/exported.h"
+#include "base/atomicdir.h"
+#include "base/file.h"
+#include "engine/archive_in.h"
+#include "engine/archive_out.h"
+#include "engine/ckfiles.h"
+#include "engine/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define RECORD	   "archive.json"
+#define RECORD_MAX 65536
+
+static int64_t mtime_ns(const struct stat *st)
+{
+	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+}
+
+static int write_record(int dir, const char *path)
+{
+	g_autofree char *absolute = g_canonicalize_filename(path, NULL);
+	struct stat st;
+	char *text;
+	json_t *j;
+	int r;
+
+	if (stat(absolute, &st) < 0)
+		return err_errno("stat %s", path);
+	j = json_pack("{s:s, s:I, s:I}", "path", absolute, "size", (json_int_t)st.st_size,
+		      "mtime_ns", (json_int_t)mtime_ns(&st));
+	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+	json_decref(j);
+	if (!text)
+		return 0; /* a path that is not UTF-8 is not remembered */
+	r = file_write_at(dir, RECORD, text, strlen(text), 0600);
+	free(text);
+	return r;
+}
+
+int exported_note(struct engine *e, const struct container *c, int dir, const char *path)
+{
+	CLEANUP(atomicdir_drop) struct atomicdir d = ATOMICDIR_NONE;
+	int r = atomicdir_begin(&d, dir, CK_EXPORTED);
+
+	if (r == 0)
+		r = write_record(d.fd, path);
+	if (r == 0)
+		r = atomicdir_also(&d, dir, CK_NETWORK);
+	if (r == 0)
+		r = atomicdir_also(&d, dir, "config.json");
+	if (r == 0)
+		r = store_sync_with(e, &d);
+	return r < 0 ? r : atomicdir_commit(&d);
+}
+
+/* 1: there is none. */
+static int read_record(int dir, char **ret_path)
+{
+	g_autofree char *text = NULL;
+	struct stat st;
+	json_t *j;
+	int r = file_read_at(dir, CK_EXPORTED "/" RECORD, RECORD_MAX, &text, NULL);
+
+	if (r == -ENOENT) {
+		err_clear();
+		return 1;
+	}
+	if (r < 0)
+		return r;
+	j = json_loads(text, 0, NULL);
+	*ret_path = g_strdup(json_string_value(json_object_get(j, "path")));
+	if (!*ret_path)
+		r = err_set(EBADMSG, CK_EXPORTED "/" RECORD " is damaged");
+	else if (stat(*ret_path, &st) < 0)
+		r = err_set(errno, "it is in %s: %s", *ret_path, g_strerror(errno));
+	else if (st.st_size != json_integer_value(json_object_get(j, "size")) ||
+		 mtime_ns(&st) != json_integer_value(json_object_get(j, "mtime_ns")))
+		r = err_set(ESTALE, "it was in %s, which is another file now", *ret_path);
+	json_decref(j);
+	return r;
+}
+
+bool exported_is_noted(int dir)
+{
+	return dir >= 0 && faccessat(dir, CK_EXPORTED "/" RECORD, F_OK, 0) == 0;
+}
+
+bool exported_is_there(struct engine *e, const struct container *c)
+{
+	g_autofree char *path = NULL;
+	autoclose int dir = -1;
+	int r = ck_open_static(e, c, &dir);
+
+	if (r == 0)
+		r = read_record(dir, &path);
+	err_clear();
+	return r == 0;
+}
+
+int exported_fetch(struct engine *e, const struct container *c, int dir)
+{
+	CLEANUP(archive_in_clear) struct archive_in in = ARCHIVE_IN_NONE;
+	g_autofree char *path = NULL;
+	int r = read_record(dir, &path);
+
+	if (r != 0)
+		return r;
+	r = archive_in_open(&in, e,
+			    &(struct archive_in_options){.path = path, .images_only = true});
+	if (r == 0)
+		r = archive_in_read(&in);
+	if (r == 0 && (!in.has_images ||
+		       g_strcmp0(json_string_value(json_object_get(in.config, "id")), c->id)))
+		r = err_set(ESTALE, "%s has the checkpoint of another container", path);
+	if (r == 0 && renameat(in.dir, ARCHIVE_IMAGES, dir, CK_IMAGES) < 0)
+		r = err_errno("move " CK_IMAGES);
+	return r;
+}
