@@ -6,6 +6,7 @@
 #include "cr.h"
 
 #include <sys/file.h>
+#include <sys/socket.h>
 
 static void expect(const char *text)
 {
@@ -22,6 +23,10 @@ int main(void)
 	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 	if (fd >= 0)
 		expect("anon_inode:[userfaultfd]: userfaultfd cannot be saved");
+	if (socket(AF_VSOCK, SOCK_STREAM, 0) >= 0)
+		expect("vsock sockets cannot be saved");
+	if (socket(AF_XDP, SOCK_RAW, 0) >= 0)
+		expect("XDP sockets cannot be saved");
 	fd = mkstemp(lock);
 	check(fd >= 0 && flock(fd, LOCK_EX) == 0 && unlink(lock) == 0);
 	expect("is locked; use --file-locks to keep file locks");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What no kind takes: why not, and what helps. */
 #include "state/fd/kind.h"
+#include "state/sock/sock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,7 +22,6 @@ static const struct {
 	{"anon_inode:", "files of this kind cannot be saved; close it first"},
 	{"/dmabuf:", "buffers of graphics drivers cannot be saved"},
 	{"/secretmem", "secret memory cannot be saved, which is its purpose"},
-	{"socket:", "sockets of this kind cannot be saved"},
 };
 
 /* linux/miscdevice.h, linux/major.h */
@@ -34,10 +34,42 @@ static const struct {
 	{10, 183, "the hardware's random numbers cannot be saved; close it first"},
 };
 
+static const struct {
+	int family;
+	const char *name;
+} families[] = {
+	{AF_ALG, "crypto (AF_ALG)"},
+	{AF_BLUETOOTH, "Bluetooth"},
+	{AF_CAN, "CAN"},
+	{AF_KCM, "KCM"},
+	{AF_KEY, "PF_KEY"},
+	{AF_PPPOX, "PPPoX"},
+	{AF_QIPCRTR, "Qualcomm IPC"},
+	{AF_RXRPC, "RxRPC"},
+	{AF_SMC, "SMC"},
+	{AF_TIPC, "TIPC"},
+	{AF_VSOCK, "vsock"},
+	{AF_XDP, "XDP"},
+};
+
+static int refuse_socket(const struct fd_view *v)
+{
+	int family = sock_family(v);
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		if (families[i].family == family)
+			return err_set(EOPNOTSUPP, "%s: %s sockets cannot be saved; close it first",
+				       v->link, families[i].name);
+	return err_set(EOPNOTSUPP, "%s: sockets of family %d cannot be saved; close it first",
+		       v->link, family);
+}
+
 int fd_refuse(const struct fd_view *v)
 {
 	unsigned major = major(v->st.st_rdev), minor = minor(v->st.st_rdev);
 
+	if (S_ISSOCK(v->st.st_mode))
+		return refuse_socket(v);
 	for (size_t i = 0; i < ARRAY_SIZE(by_name); i++)
 		if (g_str_has_prefix(v->link, by_name[i].prefix))
 			return err_set(EOPNOTSUPP, "%s: %s", v->link, by_name[i].why);

@@ -3,7 +3,7 @@
  * Options of ip(7), ipv6(7), tcp(7), udp(7) that are an int, can be read, and are set to what was
  * read.  Those of a new socket are left alone at restore.
  */
-#include "state/sock/inet.h"
+#include "state/sock/tcp.h"
 
 #include <errno.h>
 #include <linux/udp.h>
@@ -131,8 +131,9 @@ static bool is_multicast(const struct inet_option *o)
 static bool is_idle(const struct sock_view *s)
 {
 	int state = inet_state(s);
+	union inet_addr peer;
 
-	return state == TCP_CLOSE || state == TCP_LISTEN;
+	return state == TCP_LISTEN || (state == TCP_CLOSE && !tcp_peer(s->fd, &peer));
 }
 
 /* Is it one of this socket's?  Levels of other protocols have other options by these numbers. */

@@ -229,28 +229,30 @@ int sock_options_restore(int fd, const SkOptsEntry *e)
  * are set.  Not here: what is only read (SO_ERROR, SO_PEER*, SO_MEMINFO, SO_COOKIE, ...), what the
  * record has, and what cannot be read (SO_ATTACH_REUSEPORT_*, SO_CNX_ADVICE, SO_DETACH_*).
  */
-static const int more[] = {
-	SO_TIMESTAMP,
-	SO_TIMESTAMPNS,
-	SO_TIMESTAMPING,
-	SO_RXQ_OVFL,
-	SO_WIFI_STATUS,
-	SO_NOFCS,
-	SO_SELECT_ERR_QUEUE,
-	SO_ZEROCOPY,
-	SO_BUSY_POLL,
-	SO_INCOMING_CPU,
-	SO_MAX_PACING_RATE, /* an int, or all ones: no limit */
-	69 /* SO_PREFER_BUSY_POLL */,
-	70 /* SO_BUSY_POLL_BUDGET */,
-	73 /* SO_RESERVE_MEM */,
-	74 /* SO_TXREHASH */,
-	75 /* SO_RCVMARK */,
-	76 /* SO_PASSPIDFD */,
-	82 /* SO_RCVPRIORITY */,
-	83 /* SO_PASSRIGHTS */,
-	84 /* SO_INQ */,
-	SO_LOCK_FILTER,
+static const struct {
+	int name, usual; /* of a new socket: not recorded */
+} more[] = {
+	{SO_TIMESTAMP, 0},
+	{SO_TIMESTAMPNS, 0},
+	{SO_TIMESTAMPING, 0},
+	{SO_RXQ_OVFL, 0},
+	{SO_WIFI_STATUS, 0},
+	{SO_NOFCS, 0},
+	{SO_SELECT_ERR_QUEUE, 0},
+	{SO_ZEROCOPY, 0},
+	{SO_BUSY_POLL, 0},
+	{SO_INCOMING_CPU, -1},
+	{SO_MAX_PACING_RATE, -1},
+	{69 /* SO_PREFER_BUSY_POLL */, 0},
+	{70 /* SO_BUSY_POLL_BUDGET */, 0},
+	{73 /* SO_RESERVE_MEM */, 0},
+	{74 /* SO_TXREHASH */, 1},
+	{75 /* SO_RCVMARK */, 0},
+	{76 /* SO_PASSPIDFD */, 0},
+	{82 /* SO_RCVPRIORITY */, 0},
+	{83 /* SO_PASSRIGHTS */, 1},
+	{84 /* SO_INQ */, 0},
+	{SO_LOCK_FILTER, 0},
 };
 
 void sock_more_dump(const struct sock_view *s, json_t *x)
@@ -261,9 +263,11 @@ void sock_more_dump(const struct sock_view *s, json_t *x)
 	int v;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(more); i++)
-		if (sock_get_int(s->fd, SOL_SOCKET, more[i], &v))
-			json_array_append_new(all, json_pack("[i,i]", more[i], v));
-	json_object_set_new(x, "more", all);
+		if (sock_get_int(s->fd, SOL_SOCKET, more[i].name, &v) && v != more[i].usual)
+			json_array_append_new(all, json_pack("[i,i]", more[i].name, v));
+	if (json_array_size(all))
+		json_object_set(x, "more", all);
+	json_decref(all);
 	if (getsockopt(s->fd, SOL_SOCKET, SO_TXTIME, txtime, &len) == 0 && (txtime[0] || txtime[1]))
 		json_object_set_new(x, "txtime", json_pack("[i,i]", txtime[0], txtime[1]));
 }
@@ -298,7 +302,7 @@ int sock_more_restore(int fd, const json_t *x)
 		if (sock_get_int(fd, SOL_SOCKET, name, &have) && have == want)
 			continue;
 		for (unsigned k = 0; r == 0 && k < ARRAY_SIZE(more); k++)
-			if (more[k] == name)
+			if (more[k].name == name)
 				r = sock_set_again(fd, SOL_SOCKET, name, want);
 		if (r < 0)
 			return r;
