@@ -346,6 +346,7 @@ static const struct dump_step dump_steps[] = {
 	{"sessions", .task = tty_session_dump},
 	{"end of files", .all = end_files},
 	{"registers", .thread = regs_dump},
+	{"waits", .thread = waits_dump},
 	{"rseq", .thread = thread_stop_dump},
 	{"seccomp", .thread = seccomp_dump},
 	{"pending signals", .task = sigpending_dump},
@@ -470,6 +471,8 @@ static int write_all(struct dump *d)
 	int r;
 
 	pace_begin(&pace);
+	waits_look(d);
+	waits_freeze(d);
 	r = tree_freeze(d);
 	begun = step_now_us();
 	d->stats.freezing_time = (uint32_t)(begun - start);
@@ -588,6 +591,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	ptys_seen_free(d);
 	g_clear_pointer(&d->uids, g_array_unref);
 	g_clear_pointer(&d->gids, g_array_unref);
+	g_clear_pointer(&d->waits, g_hash_table_unref);
 	g_clear_pointer(&d->scouted, g_hash_table_unref);
 	g_clear_pointer(&d->found, g_hash_table_unref);
 	track_clear(d);

@@ -283,6 +283,25 @@ int ptrace_syscall(pid_t tid, const struct regs *base, uint64_t insn, uint64_t s
 	return 0;
 }
 
+int ptrace_interrupted_syscall(pid_t tid, const struct regs *r, int64_t *ret)
+{
+	struct regs now;
+	int res = ptrace_set_regs(tid, r);
+
+	if (res == 0)
+		res = to_syscall_stop(tid);
+	if (res == 0) /* it is seen as a signal by whatever is about to wait */
+		res = ptrace_interrupt(tid);
+	if (res == 0)
+		res = to_syscall_stop(tid);
+	if (res == 0)
+		res = ptrace_get_regs(tid, &now);
+	if (res < 0)
+		return res;
+	*ret = regs_result(&now); /* the stop that was asked for is this one: ptrace_stop() */
+	return 0;
+}
+
 typedef ssize_t vm_fn(pid_t, const struct iovec *, unsigned long, const struct iovec *,
 		      unsigned long, unsigned long);
 

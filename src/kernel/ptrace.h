@@ -120,6 +120,12 @@ int ptrace_wait(pid_t tid, unsigned timeout_ms, int *ret_status) MUST_CHECK;
 int ptrace_wait_interrupted(pid_t tid, unsigned timeout_ms) MUST_CHECK;
 
 /*
+ * Begins the system call that R is just before, and stops the task as soon as that waits: a
+ * restart_block is left in it.  *RET is the result: -ERESTART_RESTARTBLOCK, or what it has come to.
+ */
+int ptrace_interrupted_syscall(pid_t tid, const struct regs *r, int64_t *ret) MUST_CHECK;
+
+/*
  * Executes one system call in a stopped task, which keeps stopped: with its registers BASE, the
  * instruction "syscall" at INSN and the stack at SP.  Registers are left changed.  Signals must be
  * blocked (ptrace_set_sigmask()).  PTRACE_SINGLESTEP is never used here: its trap is a forced

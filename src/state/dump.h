@@ -78,6 +78,8 @@ struct dump {
 	struct files_dump *files;
 	struct questions *questions; /* state/question.c */
 	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
+	GHashTable *waits;	     /* tid -> struct wait: state/task/waits.c */
+	int64_t frozen_ns;	     /* CLOCK_MONOTONIC */
 	GHashTable *scouted;	     /* pid -> struct insns, from the look */
 	struct conns_dump *conns;    /* state/sock/conns.c */
 	struct socks_dump *socks;    /* state/sock/sock.h */

@@ -108,11 +108,17 @@ static bool has_restart_block(uint32_t nr)
 
 #define POINTER_MIN 0x10000 /* vm.mmap_min_addr */
 
+/* A clock of a process or a thread, extended or not; a pointer may have the same lower half. */
+static bool is_negative_int(uint64_t v)
+{
+	return (int64_t)v < 0 || (v >> 32 == 0 && (int32_t)v < 0);
+}
+
 static long call_by_arguments(const struct regs *r)
 {
 	unsigned op = r->gp.rsi & 0x7f; /* without FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME */
 
-	if (r->gp.rdi < POINTER_MIN || (int32_t)r->gp.rdi < 0)
+	if (r->gp.rdi < POINTER_MIN || is_negative_int(r->gp.rdi))
 		return r->gp.rdx >= POINTER_MIN ? SYS_clock_nanosleep : SYS_poll;
 	if (r->gp.rsi == 0 && r->gp.r10 < POINTER_MIN)
 		return SYS_nanosleep;

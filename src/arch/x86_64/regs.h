@@ -62,8 +62,9 @@ enum regs_fix {
 	REGS_CURE,
 	/* The restart_block is lost: another task, or rt_sigreturn(2), which forgets it
 	 * (do_no_restart_syscall()).  The call is issued anew with its arguments, which is exact
-	 * for absolute times, and repeats all of a relative time; nanosleep(2) with a place for
-	 * the remaining time returns EINTR instead, as the kernel has stored it there. */
+	 * for absolute times, and repeats all of a relative time (state/task/waits.c knows better);
+	 * nanosleep(2) with a place for the remaining time returns EINTR instead, as the kernel has
+	 * stored it there. */
 	REGS_RESTORE,
 };
 void regs_fix(struct regs *r, enum regs_fix how);

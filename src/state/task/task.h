@@ -33,6 +33,13 @@ int regs_load(struct rthread *h) MUST_CHECK;
 /* In a stop, when all else is done. */
 int regs_restore(struct rthread *h) MUST_CHECK;
 
+/* waits.c: relative times of system calls that were interrupted */
+void waits_look(struct dump *d);   /* before the freeze */
+void waits_freeze(struct dump *d); /* when it begins */
+int waits_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+/* In a stop, all else is done: makes the thread wait again; R is what it is to have. */
+int waits_restore(struct rthread *h, struct regs *r) MUST_CHECK;
+
 /* signals.c: actions, masks, alternate stacks, what is pending */
 int sigpending_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* in the stop */
 extern const struct question sigactions_question;

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls that wait for so long, not until then: they end on time and tell nothing of having been
+ * interrupted, with and without a place for the rest of the time.
+ */
+#include "cr.h"
+
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+
+#define WAIT_S	 3
+#define BEFORE_S 1.2
+#define LATE_S	 0.9 /* the whole time again would be 1.2 more */
+
+static uint64_t start;
+static pthread_barrier_t made;
+
+static void begin(void)
+{
+	pthread_barrier_wait(&made);
+}
+
+static void end(const char *what, long result, long want)
+{
+	double s = (double)(clock_ns(CLOCK_MONOTONIC) - start) / 1e9;
+
+	check(result == want, "%s: %ld, errno %d", what, result, errno);
+	check(s > WAIT_S - 0.01, "%s: early, after %.3f s", what, s);
+	check(s < WAIT_S + LATE_S, "%s: late, after %.3f s", what, s);
+}
+
+static void *sleeper(void *arg)
+{
+	struct timespec t = {.tv_sec = WAIT_S};
+
+	begin();
+	end("nanosleep", nanosleep(&t, NULL), 0);
+	return NULL;
+}
+
+static void *sleeper_with_rest(void *arg)
+{
+	struct timespec t = {.tv_sec = WAIT_S}, rest;
+
+	begin();
+	end("nanosleep with a place for the rest", nanosleep(&t, &rest), 0);
+	return NULL;
+}
+
+static void *sleeper_in_place(void *arg)
+{
+	struct timespec t = {.tv_sec = WAIT_S};
+
+	begin();
+	end("nanosleep with the rest in place", nanosleep(&t, &t), 0);
+	return NULL;
+}
+
+static void *clock_sleeper(void *arg)
+{
+	struct timespec t = {.tv_sec = WAIT_S};
+
+	begin();
+	end("clock_nanosleep", clock_nanosleep(CLOCK_BOOTTIME, 0, &t, NULL), 0);
+	return NULL;
+}
+
+static void *poller(void *arg)
+{
+	int p[2];
+	struct pollfd f = {.events = POLLIN};
+
+	check(pipe(p) == 0);
+	f.fd = p[0];
+	begin();
+	end("poll", poll(&f, 1, WAIT_S * 1000), 0);
+	return NULL;
+}
+
+static void *futex(void *arg)
+{
+	struct timespec t = {.tv_sec = WAIT_S};
+	int word = 5;
+
+	begin();
+	check(syscall(SYS_futex, &word, FUTEX_WAIT, 5, &t, NULL, 0) == -1);
+	end("futex", errno, ETIMEDOUT);
+	return NULL;
+}
+
+static void *selecter(void *arg)
+{
+	struct timeval t = {.tv_sec = WAIT_S};
+
+	begin();
+	end("select", select(0, NULL, NULL, NULL, &t), 0);
+	return NULL;
+}
+
+int main(void)
+{
+	void *(*const all[])(void *) = {
+		sleeper, sleeper_with_rest, sleeper_in_place, clock_sleeper, poller,
+		futex,	 selecter};
+	pthread_t t[ARRAY_SIZE(all)];
+
+	pthread_barrier_init(&made, NULL, ARRAY_SIZE(all) + 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		check(pthread_create(&t[i], NULL, all[i], NULL) == 0);
+	start = clock_ns(CLOCK_MONOTONIC);
+	pthread_barrier_wait(&made);
+	while (clock_ns(CLOCK_MONOTONIC) - start < BEFORE_S * 1e9)
+		usleep(10000);
+	ready();
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		pthread_join(t[i], NULL);
+	return ok();
+}
