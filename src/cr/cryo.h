@@ -97,6 +97,13 @@ int cryo_images_dedup(int dir) MUST_CHECK;
 
 int cryo_serve_pages(const struct cryo_page_server *o) MUST_CHECK;
 
+/*
+ * After cryo_dump_write() with options.lazy: gives the pages that have stayed to whoever asks for
+ * them at SOCK, cryo_lazy_pages() or CRIU's, until he has all; then the tree may be killed.  An
+ * error when he goes before: it may go on.
+ */
+int cryo_dump_serve_lazy(struct cryo_dump *d, int sock) MUST_CHECK;
+
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *d);
 
 /* Cures what is frozen; frees. */

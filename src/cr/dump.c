@@ -4,6 +4,7 @@
  * its order for all that it is about.  Whatever fails, the tree is cured and goes on.
  */
 #include "cr/cryo.h"
+#include "cr/lazy.h"
 #include "cr/plan.h"
 #include "cr/records.h"
 #include "cr/step.h"
@@ -567,6 +568,13 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 		tree_stop(&c->d);
 	tree_release(&c->d);
 	return 0;
+}
+
+int cryo_dump_serve_lazy(struct cryo_dump *c, int sock)
+{
+	if (c->state != FROZEN)
+		return err_set(EINVAL, "nothing is frozen");
+	return lazy_dump_serve(&c->d, sock);
 }
 
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *c)

@@ -155,6 +155,7 @@ int records_dump_stats(struct dump *d)
 	e.memwrite_time = d->stats.memwrite_time;
 	e.pages_scanned = d->stats.pages_scanned;
 	e.pages_written = d->stats.pages_written;
+	e.pages_lazy = d->stats.pages_lazy;
 	e.pages_skipped_parent = d->stats.pages_skipped_parent;
 	return stats_write_dump(d->dir, &e);
 }

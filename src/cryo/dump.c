@@ -4,6 +4,7 @@
 #include "cryo/external.h"
 #include "cryo/guard.h"
 #include "cryo/images.h"
+#include "cryo/net.h"
 #include "cryo/session.h"
 #include "cryo/stage.h"
 
@@ -84,19 +85,32 @@ static enum cryo_finish finish_of(const struct options *o)
  * Whoever runs on does not wait for our files to be moved; the others end when all is in place, and
  * nobody objects.
  */
+/* What has stayed goes to where the tree runs already; it stands still here until it has all. */
+static int serve_memory(struct session *s, struct cryo_dump *d)
+{
+	autoclose int sock = -1;
+	int r = net_accept(s, &sock);
+
+	return r < 0 ? r : cryo_dump_serve_lazy(d, sock);
+}
+
 static int finish(struct job *j, struct cryo_dump *d)
 {
 	enum cryo_finish how = finish_of(&j->s->o);
 	bool later = how == CRYO_KILL || stage_any(j->s);
 	int r = later ? 0 : cryo_dump_finish(d, how);
 
-	guard_end();
+	if (!j->s->o.lazy_pages)
+		guard_end();
 	if (r == 0)
 		r = images_commit(&j->images, j->s->work);
 	if (r == 0 && j->s->o.auto_dedup && !j->s->o.page_server)
 		r = cryo_images_dedup(j->s->images);
 	if (r == 0 && j->s->o.cpu_cap)
 		r = cryo_cpuinfo_dump(j->s->images);
+	if (r == 0 && j->s->o.lazy_pages)
+		r = serve_memory(j->s, d);
+	guard_end();
 	if (r == 0)
 		r = stage_tell(j->s, "post-dump", (pid_t)j->s->o.tree, -1);
 	if (r == 0 && later)
@@ -133,8 +147,12 @@ static int check_options(const struct options *o)
 {
 	if (o->leave_running && o->leave_stopped)
 		return err_set(EINVAL, "--leave-running and --leave-stopped exclude each other");
-	if (o->lazy_pages)
-		return err_set(EOPNOTSUPP, "dump --lazy-pages is not supported yet");
+	if (o->lazy_pages && (o->leave_running || o->leave_stopped || o->page_server))
+		return err_set(EINVAL,
+			       "--lazy-pages excludes --leave-running, --leave-stopped and "
+			       "--page-server: the tree ends when another place has its memory");
+	if (o->lazy_pages && !o->port && o->ps_socket < 0)
+		return err_set(EINVAL, "--lazy-pages needs --port, or --ps-socket");
 	return dump_check_tree(o);
 }
 
@@ -159,6 +177,7 @@ static int dump(struct session *s)
 		.skip_in_flight = s->o.skip_in_flight,
 		.ext_unix_sk = s->o.ext_unix_sk && !s->o.ext_unix_sk[0],
 		.snapshot = s->o.leave_running,
+		.lazy = s->o.lazy_pages,
 		.file_locks = s->o.file_locks,
 		.new_root = s->o.root,
 		.external_sharing = s->o.external_sharing,

@@ -9,12 +9,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define OLD_BYTES  24u
-#define NEW_BYTES  32u
-#define CMD_BITS   16
-#define TYPE_BITS  8
-#define TYPE_PID   1
-#define TYPE_SHMEM 2
+#define OLD_BYTES   24u
+#define NEW_BYTES   32u
+#define CMD_BITS    16
+#define TYPE_BITS   8
+#define TYPE_PID    1
+#define TYPE_SHMEM  2
+#define POINTER_MIN 0x10000 /* nothing is mapped below; nobody asks for so many pages */
 
 uint64_t wire_dst(enum image_kind kind, uint64_t id)
 {
@@ -90,7 +91,7 @@ int wire_recv(struct wire *w, struct wire_header *ret)
 {
 	uint8_t raw[NEW_BYTES];
 	uint32_t cmd, nr;
-	uint64_t last;
+	uint64_t second, last;
 	ssize_t n;
 	int r;
 
@@ -104,15 +105,16 @@ int wire_recv(struct wire *w, struct wire_header *ret)
 	r = wire_recv_bytes(w, raw + 1, OLD_BYTES - 1);
 	if (r < 0)
 		return r;
+	memcpy(&cmd, raw, 4);
+	memcpy(&second, raw + 8, 8);
 	memcpy(&last, raw + 16, 8);
-	if (!w->known)
-		w->old = last != 0;
+	if (!w->known) /* the second word is the address, or how many */
+		w->old = cmd == WIRE_GET ? second >= POINTER_MIN : last != 0;
 	w->known = true;
 	if (!w->old)
 		r = wire_recv_bytes(w, raw + OLD_BYTES, NEW_BYTES - OLD_BYTES);
 	if (r < 0)
 		return r;
-	memcpy(&cmd, raw, 4);
 	memcpy(&nr, raw + 4, 4);
 	*ret = (struct wire_header){
 		.cmd = cmd & ((1u << CMD_BITS) - 1), .flags = cmd >> CMD_BITS, .nr_pages = nr};

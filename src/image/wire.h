@@ -12,7 +12,8 @@
  *	WIRE_GET of pages of a process	WIRE_ADD_F with as many of them as there are, the content
  *
  * Since CRIU 4.2 the number of pages has 64 bits and a header 32 bytes; before, 32 bits and 24. The
- * first header that a client sends tells which: only the number of the pagemap is not zero in it.
+ * first header that a client sends tells which: of WIRE_OPEN2 only the pagemap's number is not
+ *zero.
  */
 #pragma once
 

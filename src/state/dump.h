@@ -54,6 +54,7 @@ struct dtask {
 	CoreEntry *core;
 	MmEntry *mm;
 	json_t *extra;	     /* of this task, for IMAGE_EXTRA */
+	GArray *lazy;	     /* struct page_piece: what stays, options.lazy */
 	struct track *track; /* state/mem/track.h; NULL: its memory is not followed */
 };
 
@@ -72,8 +73,8 @@ struct dump {
 	const void *was_frozen; /* by somebody else: state/thaw.c */
 	bool told_lock;	       /* somebody else has locked its network */
 	const char *external_net, *external_pids; /* names of namespaces that will be given */
-	bool own_root;	       /* of a standalone tree: its mounts are all made anew */
-	int dir;	       /* images; -1 while looking */
+	bool own_root; /* of a standalone tree: its mounts are all made anew */
+	int dir;       /* images; -1 while looking */
 	struct image_writer w;
 	struct files_dump *files;
 	struct questions *questions; /* state/question.c */

@@ -111,6 +111,8 @@ struct cryo_dump_options {
 	/* Pages go to a page server, as those of the parent have: a connection to it. */
 	bool pages_elsewhere;
 	int pages_to;
+	/* Pages of private anonymous memory stay where they are: cryo_dump_serve_lazy(). */
+	bool lazy;
 	bool pages_force_close; /* others go on with the connection */
 	/* Or, what a process has of its own, to a stream instead of pages-N.img; or NULL. */
 	const struct cryo_pages_stream *pages_stream;
@@ -131,7 +133,7 @@ struct cryo_dump_options {
 /* As CRIU's stats-dump, whose names they have; times in us. */
 struct cryo_dump_stats {
 	uint32_t freezing_time, frozen_time, memdump_time, memwrite_time;
-	uint64_t pages_scanned, pages_written, pages_skipped_parent;
+	uint64_t pages_scanned, pages_written, pages_skipped_parent, pages_lazy;
 };
 
 /* The descriptor that stands for an external of this NAME. */

@@ -40,6 +40,8 @@ static void task_free(void *p)
 	if (t->table)
 		g_array_unref(t->table);
 	track_free(t->track);
+	if (t->lazy)
+		g_array_unref(t->lazy);
 	maps_clear(&t->maps);
 	procstatus_clear(&t->status);
 	proc_close(&t->proc);

@@ -96,3 +96,46 @@ lazy_pages() {
 	[ ! -e "/proc/$PID" ]
 	restore
 }
+
+@test "a dump that keeps the memory back gives it to where the tree runs by then" {
+	hog 32
+	timeout 60 "$CRYO" dump -D "$IMG" -t "$PID" --lazy-pages --address 127.0.0.1 --port $PORT --status-fd 9 9>"$DIR/ready" 3>&- &
+	DUMP=$!
+	wait_for 5 test -s "$DIR/ready"
+	[ "$(cat "$IMG"/pages-*.img | wc -c)" -lt $((16 << 20)) ]
+	crit decode -i "$IMG/pagemap-$PID.img" | jq -e 'any(.entries[]; .flags == "PE_LAZY" or .flags == 2)' >/dev/null
+	cp -a "$IMG" "$DIR/there"
+	# the same number is taken by the tree that stands still: into a namespace of its own
+	mkdir "$DIR/work"
+	timeout 60 unshare -pf --mount-proc sh -c "
+		# one that does not ask for the rest is told so
+		'$CRYO' restore -D '$DIR/there' -d 2>'$DIR/err'
+		'$CRYO' lazy-pages -D '$DIR/there' -W '$DIR/work' --page-server --address 127.0.0.1 --port $PORT &
+		'$CRYO' restore -D '$DIR/there' -W '$DIR/work' -d --lazy-pages --pidfile pid || exit 1
+		wait
+		sleep 1" 3>&- &
+	wait $! || true
+	grep -q 'its memory has stayed where it was dumped with --lazy-pages; use --lazy-pages, and cryo lazy-pages$' "$DIR/err"
+	wait $DUMP
+	reap
+	[ ! -e "/proc/$PID" ]
+	n=$(lines "$DIR/out")
+	[ "$n" -gt 4 ]
+	timeout -s KILL 60 python3 -c "$HOG" 32 | head -n "$n" >"$DIR/want" || true
+	cmp "$DIR/out" "$DIR/want"
+}
+
+@test "when whoever takes the memory goes too early the tree goes on" {
+	hog 8
+	timeout 60 "$CRYO" dump -D "$IMG" -t "$PID" --lazy-pages --address 127.0.0.1 --port $PORT --status-fd 9 9>"$DIR/ready" 2>"$DIR/err" 3>&- &
+	DUMP=$!
+	wait_for 5 test -s "$DIR/ready"
+	n=$(lines "$DIR/out")
+	sleep 0.2
+	[ "$(lines "$DIR/out")" = "$n" ]
+	python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT)).close()"
+	! wait $DUMP
+	grep -qx 'Error: whoever took the memory has gone before he had all of it' "$DIR/err"
+	grows "$DIR/out"
+	whole 8 10
+}

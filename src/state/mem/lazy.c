@@ -13,8 +13,8 @@
 
 bool lazy_vma(const VmaEntry *v)
 {
-	const unsigned special = VMA_STATUS_VDSO | VMA_STATUS_VVAR | VMA_STATUS_VSYSCALL |
-				 VMA_STATUS_AIORING;
+	const unsigned special =
+		VMA_STATUS_VDSO | VMA_STATUS_VVAR | VMA_STATUS_VSYSCALL | VMA_STATUS_AIORING;
 
 	return v->status & VMA_STATUS_ANON_PRIVATE && !(v->status & special) &&
 	       !(v->flags & (MAP_LOCKED | MAP_HUGETLB | MAP_GROWSDOWN | MAP_DROPPABLE));
@@ -25,6 +25,13 @@ static bool may_be_lazy(const struct rtask *t)
 {
 	return t->restore->o.lazy && t->mm && !json_object_get(t->extra, "guards") &&
 	       !json_object_get(t->extra, "mlock_future");
+}
+
+bool lazy_map(const struct dtask *t, const struct vma *v)
+{
+	return mem_has_pages(v) && v->ino == 0 && v->name[0] != '/' &&
+	       !(v->vmflags & (VMF(LO) | VMF(GD) | VMF(DP) | VMF(HT))) &&
+	       !json_object_get(t->extra, "guards") && !json_object_get(t->extra, "mlock_future");
 }
 
 /* The first run that ends behind ADDR. */
@@ -71,8 +78,9 @@ int lazy_check(const struct rtask *t)
 		}
 		if (run->fd < 0 && at < end)
 			return err_set(ENODATA,
-				       "its memory has stayed where it was dumped with "
-				       "--lazy-pages; use --lazy-pages, and cryo lazy-pages");
+				       "task %d: its memory has stayed where it was dumped with "
+				       "--lazy-pages; use --lazy-pages, and cryo lazy-pages",
+				       t->nspid);
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "state/dump.h"
 #include "state/restore.h"
 
 /* What travels to the server, with the userfaultfd; zeros without one: the tree runs. */
@@ -14,6 +15,9 @@ struct lazy_task {
 
 /* Private anonymous memory that nobody has locked, and that does not grow by itself. */
 bool lazy_vma(const VmaEntry *v);
+
+/* The same of a process that is dumped; frozen, with its guards and locks in t->extra. */
+bool lazy_map(const struct dtask *t, const struct vma *v);
 
 /* Takes the mappings that are to be served out of what is read now. */
 void lazy_plan(struct rtask *t);

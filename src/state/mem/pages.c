@@ -13,6 +13,7 @@
  * and MADV_WIPEONFORK keep from it: processes with those are written while they are frozen.
  */
 #include "state/mem/cow.h"
+#include "state/mem/lazy.h"
 #include "state/mem/mem.h"
 #include "state/mem/readout.h"
 #include "state/mem/track.h"
@@ -165,9 +166,24 @@ static bool is_readable(const struct vma *v)
 	return v->prot & PROT_READ && !aio_is_ring(v);
 }
 
+/* What is to stay is only told of. */
+static uint32_t flags_of(struct lane *l, const struct vma *v, uint64_t start, uint64_t end,
+			 uint32_t flags)
+{
+	const struct page_piece p = {start, end, PE_LAZY};
+
+	if (!l->t->dump->o.lazy || !(flags & PE_PRESENT) || !lazy_map(l->t, v))
+		return flags;
+	if (!l->t->lazy)
+		l->t->lazy = g_array_new(FALSE, FALSE, sizeof(struct page_piece));
+	g_array_append_val(l->t->lazy, p);
+	l->t->dump->stats.pages_lazy += (end - start) / IMAGE_PAGE_SIZE;
+	return PE_LAZY;
+}
+
 static int write_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
 {
-	const struct found f = {start, end, flags, is_readable(v)};
+	const struct found f = {start, end, flags_of(arg, v, start, end, flags), is_readable(v)};
 
 	return dump_run(arg, &f);
 }
