@@ -10,6 +10,7 @@
 #include "image/pidns.pb-c.h"
 #include "image/pstree.pb-c.h"
 #include "kernel/procmisc.h"
+#include "state/ns/cgroups.h"
 #include "state/ns/mnt.h"
 #include "state/ns/net.h"
 #include "state/ns/ns.h"
@@ -352,13 +353,49 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 	return 0;
 }
 
-int cryo_box_cgroups(int images, pid_t pid, bool make, char *const *roots)
+static int root_set(int images, uint32_t *ret)
 {
-	json_t *extra = NULL;
-	int r = records_load_extra(images, &extra);
+	CLEANUP(image_close) struct image *tree = NULL;
+	CLEANUP(image_record_free) PstreeEntry *root = NULL;
+	CLEANUP(image_record_free) CoreEntry *core = NULL;
+	int r = image_open_needed(images, IMG_PSTREE, 0, &tree);
 
 	if (r == 0)
-		r = box_enter_cgroups(extra, pid, make, roots);
+		r = image_read(tree, &root);
+	if (r == 1)
+		return err_set(EBADMSG, "pstree.img: there is no process");
+	if (r == 0)
+		r = image_load_needed(images, IMG_CORE, root->pid, &core);
+	if (r == 0)
+		*ret = core->tc && core->tc->has_cg_set ? core->tc->cg_set : 0;
+	return r;
+}
+
+int cryo_box_cgroups(int images, pid_t pid, const char *mode, char *const *roots)
+{
+	static const char *const modes[] = {"none", "props", "soft", "full", "strict", NULL};
+	CLEANUP(cgroups_clear) struct cgroups c = {0};
+	enum cgroups_mode m = CGROUPS_SOFT;
+	json_t *extra = NULL;
+	uint32_t set = 0;
+	int r;
+
+	for (unsigned i = 0; modes[i]; i++)
+		if (strcmp(modes[i], mode) == 0)
+			m = (enum cgroups_mode)i;
+	r = cgroups_load(images, m, roots, &c);
+	if (r == 0)
+		r = cgroups_make(&c);
+	if (r == 0)
+		r = root_set(images, &set);
+	if (r == 0)
+		r = cgroups_enter(&c, set, pid);
+	if (r <= 0)
+		return r;
+	/* saved without --manage-cgroups: where the root was is known all the same */
+	r = records_load_extra(images, &extra);
+	if (r == 0)
+		r = box_enter_cgroups(extra, pid, m != CGROUPS_NONE, roots);
 	json_decref(extra);
 	return r;
 }

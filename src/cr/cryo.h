@@ -183,11 +183,11 @@ int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) 
 int cryo_images_unlock(int images, const char *netns) MUST_CHECK;
 
 /*
- * Moves the root task, before it is restored, into the control groups where the tree's root was;
- * those that are not there are made if MAKE.  ROOTS, NULL-terminated or NULL: "[CONTROLLER:]PATH"
- * to be taken instead.
+ * Moves the root task, before it does anything, into the control groups where the tree's root was.
+ * MODE is that of --manage-cgroups: "none": they must be there; "props", "soft", "full", "strict".
+ * ROOTS, NULL-terminated or NULL: "[CONTROLLER:]PATH" to be taken instead.
  */
-int cryo_box_cgroups(int images, pid_t pid, bool make, char *const *roots) MUST_CHECK;
+int cryo_box_cgroups(int images, pid_t pid, const char *mode, char *const *roots) MUST_CHECK;
 
 /* Ends and reaps a box that is not to be restored into. */
 void cryo_box_drop(struct cryo_box *box);

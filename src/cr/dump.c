@@ -16,6 +16,7 @@
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/mem/track.h"
+#include "state/ns/cgroups.h"
 #include "state/ns/net.h"
 #include "state/ns/ns.h"
 #include "state/sock/socks.h"
@@ -336,6 +337,7 @@ static const struct dump_step dump_steps[] = {
 	{"threads' own", .thread = sharing_dump},
 	{"clocks", .all = time_dump},
 	{"box", .all = box_dump},
+	{"control groups", .all = cgroups_dump},
 	{"users", .all = users_dump},
 	{"network", .all = net_dump}, /* before there is a lock of ours in it */
 	{"maps", .task = read_maps},

@@ -15,6 +15,7 @@
 #include "state/lock/lock.h"
 #include "state/mem/lazy.h"
 #include "state/mem/mem.h"
+#include "state/ns/cgroups.h"
 #include "state/ns/ns.h"
 #include "state/sock/socks.h"
 #include "state/task/task.h"
@@ -233,6 +234,7 @@ static const struct restore_step fork_steps[] = {
 	{"ipc", .all = ipc_restore},
 	{"address space", .all = mem_clear},
 	{"tree", .all = born_make},
+	{"control groups", .all = cgroups_restore},
 	{"zombies", .all = born_end_zombies},
 };
 

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 struct job { /* what an interruption must put in order */
 	struct session *s;
@@ -186,6 +187,7 @@ static int dump(struct session *s)
 		.skipped_mounts = (const char *const *)s->o.skipped_mounts,
 		.nskipped_mounts = s->o.skipped_mounts ? g_strv_length(s->o.skipped_mounts) : 0,
 		.empty_net = s->o.empty_ns,
+		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
 		.stage = stage_tell,
 		.stage_arg = s,
 	};

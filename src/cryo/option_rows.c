@@ -78,8 +78,11 @@ const struct option_row option_rows[] = {
 	      .help = "splice or read; the result is the same"),
 	VALUE(OPT_TEXT, "manage-cgroups", 0, "[MODE]", manage_cgroups,
 	      .choices = " none props soft full strict ignore ",
-	      .help = "Put the restored tree into the control groups of its root; none: which "
-		      "must be there; ignore: do not; props, soft, full, strict: make them"),
+	      .help = "Save control groups, and put the restored tasks into them.  none: they must "
+		      "be there; props: the same, with their settings; soft (without a mode): what "
+		      "is missing is made, with its settings; full: all settings; strict: none may "
+		      "be "
+		      "there yet; ignore: do nothing"),
 	VALUE(OPT_LIST, "cgroup-root", 0, "[CONTROLLER:]PATH", cgroup_roots,
 	      .help = "With --manage-cgroups: the root of the tree goes to this control group, in "
 		      "all "

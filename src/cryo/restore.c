@@ -91,7 +91,7 @@ static int enter_cgroups(const struct session *s, pid_t pid)
 
 	if (!mode || strcmp(mode, "ignore") == 0)
 		return 0;
-	return cryo_box_cgroups(s->images, pid, strcmp(mode, "none") != 0, s->o.cgroup_roots);
+	return cryo_box_cgroups(s->images, pid, *mode ? mode : "soft", s->o.cgroup_roots);
 }
 
 /* The task is there and does nothing yet: what it sees of control groups begins where it is. */
@@ -197,6 +197,8 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		.no_netlock = g_strcmp0(s->o.network_lock, "skip") == 0,
 		.shell_job = s->o.shell_job,
 		.work = s->work,
+		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
+		.cgroup_roots = s->o.cgroup_roots,
 		.commit = commit_tree,
 		.commit_arg = &commit,
 	};

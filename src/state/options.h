@@ -116,7 +116,8 @@ struct cryo_dump_options {
 	bool pages_force_close; /* others go on with the connection */
 	/* Or, what a process has of its own, to a stream instead of pages-N.img; or NULL. */
 	const struct cryo_pages_stream *pages_stream;
-	bool empty_net; /* nothing of the tree's network namespace is wanted */
+	bool empty_net;	     /* nothing of the tree's network namespace is wanted */
+	bool manage_cgroups; /* record control groups of all tasks */
 
 	/* Mount namespaces of a standalone tree. */
 	bool new_root; /* its root directory will be another one (--root), whatever it is now */
@@ -200,6 +201,9 @@ struct cryo_restore_options {
 	/* Memory comes when it is wanted, from cryo_lazy_pages() at the other end of LAZY_SOCK. */
 	bool lazy;
 	int lazy_sock;
+
+	bool manage_cgroups; /* tasks go into their control groups */
+	char *const *cgroup_roots;
 
 	bool mounts_made; /* with their contents, by cryo_box_fork() */
 

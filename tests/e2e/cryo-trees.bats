@@ -181,6 +181,48 @@ while True:
 	wait_for 5 rmdir "$group"
 }
 
+@test "--manage-cgroups: each task in its own, settings, groups below, another root" {
+	local top=/sys/fs/cgroup/pids controller=pids
+	[ -d $top ] || top=/sys/fs/cgroup controller=
+	local group=$top/cryo-test-$$
+	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
+	mkdir "$group/one" "$group/two" && echo 77 >"$group/two/pids.max"
+	launch sh -c 'sleep 1000 & sleep 1001 & wait'
+	wait_for 5 eval '[ "$(pgrep -P "$PID" | wc -l)" = 2 ]'
+	local first second
+	first=$(pgrep -P "$PID" | head -n 1) second=$(pgrep -P "$PID" | tail -n 1)
+	# version 2 has no processes between others
+	[ -n "$controller" ] && echo "$PID" >"$group/cgroup.procs"
+	echo "$first" >"$group/one/cgroup.procs"
+	dump --manage-cgroups
+	reap
+	crit decode -i "$IMG/cgroup.img" | jq -e '.entries[0].sets | length >= 2'
+	rmdir "$group/one" "$group/two" "$group"
+	run -1 restore --manage-cgroups=none
+	[[ $output = *"control group /cryo-test-$$"* ]]
+	restore --manage-cgroups
+	grep -q "/cryo-test-$$/one\$" "/proc/$first/cgroup"
+	! grep -q "/cryo-test-$$/one\$" "/proc/$second/cgroup"
+	[ "$(cat "$group/two/pids.max")" = 77 ]
+	kill -9 -- "-$PID" && wait_for 5 test ! -s "$group/one/cgroup.procs"
+	run -1 restore --manage-cgroups=strict
+	[[ $output = *"is there already (strict)"* ]]
+	echo 5 >"$group/two/pids.max"
+	restore --manage-cgroups=soft && [ "$(cat "$group/two/pids.max")" = 5 ]
+	kill -9 -- "-$PID" && wait_for 5 test ! -s "$group/one/cgroup.procs"
+	restore --manage-cgroups=full && [ "$(cat "$group/two/pids.max")" = 77 ]
+	kill -9 -- "-$PID" && wait_for 5 test ! -s "$group/one/cgroup.procs"
+	if [ -n "$controller" ]; then
+		restore --manage-cgroups --cgroup-root "$controller:/cryo-other-$$/deep"
+		grep -q "/cryo-other-$$/deep/one\$" "/proc/$first/cgroup"
+		kill -9 -- "-$PID" && wait_for 5 test ! -s "$top/cryo-other-$$/deep/one/cgroup.procs"
+		wait_for 5 rmdir "$top/cryo-other-$$/deep/one" "$top/cryo-other-$$/deep/two" \
+			"$top/cryo-other-$$/deep" "$top/cryo-other-$$"
+	fi
+	wait_for 5 rmdir "$group/one" "$group/two" "$group"
+	PID=
+}
+
 @test "--freeze-cgroup: a tree that was frozen already" {
 	local group=/sys/fs/cgroup/freezer/cryo-test-$$ file=freezer.state on=FROZEN off=THAWED
 	[ -d /sys/fs/cgroup/freezer ] || {

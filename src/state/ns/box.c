@@ -3,6 +3,7 @@
  * The namespaces that a tree without a container around it has to itself, by which the box is made
  * again: "box" in IMAGE_EXTRA.  What the images have no record of is refused.
  */
+#include "state/ns/cgroups.h"
 #include "state/ns/ns.h"
 
 #include "base/file.h"
@@ -144,26 +145,6 @@ static const struct cgroup_mount *find_hierarchy(const struct cgroup_host *h, co
 	return NULL;
 }
 
-/* "CONTROLLER:/PATH" or "/PATH": where the root of the tree goes in the hierarchy NAME; or NULL. */
-static const char *new_root(char *const *roots, const char *name)
-{
-	g_auto(GStrv) controllers = g_strsplit(name, ",", -1);
-	const char *all = NULL;
-
-	for (; roots && *roots; roots++) {
-		const char *path = strstr(*roots, ":/");
-		g_autofree char *controller =
-			path ? g_strndup(*roots, (size_t)(path - *roots)) : NULL;
-
-		if (**roots == '/' || **roots == ':')
-			all = *roots + (**roots == ':');
-		else if (path && (g_strv_contains((const char *const *)controllers, controller) ||
-				  strcmp(name, controller) == 0))
-			return path + 1;
-	}
-	return all;
-}
-
 int box_enter_cgroups(json_t *extra, pid_t pid, bool make, char *const *roots)
 {
 	json_t *cgroups = json_object_get(json_object_get(extra, "box"), "cgroups"), *path;
@@ -179,7 +160,7 @@ int box_enter_cgroups(json_t *extra, pid_t pid, bool make, char *const *roots)
 	json_object_foreach(cgroups, name, path)
 	{
 		const struct cgroup_mount *m = find_hierarchy(&h, name);
-		const char *want = new_root(roots, name) ?: json_string_value(path) ?: "";
+		const char *want = cgroups_new_root(roots, name) ?: json_string_value(path) ?: "";
 		g_autofree char *now = NULL, *dir = NULL;
 
 		/* "/../x": outside of the dumper's cgroup namespace */
