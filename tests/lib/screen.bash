@@ -8,12 +8,14 @@
 #	screen_size 30x100
 #	screen_close
 
-tm() { tmux -S "$BATS_TEST_TMPDIR/tmux" -f /dev/null "$@"; }
+SCREENS=0 # each has a server of its own: one that ends could take what the next is told
+tm() { tmux -S "$BATS_TEST_TMPDIR/tmux$SCREENS" -f /dev/null "$@"; }
 
 screen_open() {
 	local size=$1
 	shift
-	# a server of its own, which holds none of our descriptors
+	SCREENS=$((SCREENS + 1))
+	# 3: the server must not hold what bats waits for
 	tm new-session -d -x "${size#*x}" -y "${size%x*}" "$(printf '%q ' "$@"); sleep 1000" 3>&-
 	tm set -g status off >/dev/null
 	tm set -g escape-time 0 >/dev/null
