@@ -210,6 +210,38 @@ int agent_let_go(struct agent *a)
 	return res;
 }
 
+/* Whoever has died is forgotten.  False: somebody is left. */
+static bool forget_dead(struct agent *a)
+{
+	bool all = true;
+
+	for (unsigned i = a->nslots; i-- > 0;) {
+		struct agent_slot *s = &a->slots[i];
+		int status, r = 0;
+
+		while (s->made && s->tid && !s->gone && r == 0) {
+			r = ptrace_wait(s->tid, 0, &status);
+			s->gone = r < 0 || (r == 0 && !WIFSTOPPED(status));
+		}
+		all = all && (!s->made || !s->tid || s->gone);
+	}
+	return all;
+}
+
+/*
+ * A dead task is kept for its tracer, who must take note before its parent can.  In any order: the
+ * last thread of a pid namespace's init waits for all others (zap_pid_ns_processes()).
+ */
+static void take_note(struct agent *a)
+{
+	gint64 end = g_get_monotonic_time() + KILL_TIMEOUT_MS * 1000;
+
+	while (!forget_dead(a) && g_get_monotonic_time() < end)
+		g_usleep(50);
+	for (unsigned i = 0; i < a->nslots; i++)
+		a->slots[i].gone = a->slots[i].gone || a->slots[i].made;
+}
+
 void agent_kill(struct agent *a)
 {
 	for (unsigned i = 0; i < a->nslots; i++) {
@@ -222,14 +254,6 @@ void agent_kill(struct agent *a)
 		else /* only what is traced keeps its number */
 			syscall(SYS_pidfd_send_signal, a->pidfd, SIGKILL, NULL, 0);
 	}
-	for (unsigned i = a->nslots; i-- > 0 && a->traced;) {
-		struct agent_slot *s = &a->slots[i];
-		int status;
-
-		/* A dead task is kept for its tracer, who must take note before its parent can. */
-		while (s->made && s->tid && !s->gone)
-			if (ptrace_wait(s->tid, KILL_TIMEOUT_MS, &status) != 0 ||
-			    !WIFSTOPPED(status))
-				s->gone = true;
-	}
+	if (a->traced)
+		take_note(a);
 }

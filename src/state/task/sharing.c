@@ -150,14 +150,15 @@ int sharing_restore(struct restore *r, struct rthread *h)
 	if (!files && !fs)
 		return 0;
 	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	closed = json_object_get(files, tid);
+	closed = json_object_get(files, tid); /* some were a tracker of ours: state/mem/track.c */
 	rthread_batch(h, &b);
 	if (json_object_get(fs, tid))
 		batch_add(&b, SYS_unshare, IMM(CLONE_FS));
 	if (closed)
 		batch_add(&b, SYS_unshare, IMM(CLONE_FILES));
 	for (size_t i = 0; i < json_array_size(closed); i++)
-		batch_add(&b, SYS_close, IMM(json_integer_value(json_array_get(closed, i))));
+		batch_may_fail(&b, batch_add(&b, SYS_close,
+					     IMM(json_integer_value(json_array_get(closed, i)))));
 	return batch_run(&b);
 }
 
