@@ -10,6 +10,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #define LIST_BYTES (32u << 10) /* what one message of a list has at most: netlink_dump() */
@@ -207,6 +208,8 @@ static int tcp_msg(const struct nlmsghdr *h, void *arg)
 	t.sport = ntohs(m->id.idiag_sport);
 	t.dport = ntohs(m->id.idiag_dport);
 	t.rqueue = m->idiag_rqueue;
+	_Static_assert(sizeof(m->id) == sizeof(t.id), "struct diag_tcp.id");
+	memcpy(t.id, &m->id, sizeof(t.id));
 	mnl_attr_parse(h, sizeof(*m), tcp_attr, &t);
 	g_array_append_val((GArray *)arg, t);
 	return MNL_CB_OK;
@@ -222,4 +225,45 @@ int diag_tcp(int sock, int family, GArray *all)
 	int r = diag_list(sock, &req, sizeof(req), tcp_msg, all);
 
 	return r < 0 ? err_wrap(r, "TCP sockets") : 0;
+}
+
+/* tcp_diag_destroy() (Linux 4.5, CONFIG_INET_DIAG_DESTROY) */
+static void destroy(int sock, const struct diag_tcp *t, int family)
+{
+	struct inet_diag_req_v2 req = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = ~0u,
+	};
+	char buf[512];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+	memcpy(&req.id, t->id, sizeof(req.id));
+	h->nlmsg_type = SOCK_DESTROY;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	memcpy(mnl_nlmsg_put_extra_header(h, sizeof(req)), &req, sizeof(req));
+	if (send(sock, h, h->nlmsg_len, 0) >= 0)
+		(void)recv(sock, buf, sizeof(buf), 0); /* the answer: who needs the port will see */
+}
+
+int diag_tcp_free_port(int sock, uint16_t port)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	const unsigned ending = 1 << TCP_TIME_WAIT | 1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 |
+				1 << TCP_CLOSING | 1 << TCP_LAST_ACK;
+
+	for (unsigned k = 0; k < ARRAY_SIZE(families); k++) {
+		g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
+		int r = diag_tcp(sock, families[k], all);
+
+		if (r < 0)
+			return r;
+		for (unsigned i = 0; i < all->len; i++) {
+			const struct diag_tcp *t = &g_array_index(all, struct diag_tcp, i);
+
+			if (t->ino == 0 && t->sport == port && ending & 1u << t->state)
+				destroy(sock, t, families[k]);
+		}
+	}
+	return 0;
 }

@@ -38,11 +38,18 @@ struct diag_tcp {
 	uint8_t src[16], dst[16];
 	uint16_t sport, dport;
 	uint32_t rqueue; /* bytes to be read, with those behind an urgent one, and a FIN */
+	uint8_t id[48];	 /* struct inet_diag_sockid */
 	bool md5, ulp;	 /* signed with keys (TCP_MD5SIG); a protocol on top (TCP_ULP) */
 };
 
 /* Appends all TCP sockets of FAMILY. */
 int diag_tcp(int sock, int family, GArray *list) MUST_CHECK;
+
+/*
+ * Ends connections at local PORT that nobody has open any more and that only wait for their time to
+ * be over (TIME-WAIT and what leads to it): they keep others from the port.
+ */
+int diag_tcp_free_port(int sock, uint16_t port) MUST_CHECK;
 
 /* Adds inode -> shutdown (1, 2, 3; unlisted: 0) of PROTOCOL's sockets. */
 int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map) MUST_CHECK;

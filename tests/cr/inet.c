@@ -66,10 +66,27 @@ static void talk(int listener, int family)
 	close(c);
 }
 
+/* A port without SO_REUSEADDR that a closed connection still holds (TIME-WAIT). */
+static int waiting(void)
+{
+	int l = bound4(SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), s;
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	char b;
+
+	check(listen(l, 1) == 0 && getsockname(l, (struct sockaddr *)&a, &len) == 0);
+	check(connect(c, (struct sockaddr *)&a, sizeof(a)) == 0);
+	s = accept(l, NULL, NULL);
+	close(s);
+	check(recv(c, &b, 1, 0) == 0);
+	close(c);
+	return l;
+}
+
 int main(void)
 {
 	int l = bound4(SOCK_STREAM, 0), fresh = socket(AF_INET, SOCK_STREAM, 0);
-	int only_bound = bound4(SOCK_STREAM, 0), l6, u6, udp, udpc, lite, raw, icmp;
+	int only_bound = bound4(SOCK_STREAM, 0), l6, u6, udp, udpc, lite, raw, icmp, tw;
 	struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xefc0a801), .imr_ifindex = 1};
 	unsigned ports[4];
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -97,6 +114,7 @@ int main(void)
 	icmp = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP); /* if ping_group_range allows it */
 	check(setsockopt(udp, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) == 0,
 	      "errno %d", errno);
+	tw = waiting();
 	ports[0] = port_of(l);
 	ports[1] = port_of(only_bound);
 	ports[2] = port_of(udp);
@@ -105,6 +123,7 @@ int main(void)
 	check(port_of(l) == ports[0] && port_of(only_bound) == ports[1]);
 	check(port_of(udp) == ports[2] && port_of(udpc) == ports[3]);
 	talk(l, AF_INET);
+	talk(tw, AF_INET);
 	if (l6 >= 0)
 		talk(l6, AF_INET6);
 	check(get(l, SOL_SOCKET, SO_ACCEPTCONN) == 1 && get(l, SOL_SOCKET, SO_REUSEADDR) == 1);

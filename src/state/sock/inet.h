@@ -28,7 +28,7 @@ int inet_finish(struct restore *r, struct file *f) MUST_CHECK;
 
 /* What the record of F, whose f->fd is new, says; a socket in TCP_REPAIR is only made to say so. */
 int inet_bind(struct restore *r, struct file *f, bool in_repair) MUST_CHECK;
-int inet_connect(struct file *f) MUST_CHECK; /* -EINPROGRESS: O_NONBLOCK */
+int inet_connect(struct restore *r, struct file *f) MUST_CHECK; /* -EINPROGRESS: O_NONBLOCK */
 
 /* A packet to a socket of the tree, as from anybody; DATA begins with the header of PROTOCOL. */
 struct injected {

@@ -41,6 +41,24 @@ static bool is_bound(const InetSkEntry *e, const union inet_addr *a)
 	return a->v4.sin_port || (e->n_src_addr && memcmp(e->src_addr, none, e->n_src_addr * 4));
 }
 
+/* Connections that the tree has closed may hold it for a minute (inet_csk_bind_conflict()). */
+static bool free_port(struct restore *r, const InetSkEntry *e)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	autoclose int diag = -1;
+	bool ok;
+
+	if (e->type != SOCK_STREAM)
+		return false;
+	ok = proc_open(r->stub.pid, &p) == 0 && diag_open(p.dir, &diag) == 0 &&
+	     diag_tcp_free_port(diag, (uint16_t)e->src_port) == 0;
+	if (!ok) {
+		err_clear();
+		errno = EADDRINUSE;
+	}
+	return ok;
+}
+
 int inet_bind(struct restore *r, struct file *f, bool in_repair)
 {
 	const InetSkEntry *e = f->entry->isk;
@@ -58,7 +76,8 @@ int inet_bind(struct restore *r, struct file *f, bool in_repair)
 	ret = in_repair ? 0 : sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (ret < 0)
 		return ret;
-	if (bind(f->fd, &a.sa, inet_addr_len(&a)) == 0)
+	if (bind(f->fd, &a.sa, inet_addr_len(&a)) == 0 ||
+	    (errno == EADDRINUSE && free_port(r, e) && bind(f->fd, &a.sa, inet_addr_len(&a)) == 0))
 		return 0;
 	inet_show(&a, text);
 	if (errno == EADDRNOTAVAIL)
@@ -67,14 +86,16 @@ int inet_bind(struct restore *r, struct file *f, bool in_repair)
 	return err_errno("bind to %s", text);
 }
 
-int inet_connect(struct file *f)
+int inet_connect(struct restore *r, struct file *f)
 {
 	const InetSkEntry *e = f->entry->isk;
 	union inet_addr a;
 	char text[80];
 
 	get_addr(e->family, e->dst_port, e->dst_addr, e->n_dst_addr, &a);
-	if (connect(f->fd, &a.sa, inet_addr_len(&a)) == 0)
+	if (connect(f->fd, &a.sa, inet_addr_len(&a)) == 0 ||
+	    (errno == EADDRNOTAVAIL && free_port(r, e) &&
+	     connect(f->fd, &a.sa, inet_addr_len(&a)) == 0))
 		return 0;
 	inet_show(&a, text);
 	return err_errno("connect to %s", text);
@@ -121,7 +142,7 @@ int inet_open(struct restore *r, struct file *f)
 	if (ret == 0)
 		ret = inet_bind(r, f, false);
 	if (ret == 0 && e->state == TCP_ESTABLISHED)
-		ret = inet_connect(f);
+		ret = inet_connect(r, f);
 	if (ret == 0)
 		ret = multicast_restore(f->fd, x);
 	return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;

@@ -254,7 +254,7 @@ static int call(struct restore *r, struct file *f, const struct tcp_stream *t)
 	if (ret == 0 && fcntl(f->fd, F_SETFL, O_NONBLOCK) < 0)
 		return err_errno("O_NONBLOCK");
 	if (ret == 0)
-		ret = inet_connect(f);
+		ret = inet_connect(r, f);
 	if (ret == -EINPROGRESS) {
 		err_clear();
 		ret = 0;
@@ -278,16 +278,16 @@ static int refused(struct restore *r, struct file *f, const struct tcp_stream *t
  * (tcp_connect_init()), and not again when TCP_REPAIR_OPTIONS tells what was agreed upon.  Nor are
  * they larger than half of the peer's window (tcp_bound_to_half_wnd()).
  */
-static int connect_sized(struct file *f, const TcpStreamEntry *e)
+static int connect_sized(struct restore *r, struct file *f, const TcpStreamEntry *e)
 {
 	uint32_t half = e->has_max_window && e->max_window > 536 ? e->max_window / 2 : 536;
 	uint32_t mss = MIN(e->mss_clamp, half);
-	int r = sock_set_int(f->fd, IPPROTO_TCP, TCP_MAXSEG,
-			     (int)CLAMP(mss, TCP_MIN_MSS, MAX_TCP_WINDOW));
+	int ret = sock_set_int(f->fd, IPPROTO_TCP, TCP_MAXSEG,
+			       (int)CLAMP(mss, TCP_MIN_MSS, MAX_TCP_WINDOW));
 
-	if (r == 0)
-		r = inet_connect(f);
-	return r < 0 ? r : sock_set_int(f->fd, IPPROTO_TCP, TCP_MAXSEG, 0);
+	if (ret == 0)
+		ret = inet_connect(r, f);
+	return ret < 0 ? ret : sock_set_int(f->fd, IPPROTO_TCP, TCP_MAXSEG, 0);
 }
 
 static int connected(struct restore *r, struct file *f, const struct tcp_stream *t)
@@ -297,7 +297,7 @@ static int connected(struct restore *r, struct file *f, const struct tcp_stream 
 	if (ret == 0)
 		ret = inet_bind(r, f, true);
 	if (ret == 0)
-		ret = connect_sized(f, t->e);
+		ret = connect_sized(r, f, t->e);
 	if (ret == 0)
 		ret = set_options(f->fd, t->e);
 	if (ret == 0)
