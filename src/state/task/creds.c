@@ -75,11 +75,13 @@ static int creds_take(struct dump *d, struct dthread *h, const struct answers *a
 void zombie_ids_dump(struct dtask *t)
 {
 	const struct procstatus *s = &t->status;
+	json_t *ids = json_array();
 
-	json_object_set_new(t->extra, "ids",
-			    json_pack("[I,I,I,I,I,I]", (json_int_t)s->uid[0], (json_int_t)s->uid[1],
-				      (json_int_t)s->uid[2], (json_int_t)s->gid[0],
-				      (json_int_t)s->gid[1], (json_int_t)s->gid[2]));
+	for (unsigned i = 0; i < 3; i++)
+		json_array_append_new(ids, json_integer(users_uid(t->dump, s->uid[i])));
+	for (unsigned i = 0; i < 3; i++)
+		json_array_append_new(ids, json_integer(users_gid(t->dump, s->gid[i])));
+	json_object_set_new(t->extra, "ids", ids);
 }
 
 void zombie_ids_restore(struct rtask *t, struct batch *b)
