@@ -262,7 +262,8 @@ int mem_dump_layout(struct dump *d, struct dtask *t)
 		if (r < 0)
 			return r;
 	}
-	return mem_extra_dump(d, t);
+	mem_extra_dump(t);
+	return 0;
 }
 
 static int dump_socket_maps(struct dump *d, const MmEntry *m)

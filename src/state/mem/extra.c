@@ -42,7 +42,7 @@ static void note(struct dtask *t, const struct vma *v, const char *key, json_t *
 	json_object_set_new(one, key, value);
 }
 
-static int dump_guards(struct dtask *t)
+int mem_guards_dump(struct dtask *t)
 {
 	static const struct page_filter guards = {.all = PAGE_GUARD};
 	CLEANUP(pagemap_close) struct pagemap pm = PAGEMAP_NONE;
@@ -69,7 +69,7 @@ static int dump_guards(struct dtask *t)
 	return r;
 }
 
-int mem_extra_dump(struct dump *d, struct dtask *t)
+void mem_extra_dump(struct dtask *t)
 {
 	for (size_t i = 0; i < t->maps.n; i++) {
 		const struct vma *v = &t->maps.v[i];
@@ -85,7 +85,6 @@ int mem_extra_dump(struct dump *d, struct dtask *t)
 		if (v->vmflags & VMF(SL) && v->special < VMA_VDSO)
 			note(t, v, "sealed", json_true());
 	}
-	return dump_guards(t);
 }
 
 /* What is mapped from now on: the agent's own mapping shows it. */

@@ -76,7 +76,8 @@ int mem_fill(struct restore *r) MUST_CHECK;			/* all tasks at the same time */
 int mem_protect(struct restore *r, struct rtask *t) MUST_CHECK; /* protections, advice, mm_map */
 
 /* state/mem/extra.c: what only cryo.json has a place for */
-int mem_extra_dump(struct dump *d, struct dtask *t) MUST_CHECK;
+void mem_extra_dump(struct dtask *t);
+int mem_guards_dump(struct dtask *t) MUST_CHECK;		 /* looks at all page tables */
 int mem_future_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* with an agent */
 bool mem_locks_on_fault(const struct rtask *t, const VmaEntry *v);
 int mem_guards_restore(struct rtask *t, struct batch *b) MUST_CHECK;

@@ -32,6 +32,7 @@
 #define COPY_MAX      (1u << 20)
 #define STREAM_BUFFER ((size_t)1 << 20)
 #define DIRECT_MIN    (UINT64_C(1) << 20) /* of mappings that may hold pages of their own */
+#define AHEAD_BYTES   (UINT64_C(32) << 20)
 
 /* Below this, writing takes no longer than a fork and its end. */
 #define SNAPSHOT_MIN_PAGES ((UINT64_C(32) << 20) / IMAGE_PAGE_SIZE)
@@ -45,7 +46,8 @@ struct lane { /* one process */
 	bool begun;
 	int dir, mem;  /* /proc/PID of whoever holds the memory; mem in it, when it is needed */
 	pid_t nspid;   /* of the snapshot, as its parent sees it; 0: there is none */
-	GArray *found; /* struct found: read while the process itself stood still; may be NULL */
+	GArray *found; /* struct found: what is to be written later; may be NULL */
+	bool ahead;    /* the first of its memory is being written already */
 };
 
 struct found {
@@ -181,13 +183,6 @@ static uint32_t flags_of(struct lane *l, const struct vma *v, uint64_t start, ui
 	return PE_LAZY;
 }
 
-static int write_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
-{
-	const struct found f = {start, end, flags_of(arg, v, start, end, flags), is_readable(v)};
-
-	return dump_run(arg, &f);
-}
-
 static int keep_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
 {
 	const struct found f = {start, end, flags, is_readable(v)};
@@ -195,6 +190,24 @@ static int keep_found(void *arg, const struct vma *v, uint64_t start, uint64_t e
 
 	g_array_append_val(l->found, f);
 	return 0;
+}
+
+/* The first of it is written while we look for the rest. */
+static int write_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
+{
+	const struct found f = {start, end, flags_of(arg, v, start, end, flags), is_readable(v)};
+	struct lane *l = arg;
+	int r;
+
+	if (l->ahead)
+		return keep_found(arg, v, start, end, f.flags);
+	r = dump_run(l, &f);
+	if (r < 0 || l->x.bytes < AHEAD_BYTES)
+		return r;
+	transfer_flush(&l->x);
+	l->ahead = true;
+	l->found = g_array_new(FALSE, FALSE, sizeof(struct found));
+	return batch_post(&l->b);
 }
 
 /* A snapshot is not watched: what has changed is seen in the process itself, while it stands. */
@@ -206,9 +219,9 @@ static int lane_scan(struct dump *d, struct lane *l)
 	return track_pages(d, l->t, l->dir, keep_found, l);
 }
 
-static int lane_post(struct dump *d, struct lane *l)
+static int lane_post(struct lane *l)
 {
-	int r = l->found ? 0 : track_pages(d, l->t, l->dir, write_found, l);
+	int r = l->ahead ? batch_wait(&l->b) : 0;
 
 	for (unsigned i = 0; r == 0 && l->found && i < l->found->len; i++)
 		r = dump_run(l, &g_array_index(l->found, struct found, i));
@@ -361,17 +374,35 @@ static int stream_lanes(struct dump *d, struct pages_dump *p)
 	return r;
 }
 
+/* Of those that still stand. */
+static int find_guards(struct pages_dump *p)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < p->n; i++)
+		if (!p->lanes[i].nspid)
+			r = dtask_wrap(p->lanes[i].t, mem_guards_dump(p->lanes[i].t));
+	return r;
+}
+
 static int write_lanes(struct dump *d, struct pages_dump *p)
 {
 	int r = 0;
 
-	if (d->o.pages_stream)
-		return stream_lanes(d, p);
-	for (unsigned i = 0; r == 0 && i < p->n; i++) {
-		r = lane_post(d, &p->lanes[i]);
-		if (r < 0)
-			r = dtask_wrap(p->lanes[i].t, r);
+	if (d->o.pages_stream) {
+		r = find_guards(p);
+		return r < 0 ? r : stream_lanes(d, p);
 	}
+	for (unsigned i = 0; r == 0 && i < p->n; i++) {
+		struct lane *l = &p->lanes[i];
+
+		if (!l->found)
+			r = dtask_wrap(l->t, track_pages(d, l->t, l->dir, write_found, l));
+	}
+	for (unsigned i = 0; r == 0 && i < p->n; i++)
+		r = dtask_wrap(p->lanes[i].t, lane_post(&p->lanes[i]));
+	if (r == 0) /* while that is written */
+		r = find_guards(p);
 	for (unsigned i = 0; r == 0 && i < p->n; i++)
 		r = lane_finish(d, &p->lanes[i]);
 	return r;
@@ -442,6 +473,8 @@ static int dump_here(struct dump *d)
 			continue;
 		r = lane_begin(d, t, &p->lanes[p->n++]);
 		if (r == 0 && snapshot)
+			r = mem_guards_dump(t);
+		if (r == 0 && snapshot)
 			r = lane_scan(d, &p->lanes[p->n - 1]);
 		if (r == 0 && snapshot)
 			r = lane_snapshot(&p->lanes[p->n - 1]);
@@ -460,6 +493,9 @@ static int dump_elsewhere(struct dump *d)
 {
 	int r = cow_dump(d);
 
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		if (!dump_task(d, i)->zombie)
+			r = dtask_wrap(dump_task(d, i), mem_guards_dump(dump_task(d, i)));
 	if (r == 0)
 		r = mem_readout_begin(d);
 	if (r == 0)

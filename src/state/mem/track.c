@@ -353,22 +353,37 @@ static int give(struct scan *s, const struct page_run *run)
 	return r;
 }
 
-static int pass(struct scan *s, bool protect, bool quiet)
+/* No longer run than that is given at once: who writes it may begin.  A multiple of huge pages. */
+#define STRETCH (UINT64_C(64) << 20)
+
+static int pass_stretch(struct scan *s, const struct page_filter *f, uint64_t at, uint64_t end,
+			bool quiet)
 {
-	struct page_filter f = PAGES_PRIVATE;
 	struct page_run run;
 	int r;
 
-	f.protect = protect;
-	/* a guard (state/mem/extra.c) is a marker as well; it must stay the one it is */
-	f.none |= PAGE_GUARD;
-	pagemap_begin(&s->pm, s->v->start, s->v->end, &f);
+	pagemap_begin(&s->pm, at, end, f);
 	while ((r = pagemap_next(&s->pm, &run)) > 0) {
 		if (run.categories & PAGE_GUARD || quiet)
 			continue;
 		r = give(s, &run);
 		if (r < 0)
 			return r;
+	}
+	return r;
+}
+
+static int pass(struct scan *s, bool protect, bool quiet)
+{
+	struct page_filter f = PAGES_PRIVATE;
+	int r = 0;
+
+	f.protect = protect;
+	/* a guard (state/mem/extra.c) is a marker as well; it must stay the one it is */
+	f.none |= PAGE_GUARD;
+	for (uint64_t at = s->v->start, end; r == 0 && at < s->v->end; at = end) {
+		end = MIN((at / STRETCH + 1) * STRETCH, s->v->end);
+		r = pass_stretch(s, &f, at, end, quiet);
 	}
 	return r;
 }

@@ -5,7 +5,8 @@
 
 /* One call moves less than 2 GiB (MAX_RW_COUNT). */
 #define GROUP_MAX  (UINT64_C(256) << 20)
-#define DIRECT_MIN (UINT64_C(256) << 10) /* below, the wait for the device is longer than a copy */
+#define DIRECT_MIN (UINT64_C(256) << 10) /* below, the wait for the device is longer than a copy   \
+					  */
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
@@ -21,8 +22,7 @@ static bool is_cached(int fd, uint64_t offset, uint64_t bytes)
 		uint64_t cached, dirty, writeback, evicted, recently_evicted;
 	} stat = {0};
 
-	return syscall(SYS_cachestat, fd, &range, &stat, 0) == 0 &&
-	       stat.cached * 4096 >= bytes / 2;
+	return syscall(SYS_cachestat, fd, &range, &stat, 0) == 0 && stat.cached * 4096 >= bytes / 2;
 }
 
 static int choose(const struct transfer *x)
@@ -63,8 +63,12 @@ static void add_piece(struct transfer *x, uint64_t addr, uint64_t len, uint64_t 
 		transfer_flush(x);
 	if (!x->n)
 		x->offset = offset;
-	x->v[x->n++] = (struct iovec){(void *)(uintptr_t)addr, len};
 	x->bytes += len;
+	if (x->n && (uintptr_t)x->v[x->n - 1].iov_base + x->v[x->n - 1].iov_len == addr) {
+		x->v[x->n - 1].iov_len += len;
+		return;
+	}
+	x->v[x->n++] = (struct iovec){(void *)(uintptr_t)addr, len};
 }
 
 void transfer_add(struct transfer *x, uint64_t addr, uint64_t len, uint64_t offset)
