@@ -36,6 +36,7 @@ static void print_help(void)
 	g_autoptr(GString) text = g_string_new("Usage:\n"
 					       "  cryo dump|pre-dump -t PID [OPTIONS]\n"
 					       "  cryo restore [OPTIONS]\n"
+					       "  cryo page-server|lazy-pages|dedup [OPTIONS]\n"
 					       "  cryo check [--feature NAME] [--all] [--json]\n"
 					       "  cryo cpuinfo dump|check [OPTIONS]\n"
 					       "  cryo swrk FD | service [--address PATH] "
@@ -43,7 +44,7 @@ static void print_help(void)
 					       "Actions:\n");
 
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
-		g_string_append_printf(text, "  %-10s %s\n", actions[i]->name, actions[i]->brief);
+		g_string_append_printf(text, "  %-11s %s\n", actions[i]->name, actions[i]->brief);
 	g_string_append(text, "\nOptions:\n");
 	options_help(text);
 	fputs(text->str, stdout);
@@ -51,9 +52,28 @@ static void print_help(void)
 
 static void print_manual(void)
 {
+	static const char rounds[] =
+		"# MEMORY IN ROUNDS\n\n"
+		"Each *pre-dump* writes the memory that has changed since the one before it while "
+		"the tree runs; the *dump* has little left to write:\n\n"
+		"\tcryo pre-dump -t _PID_ -D 1++\n"
+		"\tcryo pre-dump -t _PID_ -D 2 --prev-images-dir ../1++\n"
+		"\tcryo dump -t _PID_ -D 3 --prev-images-dir ../2\n\n"
+		"A restore from the last directory needs all of them. *dump --leave-running "
+		"--track-mem* makes rounds each of which can be restored. Pages may go to a "
+		"*page-server* on another host.\n\n"
+		"# MEMORY LATER\n\n"
+		"*restore --lazy-pages* lets the tree run before it has its memory; *lazy-pages*, "
+		"with the same work directory, gives it page by page when it is wanted, from the "
+		"images or, with *--page-server*, from a *dump --lazy-pages*, whose tree stands "
+		"still until all has been taken. If *lazy-pages* dies before the end, the "
+		"processes that lack memory are killed.\n\n";
+
 	g_autoptr(GString) text = g_string_new(
 		"cryo(1)\n\n# NAME\n\ncryo - checkpoint and restore of process trees\n\n"
-		"# SYNOPSIS\n\n*cryo* dump -t _PID_ [options]++\n*cryo* restore [options]++\n"
+		"# SYNOPSIS\n\n*cryo* dump|pre-dump -t _PID_ [options]++\n*cryo* restore "
+		"[options]++\n"
+		"*cryo* page-server|lazy-pages|dedup [options]++\n"
 		"*cryo* check [--feature _NAME_] [options]++\n*cryo* cpuinfo dump|check "
 		"[options]++\n*cryo* swrk _FD_++\n*cryo* service [--address _PATH_] [--daemon]\n\n"
 		"# DESCRIPTION\n\nSaves a tree of processes into a directory of images, and makes "
@@ -67,6 +87,7 @@ static void print_manual(void)
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
 		g_string_append_printf(text, "*%s*\n\t%s.\n\n", actions[i]->name,
 				       actions[i]->brief);
+	g_string_append(text, rounds);
 	g_string_append(text, "# OPTIONS\n\n");
 	options_manual(text);
 	g_string_append(

@@ -10,6 +10,7 @@
 #include "image/pages.h"
 #include "image/pipe-data.pb-c.h"
 #include "image/pstree.pb-c.h"
+#include "image/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -211,6 +213,7 @@ static void test_parent(void **state)
 	CLEANUP(pages_writer_drop) struct pages_writer p = PAGES_WRITER_NONE;
 	CLEANUP(page_set_clear) struct page_set s = {}, bad = {};
 	autoclose int child = -1;
+	uint64_t end;
 
 	write_pages(t->fd);
 	assert_int_equal(mkdirat(t->fd, "2", 0700), 0);
@@ -230,9 +233,54 @@ static void test_parent(void **state)
 	assert_int_equal(s.runs[1].fd, s.fds[0]);
 	assert_int_equal(s.runs[2].fd, s.fds[1]);
 	assert_int_equal(s.runs[2].offset, 0x4000);
+	/* 11-13 and 20-24 */
+	end = 0x30000;
+	assert_true(page_set_has(&s, 0x11000, &end));
+	assert_int_equal(end, 0x13000);
+	end = 0x30000;
+	assert_false(page_set_has(&s, 0x13000, &end));
+	assert_int_equal(end, 0x20000);
+	end = 0x22000;
+	assert_true(page_set_has(&s, 0x20000, &end));
+	assert_int_equal(end, 0x22000);
+	end = 0x30000;
+	assert_false(page_set_has(&s, 0x24000, &end));
+	assert_int_equal(end, 0x30000);
 	/* a parent that is its own ancestor */
 	assert_int_equal(symlinkat(".", t->fd, "parent"), 0);
 	assert_int_equal(pages_open(child, IMG_PAGEMAP, 1, &bad), -ELOOP);
+}
+
+/* Headers of both lengths, told apart by the first. */
+static void test_wire(void **state)
+{
+	static const struct wire_header all[] = {
+		{.cmd = WIRE_OPEN2, .dst = 42 << 8 | 1},
+		{.cmd = WIRE_GET, .nr_pages = 3, .vaddr = 0x7f0000001000, .dst = 42},
+	};
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct wire from = {.old = i & 1}, to = {0};
+		struct wire_header h;
+		char content[5];
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+		from.sock = pair[0];
+		to.sock = pair[1];
+		assert_int_equal(wire_send(&from, &all[i / 2], "hello", 5), 0);
+		assert_int_equal(wire_recv(&to, &h), 0);
+		assert_int_equal(to.old, from.old);
+		assert_int_equal(h.cmd, all[i / 2].cmd);
+		assert_int_equal(h.nr_pages, all[i / 2].nr_pages);
+		assert_int_equal(h.vaddr, all[i / 2].vaddr);
+		assert_int_equal(h.dst, all[i / 2].dst);
+		assert_int_equal(wire_recv_bytes(&to, content, 5), 0);
+		assert_memory_equal(content, "hello", 5);
+		close(pair[0]);
+		assert_int_equal(wire_recv(&to, &h), 1);
+		close(pair[1]);
+	}
 }
 
 /* Nesting that would overflow the stack, and two bytes that become a struct each. */
@@ -372,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_payload, room_make, room_drop),
 		cmocka_unit_test_setup_teardown(test_pages, room_make, room_drop),
 		cmocka_unit_test_setup_teardown(test_parent, room_make, room_drop),
+		cmocka_unit_test(test_wire),
 		cmocka_unit_test(test_bombs),
 		cmocka_unit_test_setup_teardown(test_damage, room_make, room_drop),
 	};

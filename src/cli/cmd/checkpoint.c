@@ -158,8 +158,12 @@ const struct command cmd_checkpoint = {
 	.brief = "Checkpoint one or more containers",
 	.text = "Freezes running containers to disk.  Their processes are gone then, and go on "
 		"from "
-		"the\nsame point with container restore, also after a reboot.",
-	.examples = "--keep web\n--all\n--leave-running --latest\n--export web.tar.zst web\n"
+		"the\nsame point with container restore, also after a reboot.\n\n--pre-checkpoint "
+		"saves "
+		"the memory only, while the container runs, any number of times;\n--with-previous "
+		"then writes what has changed since.",
+	.examples = "--keep web\n--pre-checkpoint web\n--with-previous web\n--all\n--leave-running "
+		    "--latest\n--export web.tar.zst web\n"
 		    "--export web.tar --compress none --ignore-volumes web",
 	.options = options,
 	.size = sizeof(struct checkpoint_opts),
