@@ -12,7 +12,7 @@ static char *escape(const char *text)
 
 	for (; *text; text++) {
 		if (strchr("\\*_#[]|<>", *text) ||
-		    (*text == '.' && (s->len == 0 || s->str[s->len - 1] == '\n')))
+		    ((*text == '.' || *text == '-') && (s->len == 0 || s->str[s->len - 1] == '\n')))
 			g_string_append_c(s, '\\');
 		g_string_append_c(s, *text);
 	}
