@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/checkpoint.h"
 #include "base/atomicdir.h"
+#include "base/discard.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cr/step.h"
@@ -370,6 +371,8 @@ static int end_container(struct job *j)
 		err_clear(); /* it is gone already */
 	if (r == 0)
 		r = cryo_dump_finish(j->dump, CRYO_KILL);
+	if (r == 0 && j->o->killed)
+		j->o->killed(j->o->hook_arg);
 	if (r == 0)
 		r = step_begin("checkpoint", "record");
 	if (r < 0)
@@ -497,6 +500,20 @@ static int commit_named(struct job *j, struct checkpoint_report *ret)
 	return r < 0 || !j->o->named ? r : cksave_commit(&j->save, ret, j->o->leave_running);
 }
 
+/* Somebody else has a say; without agreement it is as if there had been no checkpoint. */
+static int agree(struct job *j)
+{
+	int r = j->o->agreed(j->o->hook_arg);
+
+	if (r < 0) {
+		ERR_KEEP;
+
+		if (discard_at(j->dir, CK_IMAGES) < 0)
+			err_clear();
+	}
+	return r;
+}
+
 static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 {
 	int64_t from;
@@ -539,6 +556,8 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		r = write_patiently(j);
 	if (r == 0)
 		r = commit_named(j, ret);
+	if (r == 0 && j->o->agreed)
+		r = agree(j);
 	if (r < 0)
 		return describe(j, r);
 	if (!j->o->leave_running)

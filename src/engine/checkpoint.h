@@ -27,6 +27,10 @@ struct checkpoint_options {
 	bool with_previous; /* what has not changed since container_precheckpoint() stays there */
 	const char *create_image; /* the name of an image (engine/image_checkpoint.h), or NULL */
 	const struct archive_options *export; /* engine/archive_out.h; or NULL */
+	/* All is on disk, the processes are frozen; a failure lets them go on.  Or NULL. */
+	int (*agreed)(void *arg);
+	void (*killed)(void *arg); /* right after the kill; or NULL */
+	void *hook_arg;
 };
 
 struct checkpoint_report {

@@ -197,6 +197,11 @@ static int read_previous(struct importing *m)
 					     .watch_arg = m->o->watch_arg};
 	int r;
 
+	if (m->o->previous_dir && !m->in.has_previous) {
+		if (renameat(AT_FDCWD, m->o->previous_dir, m->in.dir, ARCHIVE_PREVIOUS) < 0)
+			return err_errno("move %s", m->o->previous_dir);
+		m->in.has_previous = true;
+	}
 	if (!m->o->previous)
 		return 0;
 	r = archive_in_open(&in, m->e, &o);

@@ -15,6 +15,7 @@ struct import_checkpoint {
 	int fd;
 	const struct image *image; /* or NULL; instead: engine/image_checkpoint.h */
 	const char *previous;	   /* --import-previous, or NULL */
+	const char *previous_dir;  /* the same, unpacked already within the store; or NULL */
 	const char *name;	   /* a new name, and with it a new ID; NULL: those it had */
 	char *const *publish;	   /* instead of its ports, or NULL */
 	const char *pod;

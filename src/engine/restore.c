@@ -188,6 +188,8 @@ static int record(void *arg)
 
 	if (r == 0)
 		r = sessions_record(j->e, j->c, &j->sessions);
+	if (r == 0 && j->o->ready)
+		r = j->o->ready(j->o->ready_arg);
 	if (r == 0)
 		r = step_begin("box", "record");
 	if (r < 0)

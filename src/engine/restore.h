@@ -27,7 +27,11 @@ struct restore_options {
 	 */
 	bool fresh;
 	const char *hostname_was;
-	/* This one, with the root file system of that time; it stays.  NULL: the container's own. */
+	/* All is thawed and held; a failure takes everything down again.  Or NULL. */
+	int (*ready)(void *arg);
+	void *ready_arg;
+	/* This one, with the root file system of that time; it stays.  NULL: the container's own.
+	 */
 	const struct named_options *named; /* engine/cksave.h */
 };
 
