@@ -43,23 +43,27 @@ bool orphans_marked(struct engine *e, const struct container *c)
 	return access(path, F_OK) == 0;
 }
 
-/* conmon [...] -c ID [...], or the runtime: RUNTIME [...] create [...] ID. */
-static bool is_ours(const char *line, size_t len, const char *id)
+/*
+ * conmon [...] -c ID [...], or the runtime: RUNTIME [...] create [...] ID; of this store, as their
+ * paths say: another one of this host may have a container with the same ID, moved from or to here.
+ */
+static bool is_ours(const struct engine *e, const char *line, size_t len, const char *id)
 {
 	const char *end = line + len, *last = line, *before = "";
-	bool conmon = false, create = false;
+	bool conmon = false, create = false, here = false;
 
 	for (const char *arg = line; arg < end; arg += strlen(arg) + 1) {
+		here |= g_str_has_prefix(arg, e->runroot) || g_str_has_prefix(arg, e->root);
 		conmon |= !strcmp(before, "-c") && !strcmp(arg, id);
 		create |= !strcmp(arg, "create");
 		before = arg;
 		last = arg;
 	}
-	return conmon || (create && !strcmp(last, id));
+	return here && (conmon || (create && !strcmp(last, id)));
 }
 
 /* The pidfd comes first, so that what cmdline says is about the process that is signalled. */
-static int check(int proc, const char *name, const char *id)
+static int check(const struct engine *e, int proc, const char *name, const char *id)
 {
 	g_autofree char *path = g_strdup_printf("%s/cmdline", name), *line = NULL;
 	autoclose int fd = pidfd_open(atoi(name), 0);
@@ -71,7 +75,7 @@ static int check(int proc, const char *name, const char *id)
 		err_clear();
 		return -1;
 	}
-	return is_ours(line, len, id) ? take_fd(&fd) : -1;
+	return is_ours(e, line, len, id) ? take_fd(&fd) : -1;
 }
 
 static int end_one(int fd, const char *name)
@@ -100,7 +104,7 @@ int orphans_end(struct engine *e, const struct container *c)
 
 		if (atoi(de->d_name) <= 0 || atoi(de->d_name) == getpid())
 			continue;
-		fd = check(dirfd(d), de->d_name, c->id);
+		fd = check(e, dirfd(d), de->d_name, c->id);
 		if (fd >= 0)
 			r = end_one(fd, de->d_name);
 	}

@@ -252,6 +252,18 @@ static int namespaces(struct engine *e, struct container *c, const struct networ
 	return r;
 }
 
+/* Control groups belong to the host: a container that was moved between two roots has one in each.
+ */
+static char *cgroup_path(struct engine *e, const struct container *c,
+			 const struct container_options *o)
+{
+	const char *parent = o->cgroup_parent ? o->cgroup_parent : "/cryopod";
+
+	if (!strcmp(e->root, ENGINE_ROOT))
+		return g_strdup_printf("%s/cryopod-%s", parent, c->id);
+	return g_strdup_printf("%s/cryopod-%06x-%s", parent, g_str_hash(e->root) & 0xffffff, c->id);
+}
+
 int life_write_spec(struct engine *e, struct container *c)
 {
 	CLEANUP(network_choice_clear) struct network_choice choice = {0};
@@ -267,12 +279,15 @@ int life_write_spec(struct engine *e, struct container *c)
 				.userdata = dir,
 				.rundir = run,
 				.volume_dir = volumes};
+	g_autofree char *cgroup = NULL;
 	json_t *spec = NULL;
 	int r;
 
 	if (fd < 0)
 		return err_errno("open %s", dir);
 	r = container_options(c, &in.options);
+	if (r == 0)
+		in.cgroup_path = cgroup = cgroup_path(e, c, in.options);
 	if (r == 0)
 		r = network_choice(c, &choice);
 	if (r == 0)
@@ -335,8 +350,7 @@ static void cgroups_remove(struct engine *e, struct container *c)
 		err_clear();
 		return;
 	}
-	name = g_strdup_printf("%s/cryopod-%s", o->cgroup_parent ? o->cgroup_parent : "/cryopod",
-			       c->id); /* as in spec_resources.c */
+	name = cgroup_path(e, c, o);
 	for (size_t i = 0; i < host.n; i++) {
 		g_autofree char *path = g_build_filename(host.v[i].target, name, NULL);
 
