@@ -115,7 +115,7 @@ teardown_file() { engine_teardown; }
 	refuses 125 "unrecognized command \`$PROG frobnicate\`" cryopod frobnicate
 	has "Try '$PROG --help' for more information"
 	refuses 125 "unrecognized command \`$PROG container frobnicate\`" cryopod container frobnicate
-	refuses 125 "unrecognized command \`$PROG checkpoint\`" cryopod checkpoint
+	refuses 125 "missing command" cryopod checkpoint
 }
 
 expect_help() {
