@@ -294,6 +294,10 @@ static int end_files(struct dump *d)
 	if (r == 0)
 		r = socks_check_peers(d);
 	if (r == 0)
+		r = unix_waiting_dump(d);
+	if (r == 0)
+		r = files_dump_late(d);
+	if (r == 0)
 		r = image_touch(&d->w, IMG_FILES, 0);
 	files_dump_end(d);
 	return r;

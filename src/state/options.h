@@ -85,7 +85,7 @@ struct cryo_dump_options {
 
 	uint64_t ghost_limit; /* bytes of a file without a name that are saved; 0: all */
 
-	bool leave_running; /* only a hint for statistics and for checks */
+	bool leave_running; /* the tree goes on: nothing may be taken from it */
 	/*
 	 * The tree goes on afterwards, and there is room for copies of the memory that it changes
 	 * meanwhile: much memory may be written by copy-on-write children while it runs.

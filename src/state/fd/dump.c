@@ -15,8 +15,9 @@ struct files_dump {
 	struct kcmp_set *set; /* of descriptions, by kcmp(2): its ids count from 1 */
 	GArray *ids;	      /* file id of description i + 1 */
 	uint32_t next;
-	GArray *seen;			   /* struct fd_seen, by task, then by number */
-	GArray *late;			   /* struct late */
+	GArray *seen; /* struct fd_seen, by task, then by number */
+	GArray *late; /* struct late */
+	unsigned late_done;
 	GHashTable *named, *once, *ghosts; /* string -> number */
 	struct dtask *self;		   /* ourselves, for descriptors that nobody has */
 	GArray *held;			   /* of those, ours */
@@ -318,13 +319,14 @@ int files_dump_flight(struct dump *d, int fd, uint32_t *ret_id)
 	return r < 0 ? r : 0;
 }
 
-/* What is on its way may be found meanwhile, and makes the list longer. */
+/* What is on its way may be found meanwhile, and makes the list longer: goes on where it ended. */
 int files_dump_late(struct dump *d)
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < d->files->late->len; i++) {
-		const struct late l = g_array_index(d->files->late, struct late, i);
+	while (r == 0 && d->files->late_done < d->files->late->len) {
+		const struct late l =
+			g_array_index(d->files->late, struct late, d->files->late_done++);
 
 		r = l.kind->dump_late(d, &l.view, l.entry);
 		if (r == 0)

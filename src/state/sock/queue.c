@@ -168,7 +168,7 @@ static int dump_packet(struct dump *d, uint32_t id, struct peeked *p, const uint
 	return r < 0 ? r : write_packet(d, id, p, data, rights);
 }
 
-static int walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
+int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
 {
 	g_autoptr(GByteArray) buf = g_byte_array_new();
 	size_t at = 0;
@@ -210,7 +210,7 @@ int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json
 		was = -1;
 	r = check_urgent(s);
 	if (r == 0)
-		r = walk(d, s, id, packets);
+		r = sock_queue_walk(d, s, id, packets);
 	if (setsockopt(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof(was)) < 0 && r == 0)
 		r = err_errno("SO_PEEK_OFF");
 	if (was >= 0)

@@ -41,6 +41,7 @@ struct socks_dump {
 	GHashTable *inodes;   /* of all sockets that tasks have open */
 	GHashTable *unix_all; /* struct diag_unix, of the whole network namespace */
 	GHashTable *awaiting; /* inode of a client -> that of the listening one that will accept */
+	GArray *waiting;      /* struct unix_waiting: unix_waiting.c */
 	GArray *to_check;     /* struct unix_peer: unix.c */
 	bool flight, flight_known; /* descriptors are on their way in some unix socket */
 	GHashTable *shut;	   /* inode -> 1, 2, 3: shutdown of inet sockets */
@@ -74,6 +75,10 @@ json_t *sock_extra(const struct restore *r, uint32_t id); /* NULL: none */
 
 /* queue.c: what is queued in a unix socket, read without taking it; for fd_kind.dump_late(). */
 int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
+
+/* The same of one that is no file of the tree: under ID, about it into PACKETS. */
+int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
+	MUST_CHECK;
 
 struct sock_packet {
 	uint32_t id; /* of the file that receives it */
@@ -110,6 +115,15 @@ int sock_connect_by(const struct sock_maker *m, const char *dir, int fd, const v
 /* O_NONBLOCK and O_ASYNC, and who gets SIGIO. */
 int sock_flags_restore(struct restore *r, struct file *f, const FownEntry *fown, unsigned flags)
 	MUST_CHECK;
+
+/* unix.c: [PID, UID, GID] of its peer into X, "cred". */
+void unix_cred_dump(struct dump *d, int fd, json_t *x);
+
+/* unix_waiting.c: may the connections that wait for U be saved?  Then they are remembered. */
+int unix_waiting_check(struct dump *d, const struct sock_view *s, const struct diag_unix *u)
+	MUST_CHECK;
+int unix_waiting_add(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
+		     json_t *x) MUST_CHECK;
 
 #define UNIX_EXTERNAL 1 /* in unix_sk_entry.uflags: not of the tree, known by its name */
 

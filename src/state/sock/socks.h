@@ -37,3 +37,6 @@ void socks_add(struct dump *d, uint32_t ino);
 
 /* All files are dumped: are the peers of all unix sockets the tree's? */
 int socks_check_peers(struct dump *d) MUST_CHECK;
+
+/* What has been sent on connections that nobody has accepted yet, of a tree that ends. */
+int unix_waiting_dump(struct dump *d) MUST_CHECK;

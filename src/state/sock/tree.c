@@ -223,6 +223,7 @@ void socks_dump_end(struct dump *d)
 	g_clear_pointer(&s->ids, g_hash_table_unref);
 	g_clear_pointer(&s->awaiting, g_hash_table_unref);
 	g_clear_pointer(&s->to_check, g_array_unref);
+	g_clear_pointer(&s->waiting, g_array_unref);
 	g_free(s);
 }
 

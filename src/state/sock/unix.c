@@ -112,10 +112,11 @@ static int check_peer(struct dump *d, const struct sock_view *s, const struct di
 		return 0;
 	if (peer == 0) {
 		peer = awaits(d, u->ino);
-		if (peer && u->wqueue)
+		if (peer && u->wqueue && d->o.leave_running)
 			return err_set(EOPNOTSUPP,
 				       "%s: it has sent data on a connection that nobody has "
-				       "accepted yet; try again",
+				       "accepted yet, which cannot be read without taking it; try "
+				       "again",
 				       s->v->link);
 	}
 	if (peer == 0)
@@ -150,23 +151,6 @@ int socks_check_peers(struct dump *d)
 				   : refuse_peer(d, p->link, u, p->peer);
 	}
 	return r;
-}
-
-static int check_waiting(struct dump *d, const struct sock_view *s, const struct diag_unix *u)
-{
-	for (unsigned i = 0; i < u->nicons; i++) {
-		if (u->icons[i] == 0)
-			return err_set(EOPNOTSUPP,
-				       "%s: a connection that waits to be accepted was closed by "
-				       "its client",
-				       s->v->link);
-		if (!socks_has(d, u->icons[i]))
-			return err_set(EOPNOTSUPP,
-				       "%s: a connection from outside of the tree (socket:[%u]) "
-				       "waits to be accepted",
-				       s->v->link, u->icons[i]);
-	}
-	return 0;
 }
 
 /* The file of a bound socket. */
@@ -249,7 +233,7 @@ static int look(struct dump *d, const struct sock_view *s, struct place *p, char
 				 : 1;
 	r = check_peer(d, s, u);
 	if (r == 0)
-		r = check_waiting(d, s, u);
+		r = unix_waiting_check(d, s, u);
 	if (r == 0 && u->name_len && u->name[0]) {
 		r = place_read(s, p);
 		if (r == 0)
@@ -275,13 +259,13 @@ static int check(struct dump *d, const struct fd_view *v)
 	return r < 0 ? r : 0;
 }
 
-static void dump_cred(struct dump *d, const struct sock_view *s, json_t *x)
+void unix_cred_dump(struct dump *d, int fd, json_t *x)
 {
 	struct ucred c = {0};
 	socklen_t len = sizeof(c);
 	pid_t nspid = 0;
 
-	if (getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &c, &len) < 0 || c.uid == (uid_t)-1)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) < 0 || c.uid == (uid_t)-1)
 		return;
 	for (unsigned i = 0; i < d->tasks->len; i++)
 		if (dump_task(d, i)->proc.pid == c.pid)
@@ -374,13 +358,15 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	dump_name(d, e, u, &p);
 	if (u->has_peer)
 		json_object_set_new(x, "connected", json_true());
-	dump_cred(d, &s, x);
+	unix_cred_dump(d, s.fd, x);
 	sock_more_dump(&s, x);
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
 		r = sock_options_dump(&s, &e->opts);
 	if (r == 0)
 		r = dump_outside(d, e, u);
+	if (r == 0 && u->nicons)
+		r = unix_waiting_add(d, &s, u, x);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 

@@ -77,31 +77,30 @@ static int put_rights(struct restore *r, const struct sock_packet *k, struct msg
 	return 0;
 }
 
-static int send_packet(struct restore *r, struct usock *u, const struct sock_packet *k,
-		       json_t *packet)
+static int send_packet(struct restore *r, int fd, const struct sock_packet *k, json_t *packet)
 {
 	_Alignas(struct cmsghdr) char
 		control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(SCM_MAX * sizeof(int))] = {0};
 	struct iovec iov = {.iov_base = k->data, .iov_len = k->len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
-	int fd = sender(r, u, packet), room = QUEUE_ROOM, ret;
+	int room = QUEUE_ROOM, ret;
 	ssize_t n;
 
 	if (fd < 0)
-		return err_set(EBADMSG, "nobody can have sent a packet to unix socket %u",
-			       u->e->ino);
+		return err_set(EBADMSG, "nobody can have sent a packet to unix socket file %u",
+			       k->id);
 	put_cred(r, packet, &m);
 	ret = put_rights(r, k, &m);
 	if (ret < 0)
-		return err_wrap(ret, "queue of unix socket %u", u->e->ino);
+		return err_wrap(ret, "queue of unix socket file %u", k->id);
 	if (!m.msg_controllen)
 		m.msg_control = NULL;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
 	n = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n != (ssize_t)k->len)
-		return n < 0 ? err_errno("queue of unix socket %u", u->e->ino)
-			     : err_set(EIO, "queue of unix socket %u takes %zd of %u bytes",
-				       u->e->ino, n, k->len);
+		return n < 0 ? err_errno("queue of unix socket file %u", k->id)
+			     : err_set(EIO, "queue of unix socket file %u takes %zd of %u bytes",
+				       k->id, n, k->len);
 	return 0;
 }
 
@@ -120,14 +119,19 @@ int unix_fill(struct restore *r)
 	for (unsigned i = 0; i < queue->len; i++) {
 		const struct sock_packet *k = g_ptr_array_index(queue, i);
 		struct usock *u = unix_receiver(r, k->id);
+		json_t *packet;
 		unsigned n;
-		int ret;
+		int ret, fd;
 
-		if (!u)
-			continue;
-		n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, u));
-		g_hash_table_insert(counts, u, GUINT_TO_POINTER(n + 1));
-		ret = send_packet(r, u, k, json_array_get(json_object_get(u->x, "packets"), n));
+		if (u) {
+			n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, u));
+			g_hash_table_insert(counts, u, GUINT_TO_POINTER(n + 1));
+			packet = json_array_get(json_object_get(u->x, "packets"), n);
+			fd = sender(r, u, packet);
+		} else if (!unix_waiting_sender(r, k->id, &fd, &packet)) {
+			continue; /* another family's */
+		}
+		ret = send_packet(r, fd, k, packet);
 		if (ret < 0)
 			return ret;
 	}

@@ -45,6 +45,7 @@ void socks_restore_end(struct restore *r)
 
 	if (!s)
 		return;
+	unix_waiting_end(s);
 	g_hash_table_unref(s->clients);
 	g_hash_table_unref(s->holders);
 	g_hash_table_unref(s->listening);
@@ -184,8 +185,7 @@ static int bind_one(struct restore *r, struct usock *u, int fd)
 	return ret < 0 ? err_wrap(ret, "unix socket %s", unix_name_show(u->e)) : 0;
 }
 
-static int connect_one(struct restore *r, const struct sock_maker *m, int fd,
-		       const struct usock *to)
+int unix_connect_by(struct restore *r, const struct sock_maker *m, int fd, const struct usock *to)
 {
 	struct sockaddr_un a;
 	socklen_t len = unix_name_addr(to->e, &a);
@@ -224,7 +224,7 @@ static int accept_again(struct restore *r, struct usock *acc, struct usock *clie
 		client->named = true;
 	}
 	if (ret == 0)
-		ret = connect_one(r, &connector, c, acc);
+		ret = unix_connect_by(r, &connector, c, acc);
 	if (ret < 0)
 		return ret;
 	acc->fd = accept4(l, NULL, NULL, SOCK_CLOEXEC);
@@ -276,7 +276,7 @@ static int make_other(struct restore *r, struct usock *u)
 static int connect_outside(struct restore *r, const struct sock_maker *m, struct usock *c,
 			   struct usock *to)
 {
-	int ret = connect_one(r, m, c->fd, to);
+	int ret = unix_connect_by(r, m, c->fd, to);
 
 	if (ret == -ENOENT || ret == -ECONNREFUSED || ret == -EACCES) {
 		log_warn("%s: a client of it is not connected any more", err_message());
@@ -286,22 +286,29 @@ static int connect_outside(struct restore *r, const struct sock_maker *m, struct
 	return ret;
 }
 
+static int connect_client(struct restore *r, struct usock *c, struct usock *u)
+{
+	struct sock_maker m = holder_of(r, c);
+
+	return is_external(u) ? connect_outside(r, &m, c, u) : unix_connect_by(r, &m, c->fd, u);
+}
+
 static int connect_clients(struct restore *r, struct usock *u)
 {
 	const GPtrArray *all = g_hash_table_lookup(r->socks->clients, GUINT_TO_POINTER(u->e->ino));
 	struct sock_maker root = sock_maker(r, NULL);
-	int ret = 0;
+	int ret = u->e->state == TCP_LISTEN ? unix_waiting_connect(r, u, connect_client) : 0;
 
 	for (unsigned i = 0; all && ret == 0 && i < all->len; i++) {
 		struct usock *c = g_ptr_array_index(all, i);
-		struct sock_maker m = holder_of(r, c);
 
-		ret = is_external(u) ? connect_outside(r, &m, c, u) : connect_one(r, &m, c->fd, u);
+		if (!c->waited)
+			ret = connect_client(r, c, u);
 	}
 	if (ret < 0 || is_stream(u) || u->peer || u->other >= 0 || !u->packets)
 		return ret;
 	ret = sock_make(&root, AF_UNIX, SOCK_DGRAM, 0, &u->feed);
-	return ret < 0 ? ret : connect_one(r, &root, u->feed, u);
+	return ret < 0 ? ret : unix_connect_by(r, &root, u->feed, u);
 }
 
 static int name_one(struct restore *r, struct usock *u)
@@ -408,5 +415,6 @@ int unix_finish_all(struct restore *r)
 		ret = unix_fill(r);
 	if (ret == 0)
 		ret = for_all(r, unix_options);
+	unix_waiting_end(s);
 	return ret < 0 ? ret : for_all(r, unix_shut);
 }

@@ -14,6 +14,7 @@ struct usock {
 	int other; /* our end of a connection that is closed on the other side */
 	int feed;  /* a datagram socket to fill the queue with */
 	bool named, packets;
+	bool waited; /* to be accepted: connected again in its turn */
 };
 
 struct socks_restore {
@@ -22,10 +23,21 @@ struct socks_restore {
 	GHashTable *holders;   /* file id -> struct rtask that has it */
 	GHashTable *listening; /* names */
 	GPtrArray *queue;      /* struct sock_packet */
+	GHashTable *waiting;   /* id -> who sends it: unix_waiting.c */
 	bool finished;
 };
 
 struct usock *unix_find(struct restore *r, uint32_t ino); /* NULL: none */
+
+int unix_connect_by(struct restore *r, const struct sock_maker *m, int fd, const struct usock *to)
+	MUST_CHECK;
+
+/* unix_waiting.c: in their order; whoever has closed is closed by unix_waiting_end(). */
+int unix_waiting_connect(struct restore *r, struct usock *u,
+			 int (*connect_client)(struct restore *, struct usock *, struct usock *))
+	MUST_CHECK;
+void unix_waiting_end(struct socks_restore *s);
+bool unix_waiting_sender(struct restore *r, uint32_t id, int *ret_fd, json_t **ret_packet);
 
 /* unix_queues.c */
 struct usock *unix_receiver(struct restore *r, uint32_t id); /* of a packet; NULL: none */
