@@ -13,6 +13,7 @@
 #include "image/inventory.h"
 #include "image/pages.h"
 #include "kernel/pace.h"
+#include "kernel/procmisc.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/mem/track.h"
@@ -66,6 +67,16 @@ static int scout(struct dump *d, struct dtask *t)
 	return 0;
 }
 
+static int tracer_error(pid_t pid)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	char name[64] = "?";
+
+	if (proc_open(pid, &p) < 0 || proc_comm(p.dir, name) < 0)
+		err_clear();
+	return err_set(EOPNOTSUPP, "process %d (%s) traces it; end that one", pid, name);
+}
+
 static int check_task(struct dump *d, struct dtask *t)
 {
 	int r;
@@ -74,9 +85,7 @@ static int check_task(struct dump *d, struct dtask *t)
 	if (r < 0 || t->zombie)
 		return r;
 	if (t->status.tracer)
-		return dump_refuse(
-			d, dtask_wrap(t, err_set(EOPNOTSUPP, "process %d traces it; end that one",
-						 t->status.tracer)));
+		return dump_refuse(d, dtask_wrap(t, tracer_error(t->status.tracer)));
 	r = dump_refuse(d, dtask_wrap(t, ns_check(d, t)));
 	if (r == 0)
 		r = scout(d, t);
@@ -477,8 +486,10 @@ static int write_all(struct dump *d)
 	uint64_t start = step_now_us(), begun;
 	int r;
 
-	pace_begin(&pace);
 	waits_look(d);
+	log_debug("dump: waits before: %" PRIu64 " us", step_now_us() - start);
+	start = step_now_us();
+	pace_begin(&pace);
 	waits_freeze(d);
 	r = tree_freeze(d);
 	begun = step_now_us();

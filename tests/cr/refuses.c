@@ -25,6 +25,10 @@ int main(void)
 		expect("anon_inode:[userfaultfd]: userfaultfd cannot be saved");
 	if (socket(AF_VSOCK, SOCK_STREAM, 0) >= 0)
 		expect("vsock sockets cannot be saved");
+	fd = (int)syscall(SYS_memfd_secret, 0);
+	if (fd >= 0 && ftruncate(fd, 4096) == 0 &&
+	    mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED)
+		expect("is secret memory, which cannot be saved");
 	if (socket(AF_XDP, SOCK_RAW, 0) >= 0)
 		expect("XDP sockets cannot be saved");
 	fd = mkstemp(lock);

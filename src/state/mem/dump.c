@@ -64,6 +64,8 @@ static const char *why_not(struct dump *d, const struct dtask *t, const struct v
 		return "is watched by userfaultfd, which cannot be saved; unregister it first";
 	if (v->vmflags & VMF(SS))
 		return "is a shadow stack";
+	if (v->deleted && strcmp(v->name, "/secretmem") == 0) /* memfd_secret(2) */
+		return "is secret memory, which cannot be saved: that is its purpose";
 	if (v->special == VMA_UPROBES || v->special == VMA_OTHER)
 		return "is of an unknown kind";
 	if (v->ino == 0 && v->shared && !sysv_is_map(v)) /* the first segment is number 0 */

@@ -45,10 +45,20 @@ static int64_t now_ns(void)
 	return (int64_t)t.tv_sec * NS + t.tv_nsec;
 }
 
-static bool is_timed(uint64_t nr)
+/* Most threads wait without an end: futex(2) without a time, poll(2) for ever. */
+static bool is_timed(const struct wait *w)
 {
-	return nr == SYS_nanosleep || nr == SYS_clock_nanosleep || nr == SYS_poll ||
-	       nr == SYS_futex || nr == SYS_restart_syscall;
+	switch (w->nr) {
+	case SYS_futex:
+		return w->args[3] != 0;
+	case SYS_poll:
+		return (int32_t)w->args[2] > 0;
+	case SYS_nanosleep:
+	case SYS_clock_nanosleep:
+	case SYS_restart_syscall:
+		return true;
+	}
+	return false;
 }
 
 /* "se.exec_start   :   1234.567890", in ms. */
@@ -113,20 +123,21 @@ static bool read_offset(GHashTable *known, int cpu, int64_t *ret)
 	return ok;
 }
 
-static void look_thread(struct dump *d, int dir, pid_t tid, GHashTable *offsets)
+static void look_thread(struct dump *d, const struct dtask *t, pid_t tid, GHashTable *offsets)
 {
 	g_autofree char *text = NULL;
+	autoclose int dir = -1;
 	struct wait w;
 	int64_t start, offset;
+	char name[32];
 	int cpu;
 
-	if (file_read_at(dir, "syscall", TEXT_MAX, &text, NULL) < 0) {
-		err_clear();
-		return;
-	}
-	if (sscanf(text, "%lu %lx %lx %lx %lx %lx %lx %*x %lx", &w.nr, &w.args[0], &w.args[1],
+	snprintf(name, sizeof(name), "task/%d/syscall", tid);
+	if (file_read_at(t->proc.dir, name, TEXT_MAX, &text, NULL) < 0 ||
+	    sscanf(text, "%lu %lx %lx %lx %lx %lx %lx %*x %lx", &w.nr, &w.args[0], &w.args[1],
 		   &w.args[2], &w.args[3], &w.args[4], &w.args[5], &w.pc) != 8 ||
-	    !is_timed(w.nr) || !read_exec_start(dir, &start) || !read_cpu(dir, &cpu) ||
+	    !is_timed(&w) || proc_open_task(t->proc.dir, tid, &dir) < 0 ||
+	    !read_exec_start(dir, &start) || !read_cpu(dir, &cpu) ||
 	    !read_offset(offsets, cpu, &offset))
 		return;
 	w.begun_ns = start + offset;
@@ -144,12 +155,8 @@ void waits_look(struct dump *d)
 
 		if (t->zombie || proc_tasks(t->proc.dir, &tids) < 0)
 			continue;
-		for (size_t k = 0; k < tids.n; k++) {
-			autoclose int dir = -1;
-
-			if (proc_open_task(t->proc.dir, tids.v[k], &dir) == 0)
-				look_thread(d, dir, tids.v[k], offsets);
-		}
+		for (size_t k = 0; k < tids.n; k++)
+			look_thread(d, t, tids.v[k], offsets);
 	}
 	err_clear(); /* whoever ends meanwhile does not wait */
 }
