@@ -89,13 +89,16 @@ static void look_at(GHashTable *all, struct dtask *t, int tfd)
 	CLEANUP(fdinfo_clear) struct fdinfo info = {0};
 	uint64_t index;
 	char name[32];
+	bool master;
 
 	snprintf(name, sizeof(name), "fd/%d", tfd);
 	if (proc_link(t->proc.dir, name, &link) < 0)
 		return;
-	if (strcmp(link, "/dev/tty") == 0 || g_str_has_prefix(link, "/dev/pts/"))
+	master = g_str_has_suffix(link, "ptmx"); /* /dev/pts/ptmx, too */
+
+	if (!master && (strcmp(link, "/dev/tty") == 0 || g_str_has_prefix(link, "/dev/pts/")))
 		look_at_slave(all, t, tfd);
-	if (g_str_has_suffix(link, "ptmx") && fdinfo_read(t->proc.dir, tfd, &info) == 0 &&
+	if (master && fdinfo_read(t->proc.dir, tfd, &info) == 0 &&
 	    fdinfo_u64(&info, "tty-index", 10, &index) == 0) {
 		struct pty_seen *s = seen(all, (unsigned)index);
 
