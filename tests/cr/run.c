@@ -300,12 +300,13 @@ static int by_command(struct run *r)
 	g_autofree char *in = g_strconcat("fd[3]:", r->keys[0], NULL);
 	g_autofree char *out = g_strconcat("fd[4]:", r->keys[1], NULL);
 	const char *rooted = r->root ? "--root" : NULL;
-	const char *const to_dump[] = {r->cryo, "dump", "-v4",	"-D",	 dir, "-t",
-				       pid,	"-l",	rooted, r->root, NULL};
+	const char *tcp = r->tcp ? "--tcp-established" : "--no-tcp-established";
+	const char *const to_dump[] = {r->cryo, "dump", "-v4", "-D",   dir,	"-t",
+				       pid,	"-l",	tcp,   rooted, r->root, NULL};
 	const char *const to_restore[] = {
-		r->cryo, "restore",	 "-v4", "-D",		dir, "-d",	  "-S",
-		"-l",	 "--inherit-fd", in,	"--inherit-fd", out, "--pidfile", "pid",
-		rooted,	 r->root,	 NULL};
+		r->cryo,	"restore", "-v4",	   "-D", dir,	      "-d",  "-S", "-l",
+		"--inherit-fd", in,	   "--inherit-fd", out,	 "--pidfile", "pid", tcp,  rooted,
+		r->root,	NULL};
 	int e;
 
 	if (mkdir(dir, 0700) < 0)
