@@ -186,6 +186,7 @@ static int dump(struct session *s)
 		.enabled_fs = enabled,
 		.skipped_mounts = (const char *const *)s->o.skipped_mounts,
 		.nskipped_mounts = s->o.skipped_mounts ? g_strv_length(s->o.skipped_mounts) : 0,
+		.cgroup_controllers = s->o.cgroup_controllers,
 		.empty_net = s->o.empty_ns,
 		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
 		.stage = stage_tell,

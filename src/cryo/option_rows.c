@@ -42,7 +42,9 @@ const struct option_row option_rows[] = {
 	     .help = "Leave out TCP connections that are being made"),
 	FLAG("file-locks", 'l', file_locks, .help = "Keep file locks"),
 	FLAG("link-remap", 0, link_remap,
-	     .help = "Files whose name was removed, but not their last, may get a temporary one"),
+	     .help = "Accepted: of a file whose name was removed, but not its last, another name "
+		     "is "
+		     "found and taken"),
 	VALUE(OPT_SIZE, "ghost-limit", 0, "SIZE", ghost_limit,
 	      .help = "The largest file without a name that is saved (default: 64M)"),
 	FLAG("ghost-fiemap", 0, ignored_flag, .help = "Accepted: holes are always left out"),
@@ -83,6 +85,9 @@ const struct option_row option_rows[] = {
 		      "is missing is made, with its settings; full: all settings; strict: none may "
 		      "be "
 		      "there yet; ignore: do nothing"),
+	VALUE(OPT_LIST, "cgroup-dump-controller", 0, "NAME", cgroup_controllers,
+	      .help = "Save only the groups of these controllers, and those of name=... "
+		      "hierarchies"),
 	VALUE(OPT_LIST, "cgroup-root", 0, "[CONTROLLER:]PATH", cgroup_roots,
 	      .help = "With --manage-cgroups: the root of the tree goes to this control group, in "
 		      "all "
@@ -168,7 +173,6 @@ const struct option_row option_rows[] = {
 	LATER("cgroup-props", 0, "TEXT"),
 	LATER("cgroup-props-file", 0, "FILE"),
 	LATER_FLAG("cgroup-props-ignore-default", 0),
-	LATER("cgroup-dump-controller", 0, "NAME"),
 	LATER("lsm-profile", 0, "TYPE:NAME"),
 	LATER("lsm-mount-context", 0, "CONTEXT"),
 	LATER_FLAG("tls", 0),

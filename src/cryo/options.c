@@ -347,6 +347,7 @@ void options_clear(struct options *o)
 	g_clear_pointer(&o->action_scripts, g_strfreev);
 	g_clear_pointer(&o->join_ns, g_strfreev);
 	g_clear_pointer(&o->cgroup_roots, g_strfreev);
+	g_clear_pointer(&o->cgroup_controllers, g_strfreev);
 	g_clear_pointer(&o->veth_pairs, g_strfreev);
 	g_clear_pointer(&o->skipped_mounts, g_strfreev);
 	g_clear_pointer(&o->enabled_fs, g_strfreev);

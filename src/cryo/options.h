@@ -26,7 +26,7 @@ struct options {
 	char **externals, **mount_map, **skipped_mounts, **enabled_fs;
 	bool external_sharing, external_masters, mntns_compat;
 	const char *root, *empty_ns;
-	char **action_scripts, **join_ns, **veth_pairs, **cgroup_roots;
+	char **action_scripts, **join_ns, **veth_pairs, **cgroup_roots, **cgroup_controllers;
 	bool orphan_pts_master, weak_sysctls;
 
 	/* restore */

@@ -116,8 +116,9 @@ struct cryo_dump_options {
 	bool pages_force_close; /* others go on with the connection */
 	/* Or, what a process has of its own, to a stream instead of pages-N.img; or NULL. */
 	const struct cryo_pages_stream *pages_stream;
-	bool empty_net;	     /* nothing of the tree's network namespace is wanted */
-	bool manage_cgroups; /* record control groups of all tasks */
+	bool empty_net;			 /* nothing of the tree's network namespace is wanted */
+	bool manage_cgroups;		 /* record control groups of all tasks */
+	char *const *cgroup_controllers; /* only those of these, NULL-terminated; NULL: all */
 
 	/* Mount namespaces of a standalone tree. */
 	bool new_root; /* its root directory will be another one (--root), whatever it is now */

@@ -194,9 +194,17 @@ while True:
 	# version 2 has no processes between others
 	[ -n "$controller" ] && echo "$PID" >"$group/cgroup.procs"
 	echo "$first" >"$group/one/cgroup.procs"
+	if [ -n "$controller" ]; then
+		dump -R --manage-cgroups --cgroup-dump-controller pids
+		crit decode -i "$IMG/cgroup.img" | jq -e '[.entries[0].controllers[].cnames[0]] |
+			any(. == "pids") and (any(. == "memory") | not)'
+	fi
 	dump --manage-cgroups
 	reap
 	crit decode -i "$IMG/cgroup.img" | jq -e '.entries[0].sets | length >= 2'
+	if [ -n "$controller" ]; then
+		jq -e '.entries[0].controllers | length > 1' <(crit decode -i "$IMG/cgroup.img")
+	fi
 	rmdir "$group/one" "$group/two" "$group"
 	run -1 restore --manage-cgroups=none
 	[[ $output = *"control group /cryo-test-$$"* ]]

@@ -95,7 +95,21 @@ static const char *relative(const char *path)
 
 /* Dump. */
 
-static CgSetEntry *set_new(const char *text, uint32_t id)
+/* Named hierarchies have no controller to be left out by. */
+static bool is_wanted(const struct dump *d, const char *name)
+{
+	g_auto(GStrv) words = g_strsplit(name, ",", -1);
+	char *const *only = d->o.cgroup_controllers;
+
+	if (!only || g_str_has_prefix(name, "name="))
+		return true;
+	for (; *only; only++)
+		if (g_strv_contains((const char *const *)words, *only))
+			return true;
+	return false;
+}
+
+static CgSetEntry *set_new(const struct dump *d, const char *text, uint32_t id)
 {
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 	CgSetEntry *s = g_new0(CgSetEntry, 1);
@@ -107,7 +121,7 @@ static CgSetEntry *set_new(const char *text, uint32_t id)
 		g_auto(GStrv) parts = g_strsplit(*l, ":", 3);
 		CgMemberEntry *m;
 
-		if (g_strv_length(parts) != 3)
+		if (g_strv_length(parts) != 3 || !is_wanted(d, parts[1]))
 			continue;
 		m = g_new0(CgMemberEntry, 1);
 		cg_member_entry__init(m);
@@ -136,7 +150,7 @@ static int find_sets(struct dump *d, GPtrArray *sets)
 		while (k < texts->len && strcmp(g_ptr_array_index(texts, k), text) != 0)
 			k++;
 		if (k == texts->len) {
-			g_ptr_array_add(sets, set_new(text, k + 1));
+			g_ptr_array_add(sets, set_new(d, text, k + 1));
 			g_ptr_array_add(texts, g_steal_pointer(&text));
 		}
 		/* of threads in the first one's place: core_entry of a task's leader */

@@ -95,7 +95,10 @@ static bool is_wanted(const struct dump *d)
 
 int net_check(struct dump *d)
 {
-	return is_wanted(d) ? there(d, look) : 0;
+	if (!is_wanted(d))
+		return 0;
+	net_firewall_load();
+	return there(d, look);
 }
 
 static void add_kind(struct dump *d, const struct net_link *l)

@@ -37,10 +37,15 @@ static const struct lazy_symbol symbols[] = {
 	{"nft_ctx_get_error_buffer", &lib.get_error},
 };
 
-static int begin(struct nft_ctx **ret)
+void net_firewall_load(void)
 {
 	if (!lib.new)
 		lazy_load("libnftables.so.1", symbols, ARRAY_SIZE(symbols));
+}
+
+static int begin(struct nft_ctx **ret)
+{
+	net_firewall_load();
 	*ret = lib.new(0);
 	if (!*ret)
 		return err_set(EIO, "nftables cannot be used");
