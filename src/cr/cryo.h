@@ -73,8 +73,8 @@ int cryo_predump(const struct cryo_dump_options *options, int dir, struct cryo_d
 /*
  * Takes the pages that a dump elsewhere sends to SOCK (options.pages_to there, or a CRIU's) into
  * DIR.  The link "parent" of IMAGES leads to the images before, if there are any.  DONE is called
- * when all of a dump has come, before that is answered; may be NULL.  Returns when the other side
- * is done.
+ * when all of a dump has come, before that is answered; may be NULL.  Whoever asks for pages gets
+ * those of IMAGES.  Returns when the other side is done.
  */
 struct cryo_page_server {
 	int sock, dir, images;

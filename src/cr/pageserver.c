@@ -20,6 +20,8 @@ struct server {
 	struct image_writer w;
 	struct pages_writer pages; /* that are coming */
 	struct page_set before;
+	struct page_set asked; /* WIRE_GET: of the process ASKED_OF */
+	uint64_t asked_of;
 	uint64_t dst;
 	uint32_t next_id;
 	uint8_t *buf;
@@ -33,6 +35,7 @@ static void server_clear(struct server *s)
 	pages_writer_drop(&s->pages);
 	image_writer_drop(&s->w);
 	page_set_clear(&s->before);
+	page_set_clear(&s->asked);
 	munmap(s->buf, BUF_BYTES);
 }
 
@@ -133,6 +136,45 @@ static int add(struct server *s, const struct wire_header *h, uint32_t flags)
 	return r;
 }
 
+/* The other direction: what the images have of a process, for lazy-pages elsewhere. */
+static int get(struct server *s, struct wire_header *h)
+{
+	const struct image_run *run = NULL;
+	uint64_t n, skip;
+	int r = 0;
+
+	if (!s->asked.n || s->asked_of != h->dst) {
+		page_set_clear(&s->asked);
+		s->asked_of = h->dst;
+		r = pages_open(s->images, IMG_PAGEMAP, h->dst, &s->asked);
+	}
+	for (unsigned lo = 0, hi = s->asked.n; r == 0 && lo < hi;) {
+		unsigned mid = lo + (hi - lo) / 2;
+
+		run = &s->asked.runs[mid];
+		if (run->vaddr > h->vaddr)
+			hi = mid;
+		else if (run->vaddr + run->nr_pages * IMAGE_PAGE_SIZE <= h->vaddr)
+			lo = mid + 1;
+		else
+			break;
+		run = NULL;
+	}
+	if (r < 0)
+		return r;
+	if (!run || run->fd < 0 || h->vaddr % IMAGE_PAGE_SIZE || !h->nr_pages)
+		return err_set(ENODATA, "process %" PRIu64 " has no page at %" PRIx64, h->dst,
+			       h->vaddr);
+	skip = (h->vaddr - run->vaddr) / IMAGE_PAGE_SIZE;
+	n = MIN(MIN(h->nr_pages, run->nr_pages - skip), BUF_BYTES / IMAGE_PAGE_SIZE);
+	r = fd_pread_full(run->fd, s->buf, n * IMAGE_PAGE_SIZE,
+			  (off_t)(run->offset + skip * IMAGE_PAGE_SIZE));
+	h->cmd = WIRE_ADD_F;
+	h->flags = PE_PRESENT;
+	h->nr_pages = n;
+	return r < 0 ? r : wire_send(&s->wire, h, s->buf, n * IMAGE_PAGE_SIZE);
+}
+
 static int flush(struct server *s)
 {
 	int32_t status = 0;
@@ -152,7 +194,7 @@ static int flush(struct server *s)
 }
 
 /* 1: that was the last. */
-static int serve_one(struct server *s, const struct wire_header *h)
+static int serve_one(struct server *s, struct wire_header *h)
 {
 	int r;
 
@@ -168,6 +210,8 @@ static int serve_one(struct server *s, const struct wire_header *h)
 		return add(s, h, PE_PARENT);
 	case WIRE_ADD_F:
 		return add(s, h, h->flags);
+	case WIRE_GET:
+		return get(s, h);
 	case WIRE_CLOSE:
 	case WIRE_FORCE_CLOSE:
 		r = flush(s);

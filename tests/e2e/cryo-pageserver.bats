@@ -112,6 +112,31 @@ whole() {
 	done
 }
 
+@test "a page server gives pages of its images" {
+	hog 8
+	dump
+	reap
+	serve "$IMG" --lazy-pages
+	vaddr=$(crit decode -i "$IMG/pagemap-$PID.img" | jq '[.entries[1:][] | select(.nr_pages > 100)][0].vaddr')
+	python3 - $PORT $PID $vaddr <<-'EOF'
+		import socket, struct, sys
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+		pid, vaddr = int(sys.argv[2]), int(sys.argv[3], 0)
+		def get(n, at):
+		    s.sendall(struct.pack("<IxxxxQQQ", 7, n, at, pid))
+		    cmd, n, at2, dst = struct.unpack("<IxxxxQQQ", s.recv(32, socket.MSG_WAITALL))
+		    assert cmd == 4 << 16 | 6 and at2 == at and dst == pid
+		    return s.recv(n * 4096, socket.MSG_WAITALL)
+		assert len(get(1, vaddr + 4096)) == 4096
+		assert get(10, vaddr)[4096:8192] == get(1, vaddr + 4096)
+		s.sendall(struct.pack("<IxxxxQQQ", 0x1023, 0, 0, 0))
+		assert s.recv(4) == b"\0\0\0\0"
+	EOF
+	served
+	restore
+	whole 8
+}
+
 @test "a dump that ends too early leaves no pages; the tree goes on" {
 	hog 8
 	serve "$DIR/there"
