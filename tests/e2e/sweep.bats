@@ -25,10 +25,11 @@ faulty() {
 
 points() { sort -u "$BATS_FILE_TMPDIR/$1"; }
 
-# A looper with company: a pipeline, a stopped process, a zombie, a deleted file.
+# A looper with company: a pipeline, a stopped process, a zombie, a deleted file, an exec session.
 company() {
 	cryopod run -d --name "$1" --network none $IMAGE sh -c "echo x >/tmp/f; exec 5</tmp/f; rm /tmp/f
 		sleep 1000 | cat & sleep 1000 & kill -STOP \$!; (exit 3) & exec sh -c '$FAST_LOOP'" >/dev/null
+	cryopod exec -d "$1" sh -c 'sleep 1000 | cat' >/dev/null
 	wait_for 10 log_reaches "$1" 2
 }
 
