@@ -15,6 +15,7 @@
 
 static uint64_t start;
 static pthread_barrier_t made;
+static int late[2];
 
 static void begin(void)
 {
@@ -78,6 +79,18 @@ static void *poller(void *arg)
 	return NULL;
 }
 
+/* Only what comes ends it: start is of no interest. */
+static void *endless(void *arg)
+{
+	struct pollfd f = {.fd = late[0], .events = POLLIN};
+	int r;
+
+	begin();
+	r = poll(&f, 1, -1);
+	check(r == 1 && f.revents == POLLIN, "poll without an end: %d", r);
+	return NULL;
+}
+
 static void *futex(void *arg)
 {
 	struct timespec t = {.tv_sec = WAIT_S};
@@ -101,10 +114,11 @@ static void *selecter(void *arg)
 int main(void)
 {
 	void *(*const all[])(void *) = {
-		sleeper, sleeper_with_rest, sleeper_in_place, clock_sleeper, poller,
+		sleeper, sleeper_with_rest, sleeper_in_place, clock_sleeper, poller, endless,
 		futex,	 selecter};
 	pthread_t t[ARRAY_SIZE(all)];
 
+	check(pipe(late) == 0);
 	pthread_barrier_init(&made, NULL, ARRAY_SIZE(all) + 1);
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
 		check(pthread_create(&t[i], NULL, all[i], NULL) == 0);
@@ -113,7 +127,10 @@ int main(void)
 	while (clock_ns(CLOCK_MONOTONIC) - start < BEFORE_S * 1e9)
 		usleep(10000);
 	ready();
-	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+		if (all[i] == endless)
+			check(write(late[1], "x", 1) == 1);
 		pthread_join(t[i], NULL);
+	}
 	return ok();
 }

@@ -229,6 +229,8 @@ static int rest_of(const struct rthread *h, const struct timed *k, struct regs *
 	waited = json_object_get(waits, tid);
 	if (!rest_at && !waited)
 		return 1;
+	if (k->in_ms && (int32_t)*reg(r, k->time) < 0) /* without an end */
+		return 1;
 	if (k->in_ms) {
 		*ret_ns = (int64_t)(int32_t)*reg(r, k->time) * 1000000;
 	} else {
