@@ -216,27 +216,40 @@ static int settle(struct dtask *t)
 }
 
 /* One that has ended is nobody's but its parent's, who is outside. */
+static void forget_zombies(struct dump *d)
+{
+	for (unsigned i = 1; i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		t->index = i;
+		remember(d, t);
+		if (!t->zombie)
+			continue;
+		g_hash_table_remove(d->by_pid, GINT_TO_POINTER(t->proc.pid));
+		g_ptr_array_remove_index(d->tasks, i--);
+	}
+}
+
+/* After the root, before all others; frozen, they are stopped at the same time. */
 static int add_guests(struct dump *d)
 {
-	for (unsigned i = 0; i < d->o.nguests; i++) {
-		struct dtask *t;
-		int r = add(d, d->o.guests[i].pid, &t);
+	int r = 0;
 
-		if (r == 1)
+	for (unsigned i = 0; r >= 0 && i < d->o.nguests; i++) {
+		struct dtask *t;
+
+		r = add(d, d->o.guests[i].pid, &t);
+		if (r != 0)
 			continue;
-		if (r == 0 && d->frozen)
-			r = begin(t);
-		if (r == 0 && d->frozen)
-			r = settle(t);
-		if (r < 0)
-			return r;
 		t->guest = d->o.guests[i].name;
-		if (t->zombie) {
-			g_hash_table_remove(d->by_pid, GINT_TO_POINTER(t->proc.pid));
-			g_ptr_array_remove_index(d->tasks, d->tasks->len - 1);
-		}
+		if (d->frozen)
+			r = dtask_wrap(t, begin(t));
 	}
-	return 0;
+	for (unsigned i = 1; r >= 0 && d->frozen && i < d->tasks->len; i++)
+		r = dtask_wrap(dump_task(d, i), settle(dump_task(d, i)));
+	if (r >= 0)
+		forget_zombies(d);
+	return r < 0 ? r : 0;
 }
 
 int tree_look(struct dump *d)
