@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 int fd_read_full(int fd, void *buf, size_t len)
@@ -91,7 +92,8 @@ int fd_send(int sock, const void *buf, size_t len, const int *fds, unsigned n)
 	ssize_t sent;
 
 	if (n > FD_SEND_MAX)
-		return err_set(E2BIG, "send %u descriptors: at most %d fit a message", n, FD_SEND_MAX);
+		return err_set(E2BIG, "send %u descriptors: at most %d fit a message", n,
+			       FD_SEND_MAX);
 	if (n) {
 		struct cmsghdr *c = &control.align;
 
@@ -164,4 +166,19 @@ int fd_dup_above(int fd, int min)
 	int r = fcntl(fd, F_DUPFD_CLOEXEC, min);
 
 	return r < 0 ? err_errno("duplicate descriptor %d", fd) : r;
+}
+
+#define FDS_MAX (1u << 20) /* fs.nr_open */
+
+void fd_raise_limit(void)
+{
+	struct rlimit l = {FDS_MAX, FDS_MAX};
+
+	/* beyond our hard limit is only for CAP_SYS_RESOURCE */
+	if (setrlimit(RLIMIT_NOFILE, &l) == 0)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
 }

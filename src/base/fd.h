@@ -26,3 +26,6 @@ ssize_t fd_recv(int sock, void *buf, size_t len, int *fds, unsigned n, unsigned 
 
 /* A duplicate at or above MIN, close-on-exec. */
 int fd_dup_above(int fd, int min) MUST_CHECK;
+
+/* As many descriptors as we may have: some hundred processes need more than the usual 1024. */
+void fd_raise_limit(void);

@@ -9,6 +9,7 @@
 #include "cr/records.h"
 #include "cr/step.h"
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "image/inventory.h"
 #include "image/pages.h"
@@ -218,6 +219,7 @@ static int look_new(const struct cryo_dump_options *options, struct cryo_dump **
 	d->uids = g_array_new(FALSE, FALSE, sizeof(struct id_extent));
 	d->gids = g_array_new(FALSE, FALSE, sizeof(struct id_extent));
 	d->scouted = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	fd_raise_limit(); /* some for each process */
 	r = d->o.track_mem ? cryo_can_track() : 0;
 	if (r < 0)
 		return r;

@@ -41,6 +41,7 @@ struct dtask {
 	unsigned fs;	   /* the same for its directories */
 	bool own_tables;   /* one of its threads does not share them */
 	bool zombie, reaper;
+	bool lends;	      /* has children that share its pages since fork(2) */
 	bool settled, looked; /* it stands still; its children then have been seen */
 	pid_t nspid, nspgid, nssid;
 	struct procstat stat;
@@ -67,11 +68,11 @@ struct dump {
 	int root; /* O_PATH: the root of the tree's mount namespace */
 	char root_path[32];
 	struct mountinfo mounts;
-	uint64_t ns[NS_COUNT]; /* of the root task */
-	unsigned own;	       /* CLONE_NEW* of those that are not ours; of a standalone tree */
-	GArray *uids, *gids;   /* struct id_extent: state/ns/user.c */
+	uint64_t ns[NS_COUNT];	/* of the root task */
+	unsigned own;		/* CLONE_NEW* of those that are not ours; of a standalone tree */
+	GArray *uids, *gids;	/* struct id_extent: state/ns/user.c */
 	const void *was_frozen; /* by somebody else: state/thaw.c */
-	bool told_lock;	       /* somebody else has locked its network */
+	bool told_lock;		/* somebody else has locked its network */
 	const char *external_net, *external_pids; /* names of namespaces that will be given */
 	bool own_root; /* of a standalone tree: its mounts are all made anew */
 	int dir;       /* images; -1 while looking */

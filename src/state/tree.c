@@ -145,6 +145,8 @@ static int find_parents(struct dump *d)
 		if (t->parent < 0 && !t->guest)
 			return err_set(EAGAIN, "task %d (%s) has lost its parent", t->nspid,
 				       t->stat.comm);
+		if (t->parent >= 0 && t->stat.flags & PROC_PF_FORKNOEXEC)
+			dump_task(d, (unsigned)t->parent)->lends = true;
 	}
 	return 0;
 }

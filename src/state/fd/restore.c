@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define TFD_MAX (1u << 20) /* fs.nr_open */
 
@@ -181,20 +180,6 @@ int restore_file(struct restore *r, uint32_t id, struct file **ret)
 	return 0;
 }
 
-/* Many descriptions are open here at once. */
-static void raise_limit(void)
-{
-	struct rlimit l = {TFD_MAX, TFD_MAX};
-
-	/* beyond our hard limit is only for CAP_SYS_RESOURCE */
-	if (setrlimit(RLIMIT_NOFILE, &l) == 0)
-		return;
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-		l.rlim_cur = l.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 int files_open(struct restore *r)
 {
 	GHashTableIter it;
@@ -202,7 +187,7 @@ int files_open(struct restore *r)
 	void *id;
 	int ret;
 
-	raise_limit();
+	fd_raise_limit(); /* many descriptions are open here at once */
 	g_hash_table_iter_init(&it, r->files);
 	while (g_hash_table_iter_next(&it, &id, NULL)) {
 		if (r->named && g_hash_table_contains(r->named, id))

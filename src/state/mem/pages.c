@@ -75,13 +75,7 @@ static void lane_clear(struct lane *l)
 
 bool mem_is_shared(const struct dump *d, const struct dtask *t)
 {
-	if (t->stat.flags & PROC_PF_FORKNOEXEC)
-		return true;
-	for (unsigned i = t->index + 1; i < d->tasks->len; i++)
-		if (dump_task(d, i)->parent == (int)t->index &&
-		    dump_task(d, i)->stat.flags & PROC_PF_FORKNOEXEC)
-			return true;
-	return false;
+	return t->lends || t->stat.flags & PROC_PF_FORKNOEXEC;
 }
 
 /*
