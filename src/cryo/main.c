@@ -91,14 +91,26 @@ static void print_manual(void)
 	g_string_append(text, "# OPTIONS\n\n");
 	options_manual(text);
 	g_string_append(
-		text, "# FILES\n\n_dump.log_, _restore.log_, _stats-dump_, _stats-restore_\n"
-		      "\tIn the work directory, after every call.\n\n"
-		      "_/etc/criu/default.conf_, _~/.criu/default.conf_, _$CRIU\\_CONFIG\\_FILE_\n"
-		      "\tOptions that hold unless the command line says otherwise.\n\n"
-		      "# EXIT STATUS\n\n0 if all was done, 1 if not. A restore that waits for its "
-		      "tree gives the status of the tree's root, 128 and the signal if one killed "
-		      "it.\n\n"
-		      "# SEE ALSO\n\n*cryopod*(1), *crit*(1)\n");
+		text,
+		"# STAGES\n\n"
+		"Scripts of *--action-script*, and callers of the RPC that want it, are told of: "
+		"_pre-dump_, _network-lock_ and _network-unlock_ (of a network namespace of the "
+		"tree), _post-dump_ (the images are in place, nothing has ended yet); "
+		"_pre-restore_, _setup-namespaces_ (the root task is in its new namespaces, which "
+		"are empty), _post-setup-namespaces_, _post-restore_ (all is there and held), "
+		"_pre-resume_, _post-resume_. Scripts find the stage in CRTOOLS\\_SCRIPT\\_ACTION, "
+		"the directory of the images in CRTOOLS\\_IMAGE\\_DIR and the number of the "
+		"tree's root in CRTOOLS\\_INIT\\_PID. A failure at any but the last ends the "
+		"action, "
+		"and a tree that was to be saved runs on.\n\n"
+		"# FILES\n\n_dump.log_, _restore.log_, _stats-dump_, _stats-restore_\n"
+		"\tIn the work directory, after every call.\n\n"
+		"_/etc/criu/default.conf_, _~/.criu/default.conf_, _$CRIU\\_CONFIG\\_FILE_\n"
+		"\tOptions that hold unless the command line says otherwise.\n\n"
+		"# EXIT STATUS\n\n0 if all was done, 1 if not. A restore that waits for its "
+		"tree gives the status of the tree's root, 128 and the signal if one killed "
+		"it.\n\n"
+		"# SEE ALSO\n\n*cryopod*(1), *crit*(1)\n");
 	fputs(text->str, stdout);
 }
 

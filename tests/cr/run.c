@@ -309,7 +309,8 @@ static int by_command(struct run *r)
 		r->root,	NULL};
 	int e;
 
-	if (mkdir(dir, 0700) < 0)
+	/* as runtimes have it: who is mapped cannot get at the root by its path */
+	if (chmod(r->dir, 0700) < 0 || mkdir(dir, 0700) < 0)
 		return err_errno("mkdir %s", dir);
 	e = command(r, to_dump);
 	if (e < 0)

@@ -217,3 +217,41 @@ upper" ]
 	[ "$(nsenter -t "$PID" -u hostname)" = other ]
 	kill -9 "$PID" && PID=
 }
+
+# alone NAMESPACES COMMAND: a sleeping tree whose root did COMMAND in these namespaces.
+alone() {
+	rm -rf "$IMG" && mkdir "$IMG"
+	setsid unshare $1 sh -euc "$2; exec sleep 1000" </dev/null >"$DIR/out" 2>&1 3>&- 4>&- &
+	PID=$!
+	wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = sleep ]' || { cat "$DIR/out"; return 1; }
+	"$CRYO" dump -D "$IMG" -t "$PID"
+	wait "$PID" || true
+	"$CRYO" restore -D "$IMG" -d
+}
+
+# ours KIND: the tree is in our namespace of this kind.
+ours() {
+	[ "$(readlink "/proc/$PID/ns/$1")" = "$(readlink "/proc/self/ns/$1")" ]
+}
+
+@test "each kind of namespace alone" {
+	alone "-U --map-root-user" true
+	! ours user && ours mnt && ours net
+	[ "$(tr -s ' ' <"/proc/$PID/uid_map")" = " 0 0 1" ]
+	kill -9 "$PID"
+	alone -C true
+	! ours cgroup && ours user
+	kill -9 "$PID"
+	alone -i 'ipcmk -M 4096 -Q -S 3'
+	! ours ipc && [ "$(nsenter -t "$PID" -i ipcs | grep -c 0x)" = 3 ]
+	kill -9 "$PID"
+	alone -m 'mount -t tmpfs own /mnt; echo hi >/mnt/x'
+	! ours mnt && [ "$(cat "/proc/$PID/root/mnt/x")" = hi ] && [ ! -e /mnt/x ]
+	kill -9 "$PID"
+	alone "-U --map-root-user -m" 'mount -t tmpfs own /mnt; echo hi >/mnt/x'
+	! ours mnt && ! ours user && [ "$(cat "/proc/$PID/root/mnt/x")" = hi ]
+	kill -9 "$PID"
+	alone -u 'hostname other'
+	! ours uts && [ "$(nsenter -t "$PID" -u hostname)" = other ]
+	kill -9 "$PID" && PID=
+}
