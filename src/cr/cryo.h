@@ -104,6 +104,9 @@ int cryo_serve_pages(const struct cryo_page_server *o) MUST_CHECK;
  */
 int cryo_dump_serve_lazy(struct cryo_dump *d, int sock) MUST_CHECK;
 
+/* Memory of the tree when it was looked at: about as much as will be written. */
+uint64_t cryo_dump_bytes(const struct cryo_dump *d);
+
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *d);
 
 /* Cures what is frozen; frees. */

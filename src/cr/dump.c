@@ -596,6 +596,15 @@ int cryo_dump_serve_lazy(struct cryo_dump *c, int sock)
 	return lazy_dump_serve(&c->d, sock);
 }
 
+uint64_t cryo_dump_bytes(const struct cryo_dump *c)
+{
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < c->d.tasks->len; i++)
+		pages += dump_task((struct dump *)&c->d, i)->stat.rss_pages;
+	return pages * IMAGE_PAGE_SIZE;
+}
+
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *c)
 {
 	return &c->d.stats;

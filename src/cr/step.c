@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cr/step.h"
 
+#include "base/interrupt.h"
+
 #include <time.h>
 
 uint64_t step_now_us(void)
@@ -13,7 +15,9 @@ uint64_t step_now_us(void)
 
 int step_begin(const char *story, const char *step)
 {
-	return step_fault ? step_fault(story, step) : 0;
+	int r = interrupt_check();
+
+	return r < 0 || !step_fault ? r : step_fault(story, step);
 }
 
 static int dump_one(struct dump *d, const struct dump_step *s, struct dtask *t)

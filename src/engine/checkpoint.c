@@ -3,7 +3,9 @@
 #include "base/atomicdir.h"
 #include "base/discard.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "cr/step.h"
 #include "engine/archive_out.h"
 #include "engine/box.h"
@@ -94,6 +96,8 @@ struct job {
 	const char *cgroups[1];
 	char *cgroup;
 	struct cryo_dump *dump;
+	struct progress *progress;
+	struct archive_options archive_options;
 	struct archive_out *archive;
 	struct cryo_pages_stream stream;
 	struct checkpoint_image *image; /* that the archive is for, or NULL */
@@ -185,6 +189,22 @@ static int stream_end(void *arg)
 	return pack_end(archive_pack(((struct job *)arg)->archive));
 }
 
+/* Bytes that went into the archive; a moment to stop, too. */
+static int archive_watch(void *arg, uint64_t bytes)
+{
+	struct job *j = arg;
+	uint64_t memory = j->dump ? cryo_dump_bytes(j->dump) : 0;
+
+	progress_total(j->progress, MAX(memory, pack_bytes_announced(archive_pack(j->archive))));
+	progress_at(j->progress, bytes);
+	return interrupt_check();
+}
+
+static uint64_t written(void *arg)
+{
+	return ck_pages_bytes(*(const int *)arg, true);
+}
+
 /* The archive is the only checkpoint then, so it must be one that can be read again. */
 static bool wants_stream(const struct job *j)
 {
@@ -248,8 +268,11 @@ static int archive_images(struct job *j, int images)
 		r = archive_put_stats(j->archive, images);
 	if (r == 0)
 		r = step_begin("checkpoint", "archive commit");
-	if (r == 0)
-		r = archive_commit(j->archive);
+	if (r < 0)
+		return r;
+	if (!j->image)
+		interrupt_commit();
+	r = archive_commit(j->archive);
 	return r < 0 || !j->image ? r : checkpoint_image_commit(j->image, j->c);
 }
 
@@ -259,12 +282,14 @@ static int open_archive(struct job *j)
 
 	if (j->o->create_image)
 		r = checkpoint_image_begin(j->e, j->o->create_image, &j->image);
-	if (r == 0 && j->image)
-		r = archive_create(checkpoint_image_archive(j->image), &j->archive);
-	else if (r == 0 && j->o->export)
-		r = archive_create(j->o->export, &j->archive);
+	if (r < 0 || (!j->image && !j->o->export))
+		return r;
+	j->archive_options = j->image ? *checkpoint_image_archive(j->image) : *j->o->export;
+	j->archive_options.watch = archive_watch;
+	j->archive_options.watch_arg = j;
+	r = archive_create(&j->archive_options, &j->archive);
 	j->stream = (struct cryo_pages_stream){stream_begin, stream_data, stream_end, j};
-	return r < 0 || !j->archive ? r : archive_put_documents(j->archive, j->e, j->c);
+	return r < 0 ? r : archive_put_documents(j->archive, j->e, j->c);
 }
 
 /* An older checkpoint is not what the next restore is to find. */
@@ -285,8 +310,13 @@ static int write_images(struct job *j)
 	CLEANUP(atomicdir_drop) struct atomicdir d = ATOMICDIR_NONE;
 	int r = atomicdir_begin(&d, j->into, CK_IMAGES);
 
-	if (r == 0)
-		r = cryo_dump_write(j->dump, d.fd);
+	if (r < 0)
+		return r;
+	progress_total(j->progress, cryo_dump_bytes(j->dump));
+	if (!j->archive)
+		progress_ask(j->progress, written, &d.fd);
+	r = cryo_dump_write(j->dump, d.fd);
+	progress_ask(j->progress, NULL, NULL);
 	if (r == 0)
 		r = ck_write_descriptors(d.fd, j->box.descriptors);
 	if (r == 0)
@@ -310,6 +340,8 @@ static int write_images(struct job *j)
 		r = store_sync_with(j->e, &d);
 	if (r == 0)
 		r = step_begin("checkpoint", "commit");
+	if (r == 0)
+		interrupt_commit();
 	if (r == 0)
 		r = atomicdir_commit(&d);
 	if (r == 0 && !j->o->named)
@@ -587,11 +619,16 @@ static void wait_for_conmon(struct job *j)
 int container_checkpoint(struct engine *e, struct container *c, const struct checkpoint_options *o,
 			 struct checkpoint_report *ret)
 {
+	CLEANUP(interrupt_end) struct interrupt interrupt __attribute__((unused)) = {0};
+	g_autofree char *what = g_strdup_printf("checkpoint %s", c->name);
+	CLEANUP(progress_end) struct progress *progress = NULL;
 	CLEANUP(job_clear) struct job j = JOB_NONE;
 	int r = container_lock(e, c);
 
 	if (r < 0)
 		return r;
+	interrupt = interrupt_begin(); /* who waits for a lock may be ended at any time */
+	j.progress = progress = progress_begin(what);
 	j.e = e;
 	j.c = c;
 	j.o = o;

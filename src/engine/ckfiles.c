@@ -7,9 +7,11 @@
 #include "cr/cryo.h"
 #include "engine/exit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SMALL_FILE	((size_t)1 << 20)
@@ -89,6 +91,25 @@ int ck_wait_exit(struct engine *e, struct container *c)
 	if (unlink(file) < 0 && errno != ENOENT)
 		return err_errno("remove %s", file);
 	return 0;
+}
+
+uint64_t ck_pages_bytes(int images, bool on_disk)
+{
+	int copy = openat(images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	uint64_t sum = 0;
+	struct dirent *e;
+	struct stat st;
+
+	while (d && (e = readdir(d)))
+		if (g_str_has_prefix(e->d_name, "pages-") &&
+		    fstatat(copy, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			sum += on_disk ? (uint64_t)st.st_blocks * 512 : (uint64_t)st.st_size;
+	if (d)
+		closedir(d);
+	else if (copy >= 0)
+		close(copy);
+	return sum;
 }
 
 int cklog_open(struct cklog *l, int dir, const char *name)

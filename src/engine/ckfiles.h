@@ -41,6 +41,9 @@ void ck_drop_connections(struct engine *e, const struct container *c);
  */
 int ck_wait_exit(struct engine *e, struct container *c) MUST_CHECK;
 
+/* Of the files with pages in a directory of images: on disk, or as they will be. */
+uint64_t ck_pages_bytes(int images, bool on_disk);
+
 /* dump.log, restore.log: while it is open, everything down to debug is logged there. */
 struct cklog {
 	int fd;

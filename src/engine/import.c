@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/import.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "engine/archive_in.h"
 #include "engine/archive_out.h"
 #include "engine/archive_trust.h"
@@ -31,6 +33,7 @@ struct importing {
 	json_t *anonymous;
 	GPtrArray *made; /* names of volumes that were not there before */
 	struct container *c;
+	struct progress *progress;
 };
 
 static void importing_clear(struct importing *m)
@@ -44,6 +47,7 @@ static void importing_clear(struct importing *m)
 	if (m->made)
 		g_ptr_array_unref(m->made);
 	container_unref(&m->c);
+	progress_end(&m->progress);
 }
 
 static const char *text(const json_t *j, const char *key)
@@ -161,6 +165,23 @@ static void choose_runtime(struct importing *m)
 		if (path && !strcmp(known[i], name))
 			m->e->runtime_wanted = g_strdup(name);
 	}
+}
+
+/* Bytes of the archive that were read; a moment to stop, too. */
+static int watch(void *arg, uint64_t bytes)
+{
+	progress_at(((struct importing *)arg)->progress, bytes);
+	return interrupt_check();
+}
+
+static void show_progress(struct importing *m)
+{
+	g_autofree char *what = g_strdup_printf("restore %s", m->in.o.shown);
+	struct stat st;
+
+	m->progress = progress_begin(what);
+	if (fstat(m->in.fd >= 0 ? m->in.fd : m->in.o.fd, &st) == 0 && S_ISREG(st.st_mode))
+		progress_total(m->progress, (uint64_t)st.st_size);
 }
 
 /* Both documents are read: whatever can be refused is, before the rest is unpacked. */
@@ -397,6 +418,8 @@ static int restore(struct importing *m, struct restore_report *ret)
 int container_import(struct engine *e, const struct import_checkpoint *o, struct container **ret,
 		     struct restore_report *ret_report)
 {
+	CLEANUP(interrupt_end)
+	struct interrupt interrupt __attribute__((unused)) = interrupt_begin();
 	CLEANUP(importing_clear) struct importing m = {.e = e, .o = o, .in = ARCHIVE_IN_NONE};
 	autoclose int layer = -1;
 	struct archive_in_options in = {
@@ -407,8 +430,8 @@ int container_import(struct engine *e, const struct import_checkpoint *o, struct
 		.ignore_volumes = o->ignore_volumes,
 		.documents = decide,
 		.documents_arg = &m,
-		.watch = o->watch,
-		.watch_arg = o->watch_arg,
+		.watch = o->watch ? o->watch : watch,
+		.watch_arg = o->watch ? o->watch_arg : &m,
 	};
 	int r;
 
@@ -426,14 +449,19 @@ int container_import(struct engine *e, const struct import_checkpoint *o, struct
 		in.fd = layer;
 	}
 	r = archive_in_open(&m.in, e, &in);
-	if (r == 0)
+	if (r == 0) {
+		show_progress(&m);
 		r = archive_in_read(&m.in);
+	}
 	if (r == 0)
 		r = check_complete(&m);
 	if (r == 0)
 		r = read_previous(&m);
+	if (r == 0)
+		r = interrupt_check();
 	if (r < 0)
 		return r;
+	progress_end(&m.progress);
 	r = create(&m);
 	if (r == 0)
 		r = restore(&m, ret_report);

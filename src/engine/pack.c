@@ -27,7 +27,7 @@ struct pack {
 	char *name;    /* of the member that is open, or NULL */
 	uint64_t left; /* of its bytes */
 	uint32_t sum;
-	uint64_t in, out, watched, flushed;
+	uint64_t in, out, announced, watched, flushed;
 	bool is_file;
 	int failed; /* inside a callback; its story must not be lost */
 	char *buf;
@@ -171,6 +171,7 @@ int pack_begin(struct pack *p, const char *name, uint64_t bytes)
 		return r;
 	p->name = g_strdup(name);
 	p->left = bytes;
+	p->announced += bytes;
 	p->sum = 0;
 	return 0;
 }
@@ -336,6 +337,11 @@ void pack_drop(struct pack **pp)
 uint64_t pack_bytes_in(const struct pack *p)
 {
 	return p->in;
+}
+
+uint64_t pack_bytes_announced(const struct pack *p)
+{
+	return p->announced;
 }
 
 uint64_t pack_bytes_out(const struct pack *p)

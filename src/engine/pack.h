@@ -75,4 +75,6 @@ void pack_drop(struct pack **p);
 
 /* So far. */
 uint64_t pack_bytes_in(const struct pack *p);
+/* Of all members so far, with all of the one that is open. */
+uint64_t pack_bytes_announced(const struct pack *p);
 uint64_t pack_bytes_out(const struct pack *p);

@@ -4,7 +4,9 @@
 #include "agent/stub.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "cr/step.h"
 #include "engine/box.h"
 #include "engine/ckfiles.h"
@@ -24,6 +26,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -194,6 +197,7 @@ static int record(void *arg)
 		r = step_begin("box", "record");
 	if (r < 0)
 		return r;
+	interrupt_commit();
 	s->thawed = true;
 	s->checkpointed = false;
 	s->restored = true;
@@ -213,6 +217,31 @@ static int record(void *arg)
 	if (r == 0)
 		r = container_set_running(j->e, j->c, s->pid, true);
 	return r < 0 ? r : step_begin("box", "recorded");
+}
+
+/* What PID and its children have in memory by now. */
+static uint64_t resident(pid_t pid, unsigned depth)
+{
+	g_autofree char *statm = g_strdup_printf("/proc/%d/statm", pid), *text = NULL;
+	g_autofree char *children = g_strdup_printf("/proc/%d/task/%d/children", pid, pid);
+	g_autofree char *list = NULL;
+	g_auto(GStrv) pids = NULL;
+	uint64_t sum = 0;
+
+	if (file_read_at(AT_FDCWD, statm, 4096, &text, NULL) == 0 && strchr(text, ' '))
+		sum = strtoull(strchr(text, ' '), NULL, 10) * (uint64_t)getpagesize();
+	if (file_read_at(AT_FDCWD, children, 1 << 16, &list, NULL) == 0 && depth < 32)
+		pids = g_strsplit(list, " ", -1);
+	for (char **p = pids; p && *p; p++)
+		if (atoi(*p) > 0)
+			sum += resident(atoi(*p), depth + 1);
+	err_clear();
+	return sum;
+}
+
+static uint64_t thawed_bytes(void *arg)
+{
+	return resident(*(const pid_t *)arg, 0);
 }
 
 static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
@@ -235,8 +264,15 @@ static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 		.commit = record,
 		.commit_arg = j,
 	};
+	g_autofree char *what = g_strdup_printf("restore %s", j->c->name);
+	CLEANUP(progress_end) struct progress *progress = progress_begin(what);
 	struct cryo_restored done;
-	int r = cryo_restore(&o, &j->box, &done);
+	pid_t pid = j->box.pid;
+	int r;
+
+	progress_total(progress, ck_pages_bytes(j->images, false));
+	progress_ask(progress, thawed_bytes, &pid);
+	r = cryo_restore(&o, &j->box, &done);
 
 	j->box.sock = -1; /* cryo_restore() closes it */
 	if (r == 0)
@@ -372,11 +408,13 @@ static int restore_locked(struct job *j, struct restore_report *ret)
 int container_restore(struct engine *e, struct container *c, const struct restore_options *o,
 		      struct restore_report *ret)
 {
+	CLEANUP(interrupt_end) struct interrupt interrupt __attribute__((unused)) = {0};
 	CLEANUP(job_clear) struct job j = JOB_NONE;
 	int r = container_lock(e, c);
 
 	if (r < 0)
 		return r;
+	interrupt = interrupt_begin();
 	j.e = e;
 	j.c = c;
 	j.o = o;

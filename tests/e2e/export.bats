@@ -96,6 +96,7 @@ members() { tar -tf "$1" | sort; }
 	needs_engine
 	looper a
 	cryopod run --name done --network none $IMAGE true
+	wait_for 10 state_is done exited
 	expect 125 checkpoint -e "$BATS_TEST_TMPDIR/x.tar" done
 	is 'Error: "exited" is not running, cannot checkpoint: container state improper'
 	refuses 125 'creating checkpoint export file "/nodir/x.tar": open /nodir/x.tar: no such file or directory' checkpoint -e /nodir/x.tar a

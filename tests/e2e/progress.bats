@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Long steps on a terminal: how far they are, and Ctrl-C, which takes everything back.
+
+load ../lib/helpers
+setup_file() { engine_setup; }
+teardown() { engine_clear; }
+teardown_file() { engine_teardown; }
+
+PTY=$REPO/tests/lib/pty
+
+# filled CTR MB: a looper with so much in its root file system that nothing compresses.
+filled() {
+	cryopod run -d --name "$1" --network none $IMAGE sh -c "dd if=/dev/urandom of=/root/big bs=1M count=$2 2>/dev/null; $FAST_LOOP" >/dev/null
+	wait_for 60 log_reaches "$1" 2
+}
+
+@test "bytes, rate and time left on a terminal; nothing elsewhere" {
+	needs_engine
+	filled a 200
+	expect 0 "$PTY" -- "$CP" container checkpoint -R -c gzip -e "$BATS_TEST_TMPDIR/a.tar" a
+	[[ "$output" =~ checkpoint\ a:\ [0-9.]+\ MB\ of\ [0-9.]+\ MB,\ [0-9.]+\ [kM]B/s,\ [0-9]+\ s\ left ]]
+	[ "$(tail -1 <<<"$output" | tr -d '\r' | sed 's/.*\x1b\[K//')" = a ]
+	run --separate-stderr cryopod container checkpoint -c gzip -e "$BATS_TEST_TMPDIR/a.tar" a
+	[ "$status" -eq 0 ] && [ "$output" = a ] && [ -z "$stderr" ]
+}
+
+@test "Ctrl-C in an export: it goes on, and there is no file" {
+	needs_engine
+	filled a 200
+	for how in "" -R; do
+		expect 125 "$PTY" -e "MB" -s '\x03' -- "$CP" container checkpoint $how -c gzip -e "$BATS_TEST_TMPDIR/a.tar" a
+		has "Error: checkpoint a: " interrupted
+		[ -z "$(ls -A "$BATS_TEST_TMPDIR" | grep -vx log)" ]
+		goes_on a
+	done
+	expect 125 "$PTY" -e "MB" -s '\x03' -- "$CP" container checkpoint --create-image x a
+	goes_on a
+	[ "$(cryopod images -q | wc -l)" -eq 1 ]
+	cycle a
+}
+
+@test "Ctrl-C in an import: nothing half-made" {
+	needs_engine
+	filled a 40
+	cryopod container checkpoint -c none -e "$BATS_TEST_TMPDIR/a.tar" a >/dev/null
+	cryopod rm a >/dev/null
+	bzip2 -1 "$BATS_TEST_TMPDIR/a.tar"
+	expect 125 "$PTY" -e "MB" -s '\x03' -- "$CP" container restore -i "$BATS_TEST_TMPDIR/a.tar.bz2"
+	has "Error: " interrupted
+	[ -z "$(cryopod ps -aq)" ] && [ -z "$(ls -A "$CP_ROOT/tmp")" ]
+	expect 0 cryopod container restore -i "$BATS_TEST_TMPDIR/a.tar.bz2"
+	goes_on a
+}
+
+@test "SIGTERM at any moment of checkpoint and restore" {
+	needs_engine
+	looper a
+	for ms in 2 5 10 20 30 45 60 80; do
+		"$CP" container checkpoint -e "$BATS_TEST_TMPDIR/a.tar" a >/dev/null 2>&1 3>&- &
+		pid=$!
+		sleep 0.0$(printf %02d $ms)
+		kill "$pid" 2>/dev/null || true
+		wait $pid || true
+		if [ "$(cryopod inspect --format '{{.State.Status}}' a)" = exited ]; then
+			expect 0 cryopod container restore a
+		else
+			[ ! -e "$BATS_TEST_TMPDIR/a.tar" ]
+		fi
+		goes_on a
+		rm -f "$BATS_TEST_TMPDIR"/*
+	done
+}
