@@ -54,3 +54,11 @@ int uffd_serve(int fd, uint64_t start, uint64_t end)
 		       ? err_errno("watch memory at %llx", (unsigned long long)start)
 		       : 0;
 }
+
+void uffd_unwatch(int fd, uint64_t start, uint64_t end)
+{
+	struct uffdio_range range = {start, end - start};
+
+	if (ioctl(fd, UFFDIO_UNREGISTER, &range) < 0)
+		return; /* it was not, or is gone */
+}

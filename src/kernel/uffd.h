@@ -25,3 +25,6 @@ int uffd_serve(int fd, uint64_t start, uint64_t end) MUST_CHECK;
 
 /* Watches [START, END), one mapping.  1: not of a kind that can be watched. */
 int uffd_watch(int fd, uint64_t start, uint64_t end) MUST_CHECK;
+
+/* No more; best effort. */
+void uffd_unwatch(int fd, uint64_t start, uint64_t end);

@@ -88,6 +88,36 @@ bytes() { cat "$DIR/$1"/pages-*.img | wc -c; }
 	ls "/proc/$PID/fd" | cmp "$DIR/before" -
 }
 
+@test "a child that has left the tree holds nothing up" {
+	launch python3 -c 'import os, sys, time
+m = bytearray(1 << 20)
+while not os.path.exists(sys.argv[1]): time.sleep(0.01)
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(1000)
+    os._exit(0)
+os.wait()
+print("left", flush=True)
+while True:
+    time.sleep(0.02)
+    print(len(m), flush=True)' "$DIR/leave"
+	wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = python3 ]'
+	sleep 0.2
+	round 1
+	touch "$DIR/leave"
+	wait_for 5 grep -q left "$DIR/out"
+	left=$(pgrep -f "$DIR/leave" | grep -vx "$PID" | head -n 1)
+	ls -l "/proc/$left/fd" | grep -q userfaultfd
+	dump -R
+	! grep -q ' uw' "/proc/$PID/smaps"
+	dump
+	reap
+	restore
+	grows "$DIR/out"
+	kill -9 "$left"
+}
+
 @test "images that are not those of the last round are not gone on from" {
 	launch python3 -c "$HOG" 8
 	wait_for 10 eval '[ "$(lines "$DIR/out")" -gt 3 ]'

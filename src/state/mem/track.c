@@ -197,6 +197,23 @@ int track_find(struct dump *d, struct dtask *t)
 	return 0;
 }
 
+/*
+ * A child that has left the tree may have inherited the tracker, and would keep it alive: what it
+ * watches is said explicitly.
+ */
+static void unwatch(const struct dtask *t, const struct fd_view *v)
+{
+	autoclose int fd = -1;
+
+	if (fd_view_get(v, &fd) < 0 || fcntl(fd, F_GETOWN) != t->proc.pid) {
+		err_clear();
+		return;
+	}
+	for (size_t i = 0; i < t->maps.n; i++)
+		if (mem_has_pages(&t->maps.v[i]))
+			uffd_unwatch(fd, t->maps.v[i].start, t->maps.v[i].end);
+}
+
 /* Trackers that cannot be used: inherited ones, and those that other images go on from. */
 static void close_old(struct dump *d, const struct dtask *t, struct batch *b)
 {
@@ -209,8 +226,10 @@ static void close_old(struct dump *d, const struct dtask *t, struct batch *b)
 
 		/* not one that a process with the same table has just made */
 		if ((!t->track || tfd != t->track->tfd) && t->files == t->index &&
-		    fd_view_read(t, tfd, &v) == 0 && track_is(d, &v))
+		    fd_view_read(t, tfd, &v) == 0 && track_is(d, &v)) {
+			unwatch(t, &v);
 			batch_may_fail(b, batch_add(b, SYS_close, IMM(tfd)));
+		}
 		err_clear();
 	}
 }
