@@ -21,7 +21,7 @@ static const struct {
 	{"anon_inode:sync_file", "fences of graphics drivers cannot be saved"},
 	{"anon_inode:", "files of this kind cannot be saved; close it first"},
 	{"/dmabuf:", "buffers of graphics drivers cannot be saved"},
-	{"/secretmem", "secret memory cannot be saved, which is its purpose"},
+	{"/secretmem", "secret memory cannot be saved: that is its purpose"},
 };
 
 /* linux/miscdevice.h, linux/major.h */

@@ -18,7 +18,9 @@
 
 static bool match(const struct dump *d, const struct fd_view *v)
 {
-	if (v->link[0] != '/' || g_str_has_prefix(v->link, "/memfd:"))
+	/* files of the kernel's own mounts only look like names */
+	if (v->link[0] != '/' || g_str_has_prefix(v->link, "/memfd:") ||
+	    g_str_has_prefix(v->link, "/dmabuf:") || strcmp(v->link, "/secretmem (deleted)") == 0)
 		return false;
 	return S_ISREG(v->st.st_mode) || S_ISDIR(v->st.st_mode) ||
 	       (S_ISCHR(v->st.st_mode) && major(v->st.st_rdev) == MEM_MAJOR) ||
