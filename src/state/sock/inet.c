@@ -179,20 +179,6 @@ static void dump_parts(struct dump *d, const struct sock_view *s, InetSkEntry *e
 		e->has_v6only = true;
 		e->v6only = v != 0;
 	}
-	e->ip_opts = g_new0(IpOptsEntry, 1);
-	ip_opts_entry__init(e->ip_opts);
-	if (sock_get_int(s->fd, IPPROTO_IP, IP_FREEBIND, &v)) {
-		e->ip_opts->has_freebind = true;
-		e->ip_opts->freebind = v != 0;
-	}
-	if (sock_get_int(s->fd, IPPROTO_IP, IP_TOS, &v)) {
-		e->ip_opts->has_tos = true;
-		e->ip_opts->tos = (uint32_t)v;
-	}
-	if (sock_get_int(s->fd, IPPROTO_IP, IP_TTL, &v)) {
-		e->ip_opts->has_ttl = true;
-		e->ip_opts->ttl = (uint32_t)v;
-	}
 	if (how) {
 		e->has_shutdown = true;
 		e->shutdown = (SkShutdown)how;
@@ -239,6 +225,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
 		r = sock_options_dump(&s, &e->opts);
+	if (r == 0)
+		inet_record_dump(&s, e);
 	sock_more_dump(&s, x);
 	if (r == 0)
 		r = inet_options_dump(&s, x);

@@ -30,6 +30,10 @@ int inet_finish(struct restore *r, struct file *f) MUST_CHECK;
 int inet_bind(struct restore *r, struct file *f, bool in_repair) MUST_CHECK;
 int inet_connect(struct restore *r, struct file *f) MUST_CHECK; /* -EINPROGRESS: O_NONBLOCK */
 
+/* inet_record.c: those that the record itself has; e->opts is there. */
+void inet_record_dump(const struct sock_view *s, InetSkEntry *e);
+int inet_record_restore(int fd, const InetSkEntry *e) MUST_CHECK;
+
 /* A packet to a socket of the tree, as from anybody; DATA begins with the header of PROTOCOL. */
 struct injected {
 	union inet_addr from, to;

@@ -132,6 +132,8 @@ int inet_open(struct restore *r, struct file *f)
 	if (ret == 0)
 		ret = sock_options_restore(f->fd, e->opts);
 	if (ret == 0)
+		ret = inet_record_restore(f->fd, e);
+	if (ret == 0)
 		ret = sock_more_restore(f->fd, x);
 	if (ret == 0)
 		ret = inet_options_restore(f->fd, x);

@@ -191,7 +191,7 @@ int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json
 }
 
 /* An urgent byte (MSG_OOB) is beside the stream (unix_stream_recv_urg()). */
-static int check_urgent(const struct sock_view *s)
+int sock_urgent_check(const struct sock_view *s)
 {
 	char byte;
 
@@ -208,7 +208,7 @@ int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json
 
 	if (!sock_get_int(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was))
 		was = -1;
-	r = check_urgent(s);
+	r = sock_urgent_check(s);
 	if (r == 0)
 		r = sock_queue_walk(d, s, id, packets);
 	if (setsockopt(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof(was)) < 0 && r == 0)

@@ -255,6 +255,8 @@ static int check(struct dump *d, const struct fd_view *v)
 	if (r == 0)
 		r = sock_options_check(&s);
 	if (r == 0)
+		r = err_wrap(sock_urgent_check(&s), "%s", v->link);
+	if (r == 0)
 		r = look(d, &s, &p, &dir, &u);
 	return r < 0 ? r : 0;
 }
