@@ -131,6 +131,10 @@ static int expect(struct run *r, const char *word)
 		return e;
 	if (strncmp(buf, "skip:", 5) == 0) {
 		printf("%s\n", buf);
+		if (r->root)
+			flavour_root_end(r->root);
+		if (file_remove_tree_at(AT_FDCWD, r->dir) < 0)
+			printf("%s\n", err_message());
 		exit(77);
 	}
 	if (g_str_has_prefix(buf, "expect: ")) {
