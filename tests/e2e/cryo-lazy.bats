@@ -125,6 +125,31 @@ lazy_pages() {
 	cmp "$DIR/out" "$DIR/want"
 }
 
+@test "memory with guard pages does not stay: whoever asks for nothing gets a whole dump" {
+	launch python3 -c 'import mmap, time
+m = mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+m[0:4] = b"here"
+try: m.madvise(102, 1 << 16, 4096)
+except OSError: print("none", flush=True)
+while True:
+    print(m[0:4], flush=True)
+    time.sleep(0.02)'
+	wait_for 5 grep -q . "$DIR/out"
+	! grep -q none "$DIR/out" || skip "this kernel has no guard pages (Linux 6.13)"
+	timeout 60 "$CRYO" dump -D "$IMG" -t "$PID" --lazy-pages --address 127.0.0.1 --port $PORT --status-fd 9 9>"$DIR/ready" 3>&- &
+	DUMP=$!
+	wait_for 5 test -s "$DIR/ready"
+	python3 -c "import socket, struct
+s = socket.create_connection(('127.0.0.1', $PORT))
+s.sendall(struct.pack('<IxxxxQQQ', 0x1023, 0, 0, 0))
+assert s.recv(4) == bytes(4)"
+	wait $DUMP
+	reap
+	restore
+	grows "$DIR/out"
+	[ "$(tail -n 1 "$DIR/out")" = "b'here'" ]
+}
+
 @test "when whoever takes the memory goes too early the tree goes on" {
 	hog 8
 	timeout 60 "$CRYO" dump -D "$IMG" -t "$PID" --lazy-pages --address 127.0.0.1 --port $PORT --status-fd 9 9>"$DIR/ready" 2>"$DIR/err" 3>&- &

@@ -387,6 +387,8 @@ static int write_lanes(struct dump *d, struct pages_dump *p)
 		r = find_guards(p);
 		return r < 0 ? r : stream_lanes(d, p);
 	}
+	if (d->o.lazy) /* they decide what may stay */
+		r = find_guards(p);
 	for (unsigned i = 0; r == 0 && i < p->n; i++) {
 		struct lane *l = &p->lanes[i];
 
@@ -395,7 +397,7 @@ static int write_lanes(struct dump *d, struct pages_dump *p)
 	}
 	for (unsigned i = 0; r == 0 && i < p->n; i++)
 		r = dtask_wrap(p->lanes[i].t, lane_post(&p->lanes[i]));
-	if (r == 0) /* while that is written */
+	if (r == 0 && !d->o.lazy) /* while that is written */
 		r = find_guards(p);
 	for (unsigned i = 0; r == 0 && i < p->n; i++)
 		r = lane_finish(d, &p->lanes[i]);
