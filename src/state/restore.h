@@ -59,7 +59,7 @@ struct rtask {
 	bool settled;
 };
 
-struct guest { /* a process of `exec`: a root beside the first one */
+struct guest {		  /* a process of `exec`: a root beside the first one */
 	const char *name; /* borrowed from the options */
 	struct stub stub;
 	struct rtask *task; /* NULL: it is not in the images */
@@ -73,9 +73,10 @@ struct file { /* an open file description to be */
 	const struct fd_kind *kind;
 	FileEntry *entry;
 	enum file_state state;
-	int fd;	      /* ours; -1 */
-	bool async;   /* O_ASYNC is still to be set */
-	bool settled; /* for kinds that do it once, in any task that has it */
+	int fd;	       /* ours; -1 */
+	unsigned uses; /* by descriptors that are still to be passed on: restore.windowed */
+	bool async;    /* O_ASYNC is still to be set */
+	bool settled;  /* for kinds that do it once, in any task that has it */
 };
 
 struct restore {
@@ -88,13 +89,14 @@ struct restore {
 	struct agent *agent;
 	struct pace pace;
 	struct guest *guests; /* o.nguests */
-	GPtrArray *tasks;   /* struct rtask: those of the images, parents first, then helpers */
-	unsigned nimages;   /* how many of them are from the images */
-	GArray *steps;	    /* struct plan_step, cr/plan.h */
-	GHashTable *files;  /* id -> struct file */
-	GPtrArray *locks;   /* FileLockEntry: state/lock/lock.c */
-	GHashTable *gone;   /* file id -> process that had gone: state/fd/procfile.c */
-	GHashTable *ghosts; /* reg file id -> ghost id */
+	GPtrArray *tasks;     /* struct rtask: those of the images, parents first, then helpers */
+	unsigned nimages;     /* how many of them are from the images */
+	GArray *steps;	      /* struct plan_step, cr/plan.h */
+	GHashTable *files;    /* id -> struct file */
+	GPtrArray *locks;     /* FileLockEntry: state/lock/lock.c */
+	bool windowed;	      /* more descriptions than we may have at once */
+	GHashTable *gone;     /* file id -> process that had gone: state/fd/procfile.c */
+	GHashTable *ghosts;   /* reg file id -> ghost id */
 	GHashTable *ghosts_made;     /* ghost id -> struct ghost: state/fd/ghost.c */
 	GHashTable *fifos;	     /* pipe id -> struct pipe_ends: state/fd/fifo.c */
 	GHashTable *memfds;	     /* inode id -> struct memfd: state/fd/memfd.c */

@@ -60,6 +60,7 @@ static int load(struct restore *r, struct file *f)
 const struct fd_kind fd_eventfd = {
 	.name = "eventfd",
 	.type = FD_TYPES__EVENTFD,
+	.alone = true,
 	.match = match,
 	.dump = dump,
 	.load = load,

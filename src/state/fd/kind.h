@@ -24,6 +24,11 @@ struct fd_view {
 struct fd_kind { /* a NULL hook means: nothing to do for this kind */
 	const char *name;
 	FdTypes type;
+	/*
+	 * Can be made at any time and is of no interest when all that have it have it: where there
+	 * are more descriptions than we may have, these come and go.
+	 */
+	bool alone;
 	/* Is what the kernel shows mine?  Asked in the order of fd_kinds[]. */
 	bool (*match)(const struct dump *d, const struct fd_view *v);
 	/* Before anything is frozen: can it be saved?  Says why not with err_set(EOPNOTSUPP). */

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 
-#define TFD_MAX (1u << 20) /* fs.nr_open */
+#define TFD_MAX	  (1u << 20) /* fs.nr_open */
+#define FDS_SPARE 1000	     /* of ours: processes, directories, images */
 
 static void file_free(void *p)
 {
@@ -180,6 +182,36 @@ int restore_file(struct restore *r, uint32_t id, struct file **ret)
 	return 0;
 }
 
+/* Do we have room for all descriptions at once?  If not, how often is each to be passed on? */
+static void plan_windows(struct restore *r)
+{
+	struct rlimit l;
+
+	fd_raise_limit();
+	r->windowed = getrlimit(RLIMIT_NOFILE, &l) == 0 &&
+		      l.rlim_cur < FDS_SPARE + g_hash_table_size(r->files);
+	for (unsigned i = 0; r->windowed && i < r->nimages; i++) {
+		const struct rtask *t = restore_task(r, i);
+
+		for (unsigned k = 0; restore_task(r, t->files) == t && t->fds && k < t->fds->len;
+		     k++) {
+			const FdinfoEntry *e = g_ptr_array_index(t->fds, k);
+			struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
+
+			f->uses++;
+		}
+	}
+}
+
+/* The last descriptor of it is where it belongs. */
+static void pass_on(struct restore *r, struct file *f)
+{
+	if (!r->windowed || !f->kind->alone || --f->uses || f->async)
+		return;
+	cleanup_close(&f->fd);
+	f->fd = -1;
+}
+
 int files_open(struct restore *r)
 {
 	GHashTableIter it;
@@ -187,10 +219,11 @@ int files_open(struct restore *r)
 	void *id;
 	int ret;
 
-	fd_raise_limit(); /* many descriptions are open here at once */
+	plan_windows(r);
 	g_hash_table_iter_init(&it, r->files);
-	while (g_hash_table_iter_next(&it, &id, NULL)) {
-		if (r->named && g_hash_table_contains(r->named, id))
+	while (g_hash_table_iter_next(&it, &id, (void **)&f)) {
+		if ((r->named && g_hash_table_contains(r->named, id)) ||
+		    (r->windowed && f->kind->alone))
 			continue;
 		ret = restore_file(r, GPOINTER_TO_UINT(id), &f);
 		if (ret < 0)
@@ -222,10 +255,18 @@ static int receive(struct restore *r, struct rtask *t, struct batch *b, unsigned
 		const FdinfoEntry *e = g_ptr_array_index(t->fds, from + i);
 		struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
 
+		ret = r->windowed && f->kind->alone ? restore_file(r, e->id, &f) : 0;
+		if (ret < 0)
+			return ret;
 		fds[i] = f->fd;
 	}
 	batch_recv_fds(b, fds, n, at);
 	ret = batch_run(b);
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		const FdinfoEntry *e = g_ptr_array_index(t->fds, from + i);
+
+		pass_on(r, g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id)));
+	}
 	for (unsigned i = n; ret == 0 && i-- > 0;) {
 		const FdinfoEntry *e = g_ptr_array_index(t->fds, from + i);
 		int op;

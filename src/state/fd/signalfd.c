@@ -58,6 +58,7 @@ static int open_(struct restore *r, struct file *f)
 const struct fd_kind fd_signalfd = {
 	.name = "signalfd",
 	.type = FD_TYPES__SIGNALFD,
+	.alone = true,
 	.match = match,
 	.check = check,
 	.dump = dump,

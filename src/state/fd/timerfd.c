@@ -229,6 +229,7 @@ static int settle(struct restore *r, struct rtask *t, struct file *f, int tfd)
 const struct fd_kind fd_timerfd = {
 	.name = "timerfd",
 	.type = FD_TYPES__TIMERFD,
+	.alone = true,
 	.match = match,
 	.check = check,
 	.dump = dump,
