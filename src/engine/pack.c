@@ -10,14 +10,15 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define CHUNK	   ((size_t)1 << 20)
 #define WATCH_STEP ((uint64_t)16 << 20)
-/* So much is on its way to the disk already when the archive is synced. */
-#define WRITEBACK_STEP ((uint64_t)32 << 20)
+/* Files are written in such pieces, past the page cache where that is possible. */
+#define STAGE ((size_t)4 << 20)
 
 struct pack {
 	struct pack_options o;
@@ -27,8 +28,10 @@ struct pack {
 	char *name;    /* of the member that is open, or NULL */
 	uint64_t left; /* of its bytes */
 	uint32_t sum;
-	uint64_t in, out, announced, watched, flushed;
-	bool is_file;
+	uint64_t in, out, announced, watched;
+	char *stage; /* of a file: the last STAGED bytes of what was put out */
+	size_t staged;
+	int direct; /* the file with O_DIRECT, or -1 */
 	int failed; /* inside a callback; its story must not be lost */
 	char *buf;
 };
@@ -59,24 +62,73 @@ static int pack_failure(struct pack *p)
 				   "write %s: %s", p->o.shown, why ? why : "unknown error");
 }
 
+/* Whole stages past the page cache: no memory to be found for it, and nothing left to be synced. */
+static int write_stage(struct pack *p)
+{
+	off_t at = (off_t)(p->out - p->staged);
+
+	if (p->staged == STAGE && p->direct >= 0) {
+		if (pwrite(p->direct, p->stage, STAGE, at) == (ssize_t)STAGE) {
+			p->staged = 0;
+			return 0;
+		}
+		/* Not this file system, or something is wrong that the other way tells, too. */
+		close(p->direct);
+		p->direct = -1;
+	}
+	int r = fd_pwrite_full(p->o.fd, p->stage, p->staged, at);
+
+	p->staged = 0;
+	return r;
+}
+
+static int put_out(struct pack *p, const char *buf, size_t len)
+{
+	int r = 0;
+
+	if (!p->stage) {
+		p->out += len;
+		return fd_write_full(p->o.fd, buf, len);
+	}
+	while (r == 0 && len) {
+		size_t n = MIN(len, STAGE - p->staged);
+
+		memcpy(p->stage + p->staged, buf, n);
+		p->staged += n;
+		p->out += n;
+		buf += n;
+		len -= n;
+		if (p->staged == STAGE)
+			r = write_stage(p);
+	}
+	return r;
+}
+
+static void open_stage(struct pack *p)
+{
+	char path[32];
+	struct stat st;
+
+	p->direct = -1;
+	if (fstat(p->o.fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size)
+		return;
+	p->stage = g_aligned_alloc(1, STAGE, 4096);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->o.fd);
+	p->direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+}
+
 static la_ssize_t on_write(struct archive *a, void *data, const void *buf, size_t len)
 {
 	struct pack *p = data;
-	int r = fd_write_full(p->o.fd, buf, len);
+	int r = put_out(p, buf, len);
 
 	if (r < 0) {
 		p->failed = err_wrap(r, "write %s", p->o.shown);
 		archive_set_error(a, EIO, "write");
 		return -1;
 	}
-	p->out += len;
 	if (p->o.tap)
 		p->o.tap(p->o.tap_arg, buf, len);
-	if (p->is_file && p->out - p->flushed >= WRITEBACK_STEP) {
-		sync_file_range(p->o.fd, (off_t)p->flushed, (off_t)(p->out - p->flushed),
-				SYNC_FILE_RANGE_WRITE);
-		p->flushed = p->out;
-	}
 	return (la_ssize_t)len;
 }
 
@@ -109,13 +161,12 @@ static void add_filter(struct archive *a, enum pack_compression c)
 int pack_open(const struct pack_options *o, struct pack **ret)
 {
 	struct pack *p = g_new0(struct pack, 1);
-	struct stat st;
 
 	*ret = p;
 	p->o = *o;
 	p->sums = json_object();
 	p->buf = g_aligned_alloc(1, CHUNK, 4096); /* copied faster than from anywhere */
-	p->is_file = fstat(o->fd, &st) == 0 && S_ISREG(st.st_mode);
+	open_stage(p);
 	p->entry = archive_entry_new();
 	p->tar = archive_write_new();
 	archive_write_set_format_pax_restricted(p->tar);
@@ -314,6 +365,11 @@ int pack_finish(struct pack *p)
 	free(text);
 	if (r == 0 && archive_write_close(p->tar) != ARCHIVE_OK)
 		r = pack_failure(p);
+	if (r == 0 && p->staged) {
+		r = write_stage(p);
+		if (r < 0)
+			r = p->failed = err_wrap(r, "write %s", p->o.shown);
+	}
 	return r;
 }
 
@@ -329,6 +385,8 @@ void pack_drop(struct pack **pp)
 	archive_write_free(p->tar);
 	archive_entry_free(p->entry);
 	json_decref(p->sums);
+	g_aligned_free(p->stage);
+	cleanup_close(&p->direct);
 	g_free(p->name);
 	g_aligned_free(p->buf);
 	g_clear_pointer(pp, g_free);
