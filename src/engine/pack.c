@@ -31,6 +31,13 @@ struct pack {
 	uint64_t in, out, announced, watched;
 	char *stage; /* of a file: the last STAGED bytes of what was put out */
 	size_t staged;
+	char *other; /* the stage before */
+	GThread *thread;
+	GMutex lock; /* of what follows */
+	GCond wake;
+	char *job; /* OTHER while the thread writes it */
+	off_t job_at;
+	bool job_failed, over;
 	int direct; /* the file with O_DIRECT, or -1 */
 	int failed; /* inside a callback; its story must not be lost */
 	char *buf;
@@ -62,24 +69,79 @@ static int pack_failure(struct pack *p)
 				   "write %s: %s", p->o.shown, why ? why : "unknown error");
 }
 
-/* Whole stages past the page cache: no memory to be found for it, and nothing left to be synced. */
+/* Whole stages past the page cache, by a thread: meanwhile the next one is compressed. */
+static void *writer(void *data)
+{
+	struct pack *p = data;
+
+	g_mutex_lock(&p->lock);
+	while (!p->over) {
+		if (!p->job) {
+			g_cond_wait(&p->wake, &p->lock);
+			continue;
+		}
+		g_mutex_unlock(&p->lock);
+		bool good = pwrite(p->direct, p->job, STAGE, p->job_at) == (ssize_t)STAGE;
+
+		g_mutex_lock(&p->lock);
+		p->job_failed = !good;
+		p->job = NULL;
+		g_cond_broadcast(&p->wake);
+	}
+	g_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+/* The stage before is on its way or, if that did not work, written the other way now. */
+static int await_writer(struct pack *p)
+{
+	bool failed;
+
+	g_mutex_lock(&p->lock);
+	while (p->job)
+		g_cond_wait(&p->wake, &p->lock);
+	failed = p->job_failed;
+	p->job_failed = false;
+	g_mutex_unlock(&p->lock);
+	if (!failed)
+		return 0;
+	close(take_fd(&p->direct));
+	return fd_pwrite_full(p->o.fd, p->other, STAGE, p->job_at);
+}
+
 static int write_stage(struct pack *p)
 {
 	off_t at = (off_t)(p->out - p->staged);
+	char *full = p->stage;
+	int r = await_writer(p);
 
-	if (p->staged == STAGE && p->direct >= 0) {
-		if (pwrite(p->direct, p->stage, STAGE, at) == (ssize_t)STAGE) {
-			p->staged = 0;
-			return 0;
-		}
-		/* Not this file system, or something is wrong that the other way tells, too. */
-		close(p->direct);
-		p->direct = -1;
+	if (r == 0 && p->staged == STAGE && p->direct >= 0 && !p->thread)
+		p->thread = g_thread_try_new("archive", writer, p, NULL);
+	if (r == 0 && (p->staged < STAGE || p->direct < 0 || !p->thread)) {
+		r = fd_pwrite_full(p->o.fd, p->stage, p->staged, at);
+	} else if (r == 0) {
+		g_mutex_lock(&p->lock);
+		p->stage = p->other;
+		p->other = p->job = full;
+		p->job_at = at;
+		g_cond_broadcast(&p->wake);
+		g_mutex_unlock(&p->lock);
 	}
-	int r = fd_pwrite_full(p->o.fd, p->stage, p->staged, at);
-
 	p->staged = 0;
 	return r;
+}
+
+static void end_writer(struct pack *p)
+{
+	if (!p->thread)
+		return;
+	g_mutex_lock(&p->lock);
+	while (p->job)
+		g_cond_wait(&p->wake, &p->lock);
+	p->over = true;
+	g_cond_broadcast(&p->wake);
+	g_mutex_unlock(&p->lock);
+	g_thread_join(p->thread);
 }
 
 static int put_out(struct pack *p, const char *buf, size_t len)
@@ -113,6 +175,7 @@ static void open_stage(struct pack *p)
 	if (fstat(p->o.fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size)
 		return;
 	p->stage = g_aligned_alloc(1, STAGE, 4096);
+	p->other = g_aligned_alloc(1, STAGE, 4096);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->o.fd);
 	p->direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
 }
@@ -365,8 +428,10 @@ int pack_finish(struct pack *p)
 	free(text);
 	if (r == 0 && archive_write_close(p->tar) != ARCHIVE_OK)
 		r = pack_failure(p);
-	if (r == 0 && p->staged) {
+	if (r == 0 && p->stage) {
 		r = write_stage(p);
+		if (r == 0)
+			r = await_writer(p);
 		if (r < 0)
 			r = p->failed = err_wrap(r, "write %s", p->o.shown);
 	}
@@ -385,7 +450,9 @@ void pack_drop(struct pack **pp)
 	archive_write_free(p->tar);
 	archive_entry_free(p->entry);
 	json_decref(p->sums);
+	end_writer(p);
 	g_aligned_free(p->stage);
+	g_aligned_free(p->other);
 	cleanup_close(&p->direct);
 	g_free(p->name);
 	g_aligned_free(p->buf);
