@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -297,6 +298,29 @@ static size_t strings_bytes(const json_t *list)
 	return bytes;
 }
 
+/*
+ * A runtime written in Go has its soft limit of descriptors raised to the hard one as it starts
+ * (src/os/rlimit.go), and whether that comes before or after the limits are set is a race.
+ */
+static void set_descriptor_limit(struct batch *b, const struct exec_thawed *x)
+{
+	const json_t *l;
+	size_t i;
+
+	json_array_foreach(json_object_get(x->process, "rlimits"), i, l)
+	{
+		const char *type = json_string_value(json_object_get(l, "type"));
+		struct rlimit r = {
+			.rlim_cur = (rlim_t)json_integer_value(json_object_get(l, "soft")),
+			.rlim_max = (rlim_t)json_integer_value(json_object_get(l, "hard"))};
+
+		if (g_strcmp0(type, "RLIMIT_NOFILE"))
+			continue;
+		batch_may_fail(b, batch_add(b, SYS_prlimit64, IMM(0), IMM(RLIMIT_NOFILE),
+					    batch_in(b, &r, sizeof(r)), IMM(0)));
+	}
+}
+
 static int run(struct agent *a, const struct exec_thawed *x)
 {
 	const json_t *args = json_object_get(x->process, "args"),
@@ -309,6 +333,7 @@ static int run(struct agent *a, const struct exec_thawed *x)
 
 	batch_begin(&b, a, 0);
 	join_time_ns(&b, x);
+	set_descriptor_limit(&b, x);
 	if (nnp)
 		batch_add(&b, SYS_prctl, IMM(PR_SET_NO_NEW_PRIVS), IMM(1), IMM(0), IMM(0), IMM(0));
 	else
