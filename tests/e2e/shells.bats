@@ -54,7 +54,7 @@ tree() { cryopod top s pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	screen_shows three
 	wait_for 5 eval '[ "$(tree | grep -c " T  ")" -eq 0 ]'
 	screen_type 'fg %1' Enter
-	wait_for 5 eval 'screen | tail -n +2 | grep -q "sleep 1001"'
+	wait_for 5 eval 'screen | grep -q "^sleep 1001"' # what fg says
 	screen_type C-c
 	wait_for 5 eval '! tree | grep -q "sleep 1001"'
 	screen_type 'exit 9' Enter
