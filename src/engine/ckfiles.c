@@ -134,3 +134,17 @@ void cklog_close(struct cklog *l)
 	log_threshold = (enum log_level)l->threshold;
 	close(take_fd(&l->fd));
 }
+
+uint64_t ck_images_size(int images)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", images);
+	g_autoptr(GDir) d = images < 0 ? NULL : g_dir_open(path, 0, NULL);
+	uint64_t bytes = 0;
+	const char *name;
+	struct stat st;
+
+	while (d && (name = g_dir_read_name(d)))
+		if (fstatat(images, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			bytes += (uint64_t)st.st_size;
+	return bytes;
+}

@@ -29,6 +29,9 @@ int ck_write_network(int dir, const json_t *status) MUST_CHECK;
 /* A small file NAME from one directory into another; a missing one is fine. */
 int ck_copy(int from, const char *name, int to) MUST_CHECK;
 
+/* Bytes of the images in the directory IMAGES, where they lie flat; 0 for no directory (-1). */
+uint64_t ck_images_size(int images);
+
 /* Best effort, for what is only in the way.  For the images nobody waits: base/discard.h. */
 void ck_remove(int dir, const char *name);
 

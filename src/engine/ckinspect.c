@@ -6,36 +6,13 @@
 #include "engine/ckfiles.h"
 #include "engine/cknamed.h"
 #include "engine/describe.h"
+#include "engine/inspect.h"
 #include "engine/restore.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* Images lie flat in their directory. */
-static uint64_t flat_size(int dir)
-{
-	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", dir);
-	g_autoptr(GDir) d = g_dir_open(path, 0, NULL);
-	uint64_t bytes = 0;
-	const char *name;
-	struct stat st;
-
-	while (d && (name = g_dir_read_name(d)))
-		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-			bytes += (uint64_t)st.st_size;
-	return bytes;
-}
-
-static char *rfc3339(int64_t ns)
-{
-	g_autoptr(GDateTime) t = g_date_time_new_from_unix_utc(ns / 1000000000);
-	g_autofree char *seconds = t ? g_date_time_format(t, "%Y-%m-%dT%H:%M:%S") : g_strdup("");
-
-	return g_strdup_printf("%s.%09dZ", seconds, (int)(ns % 1000000000));
-}
 
 json_t *ckinspect_own(struct engine *e, const struct container *c)
 {
@@ -45,12 +22,12 @@ json_t *ckinspect_own(struct engine *e, const struct container *c)
 
 	if (dir < 0 || fstatat(dir, "inventory.img", &st, 0) < 0)
 		return NULL;
-	created = rfc3339(c->state.checkpointed_ns
-				  ? c->state.checkpointed_ns
-				  : st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec);
+	created = time_rfc3339(c->state.checkpointed_ns
+				       ? c->state.checkpointed_ns
+				       : st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec);
 	return json_pack("{ss ss ss ss ss sI}", "name", "", "created", created, "container", c->id,
 			 "containerName", c->name, "image", c->image_name, "imagesSize",
-			 (json_int_t)flat_size(dir));
+			 (json_int_t)ck_images_size(dir));
 }
 
 static int open_images(int dir, int *ret)
@@ -71,7 +48,7 @@ static int complete(int images, json_t *meta, json_t **ret)
 	}
 	if (!json_object_get(meta, "imagesSize"))
 		json_object_set_new(meta, "imagesSize",
-				    json_integer((json_int_t)flat_size(images)));
+				    json_integer((json_int_t)ck_images_size(images)));
 	json_object_update(meta, found);
 	json_decref(found);
 	*ret = meta;
@@ -171,6 +148,7 @@ int ckinspect_path(struct engine *e, const char *path, json_t **ret)
 		return err_set(ENOENT, "%s is no checkpoint: there is no inventory.img", path);
 	if (images < 0)
 		return r;
-	g_autofree char *created = rfc3339(st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec);
+	g_autofree char *created =
+		time_rfc3339(st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec);
 	return complete(images, json_pack("{ss ss}", "name", path, "created", created), ret);
 }

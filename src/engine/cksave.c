@@ -70,31 +70,17 @@ int cksave_frozen(struct cksave *s)
 	return r < 0 ? err_wrap(r, "copy the root file system's changes") : 0;
 }
 
-static uint64_t images_size(int dir)
-{
-	autoclose int images = openat(dir, CK_IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", images);
-	g_autoptr(GDir) d = images < 0 ? NULL : g_dir_open(path, 0, NULL);
-	uint64_t bytes = 0;
-	const char *name;
-	struct stat st;
-
-	while (d && (name = g_dir_read_name(d)))
-		if (fstatat(images, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-			bytes += (uint64_t)st.st_size;
-	return bytes;
-}
-
 static int write_meta(struct cksave *s, const struct checkpoint_report *report, bool leave_running)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
 	g_autofree char *seconds = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S");
 	g_autofree char *created =
 		g_strdup_printf("%s.%06dZ", seconds, g_date_time_get_microsecond(now));
+	autoclose int images = openat(s->dir, CK_IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	json_t *j = json_pack("{ss ss ss ss ss ss sI sI sI sb}", "name", s->o->name, "created",
 			      created, "container", s->c->id, "containerName", s->c->name, "image",
 			      s->c->image_name, "imageID", s->c->image_id, "imagesSize",
-			      (json_int_t)images_size(s->dir), "rootfsSize",
+			      (json_int_t)ck_images_size(images), "rootfsSize",
 			      (json_int_t)treesync_total(s->sync), "frozenMicroseconds",
 			      (json_int_t)report->cryo.frozen_time, "leftRunning", leave_running);
 	g_autofree char *text = json_dumps(j, JSON_INDENT(4));

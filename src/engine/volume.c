@@ -2,6 +2,7 @@
 #include "engine/volume.h"
 
 #include "base/file.h"
+#include "engine/inspect.h"
 #include "engine/mounts.h"
 #include "engine/schema.h"
 
@@ -93,11 +94,7 @@ static json_t *definition_of(struct engine *e, sqlite3_stmt *q)
 		g_build_filename(e->root, "volumes", store_text(q, 0), "_data", NULL);
 	g_autofree char *mark =
 		g_build_filename(e->root, "volumes", store_text(q, 0), VOLUME_FRESH, NULL);
-	g_autoptr(GDateTime) t =
-		g_date_time_new_from_unix_utc(sqlite3_column_int64(q, 1) / 1000000000);
-	g_autofree char *seconds = t ? g_date_time_format(t, "%Y-%m-%dT%H:%M:%S") : g_strdup("");
-	g_autofree char *created = g_strdup_printf("%s.%09dZ", seconds,
-						   (int)(sqlite3_column_int64(q, 1) % 1000000000));
+	g_autofree char *created = time_rfc3339(sqlite3_column_int64(q, 1));
 	json_t *labels = store_json(q, 2), *j;
 	bool fresh = access(mark, F_OK) == 0;
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cli/cmd/filter.h"
+#include "engine/lifecycle.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,6 +160,25 @@ int pick_each(struct cli *cli, const GArray *picks,
 		}
 	}
 	return status;
+}
+
+int remove_by_id(struct cli *cli, char *const *ids, int timeout)
+{
+	const struct remove_options how = {.force = true, .timeout = timeout};
+	int r = 0;
+
+	for (; r >= 0 && ids && *ids; ids++) {
+		CLEANUP(container_unref) struct container *c = NULL;
+
+		r = container_find(cli->engine, *ids, &c);
+		if (r == 0)
+			r = container_remove(cli->engine, c, &how);
+		if (r == -ENOENT) {
+			err_clear();
+			r = 0;
+		}
+	}
+	return r;
 }
 
 bool confirm_prune(const char *what)

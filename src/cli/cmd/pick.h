@@ -46,5 +46,9 @@ const char *pick_name(const char *typed);
 /* How many arguments: MAX -1 for any.  cobra's texts. */
 int args_range(const struct cli *cli, int min, int max) MUST_CHECK;
 
+/* With force, as `rm` does, waiting TIMEOUT seconds (-1: the container's own); gone already: fine.
+ */
+int remove_by_id(struct cli *cli, char *const *ids, int timeout) MUST_CHECK;
+
 /* Asks on standard input before all of WHAT ("volumes") that no container uses are removed. */
 bool confirm_prune(const char *what);

@@ -137,23 +137,10 @@ static const struct opt rm_options[] = {
 static int remove_users(struct cli *cli, const char *name)
 {
 	const struct rm_opts *o = cli->opts;
-	const struct remove_options how = {.force = true,
-					   .timeout = cli_given(cli, "time") ? (int)o->time : -1};
 	g_auto(GStrv) ids = NULL;
 	int r = volume_users(cli->engine, name, &ids);
 
-	for (char **id = ids; r >= 0 && id && *id; id++) {
-		CLEANUP(container_unref) struct container *c = NULL;
-
-		r = container_find(cli->engine, *id, &c);
-		if (r == 0)
-			r = container_remove(cli->engine, c, &how);
-		if (r == -ENOENT) {
-			err_clear();
-			r = 0;
-		}
-	}
-	return r;
+	return r < 0 ? r : remove_by_id(cli, ids, cli_given(cli, "time") ? (int)o->time : -1);
 }
 
 static int remove_one(struct cli *cli, const char *ref)
