@@ -61,7 +61,6 @@ int net_tun_make(int fd, const char *name, const TunLinkEntry *e, int index) MUS
 int net_tun_make_lasting(const NetDeviceEntry *e) MUST_CHECK;
 
 /* net_fire.c */
-void net_firewall_load(void); /* a missing library ends the program: before anything is frozen */
 int net_firewall_dump(struct dump *d) MUST_CHECK; /* in the namespace */
 int net_firewall_restore(int images) MUST_CHECK;
 

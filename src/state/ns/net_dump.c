@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The network namespace of a standalone tree into images. */
+#include "state/nft.h"
 #include "state/ns/net.h"
 
 #include "base/file.h"
@@ -97,7 +98,7 @@ int net_check(struct dump *d)
 {
 	if (!is_wanted(d))
 		return 0;
-	net_firewall_load();
+	nft_load();
 	return there(d, look);
 }
 

@@ -6,62 +6,25 @@
 #include "state/ns/net.h"
 
 #include "base/file.h"
-#include "base/lazy.h"
 #include "base/spawn.h"
+#include "state/nft.h"
 #include "state/ns/ns.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <nftables/libnftables.h>
 #include <string.h>
 
 #define TEXT_MAX (64u << 20)
 
-static struct {
-	struct nft_ctx *(*new)(uint32_t);
-	void (*free)(struct nft_ctx *);
-	int (*run)(struct nft_ctx *, const char *);
-	int (*buffer_output)(struct nft_ctx *);
-	const char *(*get_output)(struct nft_ctx *);
-	int (*buffer_error)(struct nft_ctx *);
-	const char *(*get_error)(struct nft_ctx *);
-} lib;
-
-static const struct lazy_symbol symbols[] = {
-	{"nft_ctx_new", &lib.new},
-	{"nft_ctx_free", &lib.free},
-	{"nft_run_cmd_from_buffer", &lib.run},
-	{"nft_ctx_buffer_output", &lib.buffer_output},
-	{"nft_ctx_get_output_buffer", &lib.get_output},
-	{"nft_ctx_buffer_error", &lib.buffer_error},
-	{"nft_ctx_get_error_buffer", &lib.get_error},
-};
-
-void net_firewall_load(void)
-{
-	if (!lib.new)
-		lazy_load("libnftables.so.1", symbols, ARRAY_SIZE(symbols));
-}
-
 static int begin(struct nft_ctx **ret)
 {
-	net_firewall_load();
-	*ret = lib.new(0);
+	nft_load();
+	*ret = nft_library.new(0);
 	if (!*ret)
 		return err_set(EIO, "nftables cannot be used");
-	lib.buffer_output(*ret);
-	lib.buffer_error(*ret);
+	nft_library.buffer_output(*ret);
+	nft_library.buffer_error(*ret);
 	return 0;
-}
-
-static int run(struct nft_ctx *nft, const char *text)
-{
-	const char *why;
-
-	if (lib.run(nft, text) == 0)
-		return 0;
-	why = lib.get_error(nft);
-	return err_set(EIO, "nftables: %.*s", (int)strcspn(why, "\n"), why);
 }
 
 static int dump_nft(struct dump *d)
@@ -72,11 +35,11 @@ static int dump_nft(struct dump *d)
 
 	if (r < 0)
 		return r;
-	r = run(nft, "list ruleset");
-	text = r == 0 ? lib.get_output(nft) : "";
+	r = nft_run(nft, "list ruleset");
+	text = r == 0 ? nft_library.get_output(nft) : "";
 	if (r == 0 && *text)
 		r = image_write_raw(&d->w, IMG_NFTABLES, NSID_NET, text, strlen(text));
-	lib.free(nft);
+	nft_library.free(nft);
 	return r;
 }
 
@@ -178,8 +141,8 @@ static int restore_nft(int images)
 		r = begin(&nft);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = run(nft, text);
-	lib.free(nft);
+	r = nft_run(nft, text);
+	nft_library.free(nft);
 	return r;
 }
 

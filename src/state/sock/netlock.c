@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/sock/netlock.h"
 
-#include "base/lazy.h"
 #include "base/log.h"
 #include "kernel/ns.h"
+#include "state/nft.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <nftables/libnftables.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,44 +17,22 @@ struct netlock {
 	struct nft_ctx *nft;
 };
 
-static struct {
-	struct nft_ctx *(*new)(uint32_t);
-	void (*free)(struct nft_ctx *);
-	int (*run)(struct nft_ctx *, const char *);
-	int (*buffer_error)(struct nft_ctx *);
-	const char *(*get_error)(struct nft_ctx *);
-} lib;
-
-static const struct lazy_symbol symbols[] = {
-	{"nft_ctx_new", &lib.new},
-	{"nft_ctx_free", &lib.free},
-	{"nft_run_cmd_from_buffer", &lib.run},
-	{"nft_ctx_buffer_error", &lib.buffer_error},
-	{"nft_ctx_get_error_buffer", &lib.get_error},
-};
-
-void netlock_load(void)
-{
-	if (!lib.new)
-		lazy_load("libnftables.so.1", symbols, ARRAY_SIZE(symbols));
-}
-
 /* libnftables opens its netlink socket here and keeps it: only this must happen over there. */
 static int open_at(int there, struct nft_ctx **ret)
 {
 	autoclose int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
-	netlock_load();
+	nft_load();
 	if (here < 0)
 		return err_errno("open /proc/self/ns/net");
 	if (setns(there, CLONE_NEWNET) < 0)
 		return err_errno("enter the network namespace");
-	*ret = lib.new(0);
+	*ret = nft_library.new(0);
 	if (setns(here, CLONE_NEWNET) < 0)
 		abort(); /* nothing that we do from here on would be where it should be */
 	if (!*ret)
 		return err_set(EIO, "nftables cannot be used");
-	lib.buffer_error(*ret);
+	nft_library.buffer_error(*ret);
 	return 0;
 }
 
@@ -69,12 +46,9 @@ static int open_there(int dir, struct nft_ctx **ret)
 
 static int run(struct nft_ctx *nft, const char *text)
 {
-	const char *why;
+	int r = nft_run(nft, text);
 
-	if (lib.run(nft, text) == 0)
-		return 0;
-	why = lib.get_error(nft);
-	return err_set(EIO, "lock the network: nftables: %.*s", (int)strcspn(why, "\n"), why);
+	return r < 0 ? err_wrap(r, "lock the network") : 0;
 }
 
 static void add_elements(GString *s, GArray *connections, int family)
@@ -152,7 +126,7 @@ void netlock_drop(struct netlock **l)
 	if (!lock)
 		return;
 	if (lock->nft)
-		lib.free(lock->nft);
+		nft_library.free(lock->nft);
 	g_free(lock);
 }
 
@@ -174,7 +148,7 @@ int netlock_leave(int dir, GArray *connections, const char *name)
 	if (r < 0)
 		return r;
 	r = run(nft, text);
-	lib.free(nft);
+	nft_library.free(nft);
 	return r;
 }
 
@@ -193,7 +167,7 @@ void netlock_forget(int ns, const char *name)
 
 	if (open_at(ns, &nft) < 0)
 		return;
-	if (lib.run(nft, text) != 0)
-		log_debug("nftables: %s", lib.get_error(nft));
-	lib.free(nft);
+	if (nft_library.run(nft, text) != 0)
+		log_debug("nftables: %s", nft_library.get_error(nft));
+	nft_library.free(nft);
 }

@@ -13,9 +13,6 @@ struct netlock;
 #define NETLOCK_MARK 0x6372796f	 /* packets that have it pass */
 #define NETLOCK_LEFT "cryo-left" /* how names of tables that outlive us begin */
 
-/* A missing libnftables ends the program: better before anything is frozen. */
-void netlock_load(void);
-
 /* CONNECTIONS: struct diag_tcp.  DIR: /proc/PID of a process in that namespace. */
 int netlock_take(int dir, GArray *connections, struct netlock **ret) MUST_CHECK;
 void netlock_drop(struct netlock **l);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/nft.h"
 #include "state/sock/netlock.h"
 #include "state/sock/tcp.h"
 
@@ -109,7 +110,7 @@ int tcp_check(struct dump *d, const struct sock_view *s, int state)
 			       "%s: the TCP connection %s is %s; use --tcp-established to keep "
 			       "such connections",
 			       s->v->link, name, what);
-	netlock_load();
+	nft_load();
 	return check_extras(d, s, state, name);
 }
 
