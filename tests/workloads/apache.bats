@@ -6,9 +6,11 @@ setup_file() { workload_setup; }
 teardown() { workload_clear; }
 teardown_file() { workload_teardown; }
 
-# httpd MPM: the server with status pages.
+# httpd MPM: the server with status pages.  Of prefork there are six children, whatever they do.
 httpd() {
 	ctr -- sh -c "a2dismod -q mpm_event; a2enmod -q mpm_$1 status; echo ServerName w >>/etc/apache2/apache2.conf
+		sed -Ei 's/^(\s*StartServers\s).*/\\1 6/; s/^(\s*MinSpareServers\s).*/\\1 1/; s/^(\s*MaxSpareServers\s).*/\\1 10/' \\
+			/etc/apache2/mods-available/mpm_prefork.conf
 		echo 'ExtendedStatus On
 		<Location /server-status>
 			Require all granted
@@ -91,10 +93,12 @@ ask_again() { say "GET /index.html HTTP/1.1"$'\r\n'"Host: w"$'\r\n' && hear 3; }
 
 # tree: the processes as top shows them, without what changes.
 tree() { cryopod top w pid ppid tty args | sort -n; }
+all_children() { [ "$(cryopod top w args | grep -c 'apache2 -D FOREGROUND$')" -eq 7 ]; }
 
 @test "an exec session that ends and leaves a job: the same tree, with the job" {
 	httpd prefork
 	answers
+	wait_for 10 all_children
 	expect 0 "$REPO/tests/lib/pty" -s 'sleep 1000 &\n' -e '[1]' -s 'exit\n' -- "$CP" exec -it w bash
 	tree >"$BATS_TEST_TMPDIR/before"
 	grep -q 'sleep 1000' "$BATS_TEST_TMPDIR/before"

@@ -40,6 +40,17 @@ verify() { [ "$(get numbers | md5sum)" = "$SUM" ]; }
 
 @test "every cycle" { every_cycle; }
 
+# download PATH [CURL-OPTIONS...]: in the background, and it has begun; downloaded: it came whole.
+download() {
+	rm -f "$BATS_TEST_TMPDIR/download"
+	curl -sf -m 60 "${@:2}" -o "$BATS_TEST_TMPDIR/download" "$(url "$1")" &
+	wait_for 10 test -s "$BATS_TEST_TMPDIR/download"
+}
+downloaded() {
+	wait $!
+	[ "$(md5sum <"$BATS_TEST_TMPDIR/download")" = "$(seq 2000000 | md5sum)" ]
+}
+
 # ask PATH: over the connection TALK; the body's first line.
 ask() {
 	say "GET /$1 HTTP/1.1"$'\r\n'"Host: w"$'\r\n'
@@ -55,20 +66,16 @@ ask() {
 	talk "$(ip_of w)" 80
 	CONNECTION=$(ask connection)
 	for i in $(seq "$CYCLES"); do
-		curl -sf -m 60 -o "$BATS_TEST_TMPDIR/download" "$(url slow/numbers)" &
-		wait_for 10 test -s "$BATS_TEST_TMPDIR/download"
+		download slow/numbers
 		cycle_w
 		[ "$(ask connection)" = "${CONNECTION% *} $((i + 1))" ]
-		wait $!
-		[ "$(md5sum <"$BATS_TEST_TMPDIR/download")" = "$(seq 2000000 | md5sum)" ]
+		downloaded
 	done
 	# Frozen at full speed: both queues are full.
 	for _ in 1 2; do
-		curl -sf -m 60 --limit-rate 5M -o "$BATS_TEST_TMPDIR/download" "$(url numbers)" &
-		wait_for 10 test -s "$BATS_TEST_TMPDIR/download"
+		download numbers --limit-rate 5M
 		cycle_w
-		wait $!
-		[ "$(md5sum <"$BATS_TEST_TMPDIR/download")" = "$(seq 2000000 | md5sum)" ]
+		downloaded
 	done
 }
 
@@ -99,13 +106,11 @@ ask() {
 	answers
 	talk "$(ip_of w)" 80
 	CONNECTION=$(ask connection)
-	curl -sf -m 60 -o "$BATS_TEST_TMPDIR/download" "$(url slow/numbers)" &
-	wait_for 10 test -s "$BATS_TEST_TMPDIR/download"
+	download slow/numbers
 	expect 125 cryopod container checkpoint w
 	has nginx "$(ip_of w):80" '--tcp-established'
 	[ "$(ask connection)" = "${CONNECTION% *} 2" ]
-	wait $!
-	[ "$(md5sum <"$BATS_TEST_TMPDIR/download")" = "$(seq 2000000 | md5sum)" ]
+	downloaded
 	freeze --tcp-established
 	thaw --tcp-close
 	run ! ask connection
