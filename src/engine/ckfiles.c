@@ -48,6 +48,23 @@ int ck_write_network(int dir, const json_t *status)
 	return file_write_at(dir, CK_NETWORK, text, strlen(text), 0600);
 }
 
+int ck_read_network(int dir, json_t **ret)
+{
+	g_autofree char *text = NULL;
+	json_error_t why;
+	int r = file_read_at(dir, CK_NETWORK, 1 << 20, &text, NULL);
+
+	*ret = NULL;
+	if (r == -ENOENT) {
+		err_clear();
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	*ret = json_loads(text, JSON_DECODE_ANY, &why);
+	return *ret ? 0 : err_set(EINVAL, CK_NETWORK ": %s", why.text);
+}
+
 int ck_copy(int from, const char *name, int to)
 {
 	g_autofree char *text = NULL;

@@ -25,6 +25,8 @@ char *ck_path(struct engine *e, const struct container *c, const char *name);
 /* What 0-2 were, as runc and crun write it. */
 int ck_write_descriptors(int images, char *const descriptors[3]) MUST_CHECK;
 int ck_write_network(int dir, const json_t *status) MUST_CHECK;
+/* A new reference; NULL if there is no such file. */
+int ck_read_network(int dir, json_t **ret) MUST_CHECK;
 
 /* A small file NAME from one directory into another; a missing one is fine. */
 int ck_copy(int from, const char *name, int to) MUST_CHECK;

@@ -346,10 +346,10 @@ static int adopt_addresses(struct importing *m)
 							     : network_first_mac(m->in.network);
 	if (!ip && !mac)
 		return 0;
-	r = network_adopt(m->e, m->c->id, choice.arg, ip, mac);
+	r = network_adopt(m->e, m->c->id, choice.arg ?: NETWORK_DEFAULT, ip, mac);
 	if (r == 1)
 		log_info("%s: address %s does not fit network %s: it gets another", m->name, ip,
-			 choice.arg);
+			 choice.arg ?: NETWORK_DEFAULT);
 	return r < 0 ? r : 0;
 }
 

@@ -97,6 +97,9 @@ int network_forget(struct engine *e, const char *id) MUST_CHECK;
 int network_release_ip(struct engine *e, const char *id) MUST_CHECK;
 int network_release_mac(struct engine *e, const char *id) MUST_CHECK;
 
+/* Both, for a start from the beginning: what was not asked for is another one in the next run. */
+int network_renew(struct engine *e, const char *id) MUST_CHECK;
+
 /*
  * Addresses that container ID had elsewhere become its own on NETWORK; IP or MAC may be NULL.
  * -EADDRINUSE: somebody else has the IP; 1: it does not fit the network, so that it gets another.

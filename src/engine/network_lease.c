@@ -168,6 +168,9 @@ int lease_take(struct engine *e, const char *id, const json_t *definition, const
 		g_strlcpy(ret->mac, had.mac, sizeof(ret->mac));
 	else
 		random_mac(ret->mac);
+	if (had.there && had.ip == mine && !strcmp(had.mac, ret->mac) &&
+	    !strcmp(had.network, network))
+		return 0;
 	r = store_exec(e,
 		       "INSERT OR REPLACE INTO leases(container, network, ip, mac) VALUES(?,?,?,?)",
 		       "ssls", id, network, (int64_t)mine, ret->mac);
@@ -187,6 +190,11 @@ int network_release_ip(struct engine *e, const char *id)
 int network_release_mac(struct engine *e, const char *id)
 {
 	return store_exec(e, "UPDATE leases SET mac=NULL WHERE container=?", "s", id);
+}
+
+int network_renew(struct engine *e, const char *id)
+{
+	return store_exec(e, "UPDATE leases SET ip=NULL, mac=NULL WHERE container=?", "s", id);
 }
 
 /* The first interface of the first network of a status that has a subnet. */

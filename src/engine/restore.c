@@ -35,6 +35,7 @@ struct job {
 	struct container *c;
 	const struct restore_options *o;
 	int dir, images, rootfs; /* ROOTFS: that of a checkpoint with a name, or -1 */
+	json_t *network;	 /* what the container was connected to, or NULL */
 	struct cklog log;
 	struct cryo_box box;
 	struct sessions_box sessions;
@@ -48,6 +49,7 @@ static void job_clear(struct job *j)
 	ERR_KEEP;
 
 	cklog_close(&j->log);
+	json_decref(j->network);
 	sessions_box_clear(&j->sessions);
 	if (j->box.sock >= 0)
 		close(j->box.sock);
@@ -75,7 +77,8 @@ static int open_named(struct job *j)
 	j->rootfs = openat(dir, CKNAMED_ROOTFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (j->images < 0 || j->rootfs < 0)
 		return err_errno("open checkpoint %s", j->o->named->name);
-	return ck_open_static(j->e, j->c, &j->dir);
+	r = ck_read_network(dir, &j->network);
+	return r < 0 ? r : ck_open_static(j->e, j->c, &j->dir);
 }
 
 static int check_state(struct job *j)
@@ -108,7 +111,8 @@ static int check_state(struct job *j)
 	if (r < 0)
 		return r;
 	j->images = openat(j->dir, CK_IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return j->images < 0 ? err_errno("open %s/" CK_IMAGES, dir) : 0;
+	return j->images < 0 ? err_errno("open %s/" CK_IMAGES, dir)
+			     : ck_read_network(j->dir, &j->network);
 }
 
 static int drop_addresses(struct job *j)
@@ -126,6 +130,36 @@ static int drop_addresses(struct job *j)
 	if (r == 0 && j->o->ignore_static_mac)
 		r = container_drop_option(j->c, "mac_address");
 	return r;
+}
+
+/* Those of the checkpoint, where they are not the container's any more. */
+static int take_addresses(struct job *j)
+{
+	CLEANUP(network_choice_clear) struct network_choice choice = {0};
+	const struct container_options *o;
+	g_autofree char *ip = NULL;
+	const char *mac, *network;
+	int r = container_options(j->c, &o);
+
+	if (r == 0)
+		r = network_choice_parse(o->network, &choice);
+	if (r < 0 || choice.mode != NETWORK_BRIDGE || !j->network)
+		return r;
+	ip = o->ip || j->o->ignore_static_ip ? NULL : network_first_ip(j->network);
+	mac = o->mac_address || j->o->ignore_static_mac ? NULL : network_first_mac(j->network);
+	if (!ip && !mac)
+		return 0;
+	network = choice.arg ?: NETWORK_DEFAULT;
+	r = network_adopt(j->e, j->c->id, network, ip, mac);
+	if (r == -EADDRINUSE) {
+		g_autofree char *why = g_strdup(err_message());
+
+		return err_set(EADDRINUSE, "%s: --ignore-static-ip restores with another", why);
+	}
+	if (r == 1)
+		log_warn("container %s: address %s does not fit network %s: it gets another",
+			 j->c->name, ip, network);
+	return r < 0 ? r : 0;
 }
 
 /* The bundle of the box: the container's own spec with the stub as its program. */
@@ -324,6 +358,8 @@ static int build(struct job *j, struct restore_report *ret)
 	int r;
 
 	r = drop_addresses(j);
+	if (r == 0)
+		r = take_addresses(j);
 	if (r == 0)
 		r = step_begin("box", "prepare");
 	if (r == 0)

@@ -6,6 +6,7 @@
 #include "engine/exit.h"
 #include "engine/lifecycle_internal.h"
 #include "engine/monitor.h"
+#include "engine/network.h"
 #include "engine/orphans.h"
 #include "engine/runtime.h"
 
@@ -49,7 +50,9 @@ int life_init(struct engine *e, struct container *c)
 
 	forget_last_run(&c->state);
 	g_clear_pointer(&c->state.error, g_free);
-	r = container_prepare(e, c);
+	r = c->state.started_ns ? network_renew(e, c->id) : 0;
+	if (r == 0)
+		r = container_prepare(e, c);
 	if (r == 0 && checkpointed)
 		ck_drop_connections(e, c);
 	if (r == 0) {

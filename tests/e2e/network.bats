@@ -72,6 +72,34 @@ reaches() { curl -sf -m 5 "$1" | grep -q ^joe:; }
 	refuses 125 'unable to find network with name or ID nosuch: network not found' cryopod run --network nosuch $IMAGE true
 }
 
+@test "a new run has new addresses, a checkpoint of an earlier one those of its time" {
+	cryopod run -d --name a $IMAGE sleep 100 >/dev/null
+	addresses() { cryopod inspect --format '{{.NetworkSettings.IPAddress}} {{.NetworkSettings.MacAddress}}' a; }
+	first=$(addresses)
+	cryopod container checkpoint --leave-running a
+	cryopod checkpoint create --leave-running a early
+	cryopod restart -t 0 a
+	second=$(addresses)
+	[ "${first% *}" != "${second% *}" ]
+	[ "${first#* }" != "${second#* }" ]
+	cryopod stop -t 0 a
+	expect 0 cryopod container restore --keep a
+	[ "$(addresses)" = "$first" ]
+	expect 0 cryopod exec a ip -4 -o addr show eth0
+	has "inet ${first% *}/"
+	cryopod restart -t 0 a
+	cryopod stop -t 0 a
+	expect 0 cryopod container restore --checkpoint early a
+	[ "$(addresses)" = "$first" ]
+	cryopod restart -t 0 a
+	cryopod run -d --name b --ip "${first% *}" $IMAGE sleep 100 >/dev/null
+	cryopod stop -t 0 a
+	refuses 125 "${first% *} is already allocated" cryopod container restore --keep a
+	has '--ignore-static-ip'
+	expect 0 cryopod container restore --keep --ignore-static-ip a
+	[ "$(addresses)" != "$first" ]
+}
+
 @test "-p: reachable from the host, on the address that was asked for, until the container ends" {
 	serve w -p 8081:80 -p 127.0.0.1:8082:80
 	reaches http://127.0.0.1:8081/passwd
