@@ -597,6 +597,8 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
 	ret->cryo = *cryo_dump_stats(j->dump);
 	event_container(j->e, j->c, "checkpoint");
+	if (r == 0 && !j->o->leave_running)
+		event_container(j->e, j->c, "cleanup");
 	if (r == 0)
 		r = step_begin("checkpoint", "settle");
 	if (r == 0)

@@ -4,6 +4,7 @@
 #include "engine/schema.h"
 
 #include <string.h>
+#include <sys/inotify.h>
 
 #define EVENTS_KEPT 20000
 
@@ -47,6 +48,15 @@ void event_image(struct engine *e, const char *status, const char *id, const cha
 		trim(e);
 }
 
+void event_object(struct engine *e, const char *type, const char *status, const char *name)
+{
+	if (store_exec(e, INSERT, "lsssssji", engine_now_ns(), type, status, NULL, name, NULL, NULL,
+		       0) < 0)
+		log_warn("event %s of %s: %s", status, name, err_message());
+	else
+		trim(e);
+}
+
 static char *column(sqlite3_stmt *q, int i)
 {
 	return (char *)sqlite3_column_text(q, i);
@@ -81,4 +91,35 @@ int events_read(struct engine *e, int64_t after, int64_t since_ns, int64_t until
 			return r;
 	}
 	return r;
+}
+
+int events_last(struct engine *e, int64_t *ret_id)
+{
+	CLEANUP(store_finish)
+	sqlite3_stmt *q = store_prepare(e, "SELECT max(id) FROM events");
+	int r = store_step(e, q);
+
+	*ret_id = r > 0 ? sqlite3_column_int64(q, 0) : 0;
+	return r < 0 ? r : 0;
+}
+
+/* The log is written before its index, by which readers go: who writes now is waited for. */
+int events_settle(struct engine *e)
+{
+	CLEANUP(store_rollback) struct store_tx tx = {0};
+
+	return store_begin(e, &tx);
+}
+
+/* A commit writes to the database's log beside it, sqlite.org/wal.html. */
+int events_watch(struct engine *e, int *ret_fd)
+{
+	autoclose int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (fd < 0)
+		return err_errno("inotify");
+	if (inotify_add_watch(fd, e->root, IN_MODIFY | IN_CREATE) < 0)
+		return err_errno("watch %s", e->root);
+	*ret_fd = take_fd(&fd);
+	return 0;
 }

@@ -3,6 +3,7 @@
 #include "engine/image.h"
 
 #include "base/file.h"
+#include "engine/events.h"
 #include "engine/image_name.h"
 #include "engine/transport.h"
 
@@ -125,7 +126,10 @@ int image_save(struct engine *e, const struct image *img, const struct image_sav
 	r = transport_open(e, &p, &t);
 	if (r < 0)
 		return r;
-	return f->archive ? save_archive(&t, img, o, f) : save_dir(&t, img, o, f);
+	r = f->archive ? save_archive(&t, img, o, f) : save_dir(&t, img, o, f);
+	if (r == 0)
+		event_image(e, "save", img->id, o->output ?: "-");
+	return r;
 }
 
 /* A reference is a place in a registry. */
@@ -166,5 +170,9 @@ int image_push(struct engine *e, const struct image *img, const char *destinatio
 	if (r == 0)
 		r = transport_open(e, o, &t);
 	to.destination = place;
-	return r < 0 ? r : transport_send(&t, img->digest, &to);
+	if (r == 0)
+		r = transport_send(&t, img->digest, &to);
+	if (r == 0)
+		event_image(e, "push", img->id, place);
+	return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Networks that users make: `network create`, ls, rm. */
-#include "engine/container.h"
+#include "engine/events.h"
 #include "engine/network_private.h"
 #include "engine/options.h"
 #include "engine/store.h"
@@ -313,9 +313,11 @@ int network_create(struct engine *e, const struct network_new *n, char **ret)
 	r = insert(e, n, name);
 	if (r == 0)
 		r = store_commit(&tx);
-	if (r == 0)
-		*ret = g_strdup(name);
-	return r;
+	if (r < 0)
+		return r;
+	event_object(e, "network", "create", name);
+	*ret = g_strdup(name);
+	return 0;
 }
 
 int network_users(struct engine *e, const char *name, char ***ret)
@@ -358,5 +360,9 @@ int network_delete(struct engine *e, const char *name)
 			"containers and pods: network is being used",
 			name);
 	r = store_exec(e, "DELETE FROM networks WHERE name=?", "s", name);
-	return r < 0 ? r : store_commit(&tx);
+	if (r == 0)
+		r = store_commit(&tx);
+	if (r == 0)
+		event_object(e, "network", "remove", name);
+	return r;
 }

@@ -2,6 +2,7 @@
 #include "engine/volume.h"
 
 #include "base/file.h"
+#include "engine/events.h"
 #include "engine/inspect.h"
 #include "engine/mounts.h"
 #include "engine/schema.h"
@@ -82,6 +83,7 @@ int volume_create(struct engine *e, const struct volume_options *o, char **ret)
 				err_clear();
 			return r;
 		}
+		event_object(e, "volume", "create", name);
 	}
 	if (r == 0)
 		*ret = g_strdup(name);
@@ -241,7 +243,10 @@ int volume_remove(struct engine *e, const char *name)
 	r = store_exec(e, "DELETE FROM volumes WHERE name=?", "s", name);
 	if (r == 0)
 		r = store_commit(&tx);
-	return r < 0 ? r : file_remove_tree_at(fd, aside);
+	if (r < 0)
+		return r;
+	event_object(e, "volume", "remove", name);
+	return file_remove_tree_at(fd, aside);
 }
 
 int volume_ensure_all(struct engine *e, struct container *c)
