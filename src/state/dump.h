@@ -54,9 +54,10 @@ struct dtask {
 	unsigned nthreads;
 	CoreEntry *core;
 	MmEntry *mm;
-	json_t *extra;	     /* of this task, for IMAGE_EXTRA */
-	GArray *lazy;	     /* struct page_piece: what stays, options.lazy */
-	struct track *track; /* state/mem/track.h; NULL: its memory is not followed */
+	uint32_t cwd_id, root_id; /* records of files.img: state/task/fs.c */
+	json_t *extra;		  /* of this task, for IMAGE_EXTRA */
+	GArray *lazy;		  /* struct page_piece: what stays, options.lazy */
+	struct track *track;	  /* state/mem/track.h; NULL: its memory is not followed */
 };
 
 struct dump {

@@ -296,6 +296,16 @@ static int command(struct run *r, const char *const *argv)
 	return spawn_check(&s, NULL, NULL);
 }
 
+/* CR_CRIT, a program and its first argument, says whether crit has nothing to add to them. */
+static int check_images(struct run *r)
+{
+	g_autofree char *dir = g_strdup_printf("%s/%u", r->dir, r->generation - 1);
+	g_auto(GStrv) words = g_strsplit(getenv("CR_CRIT") ?: "", " ", 2);
+	const char *const argv[] = {words[0], words[0] ? words[1] : NULL, dir, NULL};
+
+	return words[0] ? err_wrap(command(r, argv), "images") : 0;
+}
+
 /* A child of ours again: its parent is that of cryo. */
 static int by_command(struct run *r)
 {
@@ -321,6 +331,9 @@ static int by_command(struct run *r)
 		return err_wrap(e, "dump");
 	if (waitpid(r->pid, NULL, 0) != r->pid)
 		return err_errno("waiting for process %d", r->pid);
+	e = check_images(r);
+	if (e < 0)
+		return e;
 	e = command(r, to_restore);
 	if (e < 0)
 		return err_wrap(e, "restore");
@@ -349,6 +362,8 @@ static int cycle(struct run *r, const char *mode)
 	e = images_dir(r, &dir);
 	if (e == 0)
 		e = dump(r, dir, how, parent, parent_dir);
+	if (e == 0 && strcmp(mode, "plain") == 0)
+		e = check_images(r);
 	if (strcmp(mode, "refused") == 0) {
 		if (e != -EOPNOTSUPP)
 			return e < 0 ? e : err_set(EPROTO, "it was not refused");

@@ -105,6 +105,8 @@ int core_dump_end(struct dump *d, struct dtask *t)
 	for (unsigned i = 1; r == 0 && i < t->nthreads; i++)
 		r = image_write(&d->w, IMG_CORE, (uint64_t)t->threads[i].nstid,
 				&t->threads[i].core->base);
+	if (r == 0 && t->zombie)
+		r = zombie_dump(d, t);
 	core_keep_extra(d, t);
 	return r;
 }

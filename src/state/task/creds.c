@@ -72,31 +72,6 @@ static int creds_take(struct dump *d, struct dthread *h, const struct answers *a
 	return 0;
 }
 
-void zombie_ids_dump(struct dtask *t)
-{
-	const struct procstatus *s = &t->status;
-	json_t *ids = json_array();
-
-	for (unsigned i = 0; i < 3; i++)
-		json_array_append_new(ids, json_integer(users_uid(t->dump, s->uid[i])));
-	for (unsigned i = 0; i < 3; i++)
-		json_array_append_new(ids, json_integer(users_gid(t->dump, s->gid[i])));
-	json_object_set_new(t->extra, "ids", ids);
-}
-
-void zombie_ids_restore(struct rtask *t, struct batch *b)
-{
-	const json_t *ids = json_object_get(t->extra, "ids");
-	uint64_t v[6];
-
-	if (json_array_size(ids) != ARRAY_SIZE(v))
-		return;
-	for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
-		v[i] = (uint32_t)json_integer_value(json_array_get(ids, i));
-	batch_add(b, SYS_setresgid, IMM(v[3]), IMM(v[4]), IMM(v[5]));
-	batch_add(b, SYS_setresuid, IMM(v[0]), IMM(v[1]), IMM(v[2]));
-}
-
 const struct question creds_question = {
 	.bytes = sizeof(int),
 	.ask = creds_ask,

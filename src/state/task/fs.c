@@ -59,6 +59,8 @@ int fs_dump(struct dump *d, struct dtask *t)
 		r = each(d, t, "root", &e.root_id);
 	if (r < 0)
 		return r;
+	t->cwd_id = e.cwd_id;
+	t->root_id = e.root_id;
 	e.has_umask = true;
 	e.umask = t->status.umask;
 	return image_write(&d->w, IMG_FS, (uint64_t)t->nspid, &e.base);

@@ -91,7 +91,9 @@ extern const struct question creds_question;
 int creds_load(struct rthread *h) MUST_CHECK;
 int creds_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 
-/* Users and groups of a zombie, which wait(2) tells its parent; in IMAGE_EXTRA. */
+/* zombie.c: its files, for crit; users and groups, which wait(2) tells its parent, in IMAGE_EXTRA
+ */
+int zombie_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* when its parent has been dumped */
 void zombie_ids_dump(struct dtask *t);
 void zombie_ids_restore(struct rtask *t, struct batch *b);
 
