@@ -13,6 +13,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 
 #define KILL_TIMEOUT_MS 5000
 #define STOP_TIMEOUT_MS 10000
@@ -187,6 +189,56 @@ int agent_unmap(struct agent *a, unsigned slot)
 	if (r < 0)
 		return r;
 	return ret < 0 ? err_code((int)ret, "munmap of the agent in task %d", s->tid) : 0;
+}
+
+/* At its stop within the end (kernel/exit.c: do_exit()) it can be released whatever stops its
+ * process: it does not come back to where a stop would be. */
+static int await_exit_stop(pid_t tid)
+{
+	int status, r;
+
+	for (;;) {
+		r = ptrace_wait(tid, STOP_TIMEOUT_MS, &status);
+		if (r != 0)
+			return r < 0 ? r : err_set(ETIMEDOUT, "thread %d does not end", tid);
+		if (!WIFSTOPPED(status))
+			return err_set(ESRCH, "thread %d has ended", tid);
+		if (status >> 16 == PTRACE_EVENT_EXIT)
+			return 0;
+		r = ptrace_cont(tid, 0);
+		if (r < 0)
+			return r;
+	}
+}
+
+int agent_end_thread(struct agent *a, unsigned slot, int code)
+{
+	const uint64_t args[6] = {(uint64_t)code};
+	struct agent_slot *s = &a->slots[slot];
+	struct insns ins = {0};
+	struct regs regs;
+	int r = agent_hold_begin(a, slot);
+
+	insns_scan(agent_blob, (size_t)(agent_blob_end - agent_blob), a->addr, &ins);
+	if (r == 0)
+		r = agent_hold(a, slot, STOP_TIMEOUT_MS);
+	if (r == 0)
+		r = ptrace_set_options(s->tid, SEIZE_EXIT);
+	if (r == 0)
+		r = ptrace_get_regs(s->tid, &regs);
+	if (r < 0)
+		return r;
+	regs_set_syscall(&regs, ins.syscall, regs_sp(&regs), SYS_exit, args);
+	r = ptrace_set_regs(s->tid, &regs);
+	if (r == 0)
+		r = ptrace_cont(s->tid, 0);
+	if (r == 0)
+		r = await_exit_stop(s->tid);
+	if (r == 0)
+		r = ptrace_detach(s->tid);
+	s->gone = true;
+	s->held = false;
+	return r;
 }
 
 int agent_let_go(struct agent *a)

@@ -84,15 +84,16 @@ int agent_scout(int proc_dir, pid_t pid, struct insns *ret) MUST_CHECK;
 
 /*
  * Lets a process run that its coordinator has left inside the agent because it was stopped
- * (SIGSTOP), until it is home; then it is stopped again.  M are its mappings.  1: there was an
+ * (SIGSTOP), until it is home; then it is stopped again.  M are its mappings, ALIVE a thread of it
+ * that has not ended, PID itself or another.  1: there was an
  * agent, look again.  0: there was none, or the process has ended.
  */
-int agent_send_home(pid_t pid, const struct maps *m) MUST_CHECK;
+int agent_send_home(pid_t pid, pid_t alive, const struct maps *m) MUST_CHECK;
 
 /*
  * Injects.  KNOWN may be NULL (scouts by itself); SIZES may be NULL.  S must be settled and outlive
  * the agent.  Thread i of S runs in slot agent_thread_slot(i).  On failure the threads are held
- * as they were.  -EOPNOTSUPP: 32-bit task, or the first thread is dead.
+ * as they were.  -EOPNOTSUPP: 32-bit task.  Slot 0 is a living thread's, whether it leads or not.
  *
  * Where neither "syscall; ret" nor a restorer exist in the target (no C library), the first
  * 0.2 ms have no safe way home, and a later death of ours leaves the mailbox mapped: a->hurried.
@@ -176,6 +177,13 @@ int agent_take_thread(struct agent *a, unsigned slot, pid_t tid) MUST_CHECK;
  */
 int agent_hold_begin(struct agent *a, unsigned slot) MUST_CHECK;
 int agent_hold(struct agent *a, unsigned slot, unsigned timeout_ms) MUST_CHECK;
+
+/*
+ * Lets the thread in a slot end by exit(2), without us as its tracer: while others of its process
+ * are there a leader is a zombie that nobody could wait for before we have gone.  Returns when the
+ * end is certain, not when it has come.
+ */
+int agent_end_thread(struct agent *a, unsigned slot, int code) MUST_CHECK;
 
 /* Unmaps the mailbox from the address space of a held task, by a "syscall" of its own code. */
 int agent_unmap(struct agent *a, unsigned slot) MUST_CHECK;

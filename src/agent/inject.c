@@ -36,9 +36,6 @@ static void store_inside(struct slot *s, enum slot_inside v)
 
 static int check_group(const struct seized *s)
 {
-	if (s->leader_dead)
-		return err_set(EOPNOTSUPP, "process %d: its first thread has ended, others go on",
-			       s->pid);
 	for (unsigned i = 0; i < s->threads->len; i++)
 		if (regs_are_compat(&seized_at(s, i)->regs))
 			return err_set(EOPNOTSUPP, "task %d runs 32-bit code",
@@ -101,7 +98,7 @@ static int map_there_and_here(struct agent *a)
 	if (r < 0)
 		return r;
 	a->injected = true;
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", a->group->pid, a->addr,
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", seized_alive(a->group), a->addr,
 		 a->addr + a->bytes);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
@@ -211,13 +208,13 @@ static int find_place(struct agent *a, const struct insns *known)
 	autoclose int dir = -1;
 	int r;
 
-	r = open_proc(a->group->pid, &dir);
+	r = open_proc(seized_alive(a->group), &dir);
 	if (r < 0)
 		return r;
-	if (known && insns_still_there(a->group->pid, known))
+	if (known && insns_still_there(seized_alive(a->group), known))
 		a->insns = *known;
 	else
-		r = agent_scout(dir, a->group->pid, &a->insns);
+		r = agent_scout(dir, seized_alive(a->group), &a->insns);
 	if (r < 0)
 		return r;
 	a->addr = agent_find_hole(dir, a->bytes);

@@ -69,14 +69,14 @@ static int run_a_little(struct seized *s)
 	return r;
 }
 
-int agent_send_home(pid_t pid, const struct maps *m)
+int agent_send_home(pid_t pid, pid_t alive, const struct maps *m)
 {
 	CLEANUP(seized_release) struct seized s = SEIZED_NONE;
 	const struct vma *v = NULL;
 	int r;
 
 	for (size_t i = 0; !v && i < m->n; i++)
-		if (is_deserted_mailbox(pid, &m->v[i]))
+		if (is_deserted_mailbox(alive, &m->v[i]))
 			v = &m->v[i];
 	if (!v)
 		return 0;
@@ -103,7 +103,7 @@ int agent_remove_leftovers(struct agent *a)
 	char path[32];
 	int r;
 
-	snprintf(path, sizeof(path), "/proc/%d", a->group->pid);
+	snprintf(path, sizeof(path), "/proc/%d", seized_alive(a->group));
 	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_errno("open %s", path);
@@ -115,7 +115,7 @@ int agent_remove_leftovers(struct agent *a)
 		const struct vma *v = &m.v[i], *slots = i + 1 < m.n ? v + 1 : NULL;
 		uint64_t end = v->end;
 
-		if (v->start == a->addr || !is_deserted_mailbox(a->group->pid, v))
+		if (v->start == a->addr || !is_deserted_mailbox(seized_alive(a->group), v))
 			continue;
 		if (slots && slots->start == v->end && slots->ino == v->ino)
 			end = slots->end;

@@ -13,6 +13,7 @@
 #define MAX_ERRNO     4095
 #define SLICE_MAX_NS  20000000 /* a death is noticed after at most this */
 #define SLICE_TREE_NS 50000    /* CLONE needs us: the parent and the child stop at birth */
+#define SLICE_MIN_NS  200000   /* threads of a stopped process report that once more, soon */
 
 static long futex(uint32_t *at, int op, uint32_t value, const struct timespec *timeout)
 {
@@ -58,7 +59,7 @@ static uint32_t state_of(const struct slot *s)
 static int wait_done(struct batch *b)
 {
 	struct agent_slot *s = &b->agent->slots[b->slot];
-	struct timespec slice = {.tv_nsec = b->children->len ? SLICE_TREE_NS : SLICE_MAX_NS};
+	struct timespec slice = {.tv_nsec = b->children->len ? SLICE_TREE_NS : SLICE_MIN_NS};
 
 	while (state_of(s->shm) != SLOT_DONE) {
 		int r;
@@ -69,6 +70,8 @@ static int wait_done(struct batch *b)
 		r = look_after(b->agent, b->slot, b->children);
 		if (r < 0)
 			return err_wrap(r, "agent");
+		if (!b->children->len)
+			slice.tv_nsec = MIN(2 * slice.tv_nsec, SLICE_MAX_NS);
 	}
 	/* The child's birth may still have to be told. */
 	return b->children->len ? look_after(b->agent, b->slot, b->children) : 0;

@@ -48,7 +48,8 @@ static int put_back(struct agent *a)
 	int r = 0;
 
 	if (a->below)
-		r = task_write_memory(a->group->pid, a->chain_at, a->below->data, a->below->len);
+		r = task_write_memory(seized_alive(a->group), a->chain_at, a->below->data,
+				      a->below->len);
 	g_clear_pointer(&a->below, g_byte_array_unref);
 	return r;
 }
@@ -61,11 +62,11 @@ static int lay_at(struct agent *a, uint64_t at, const stack_t *alt)
 	int r;
 
 	g_byte_array_set_size(was, (guint)len);
-	r = task_read_memory(a->group->pid, at, was->data, len);
+	r = task_read_memory(seized_alive(a->group), at, was->data, len);
 	if (r < 0)
 		return r;
 	build(a, buf, at, alt);
-	r = task_write_memory(a->group->pid, at, buf, len);
+	r = task_write_memory(seized_alive(a->group), at, buf, len);
 	if (r < 0)
 		return r;
 	/* The other place is no longer needed. */
@@ -134,7 +135,7 @@ int safe_frames_lay(struct agent *a)
 	if (r == 0 && ret < 0)
 		r = err_code((int)ret, "asking for the alternate stack");
 	if (r == 0)
-		r = task_read_memory(a->group->pid, args[1], &alt, sizeof(alt));
+		r = task_read_memory(seized_alive(a->group), args[1], &alt, sizeof(alt));
 	if (r < 0)
 		return r;
 	if (usable(&alt, regs_sp(&t->regs), 2 * a->frame_bytes + ALTSTACK_SPARE))
@@ -142,7 +143,8 @@ int safe_frames_lay(struct agent *a)
 				SIGFRAME_ALIGN);
 	if (at != a->chain_at)
 		return lay_at(a, at, &alt);
-	return task_write_memory(a->group->pid, a->chain_at + SIGFRAME_ALTSTACK, &alt, sizeof(alt));
+	return task_write_memory(seized_alive(a->group), a->chain_at + SIGFRAME_ALTSTACK, &alt,
+				 sizeof(alt));
 }
 
 int safe_frames_undo(struct agent *a)

@@ -82,9 +82,8 @@ static int check_task(struct dump *d, struct dtask *t)
 {
 	int r;
 
-	r = dump_refuse(d, dtask_wrap(t, process_check(t)));
-	if (r < 0 || t->zombie)
-		return r;
+	if (t->zombie)
+		return 0;
 	if (t->status.tracer)
 		return dump_refuse(d, dtask_wrap(t, tracer_error(t->status.tracer)));
 	r = dump_refuse(d, dtask_wrap(t, ns_check(d, t)));
@@ -93,7 +92,7 @@ static int check_task(struct dump *d, struct dtask *t)
 	if (r == 0)
 		r = maps_read_vmflags(t->proc.dir, &t->maps);
 	if (r == 0)
-		r = agent_send_home(t->proc.pid, &t->maps);
+		r = agent_send_home(t->pid, t->proc.pid, &t->maps);
 	if (r == 1) {
 		maps_clear(&t->maps);
 		r = maps_read_vmflags(t->proc.dir, &t->maps);
@@ -438,7 +437,7 @@ static int expect_threads(struct dump *d, const struct dtask *t)
 		CLEANUP(procstatus_clear) struct procstatus s = {0};
 		autoclose int dir = -1;
 
-		if (tids.v[i] == t->proc.pid)
+		if (tids.v[i] == t->pid)
 			continue;
 		r = proc_open_task(t->proc.dir, tids.v[i], &dir);
 		if (r == 0)

@@ -31,10 +31,9 @@ int cryo_can_track(void)
 static int check_task(struct dump *d, struct dtask *t)
 {
 	g_autofree struct insns *ins = NULL;
-	int r = process_check(t);
 
-	if (r < 0 || t->zombie)
-		return r;
+	if (t->zombie)
+		return 0;
 	if (t->status.tracer)
 		return err_set(EOPNOTSUPP, "process %d traces it; end that one", t->status.tracer);
 	ins = g_new0(struct insns, 1);

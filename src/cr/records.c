@@ -57,12 +57,12 @@ static int dump_pstree(struct dump *d)
 
 		threads[0] = (uint32_t)t->nspid;
 		for (unsigned k = 0; k < t->nthreads; k++)
-			threads[k] = (uint32_t)t->threads[k].nstid;
+			threads[k + t->leader_dead] = (uint32_t)t->threads[k].nstid;
 		e.pid = (uint32_t)t->nspid;
 		e.ppid = parent_number(d, t);
 		e.pgid = (uint32_t)t->nspgid;
 		e.sid = (uint32_t)t->nssid;
-		e.n_threads = MAX(t->nthreads, 1);
+		e.n_threads = MAX(t->nthreads + t->leader_dead, 1);
 		e.threads = threads;
 		r = image_write(&d->w, IMG_PSTREE, 0, &e.base);
 	}

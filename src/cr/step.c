@@ -80,6 +80,8 @@ static int tell_all(struct restore *r, const struct restore_step *s)
 		struct rtask *t = restore_task(r, i);
 
 		for (unsigned k = 0; ret == 0 && !t->zombie && k < t->nthreads; k++) {
+			if (t->threads[k].gone)
+				continue;
 			window[waiting++] = &t->threads[k];
 			if (waiting < WINDOW)
 				continue;
@@ -95,7 +97,8 @@ static int restore_one(struct restore *r, const struct restore_step *s, struct r
 	int ret = s->task ? s->task(r, t) : 0;
 
 	for (unsigned i = 0; ret == 0 && s->thread && i < t->nthreads; i++)
-		ret = s->thread(r, &t->threads[i]);
+		if (!t->threads[i].gone)
+			ret = s->thread(r, &t->threads[i]);
 	return rtask_wrap(t, ret);
 }
 

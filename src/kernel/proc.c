@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/proc.h"
 #include "base/file.h"
+#include "kernel/procstat.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+
+#define PIDFD_THREAD_ O_EXCL /* Linux 6.9 */
 
 static int pidfd_open_(pid_t pid)
 {
@@ -41,8 +44,61 @@ int proc_open(pid_t pid, struct proc *ret)
 	 */
 	if (pidfd_send_signal_(pidfd, 0) < 0 && errno != EPERM)
 		return err_errno("process %d", pid);
-	*ret = (struct proc){.pid = pid, .pidfd = take_fd(&pidfd), .dir = take_fd(&dir)};
+	*ret = (struct proc){
+		.pid = pid, .pidfd = take_fd(&pidfd), .dir = take_fd(&dir), .tidfd = -1};
 	return 0;
+}
+
+int proc_open_through(pid_t pid, pid_t tid, struct proc *ret)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	char path[48];
+	int r = proc_open(pid, &p);
+
+	if (r < 0)
+		return r;
+	p.tidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD_);
+	if (p.tidfd < 0)
+		return errno == EINVAL
+			       ? err_set(EOPNOTSUPP,
+					 "its first thread has ended before the others, which only "
+					 "Linux 6.9 lets us look at (PIDFD_THREAD)")
+			       : err_errno("thread %d", tid);
+	/* of this process, and /proc/TID is nobody else's as long as the thread is there */
+	close(take_fd(&p.dir));
+	snprintf(path, sizeof(path), "/proc/%d", tid);
+	p.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p.dir < 0)
+		return err_code(errno == ENOENT ? ESRCH : errno, "thread %d", tid);
+	snprintf(path, sizeof(path), "task/%d", pid);
+	if (faccessat(p.dir, path, F_OK, 0) < 0)
+		return err_set(ESRCH, "thread %d has ended", tid);
+	p.pid = tid;
+	*ret = p;
+	p = PROC_NONE;
+	return 0;
+}
+
+int proc_living_thread(pid_t pid, pid_t *ret)
+{
+	CLEANUP(pid_list_clear) struct pid_list tids = {0};
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	int r = proc_open(pid, &p);
+
+	if (r == 0)
+		r = proc_tasks(p.dir, &tids);
+	for (size_t i = 0; r == 0 && i < tids.n; i++) {
+		autoclose int dir = -1;
+		struct procstat st;
+
+		if (tids.v[i] == pid || proc_open_task(p.dir, tids.v[i], &dir) < 0 ||
+		    procstat_read(dir, &st) < 0 || st.state == 'Z' || st.state == 'X')
+			continue;
+		err_clear();
+		*ret = tids.v[i];
+		return 0;
+	}
+	return r < 0 ? r : err_set(ESRCH, "process %d has ended", pid);
 }
 
 void proc_close(struct proc *p)
@@ -51,6 +107,8 @@ void proc_close(struct proc *p)
 		close(p->pidfd);
 	if (p->dir >= 0)
 		close(p->dir);
+	if (p->tidfd >= 0)
+		close(p->tidfd);
 	*p = PROC_NONE;
 }
 
@@ -61,7 +119,8 @@ int proc_dup(const struct proc *p, struct proc *ret)
 
 	if (pidfd < 0 || dir < 0)
 		return err_errno("process %d: duplicate handle", p->pid);
-	*ret = (struct proc){.pid = p->pid, .pidfd = take_fd(&pidfd), .dir = take_fd(&dir)};
+	*ret = (struct proc){
+		.pid = p->pid, .pidfd = take_fd(&pidfd), .dir = take_fd(&dir), .tidfd = -1};
 	return 0;
 }
 
@@ -91,7 +150,7 @@ int proc_wait_end(const struct proc *p, int ms)
 
 int proc_getfd(const struct proc *p, int tfd, int *ret_fd)
 {
-	int fd = (int)syscall(SYS_pidfd_getfd, p->pidfd, tfd, 0);
+	int fd = (int)syscall(SYS_pidfd_getfd, p->tidfd >= 0 ? p->tidfd : p->pidfd, tfd, 0);
 
 	if (fd < 0)
 		return err_errno("process %d: fd %d", p->pid, tfd);

@@ -16,12 +16,24 @@ struct proc {
 	pid_t pid;
 	int pidfd; /* pidfd_open(2) */
 	int dir;   /* /proc/PID of this very process; reads fail with ESRCH when it is gone */
+	int tidfd; /* -1, or of the thread PID: proc_open_through() */
 };
-#define PROC_NONE ((struct proc){.pid = -1, .pidfd = -1, .dir = -1})
+#define PROC_NONE ((struct proc){.pid = -1, .pidfd = -1, .dir = -1, .tidfd = -1})
 
 /* -ESRCH when there is no such process.  A zombie can be opened. */
 int proc_open(pid_t pid, struct proc *ret) MUST_CHECK;
 void proc_close(struct proc *p);
+
+/*
+ * The process PID whose first thread has ended: that one has neither memory nor descriptors any
+ * more (kernel/exit.c: do_exit()), but /proc/TID of a living one shows them, and threads are listed
+ * there, too.  RET->pid is TID; signals go to the process, and it is its end that is waited for.
+ * -EOPNOTSUPP without PIDFD_THREAD (6.9).
+ */
+int proc_open_through(pid_t pid, pid_t tid, struct proc *ret) MUST_CHECK;
+
+/* A living thread other than the first one of the process.  -ESRCH: there is none. */
+int proc_living_thread(pid_t pid, pid_t *ret) MUST_CHECK;
 
 /* A second handle of the same process. */
 int proc_dup(const struct proc *p, struct proc *ret) MUST_CHECK;

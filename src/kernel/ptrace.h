@@ -34,7 +34,7 @@ struct seized_thread {
 
 struct seized {
 	pid_t pid;
-	int pidfd;	   /* ours to close */
+	int pidfd;	   /* ours to close; of a thread if the leader has ended */
 	GArray *threads;   /* struct seized_thread; [0] is the leader if it is alive */
 	GHashTable *known; /* tids ever seen */
 	uint64_t options;
@@ -44,6 +44,7 @@ struct seized {
 
 #define SEIZE_EXITKILL 1u /* the process dies with us: for what we made ourselves */
 #define SEIZE_NEWBORN  2u /* children and threads that it makes are held from birth on */
+#define SEIZE_EXIT     4u /* it stops within its end: PTRACE_EVENT_EXIT */
 
 /*
  * Seizes every thread of PID and tells it to stop, without waiting.  A thread that vanishes
@@ -66,6 +67,12 @@ void seized_release(struct seized *s);
 static inline struct seized_thread *seized_at(const struct seized *s, unsigned i)
 {
 	return &g_array_index(s->threads, struct seized_thread, i);
+}
+
+/* Whose memory, maps, descriptors are the process's: a dead leader has none. */
+static inline pid_t seized_alive(const struct seized *s)
+{
+	return seized_at(s, 0)->tid;
 }
 
 /*

@@ -21,6 +21,7 @@
 #define WAIT_STATUS_EVENT(st) ((st) >> 16)
 #define SLICE_MS	      20
 #define COUNT_PAUSE_US	      500
+#define PIDFD_THREAD_	      O_EXCL /* Linux 6.9 */
 
 static uint64_t options_of(unsigned flags)
 {
@@ -28,6 +29,8 @@ static uint64_t options_of(unsigned flags)
 
 	if (flags & SEIZE_EXITKILL)
 		o |= PTRACE_O_EXITKILL;
+	if (flags & SEIZE_EXIT)
+		o |= PTRACE_O_TRACEEXIT;
 	if (flags & SEIZE_NEWBORN)
 		o |= PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
 	return o;
@@ -250,8 +253,8 @@ static int abort_restartable_sequence(struct seized *s, struct seized_thread *t)
 		return 0;
 	/* struct rseq: cpu_id_start, cpu_id, rseq_cs.  Unreadable areas are the task's own affair.
 	 */
-	if (task_read_memory(s->pid, area.addr + 8, &at, sizeof(at)) < 0 || !at ||
-	    task_read_memory(s->pid, at, &cs, sizeof(cs)) < 0)
+	if (task_read_memory(seized_alive(s), area.addr + 8, &at, sizeof(at)) < 0 || !at ||
+	    task_read_memory(seized_alive(s), at, &cs, sizeof(cs)) < 0)
 		return 0;
 	if (regs_pc(&t->regs) - cs.start < cs.post_commit_offset) {
 		regs_set_pc(&t->regs, cs.abort);
@@ -284,7 +287,8 @@ static void find_first_call(const struct seized *s, struct seized_thread *t)
 
 	if (!regs_restarted(&t->regs))
 		return;
-	if (task_read_memory(s->pid, regs_pc(&t->regs) - sizeof(code), code, sizeof(code)) < 0)
+	if (task_read_memory(seized_alive(s), regs_pc(&t->regs) - sizeof(code), code,
+			     sizeof(code)) < 0)
 		err_clear();
 	regs_first_call(&t->regs, code);
 }
@@ -390,6 +394,22 @@ static int stop_all(struct seized *s, uint64_t until)
 	return 0;
 }
 
+/* pidfd_getfd(2) of a dead leader finds no descriptors (kernel/pid.c: __pidfd_fget()). */
+static int change_pidfd(struct seized *s)
+{
+	int fd = (int)syscall(SYS_pidfd_open, seized_alive(s), PIDFD_THREAD_);
+
+	if (fd < 0)
+		return errno == EINVAL
+			       ? err_set(EOPNOTSUPP,
+					 "its first thread has ended before the others, which only "
+					 "Linux 6.9 lets us look at (PIDFD_THREAD)")
+			       : err_errno("thread %d", seized_alive(s));
+	cleanup_close(&s->pidfd);
+	s->pidfd = fd;
+	return 0;
+}
+
 int seize_settle(struct seized *s, unsigned timeout_ms)
 {
 	uint64_t until = (uint64_t)g_get_monotonic_time() + timeout_ms * UINT64_C(1000);
@@ -401,6 +421,9 @@ int seize_settle(struct seized *s, unsigned timeout_ms)
 		return r;
 	g_array_sort(s->threads, by_tid);
 	leader_to_front(s);
+	r = s->leader_dead ? change_pidfd(s) : 0;
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < s->threads->len; i++) {
 		r = read_thread(s, seized_at(s, i));
 		if (r < 0)

@@ -28,12 +28,13 @@ struct dthread {
 	pid_t tid, nstid; /* as we see it, as its own namespace sees it */
 	unsigned slot;	  /* in task->agent */
 	struct procstatus status;
-	CoreEntry *core; /* the leader's is the task's */
+	CoreEntry *core; /* the leader's is the task's, if it lives */
 };
 
 struct dtask {
 	struct dump *dump;
-	struct proc proc;
+	pid_t pid;	   /* as we see it */
+	struct proc proc;  /* .pid is that of a living thread if the leader has ended */
 	int parent;	   /* index in dump.tasks, -1: the root, a guest */
 	unsigned index;	   /* in dump.tasks */
 	unsigned files;	   /* index of the first task that has this table of descriptors */
@@ -41,6 +42,7 @@ struct dtask {
 	unsigned fs;	   /* the same for its directories */
 	bool own_tables;   /* one of its threads does not share them */
 	bool zombie, reaper;
+	bool leader_dead;     /* its first thread has ended before others: cr/leader.c */
 	bool lends;	      /* has children that share its pages since fork(2) */
 	bool settled, looked; /* it stands still; its children then have been seen */
 	pid_t nspid, nspgid, nssid;
@@ -50,7 +52,7 @@ struct dtask {
 	struct seized seized;
 	struct agent *agent;	 /* NULL for a zombie, and before the injection */
 	GArray *table;		 /* state/fd/table.c; NULL: none, or in another task */
-	struct dthread *threads; /* the leader first */
+	struct dthread *threads; /* the leader first; those that live */
 	unsigned nthreads;
 	CoreEntry *core;
 	MmEntry *mm;

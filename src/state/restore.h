@@ -32,6 +32,7 @@ struct rthread {
 	struct rtask *task;
 	pid_t nstid;
 	unsigned slot;
+	bool gone;	 /* it was to end: state/task/leader.c */
 	CoreEntry *core; /* the leader's is the task's */
 };
 
@@ -41,7 +42,7 @@ struct rtask {
 	int parent;    /* index in restore.tasks; -1: the root, a guest that has a stub */
 	bool zombie;   /* only exits, with its code */
 	bool helper;   /* not in the images: lives while the tree is made */
-	unsigned slot; /* of the leader */
+	unsigned slot; /* of the leader; of a living thread if that one was to end */
 	bool born;
 	CoreEntry *core; /* NULL for a helper */
 	MmEntry *mm;	 /* this and below: NULL or empty for zombies and helpers */

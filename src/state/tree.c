@@ -63,8 +63,7 @@ static void tree_begin(struct dump *d)
 
 static void remember(struct dump *d, const struct dtask *t)
 {
-	g_hash_table_insert(d->by_pid, GINT_TO_POINTER(t->proc.pid),
-			    GUINT_TO_POINTER(t->index + 1));
+	g_hash_table_insert(d->by_pid, GINT_TO_POINTER(t->pid), GUINT_TO_POINTER(t->index + 1));
 }
 
 int dtask_wrap(const struct dtask *t, int r)
@@ -84,24 +83,6 @@ int dump_refuse(struct dump *d, int r)
 	return 0;
 }
 
-/* What is known from outside; again when frozen. */
-static int read_task(struct dtask *t)
-{
-	int r = procstat_read(t->proc.dir, &t->stat);
-
-	if (r == 0) {
-		procstatus_clear(&t->status);
-		r = procstatus_read(t->proc.dir, &t->status);
-	}
-	if (r < 0)
-		return r;
-	t->zombie = t->stat.state == 'Z' || t->stat.state == 'X';
-	t->nspid = pid_chain_inner(&t->status.nspid);
-	t->nspgid = pid_chain_inner(&t->status.nspgid);
-	t->nssid = pid_chain_inner(&t->status.nssid);
-	return 0;
-}
-
 static int find(struct dump *d, pid_t pid)
 {
 	return GPOINTER_TO_INT(g_hash_table_lookup(d->by_pid, GINT_TO_POINTER(pid))) - 1;
@@ -114,13 +95,14 @@ static int add(struct dump *d, pid_t pid, struct dtask **ret)
 	int r;
 
 	t->dump = d;
+	t->pid = pid;
 	t->proc = PROC_NONE;
 	t->seized = SEIZED_NONE;
 	t->index = d->tasks->len;
 	t->parent = -1;
 	r = proc_open(pid, &t->proc);
 	if (r == 0)
-		r = read_task(t);
+		r = task_read(t);
 	if (r < 0) {
 		task_free(t);
 		return r == -ESRCH && d->tasks->len ? 1 : r;
@@ -193,7 +175,7 @@ static int begin(struct dtask *t)
 
 	if (t->zombie)
 		return 0;
-	r = seize_begin(t->proc.pid, 0, &t->seized);
+	r = seize_begin(t->pid, 0, &t->seized);
 	if (r == 1)
 		t->zombie = true;
 	return r < 0 ? r : 0;
@@ -211,8 +193,8 @@ static int settle(struct dtask *t)
 		t->seized = SEIZED_NONE;
 		t->zombie = true;
 	}
-	if (r >= 0 && t->seized.leader_dead)
-		return err_set(EOPNOTSUPP, "its first thread has ended before the others");
+	if (r == 0)
+		r = task_look_through(t, seized_alive(&t->seized));
 	t->settled = r >= 0;
 	return r < 0 ? r : 0;
 }
@@ -227,7 +209,7 @@ static void forget_zombies(struct dump *d)
 		remember(d, t);
 		if (!t->zombie)
 			continue;
-		g_hash_table_remove(d->by_pid, GINT_TO_POINTER(t->proc.pid));
+		g_hash_table_remove(d->by_pid, GINT_TO_POINTER(t->pid));
 		g_ptr_array_remove_index(d->tasks, i--);
 	}
 }
@@ -289,7 +271,7 @@ int tree_look(struct dump *d)
 
 static int fill_threads(struct dtask *t)
 {
-	int r = read_task(t);
+	int r = task_read(t);
 
 	if (r < 0 || t->zombie)
 		return r;
@@ -326,8 +308,9 @@ static int look_again(struct dump *d, bool all, bool *ret_new)
 			continue;
 		/* a thread's orphans go to the first thread that lives: kernel/exit.c:
 		 * find_alive_thread() */
-		r = parent->looked ? proc_children_of(parent->proc.dir, parent->proc.pid, &children)
-				   : proc_children(parent->proc.dir, &children);
+		r = parent->looked && parent->proc.pid == parent->pid
+			    ? proc_children_of(parent->proc.dir, parent->proc.pid, &children)
+			    : proc_children(parent->proc.dir, &children);
 		parent->looked = true;
 		for (size_t k = 0; r == 0 && k < children.n; k++) {
 			struct dtask *t = NULL;

@@ -33,3 +33,8 @@ void tree_clear(struct dump *d);
 int thaw_needed(struct dump *d) MUST_CHECK;
 int thaw(struct dump *d) MUST_CHECK;
 void thaw_undo(struct dump *d);
+
+/* tree_task.c: its state, names and numbers; again when it is frozen */
+int task_read(struct dtask *t) MUST_CHECK;
+/* The process is looked at through its thread TID from now on. */
+int task_look_through(struct dtask *t, pid_t tid) MUST_CHECK;

@@ -31,7 +31,7 @@ static pid_t inner_number(const struct dump *d, const struct f_owner_ex *o)
 
 		if (o->type == F_OWNER_PGRP && t->stat.pgid == o->pid)
 			return t->nspgid;
-		if (o->type != F_OWNER_PGRP && t->proc.pid == o->pid)
+		if (o->type != F_OWNER_PGRP && t->pid == o->pid)
 			return t->nspid;
 	}
 	return 0;

@@ -118,9 +118,9 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 	for (unsigned i = 0; i < d->tasks->len; i++) {
 		const struct dtask *t = dump_task(d, i);
 
-		if (t->proc.pid == pid)
+		if (t->pid == pid)
 			e->nspid = t->nspid;
-		for (unsigned k = 1; k < t->nthreads; k++)
+		for (unsigned k = !t->leader_dead; k < t->nthreads; k++)
 			if (t->threads[k].tid == pid)
 				e->nspid = t->threads[k].nstid;
 	}

@@ -533,7 +533,7 @@ void mem_end_snapshots(struct dump *d)
 		if (agent_snapshot_end(t->agent, SNAPSHOT_SLOT) < 0)
 			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
 		agent_free(&t->agent);
-		if (agent_snapshot_reap(t->proc.pid, l->nspid) < 0)
+		if (agent_snapshot_reap(t->pid, l->nspid) < 0)
 			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
 	}
 	pages_dump_free(d);

@@ -183,7 +183,7 @@ int track_find(struct dump *d, struct dtask *t)
 		err_clear();
 		return 0;
 	}
-	if (fcntl(fd, F_GETOWN) != t->proc.pid || fstat(fd, &st) < 0 || st.st_ino != b->ino ||
+	if (fcntl(fd, F_GETOWN) != t->pid || fstat(fd, &st) < 0 || st.st_ino != b->ino ||
 	    fcntl(fd, F_GETSIG) != (int)b->round)
 		return 0;
 	t->track = g_new0(struct track, 1);
@@ -205,7 +205,7 @@ static void unwatch(const struct dtask *t, const struct fd_view *v)
 {
 	autoclose int fd = -1;
 
-	if (fd_view_get(v, &fd) < 0 || fcntl(fd, F_GETOWN) != t->proc.pid) {
+	if (fd_view_get(v, &fd) < 0 || fcntl(fd, F_GETOWN) != t->pid) {
 		err_clear();
 		return;
 	}
@@ -277,7 +277,7 @@ static int make(struct dump *d, struct dtask *t)
 		r = uffd_begin(fd);
 	if (r < 0)
 		return r;
-	if (fcntl(fd, F_SETOWN, t->proc.pid) < 0 || fstat(fd, &st) < 0)
+	if (fcntl(fd, F_SETOWN, t->pid) < 0 || fstat(fd, &st) < 0)
 		return err_errno("mark the tracker");
 	t->track = g_new0(struct track, 1);
 	*t->track = (struct track){.fd = take_fd(&fd), .tfd = (int)tfd, .ino = st.st_ino};

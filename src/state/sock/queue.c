@@ -34,7 +34,7 @@ static void add_hex(json_t *o, const char *key, const void *data, size_t len)
 static pid_t nspid_of(const struct dump *d, pid_t pid)
 {
 	for (unsigned i = 0; i < d->tasks->len; i++)
-		if (dump_task(d, i)->proc.pid == pid)
+		if (dump_task(d, i)->pid == pid)
 			return dump_task(d, i)->nspid;
 	return 0;
 }

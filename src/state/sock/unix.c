@@ -270,7 +270,7 @@ void unix_cred_dump(struct dump *d, int fd, json_t *x)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) < 0 || c.uid == (uid_t)-1)
 		return;
 	for (unsigned i = 0; i < d->tasks->len; i++)
-		if (dump_task(d, i)->proc.pid == c.pid)
+		if (dump_task(d, i)->pid == c.pid)
 			nspid = dump_task(d, i)->nspid;
 	json_object_set_new(x, "cred",
 			    json_pack("[i,I,I]", nspid, (json_int_t)users_uid(d, c.uid),

@@ -72,7 +72,7 @@ int core_dump_begin(struct dump *d, struct dtask *t)
 	for (unsigned i = 0; i < t->nthreads; i++) {
 		struct dthread *h = &t->threads[i];
 
-		h->core = i ? core_new() : c;
+		h->core = i || t->leader_dead ? core_new() : c;
 		add_thread_core(h->core);
 		if (seized_at(&t->seized, i)->job_stopped) {
 			c->tc->task_state = TASK_STOPPED;
@@ -98,11 +98,14 @@ void core_keep_extra(struct dump *d, struct dtask *t)
 
 int core_dump_end(struct dump *d, struct dtask *t)
 {
-	int r = image_write(&d->w, IMG_CORE, (uint64_t)t->nspid, &t->core->base);
+	int r;
+
+	leader_dump(t);
+	r = image_write(&d->w, IMG_CORE, (uint64_t)t->nspid, &t->core->base);
 
 	if (r == 0 && t->core->ids) /* also alone, where crit looks for it */
 		r = image_write(&d->w, IMG_IDS, (uint64_t)t->nspid, &t->core->ids->base);
-	for (unsigned i = 1; r == 0 && i < t->nthreads; i++)
+	for (unsigned i = !t->leader_dead; r == 0 && i < t->nthreads; i++)
 		r = image_write(&d->w, IMG_CORE, (uint64_t)t->threads[i].nstid,
 				&t->threads[i].core->base);
 	if (r == 0 && t->zombie)

@@ -5,7 +5,8 @@
  * The order at restore follows from what each step needs: ids while SECBIT_NO_SETUID_FIXUP keeps
  * capabilities alive; inheritable before the bounding set shrinks; ambient while permitted and
  * inheritable are there; securebits while there is CAP_SETPCAP; the final capset(2) takes the rest
- * away.  A change of ids resets dumpable and the parent-death signal, so those come last.
+ * away.  A change of ids resets the parent-death signal, and dumpable for the whole process, so
+ * those come last (kernel/cred.c: commit_creds()).
  */
 #include "state/ns/ns.h"
 #include "state/task/task.h"
@@ -147,9 +148,16 @@ int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 	if (e->has_no_new_privs && e->no_new_privs)
 		batch_add(b, SYS_prctl, IMM(PR_SET_NO_NEW_PRIVS), IMM(1), IMM(0), IMM(0), IMM(0));
 	capset(b, inh, prm, eff);
-	if (h == h->task->threads && h->task->mm->has_dumpable && h->task->mm->dumpable <= 1)
-		batch_add(b, SYS_prctl, IMM(PR_SET_DUMPABLE), IMM(h->task->mm->dumpable));
 	if (c->has_pdeath_sig && c->pdeath_sig)
 		batch_add(b, SYS_prctl, IMM(PR_SET_PDEATHSIG), IMM(c->pdeath_sig));
+	return 0;
+}
+
+int dumpable_tell(struct restore *r, struct rthread *h, struct batch *b)
+{
+	const MmEntry *m = h->task->mm;
+
+	if (h->slot == h->task->slot && m->has_dumpable && m->dumpable <= 1)
+		batch_add(b, SYS_prctl, IMM(PR_SET_DUMPABLE), IMM(m->dumpable));
 	return 0;
 }

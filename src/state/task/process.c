@@ -14,16 +14,6 @@
 
 #define MEMBARRIER_CMD_GET_REGISTRATIONS_ (1 << 9) /* Linux 6.3 */
 
-/* What /proc tells before anything is stopped. */
-int process_check(const struct dtask *t)
-{
-	if (t->zombie && t->stat.threads > 1)
-		return err_set(EOPNOTSUPP,
-			       "its first thread has ended before the others, which cannot be "
-			       "made again; let main() wait for the other threads");
-	return 0;
-}
-
 struct told {
 	int personality, barriers; /* operations */
 	int subreaper;

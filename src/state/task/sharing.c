@@ -93,9 +93,8 @@ static int check_threads(struct dump *d, struct dtask *t, unsigned k)
 	int r = proc_tasks(t->proc.dir, &tids);
 
 	for (size_t i = 0; r == 0 && i < tids.n; i++) {
-		int same = tids.v[i] == t->proc.pid
-				   ? 0
-				   : kcmp_compare(t->proc.pid, tids.v[i], shared[k].type, 0, 0);
+		bool nothing = tids.v[i] == t->proc.pid || (t->leader_dead && tids.v[i] == t->pid);
+		int same = nothing ? 0 : kcmp_compare(t->proc.pid, tids.v[i], shared[k].type, 0, 0);
 
 		if (same > 0)
 			same = compare_own(t, tids.v[i], shared[k].type);

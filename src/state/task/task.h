@@ -54,7 +54,6 @@ int thread_deadline_restore(struct restore *r, struct rthread *h) MUST_CHECK; /*
 int thread_sched_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* process.c: small things of the process: personality, subreaper, oom_score_adj, ... */
-int process_check(const struct dtask *t) MUST_CHECK;
 extern const struct question process_question;
 int process_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 int loginuid_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* sends a descriptor */
@@ -62,6 +61,11 @@ int loginuid_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* sends a 
 /* stopped.c: stopped processes, and whether their parents know of it */
 int stops_dump(struct dump *d) MUST_CHECK;
 int stops_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* before signal actions */
+
+/* leader.c: first threads that have ended before others */
+void leader_dump(struct dtask *t);
+bool leader_will_end(const struct rtask *t);
+int leader_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* ends it, credentials first */
 
 /* attributes.c: CPUs, I/O priority, modes of prctl(2), coredump_filter; before seccomp */
 extern const struct question attributes_question;
@@ -90,6 +94,8 @@ int rlimits_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 extern const struct question creds_question;
 int creds_load(struct rthread *h) MUST_CHECK;
 int creds_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
+/* After those of all threads: a change of ids resets it. */
+int dumpable_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 
 /* zombie.c: its files, for crit; users and groups, which wait(2) tells its parent, in IMAGE_EXTRA
  */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is known of a process from outside. */
+#include "state/tree.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int read_status(struct dtask *t, int dir)
+{
+	procstatus_clear(&t->status);
+	return procstatus_read(dir, &t->status);
+}
+
+int task_look_through(struct dtask *t, pid_t tid)
+{
+	struct proc p;
+	int r;
+
+	if (t->proc.pid == tid)
+		return 0;
+	r = proc_open_through(t->pid, tid, &p);
+	if (r < 0)
+		return r;
+	proc_close(&t->proc);
+	t->proc = p;
+	return 0;
+}
+
+/* What a dead leader has lost is read of a thread that lives. */
+static int read_living(struct dtask *t)
+{
+	pid_t tid = t->proc.pid;
+	struct procstat st;
+	int r = tid == t->pid ? proc_living_thread(t->pid, &tid) : 0;
+
+	if (r == 0)
+		r = task_look_through(t, tid);
+	if (r == 0)
+		r = procstat_read(t->proc.dir, &st);
+	if (r == 0)
+		r = read_status(t, t->proc.dir);
+	if (r < 0)
+		return r;
+	t->zombie = false;
+	memcpy(st.comm, t->stat.comm, sizeof(st.comm));
+	st.flags = t->stat.flags;
+	st.exit_signal = t->stat.exit_signal; /* threads have none */
+	st.exit_code = t->stat.exit_code;
+	t->stat = st;
+	return 0;
+}
+
+int task_read(struct dtask *t)
+{
+	CLEANUP(proc_close) struct proc leader = PROC_NONE;
+	int dir = t->proc.dir, r = 0;
+
+	if (t->proc.pid != t->pid) {
+		r = proc_open(t->pid, &leader);
+		dir = leader.dir;
+	}
+	if (r == 0)
+		r = procstat_read(dir, &t->stat);
+	if (r == 0)
+		r = read_status(t, dir);
+	if (r < 0)
+		return r;
+	t->zombie = t->stat.state == 'Z' || t->stat.state == 'X';
+	t->nspid = pid_chain_inner(&t->status.nspid);
+	t->nspgid = pid_chain_inner(&t->status.nspgid);
+	t->nssid = pid_chain_inner(&t->status.nssid);
+	t->leader_dead = t->zombie && t->stat.threads > 1;
+	if (t->leader_dead) {
+		r = read_living(t);
+		if (r == -ESRCH) { /* the others are ending, too */
+			err_clear();
+			r = 0;
+		}
+	}
+	return r;
+}
