@@ -14,6 +14,7 @@
 #include "image/inventory.h"
 #include "image/pages.h"
 #include "kernel/pace.h"
+#include "kernel/peek.h"
 #include "kernel/procmisc.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
@@ -303,12 +304,22 @@ static int end_files(struct dump *d)
 
 	if (r == 0)
 		r = socks_check_peers(d);
-	if (r == 0)
-		r = unix_waiting_dump(d);
+	return r < 0 ? r : image_touch(&d->w, IMG_FILES, 0);
+}
+
+/* Whoever asked for the dump has something to do while nothing moves. */
+static int tell_frozen(struct dump *d)
+{
+	return d->o.frozen ? d->o.frozen(d->o.frozen_arg) : 0;
+}
+
+/* What cannot be given back is taken when nothing else is left that could fail. */
+static int take_files(struct dump *d)
+{
+	int r = unix_waiting_dump(d);
+
 	if (r == 0)
 		r = files_dump_late(d);
-	if (r == 0)
-		r = image_touch(&d->w, IMG_FILES, 0);
 	files_dump_end(d);
 	return r;
 }
@@ -392,6 +403,8 @@ static const struct dump_step dump_steps[] = {
 	{"tmpfs", .all = tmpfs_dump},
 	{"core records", .any_task = core_dump_end},
 	{"filters", .all = seccomp_dump_end},
+	{"end", .all = tell_frozen},
+	{"what is taken", .all = take_files},
 	{"tree", .all = records_dump_tree},
 };
 
@@ -510,10 +523,6 @@ static int write_all(struct dump *d)
 		if (dump_steps[i].all == mem_dump_pages)
 			d->stats.memdump_time = d->stats.memwrite_time = (uint32_t)at;
 	}
-	if (r == 0)
-		r = step_begin("dump", "end");
-	if (r == 0 && d->o.frozen)
-		r = d->o.frozen(d->o.frozen_arg);
 	if (d->pages) /* snapshots hold its memory, or nothing is to be had any more */
 		tree_resume(d);
 	d->stats.frozen_time = (uint32_t)(step_now_us() - begun);
@@ -539,6 +548,16 @@ static void records_clear(struct dump *d)
 	d->extra = NULL;
 }
 
+/* It goes on after all; the one thing that is not as it was. */
+static void tell_loss(struct dump *d)
+{
+	if (d->taken)
+		log_warn("unix connections that nobody had accepted yet, with descriptors on their "
+			 "way, are lost: reading them takes them, and the checkpoint failed after "
+			 "that");
+	d->taken = false;
+}
+
 int cryo_dump_write(struct cryo_dump *c, int dir)
 {
 	struct dump *d = &c->d;
@@ -552,6 +571,7 @@ int cryo_dump_write(struct cryo_dump *c, int dir)
 	if (r == 0)
 		r = write_all(d);
 	if (r < 0) {
+		tell_loss(d);
 		unlock_network(d);
 		tree_release(d);
 	}
@@ -573,6 +593,7 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 		uint64_t at = step_now_us();
 		int r = socks_silence(&c->d);
 
+		c->d.taken = false;
 		if (r == 0)
 			r = tree_kill(&c->d);
 		log_debug("dump: end of the processes: %" PRIu64 " us", step_now_us() - at);
@@ -616,8 +637,10 @@ void cryo_dump_drop(struct cryo_dump **c)
 	if (!*c)
 		return;
 	d = &(*c)->d;
+	tell_loss(d);
 	tree_release(d);
 	tree_clear(d);
+	peek_close(&d->peek);
 	socks_dump_end(d);
 	socks_unlock(d);
 	unlock_network(d);

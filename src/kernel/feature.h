@@ -44,6 +44,7 @@ int feature_openat2(void);
 int feature_timer_ids(void);
 int feature_overlay_maps(void);
 int feature_scan_guards(void);
+int feature_peek(void);
 
 int feature_tun(void);
 int feature_tun_ns(void);

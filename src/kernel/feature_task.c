@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Features of processes, memory and files; each is tried. */
 #include "kernel/feature.h"
+#include "kernel/peek.h"
 
 #include "base/file.h"
 #include "kernel/ns.h"
@@ -343,4 +344,12 @@ int feature_scan_guards(void)
 	if (at != MAP_FAILED)
 		munmap(at, PAGE);
 	return r;
+}
+
+int feature_peek(void)
+{
+	CLEANUP(peek_close) struct peek *k = NULL;
+	int r = peek_open(&k);
+
+	return r == -EOPNOTSUPP ? 0 : r < 0 ? r : 1;
 }

@@ -88,6 +88,8 @@ struct dump {
 	GHashTable *scouted;	     /* pid -> struct insns, from the look */
 	struct conns_dump *conns;    /* state/sock/conns.c */
 	struct socks_dump *socks;    /* state/sock/sock.h */
+	struct peek *peek;	     /* dump_peek() */
+	bool no_peek;		     /* it was tried */
 	GHashTable *shmem;	     /* inode -> struct shmem_dump: state/mem/shmem.c */
 	struct ptys_seen *ptys;	     /* state/tty/pty_dump.c */
 	GPtrArray *seccomp;	     /* SeccompFilter: state/task/seccomp.c */
@@ -99,6 +101,7 @@ struct dump {
 	GHashTable *before;   /* nspid -> what they have of it: state/mem/track.c */
 	GHashTable *trackers; /* pid -> numbers of trackers: state/mem/track.c */
 	GString *refused;     /* while looking: what cannot be saved, one per line */
+	bool taken;	      /* connections that cannot be given back: unix_waiting.c */
 	bool lasting;	      /* some of it will not pass by itself */
 };
 
@@ -122,6 +125,13 @@ int dtask_wrap(const struct dtask *t, int r) MUST_CHECK;
  * itself as the program goes on; other errors stay.
  */
 int dump_refuse(struct dump *d, int r) MUST_CHECK;
+
+/*
+ * peek.c: kernel/peek.h, opened when it is first wanted, which takes some milliseconds: in looks
+ * already.  False: not possible here.
+ */
+struct peek;
+bool dump_peek(struct dump *d, struct peek **ret);
 
 /* Starts a batch for the leader, or for a thread. */
 static inline void dtask_batch(struct dtask *t, struct batch *b)

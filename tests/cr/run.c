@@ -7,8 +7,9 @@
  *
  * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; predump (its
  * memory is saved in rounds before); rounds (it changes its memory between them); lazy (its memory
- *comes after it); refused (cannot be dumped, for the reasons that the program names in lines
- *"expect: ..." before it is ready, and goes on as if nothing had happened).
+ *comes after it); faults (each step of a dump fails once; the last dump does not); refused (cannot
+ *be dumped, for the reasons that the program names in lines "expect: ..." before it is ready, and
+ *goes on as if nothing had happened).
  * --tcp-established, first of all, keeps TCP connections.
  * --ext-unix-sk lets unix sockets have peers outside.
  * --peer after it: PROGRAM runs outside of the tree as well, with the one argument "peer"; what it
@@ -22,6 +23,8 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "cr/cryo.h"
+#include "cr/step.h"
+#include "faults.h"
 #include "flavour.h"
 
 #include <errno.h>
@@ -213,6 +216,8 @@ static int dump(struct run *r, int dir, enum cryo_finish how, const char *parent
 	if (e == 0)
 		e = cryo_dump_write(d, dir);
 	if (e == 0)
+		e = step_begin("run", "commit");
+	if (e == 0)
 		e = cryo_dump_finish(d, how);
 	if (e < 0)
 		return err_wrap(e, "dump");
@@ -345,6 +350,29 @@ static int by_command(struct run *r)
 	return e;
 }
 
+/* *RET_DIR: the images of the dump that did not fail. */
+static int dump_with_faults(struct run *r, int *ret_dir)
+{
+	for (unsigned i = 1;; i++) {
+		autoclose int dir = -1;
+		int e = images_dir(r, &dir);
+
+		if (e < 0)
+			return e;
+		faults_arm(i);
+		e = dump(r, dir, CRYO_KILL, NULL, -1);
+		if (!faults_struck()) {
+			faults_arm(0);
+			*ret_dir = take_fd(&dir);
+			return e;
+		}
+		if (e == 0)
+			return err_set(EPROTO, "fault %u was not noticed", i);
+		printf("%s\n", err_message());
+		err_clear();
+	}
+}
+
 static int cycle(struct run *r, const char *mode)
 {
 	enum cryo_finish how = strcmp(mode, "running") == 0 ? CRYO_RESUME : CRYO_KILL;
@@ -358,6 +386,10 @@ static int cycle(struct run *r, const char *mode)
 		e = predump(r, mode[0] == 'r', &parent, &parent_dir);
 		if (e < 0)
 			return e;
+	}
+	if (strcmp(mode, "faults") == 0) {
+		e = dump_with_faults(r, &dir);
+		return e < 0 ? e : restore(r, dir, false);
 	}
 	e = images_dir(r, &dir);
 	if (e == 0)

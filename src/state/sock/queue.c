@@ -135,6 +135,17 @@ static int peek(struct dump *d, const struct sock_view *s, GByteArray *buf, size
 	return r;
 }
 
+int sock_queue_add(struct dump *d, uint32_t id, const void *data, size_t len)
+{
+	SkPacketEntry e = SK_PACKET_ENTRY__INIT;
+	int r;
+
+	e.id_for = id;
+	e.length = (uint32_t)len;
+	r = image_write(&d->w, IMG_SK_QUEUES, 0, &e.base);
+	return r < 0 ? r : image_write_raw(&d->w, IMG_SK_QUEUES, 0, data, len);
+}
+
 static int write_packet(struct dump *d, uint32_t id, const struct peeked *p, const uint8_t *data,
 			const uint32_t *rights)
 {

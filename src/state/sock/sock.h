@@ -82,6 +82,9 @@ int sock_urgent_check(const struct sock_view *s) MUST_CHECK; /* MSG_OOB */
 int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
 	MUST_CHECK;
 
+/* A packet without descriptors that was read otherwise. */
+int sock_queue_add(struct dump *d, uint32_t id, const void *data, size_t len) MUST_CHECK;
+
 struct sock_packet {
 	uint32_t id; /* of the file that receives it */
 	uint32_t len;
@@ -120,6 +123,17 @@ int sock_flags_restore(struct restore *r, struct file *f, const FownEntry *fown,
 
 /* unix.c: [PID, UID, GID] of its peer into X, "cred". */
 void unix_cred_dump(struct dump *d, int fd, json_t *x);
+
+/* The same as the tree sees them; PID is as we see it. */
+json_t *unix_cred(struct dump *d, pid_t pid, uid_t uid, gid_t gid);
+
+/*
+ * unix_unaccepted.c: what was sent on the connections that wait for listening socket FD, into LIST
+ * ("waiting").  1: that cannot be seen from outside.
+ */
+int unix_unaccepted_dump(struct dump *d, int fd, json_t *list) MUST_CHECK;
+/* Before the freeze: could it be? */
+bool unix_unaccepted_shown(struct dump *d, int fd);
 
 /* unix_waiting.c: may the connections that wait for U be saved?  Then they are remembered. */
 int unix_waiting_check(struct dump *d, const struct sock_view *s, const struct diag_unix *u)

@@ -110,15 +110,8 @@ static int check_peer(struct dump *d, const struct sock_view *s, const struct di
 
 	if (!u->has_peer)
 		return 0;
-	if (peer == 0) {
+	if (peer == 0)
 		peer = awaits(d, u->ino);
-		if (peer && u->wqueue && d->o.leave_running)
-			return err_set(EOPNOTSUPP,
-				       "%s: it has sent data on a connection that nobody has "
-				       "accepted yet, which cannot be read without taking it; try "
-				       "again",
-				       s->v->link);
-	}
 	if (peer == 0)
 		return 0;
 	if (socks_has(d, peer))
@@ -261,20 +254,24 @@ static int check(struct dump *d, const struct fd_view *v)
 	return r < 0 ? r : 0;
 }
 
+json_t *unix_cred(struct dump *d, pid_t pid, uid_t uid, gid_t gid)
+{
+	pid_t nspid = 0;
+
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		if (dump_task(d, i)->pid == pid)
+			nspid = dump_task(d, i)->nspid;
+	return json_pack("[i,I,I]", nspid, (json_int_t)users_uid(d, uid),
+			 (json_int_t)users_gid(d, gid));
+}
+
 void unix_cred_dump(struct dump *d, int fd, json_t *x)
 {
 	struct ucred c = {0};
 	socklen_t len = sizeof(c);
-	pid_t nspid = 0;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) < 0 || c.uid == (uid_t)-1)
-		return;
-	for (unsigned i = 0; i < d->tasks->len; i++)
-		if (dump_task(d, i)->pid == c.pid)
-			nspid = dump_task(d, i)->nspid;
-	json_object_set_new(x, "cred",
-			    json_pack("[i,I,I]", nspid, (json_int_t)users_uid(d, c.uid),
-				      (json_int_t)users_gid(d, c.gid)));
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) == 0 && c.uid != (uid_t)-1)
+		json_object_set_new(x, "cred", unix_cred(d, c.pid, c.uid, c.gid));
 }
 
 static void dump_name(struct dump *d, UnixSkEntry *e, const struct diag_unix *u,

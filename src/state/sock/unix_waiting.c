@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connections that wait to be accepted, in their order.  Those whose clients the tree has are made
- * again by these.  What clients have sent already, also those that have closed since, can only be
- * read by accepting, which takes it: done last of all, and only if the tree ends.
+ * again by these.  What clients have sent already, also those that have closed since, is read from
+ * the kernel's memory (unix_unaccepted.c).  Where that cannot be, and of messages with descriptors,
+ * it can only be read by accepting, which takes it: done last of all, and only if the tree ends.
  *
  * Of the listening socket in IMAGE_EXTRA: {"waiting": [{"client": INODE, "id": ID, "cred": [...],
  * "packets": [...]}, ...]}; client 0 has closed.  Packets are in sk-queues.img, for ID.
@@ -20,7 +21,6 @@ struct unix_waiting {
 	int fd; /* the listening one */
 	int type;
 	unsigned n;
-	bool take; /* there is something to be read */
 	json_t *list;
 	char link[40];
 };
@@ -30,15 +30,34 @@ static void waiting_clear(void *p)
 	close(((struct unix_waiting *)p)->fd);
 }
 
+/* Is there anything to be read? */
+static bool has_sent(struct dump *d, uint32_t client)
+{
+	const struct diag_unix *c =
+		client ? g_hash_table_lookup(d->socks->unix_all, GUINT_TO_POINTER(client)) : NULL;
+
+	return !client || (c && c->wqueue);
+}
+
+static int refuse_running(const struct sock_view *s)
+{
+	return err_set(
+		EAGAIN,
+		"%s: what a client has sent on a connection that waits to be accepted cannot "
+		"be read without taking it; try again",
+		s->v->link);
+}
+
 int unix_waiting_check(struct dump *d, const struct sock_view *s, const struct diag_unix *u)
 {
+	struct peek *k;
+
 	for (unsigned i = 0; i < u->nicons; i++) {
-		if (u->icons[i] == 0 && d->o.leave_running)
-			return err_set(EOPNOTSUPP,
-				       "%s: a connection that waits to be accepted was closed by "
-				       "its client; what it has sent cannot be read without taking "
-				       "it; try again",
-				       s->v->link);
+		if (!d->frozen && has_sent(d, u->icons[i]))
+			(void)dump_peek(d, &k); /* now, as it takes a while */
+		if (d->o.leave_running && !d->frozen && has_sent(d, u->icons[i]) &&
+		    !unix_unaccepted_shown(d, s->fd))
+			return refuse_running(s);
 		if (u->icons[i] && !socks_has(d, u->icons[i]) && !d->o.skip_in_flight)
 			return err_set(
 				EOPNOTSUPP,
@@ -54,16 +73,21 @@ int unix_waiting_add(struct dump *d, const struct sock_view *s, const struct dia
 		     json_t *x)
 {
 	struct unix_waiting w = {.type = s->type, .n = u->nicons, .list = json_array()};
+	bool take = false;
+	int r = 0;
 
 	json_object_set_new(x, "waiting", w.list);
 	for (unsigned i = 0; i < u->nicons; i++) {
-		const struct diag_unix *c =
-			g_hash_table_lookup(d->socks->unix_all, GUINT_TO_POINTER(u->icons[i]));
-
-		w.take |= !u->icons[i] || (c && c->wqueue);
+		take |= has_sent(d, u->icons[i]);
 		json_array_append_new(w.list,
 				      json_pack("{s:I}", "client", (json_int_t)u->icons[i]));
 	}
+	if (take)
+		r = unix_unaccepted_dump(d, s->fd, w.list);
+	if (!take || r <= 0)
+		return r;
+	if (d->o.leave_running)
+		return refuse_running(s);
 	w.fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
 	if (w.fd < 0)
 		return err_errno("dup");
@@ -102,8 +126,7 @@ int unix_waiting_dump(struct dump *d)
 	for (unsigned i = 0; all && r == 0 && i < all->len; i++) {
 		const struct unix_waiting *w = &g_array_index(all, struct unix_waiting, i);
 
-		if (!w->take || d->o.leave_running)
-			continue;
+		d->taken = true;
 		for (unsigned k = 0; r == 0 && k < w->n; k++)
 			r = take_one(d, w, json_array_get(w->list, k));
 		if (r < 0)

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kernel has for us, read from its memory. */
+#include "kernel/kernel_test.h"
+#include "kernel/peek.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+static struct peek *k;
+
+static int open_it(void **state)
+{
+	int r = peek_open(&k);
+
+	if (r == -EOPNOTSUPP || r == -EPERM) {
+		print_message("skipped: %s\n", err_message());
+		err_clear();
+		return 0;
+	}
+	return r;
+}
+
+static int close_it(void **state)
+{
+	peek_close(&k);
+	return 0;
+}
+
+static int collect(struct peek *p, uint64_t skb, void *arg)
+{
+	return peek_skb_data(p, skb, arg);
+}
+
+/* Small ones are in one piece, large ones in many pages. */
+static void reads_what_waits_in_a_socket(void **state)
+{
+	g_autoptr(GByteArray) got = g_byte_array_new();
+	g_autofree char *large = g_malloc(100000);
+	uint64_t sk, queue;
+	char small[6];
+	int v[2];
+
+	if (!k)
+		skip();
+	for (unsigned i = 0; i < 100000; i++)
+		large[i] = (char)(i * 7 + i / 251);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, v), 0);
+	assert_int_equal(send(v[0], "small", 5, 0), 5);
+	assert_int_equal(send(v[0], large, 100000, 0), 100000);
+	assert_int_equal(peek_sock(k, v[1], &sk), 0);
+	assert_int_equal(peek_at(k, sk, "sock", "sk_receive_queue", &queue), 0);
+	assert_int_equal(peek_skbs(k, queue, collect, got), 0);
+	assert_int_equal(got->len, 100005);
+	assert_memory_equal(got->data, "small", 5);
+	assert_memory_equal(got->data + 5, large, 100000);
+	assert_int_equal(recv(v[1], small, 5, 0), 5); /* it is still there */
+	close(v[0]);
+	close(v[1]);
+}
+
+static void knows_numbers_of_processes(void **state)
+{
+	uint64_t sk, at;
+	pid_t pid;
+	int v[2];
+
+	if (!k)
+		skip();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, v), 0);
+	assert_int_equal(peek_sock(k, v[0], &sk), 0);
+	assert_int_equal(peek_u64(k, sk, "sock", "sk_peer_pid", &at), 0);
+	assert_int_equal(peek_pid(k, at, &pid), 0);
+	assert_int_equal(pid, getpid());
+	close(v[0]);
+	close(v[1]);
+}
+
+static void refuses_what_is_not_there(void **state)
+{
+	uint64_t at;
+	char b[8];
+
+	if (!k)
+		skip();
+	assert_int_equal(peek_at(k, 0, "sock", "no_such_field", &at), -EOPNOTSUPP);
+	assert_int_equal(peek_read(k, 0, b, sizeof(b)), -EFAULT);
+	assert_int_equal(peek_read(k, 0x1234, b, sizeof(b)), -EFAULT);
+	err_clear();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_what_waits_in_a_socket),
+		cmocka_unit_test(knows_numbers_of_processes),
+		cmocka_unit_test(refuses_what_is_not_there),
+	};
+
+	return cmocka_run_group_tests(tests, open_it, close_it);
+}
