@@ -7,6 +7,7 @@
 #include "engine/events.h"
 #include "engine/image_change.h"
 #include "engine/image_store.h"
+#include "engine/inspect.h"
 #include "engine/layer.h"
 
 #include <errno.h>
@@ -15,11 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <time.h>
-
-#define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
-#define CONFIG_TYPE   "application/vnd.oci.image.config.v1+json"
-#define LAYER_TYPE    "application/vnd.oci.image.layer.v1.tar"
 
 const char *image_machine_arch(void)
 {
@@ -35,18 +31,6 @@ const char *image_machine_arch(void)
 		if (!strcmp(names[i][0], u.machine))
 			return names[i][1];
 	return "amd64";
-}
-
-static char *now_text(void)
-{
-	struct timespec t;
-	struct tm tm;
-	char day[64];
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	gmtime_r(&t.tv_sec, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	return g_strdup_printf("%s.%09ldZ", day, t.tv_nsec);
 }
 
 static int open_input(const char *path, int *ret)
@@ -95,7 +79,7 @@ static int unpack(struct engine *e, const char *path, const char *scratch, struc
 
 static int build_config(const struct import_options *o, const char *diff_id, json_t **ret)
 {
-	g_autofree char *now = now_text();
+	g_autofree char *now = time_rfc3339(engine_now_ns());
 	g_autofree char *by =
 		g_strdup_printf("/bin/sh -c #(nop) ADD file:%s in /", digest_hex(diff_id));
 	json_t *config = json_object(), *doc;
@@ -118,38 +102,16 @@ static int build_config(const struct import_options *o, const char *diff_id, jso
 	return 0;
 }
 
-static int write_json(struct engine *e, json_t *doc, char digest[DIGEST_MAX], size_t *len)
-{
-	char *text = json_dumps(doc, JSON_COMPACT);
-	int r;
-
-	*len = strlen(text);
-	r = blob_write(e, text, *len, digest);
-	free(text);
-	return r;
-}
-
 static int write_documents(struct engine *e, const struct import_options *o,
 			   const struct layer_result *layer, char ret[DIGEST_MAX])
 {
-	char config_digest[DIGEST_MAX];
-	json_t *config = NULL, *manifest;
-	size_t len = 0;
+	json_t *config = NULL, *layers;
 	int r = build_config(o, layer->diff_id, &config);
 
-	if (r == 0)
-		r = write_json(e, config, config_digest, &len);
-	json_decref(config);
 	if (r < 0)
 		return r;
-	manifest =
-		json_pack("{s:i, s:s, s:{s:s, s:s, s:I}, s:[{s:s, s:s, s:I}]}", "schemaVersion", 2,
-			  "mediaType", MANIFEST_TYPE, "config", "mediaType", CONFIG_TYPE, "digest",
-			  config_digest, "size", (json_int_t)len, "layers", "mediaType", LAYER_TYPE,
-			  "digest", layer->diff_id, "size", (json_int_t)layer->tar_bytes);
-	r = write_json(e, manifest, ret, &len);
-	json_decref(manifest);
-	return r;
+	layers = json_pack("[o]", image_describe_layer(layer->diff_id, layer->tar_bytes));
+	return image_write_documents(e, IMAGE_OCI, config, layers, ret);
 }
 
 static int check(const struct import_options *o, char **ret_name)

@@ -2,6 +2,7 @@
 /* Images in the database and how they get there: for the files image*.c only. */
 #pragma once
 
+#include "engine/digest.h"
 #include "engine/image.h"
 
 extern const char image_schema_sql[];
@@ -42,6 +43,13 @@ uint64_t image_layer_size(struct engine *e, const char *chain);
 
 /* "2026-11-21T07:35:53.708228545Z" and with other zones; 0 when it cannot be read. */
 int64_t image_parse_time(const char *text);
+
+/* An uncompressed layer, as a manifest lists it; a new reference. */
+json_t *image_describe_layer(const char *digest, uint64_t bytes);
+enum image_format_kind { IMAGE_OCI, IMAGE_DOCKER };
+/* Takes CONFIG and LAYERS, descriptors of any format; RET is the manifest's digest. */
+int image_write_documents(struct engine *e, enum image_format_kind kind, json_t *config,
+			  json_t *layers, char ret[DIGEST_MAX]) MUST_CHECK;
 
 struct transport;
 /* `load` from PATH (NULL: stdin); SAID gets a name or ID for each image, ID is the last one's. */

@@ -34,7 +34,7 @@ struct node {
 	char *link; /* of a symbolic link, or the path of an earlier hard link */
 	struct stat st;
 	GArray *xattrs, *segments; /* struct xattr; struct segment: data between holes; or NULL */
-	bool is_hardlink;
+	bool is_hardlink, is_mark;
 };
 
 struct pack_tree {
@@ -248,6 +248,14 @@ int pack_tree_add(struct pack_tree *t, const char *path)
 	return add(t, path);
 }
 
+void pack_tree_add_mark(struct pack_tree *t, const char *path)
+{
+	struct node n = {
+		.path = g_strdup(path), .st = {.st_mode = S_IFREG | 0600}, .is_mark = true};
+
+	g_array_append_val(t->nodes, n);
+}
+
 static void close_dir(DIR **d)
 {
 	if (*d)
@@ -299,12 +307,36 @@ int pack_tree_add_all(struct pack_tree *t)
 	return r < 0 ? r : add_below(t, "");
 }
 
-/* The inner tar file goes either into a counter or into the archive. */
+/* The tar file goes into the archive, into a file of its own, or into a counter. */
 struct sink {
-	struct pack *p; /* NULL: only count */
+	struct pack *p;
+	int fd; /* or -1 */
+	GChecksum *sum;
 	uint64_t bytes;
 	int failed;
 };
+
+static bool counts_only(const struct sink *s)
+{
+	return !s->p && s->fd < 0;
+}
+
+static int write_fd(struct sink *s, const char *buf, size_t len)
+{
+	if (s->sum)
+		g_checksum_update(s->sum, (const guchar *)buf, (gssize)len);
+	while (len) {
+		ssize_t n = write(s->fd, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno("write the tar file");
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
 
 static la_ssize_t on_write(struct archive *a, void *data, const void *buf, size_t len)
 {
@@ -313,6 +345,8 @@ static la_ssize_t on_write(struct archive *a, void *data, const void *buf, size_
 	s->bytes += len;
 	if (s->p)
 		s->failed = pack_data(s->p, buf, len);
+	else if (s->fd >= 0)
+		s->failed = write_fd(s, buf, len);
 	if (s->failed < 0)
 		archive_set_error(a, EIO, "write");
 	return s->failed < 0 ? -1 : (la_ssize_t)len;
@@ -422,7 +456,7 @@ static int write_nodes(struct pack_tree *t, struct archive *a, struct sink *s,
 		describe(e, n);
 		if (archive_write_header(a, e) < ARCHIVE_WARN)
 			return inner_failure(s, a, n->path);
-		if (s->p && S_ISREG(n->st.st_mode) && !n->is_hardlink)
+		if (!counts_only(s) && S_ISREG(n->st.st_mode) && !n->is_hardlink && !n->is_mark)
 			r = write_content(t, a, s, n);
 		else if (n->segments && !n->is_hardlink && archive_write_data(a, "", 0) < 0)
 			r = inner_failure(s, a, n->path); /* the map of the holes */
@@ -458,9 +492,18 @@ static int write_tar(struct pack_tree *t, struct sink *s)
 	return r;
 }
 
+int pack_tree_write_fd(struct pack_tree *t, int fd, GChecksum *sum, uint64_t *ret_bytes)
+{
+	struct sink out = {.fd = fd, .sum = sum};
+	int r = write_tar(t, &out);
+
+	*ret_bytes = out.bytes;
+	return r;
+}
+
 int pack_tree_write(struct pack_tree *t, struct pack *p, const char *member)
 {
-	struct sink count = {0}, out = {.p = p};
+	struct sink count = {.fd = -1}, out = {.p = p, .fd = -1};
 	int r = write_tar(t, &count);
 
 	if (r == 0)

@@ -9,6 +9,10 @@
  *	r = pack_tree_add(t, "etc/motd");	// or pack_tree_add_all(): everything, names "./..."
  *	r = pack_tree_write(t, p, "rootfs-diff.tar");
  *
+ * or, as a file of its own, with
+ *
+ *	r = pack_tree_write_fd(t, fd, sum);
+ *
  * Owners, modes, times in nanoseconds, extended attributes, hard links, holes, links and FIFOs
  * travel; sockets, which no tar file can hold, are left out (they are made again with what is bound
  * to them).  A file that somebody writes to meanwhile is padded or cut to the size that it had.
@@ -28,5 +32,9 @@ int pack_tree_add_all(struct pack_tree *t) MUST_CHECK;
 unsigned pack_tree_entries(const struct pack_tree *t);
 /* Of the files' content that will be written. */
 uint64_t pack_tree_content(const struct pack_tree *t);
+/* An empty file of that name that stands for nothing: ".wh.NAME" of a layer. */
+void pack_tree_add_mark(struct pack_tree *t, const char *path);
+/* All of it to FD, a file, pipe or socket.  SUM (or NULL) takes what is written. */
+int pack_tree_write_fd(struct pack_tree *t, int fd, GChecksum *sum, uint64_t *ret_bytes) MUST_CHECK;
 int pack_tree_write(struct pack_tree *t, struct pack *p, const char *member) MUST_CHECK;
 void pack_tree_drop(struct pack_tree **t);
