@@ -104,7 +104,11 @@ static void end_tracking(struct dump *d)
 static int freeze_and_tell(struct dump *d)
 {
 	uint64_t start = step_now_us(), begun;
-	int r = tree_freeze(d);
+	int r;
+
+	waits_look(d);
+	waits_freeze(d);
+	r = tree_freeze(d);
 
 	begun = step_now_us();
 	d->stats.freezing_time = (uint32_t)(begun - start);
@@ -149,6 +153,7 @@ static void clear(struct dump *d)
 	mem_readout_end(d);
 	track_clear(d);
 	tree_clear(d);
+	g_clear_pointer(&d->waits, g_hash_table_unref);
 	json_decref(d->extra);
 	json_decref(d->parent_extra);
 	g_hash_table_unref(d->scouted);

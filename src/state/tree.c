@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "kernel/cgroup.h"
 #include "state/mem/track.h"
+#include "state/task/task.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -441,6 +442,8 @@ void tree_resume(struct dump *d)
 
 		if (t->agent && agent_cure(t->agent) < 0)
 			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
+		if (!t->zombie)
+			waits_resume(t);
 		if (i == 0 && d->was_frozen)
 			thaw_undo(d);
 		seized_release(&t->seized);

@@ -162,6 +162,45 @@ bool regs_interrupted(const struct regs *r)
 	return false;
 }
 
+bool regs_will_be_again(const struct regs *r)
+{
+	int64_t v = (int64_t)r->gp.rax;
+
+	return regs_in_syscall(r) && (v == -ERESTARTNOHAND || v == -ERESTARTSYS);
+}
+
+uint64_t regs_call(const struct regs *r)
+{
+	return r->gp.orig_rax;
+}
+
+void regs_arguments(const struct regs *r, uint64_t ret[6])
+{
+	const uint64_t v[] = {r->gp.rdi, r->gp.rsi, r->gp.rdx, r->gp.r10, r->gp.r8, r->gp.r9};
+
+	memcpy(ret, v, sizeof(v));
+}
+
+void regs_set_argument(struct regs *r, unsigned i, uint64_t v)
+{
+	unsigned long long *const at[] = {&r->gp.rdi, &r->gp.rsi, &r->gp.rdx,
+					  &r->gp.r10, &r->gp.r8,  &r->gp.r9};
+
+	*at[i] = v;
+}
+
+void regs_make_call(struct regs *r)
+{
+	r->gp.rip -= SYSCALL_INSN_BYTES;
+	r->gp.rax = r->gp.orig_rax;
+	r->gp.orig_rax = (uint64_t)-1;
+}
+
+void regs_set_result(struct regs *r, int64_t v)
+{
+	r->gp.rax = (uint64_t)v;
+}
+
 void regs_again(struct regs *r)
 {
 	r->gp.rax = (uint64_t)-ERESTARTNOHAND;

@@ -77,6 +77,17 @@ void regs_fix(struct regs *r, enum regs_fix how);
  */
 bool regs_interrupted(const struct regs *r);
 void regs_again(struct regs *r);
+/* It will be issued again, unless a handler runs first. */
+bool regs_will_be_again(const struct regs *r);
+
+/* Number and arguments of the system call, which the kernel leaves as they were. */
+uint64_t regs_call(const struct regs *r);
+void regs_arguments(const struct regs *r, uint64_t ret[6]);
+void regs_set_argument(struct regs *r, unsigned i, uint64_t v);
+
+/* The task is just before that call. */
+void regs_make_call(struct regs *r);
+void regs_set_result(struct regs *r, int64_t v);
 
 /* True if the task was interrupted in a call that restarts through its restart_block. */
 bool regs_need_restart_block(const struct regs *r);

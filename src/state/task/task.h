@@ -37,6 +37,7 @@ int regs_restore(struct rthread *h) MUST_CHECK;
 void waits_look(struct dump *d);   /* before the freeze */
 void waits_freeze(struct dump *d); /* when it begins */
 int waits_dump(struct dump *d, struct dthread *h) MUST_CHECK;
+void waits_resume(struct dtask *t); /* cured, not yet released */
 /* In a stop, all else is done: makes the thread wait again; R is what it is to have. */
 int waits_restore(struct rthread *h, struct regs *r) MUST_CHECK;
 

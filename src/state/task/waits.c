@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Relative waits: nanosleep(2), poll(2), futex(2) with a time to wait.  The kernel keeps their end
- * in restart_block, which nothing shows and another task does not have.  At restore the call is
- * begun again, for the rest of the time, and interrupted at once, which leaves a restart_block as
- * it was.
+ * Relative waits.  How long is left of them is noted at the dump: in IMAGE_EXTRA of the task,
+ * "rests": {"TID": ns}.
  *
  * The rest is in memory where the program has asked for it.  Otherwise it follows from when the
  * thread ran last: se.exec_start of /proc/TID/sched, read before the freeze makes it run.  That is
  * a clock of the run queue (rq_clock_task()), compared with CLOCK_MONOTONIC on the same CPU.  Where
  * it stands still (interrupts, a hypervisor's other guests) the wait is longer, never shorter.
  *
- * In IMAGE_EXTRA of the task: "waits": {"TID": ns since the call began}.
+ * Calls of one kind (nanosleep(2), poll(2), futex(2)) keep their end in restart_block, which
+ * nothing shows and another task does not have; where the tree goes on they end on time by
+ * themselves.  At restore the call is begun again, for the rest, and interrupted at once, which
+ * leaves a restart_block as it was.  Those of the other kind (epoll_wait(2), sigtimedwait(2)) are
+ * told EINTR by any interruption.  They are made again, for the rest: in the register, or in a
+ * place below the stack, far enough for the frames of an agent.  The kernel reads it when the call
+ * begins, and whatever else uses that place ends the call.  The program's own place is not touched.
  */
 #include "state/task/task.h"
 
@@ -24,17 +28,34 @@
 #include <string.h>
 #include <time.h>
 
-#define TEXT_MAX      8192
-#define FUTEX_OPS     0x7f
-#define FUTEX_WAIT_   0
-#define STAT_CPU      36 /* number of fields between the name and "processor" in stat */
-#define NS	      INT64_C(1000000000)
-#define SYSCALL_BYTES 2
-#define RED_ZONE      128
+#define TEXT_MAX    8192
+#define FUTEX_OPS   0x7f
+#define FUTEX_WAIT_ 0
+#define STAT_CPU    36 /* number of fields between the name and "processor" in stat */
+#define NS	    INT64_C(1000000000)
+#define CODE_AFTER  48
+#define INSN_RET    0xc3
+#define INSN_CALL   0xe8
+#define FAR_BELOW   24576 /* two signal frames, with AMX: agent/safeframe.c */
 
 struct wait {
 	int64_t begun_ns; /* CLOCK_MONOTONIC */
 	uint64_t nr, args[6], pc;
+};
+
+/* How each of the calls has its time. */
+static const struct timed {
+	uint64_t nr;
+	unsigned time, rest; /* arguments; REST 0: nothing is written */
+	bool in_ms;	     /* the argument itself, an int */
+	bool again;	     /* has no restart_block */
+} timed[] = {
+	{SYS_nanosleep, 0, 1, false, false},	{SYS_clock_nanosleep, 2, 3, false, false},
+	{SYS_futex, 3, 0, false, false},	{SYS_poll, 2, 0, true, false},
+	{SYS_epoll_wait, 3, 0, true, true},	{SYS_epoll_pwait, 3, 0, true, true},
+	{SYS_epoll_pwait2, 3, 0, false, true},	{SYS_rt_sigtimedwait, 2, 0, false, true},
+	{SYS_semtimedop, 3, 0, false, true},	{SYS_io_getevents, 4, 0, false, true},
+	{SYS_io_pgetevents, 4, 0, false, true},
 };
 
 static int64_t now_ns(void)
@@ -45,20 +66,29 @@ static int64_t now_ns(void)
 	return (int64_t)t.tv_sec * NS + t.tv_nsec;
 }
 
+/* FUTEX_WAIT_BITSET and the like, and TIMER_ABSTIME: until a moment. */
+static bool is_until(uint64_t nr, const uint64_t args[6])
+{
+	return (nr == SYS_futex && (args[1] & FUTEX_OPS) != FUTEX_WAIT_) ||
+	       (nr == SYS_clock_nanosleep && args[1] & TIMER_ABSTIME);
+}
+
+static const struct timed *timed_of(uint64_t nr, const uint64_t args[6])
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(timed); i++)
+		if (timed[i].nr == nr)
+			return is_until(nr, args) ? NULL : &timed[i];
+	return NULL;
+}
+
 /* Most threads wait without an end: futex(2) without a time, poll(2) for ever. */
 static bool is_timed(const struct wait *w)
 {
-	switch (w->nr) {
-	case SYS_futex:
-		return w->args[3] != 0;
-	case SYS_poll:
-		return (int32_t)w->args[2] > 0;
-	case SYS_nanosleep:
-	case SYS_clock_nanosleep:
-	case SYS_restart_syscall:
-		return true;
-	}
-	return false;
+	const struct timed *k = timed_of(w->nr, w->args);
+
+	if (!k)
+		return w->nr == SYS_restart_syscall;
+	return k->in_ms ? (int32_t)w->args[k->time] > 0 : w->args[k->time] != 0;
 }
 
 /* "se.exec_start   :   1234.567890", in ms. */
@@ -161,24 +191,77 @@ void waits_look(struct dump *d)
 	err_clear(); /* whoever ends meanwhile does not wait */
 }
 
+/* The call that the thread is in, interrupted by us; NULL: it has no time to wait. */
+static const struct timed *interrupted(const struct regs *r)
+{
+	uint64_t args[6];
+	const struct timed *k;
+
+	regs_arguments(r, args);
+	k = regs_in_syscall(r) ? timed_of(regs_call(r), args) : NULL;
+	return k && (k->again ? regs_will_be_again(r) : regs_need_restart_block(r)) ? k : NULL;
+}
+
+/* Since when, if it is still the call that was seen before the freeze; NULL: not known. */
+static const struct wait *seen(const struct dump *d, const struct dthread *h, const struct regs *r)
+{
+	const struct wait *w =
+		d->waits ? g_hash_table_lookup(d->waits, GINT_TO_POINTER(h->tid)) : NULL;
+	uint64_t args[6];
+
+	regs_arguments(r, args);
+	return w && w->pc == regs_pc(r) && memcmp(w->args, args, 4 * sizeof(*args)) == 0 ? w : NULL;
+}
+
+/* What is left at NOW.  1: not known, or without an end. */
+static int rest_at(const struct dump *d, const struct dthread *h, const struct regs *r,
+		   const struct timed *k, int64_t now, int64_t *ret_ns)
+{
+	const struct wait *w = seen(d, h, r);
+	uint64_t args[6], place;
+	struct timespec t;
+	int e;
+
+	regs_arguments(r, args);
+	place = k->rest && args[k->rest] ? args[k->rest] : args[k->time];
+	if (!(k->rest && args[k->rest]) && !w)
+		return 1;
+	if (k->in_ms) {
+		if ((int32_t)args[k->time] < 0)
+			return 1;
+		*ret_ns = (int64_t)(int32_t)args[k->time] * 1000000;
+	} else {
+		if (!place)
+			return 1;
+		e = task_read_memory(h->task->proc.pid, place, &t, sizeof(t));
+		if (e < 0)
+			return e;
+		*ret_ns = (int64_t)t.tv_sec * NS + t.tv_nsec;
+	}
+	if (!(k->rest && args[k->rest]))
+		*ret_ns -= now - w->begun_ns;
+	*ret_ns = MAX(*ret_ns, 1);
+	return 0;
+}
+
 int waits_dump(struct dump *d, struct dthread *h)
 {
 	unsigned i = (unsigned)(h - h->task->threads);
-	const struct user_regs_struct *g = &seized_at(&h->task->seized, i)->regs.gp;
-	const struct wait *w =
-		d->waits ? g_hash_table_lookup(d->waits, GINT_TO_POINTER(h->tid)) : NULL;
-	json_t *all = json_object_get(h->task->extra, "waits");
+	const struct regs *r = &seized_at(&h->task->seized, i)->regs;
+	const struct timed *k = interrupted(r);
+	json_t *all = json_object_get(h->task->extra, "rests");
+	int64_t ns;
 	char tid[16];
+	int e = k ? rest_at(d, h, r, k, d->frozen_ns, &ns) : 1;
 
-	/* still the same call, only interrupted by us */
-	if (!w || !regs_need_restart_block(&seized_at(&h->task->seized, i)->regs) ||
-	    w->pc != g->rip || w->args[0] != g->rdi || w->args[1] != g->rsi ||
-	    w->args[2] != g->rdx || w->args[3] != g->r10)
+	if (e != 0) { /* then all of it again */
+		err_clear();
 		return 0;
+	}
 	if (!all)
-		json_object_set_new(h->task->extra, "waits", all = json_object());
+		json_object_set_new(h->task->extra, "rests", all = json_object());
 	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	json_object_set_new(all, tid, json_integer(MAX(d->frozen_ns - w->begun_ns, 0)));
+	json_object_set_new(all, tid, json_integer(ns));
 	return 0;
 }
 
@@ -187,110 +270,107 @@ void waits_freeze(struct dump *d)
 	d->frozen_ns = now_ns();
 }
 
-/* How each of the calls has its time. */
-static const struct timed {
-	uint64_t nr;
-	size_t time, rest; /* registers; REST 0: nothing is written */
-	bool in_ms;	   /* the register itself */
-} timed[] = {
-#define REG(r) offsetof(struct user_regs_struct, r)
-	{SYS_nanosleep, REG(rdi), REG(rsi), false},
-	{SYS_clock_nanosleep, REG(rdx), REG(r10), false},
-	{SYS_futex, REG(r10), 0, false},
-	{SYS_poll, REG(rdx), 0, true},
-#undef REG
+struct place { /* in the task, for a time */
+	uint64_t at;
+	struct timespec was;
 };
 
-static unsigned long long *reg(struct regs *r, size_t offset)
-{
-	return (unsigned long long *)(void *)((char *)&r->gp + offset);
-}
-
-static const struct timed *timed_of(const struct regs *r)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(timed); i++)
-		if (timed[i].nr == r->gp.orig_rax) /* FUTEX_WAIT_BITSET: until a moment */
-			return r->gp.orig_rax == SYS_futex && (r->gp.rsi & FUTEX_OPS) != FUTEX_WAIT_
-				       ? NULL
-				       : &timed[i];
-	return NULL;
-}
-
-/* The rest of the time.  1: not known. */
-static int rest_of(const struct rthread *h, const struct timed *k, struct regs *r, int64_t *ret_ns)
-{
-	json_t *waits = json_object_get(h->task->extra, "waits"), *waited;
-	uint64_t rest_at = k->rest ? *reg(r, k->rest) : 0;
-	struct timespec t;
-	char tid[16];
-	int e;
-
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	waited = json_object_get(waits, tid);
-	if (!rest_at && !waited)
-		return 1;
-	if (k->in_ms && (int32_t)*reg(r, k->time) < 0) /* without an end */
-		return 1;
-	if (k->in_ms) {
-		*ret_ns = (int64_t)(int32_t)*reg(r, k->time) * 1000000;
-	} else {
-		e = task_read_memory(rtask_pid(h->task), rest_at ? rest_at : *reg(r, k->time), &t,
-				     sizeof(t));
-		if (e < 0)
-			return e;
-		*ret_ns = (int64_t)t.tv_sec * NS + t.tv_nsec;
-	}
-	if (!rest_at)
-		*ret_ns -= (int64_t)json_integer_value(waited);
-	*ret_ns = MAX(*ret_ns, 1);
-	return 0;
-}
-
-/* Arguments for NS; where they are in memory goes to *AT, below the red zone. */
-static int set_time(pid_t pid, const struct timed *k, struct regs *r, int64_t ns, uint64_t *ret_at,
-		    struct timespec *ret_was)
+static int put_time(pid_t pid, uint64_t at, int64_t ns, struct place *ret)
 {
 	struct timespec t = {.tv_sec = (time_t)(ns / NS), .tv_nsec = (long)(ns % NS)};
+	int e = task_read_memory(pid, at, &ret->was, sizeof(ret->was));
+
+	ret->at = at;
+	return e < 0 ? e : task_write_memory(pid, at, &t, sizeof(t));
+}
+
+/*
+ * Whether the code after the call takes the argument's register for changed, as it does after any
+ * function: there is a return or a call soon.  A loop around a bare "syscall" may go on with what
+ * the register had.
+ */
+static bool forgets_arguments(pid_t pid, const struct regs *r)
+{
+	uint8_t code[CODE_AFTER];
+
+	return task_read_memory(pid, regs_pc(r), code, sizeof(code)) == 0 &&
+	       (memchr(code, INSN_RET, sizeof(code)) || memchr(code, INSN_CALL, sizeof(code)));
+}
+
+/* The call of R is to wait for NS. */
+static int set_time(pid_t pid, const struct timed *k, struct regs *r, int64_t ns, struct place *ret)
+{
+	uint64_t below = (regs_sp(r) - REGS_RED_ZONE - sizeof(struct timespec)) & ~UINT64_C(15);
 	int e;
 
-	*ret_at = 0;
+	ret->at = 0;
+	if (k->again && !forgets_arguments(pid, r))
+		return err_set(EOPNOTSUPP, "its arguments are still in use");
 	if (k->in_ms) {
-		*reg(r, k->time) = (unsigned long long)((ns + 999999) / 1000000);
+		regs_set_argument(r, k->time, (uint64_t)((ns + 999999) / 1000000));
 		return 0;
 	}
-	*ret_at = (regs_sp(r) - RED_ZONE - sizeof(t)) & ~UINT64_C(15);
-	e = task_read_memory(pid, *ret_at, ret_was, sizeof(*ret_was));
-	if (e == 0)
-		e = task_write_memory(pid, *ret_at, &t, sizeof(t));
-	*reg(r, k->time) = *ret_at;
+	e = put_time(pid, below - FAR_BELOW, ns, ret);
+	if (e < 0) { /* a small stack */
+		err_clear();
+		e = put_time(pid, below, ns, ret);
+	}
+	regs_set_argument(r, k->time, ret->at);
 	return e;
+}
+
+/* Cured, not yet released. */
+static int go_on(const struct dump *d, const struct dthread *h, const struct regs *was)
+{
+	const struct timed *k = interrupted(was);
+	struct place place;
+	struct regs r;
+	int64_t ns;
+	int e = k && k->again ? rest_at(d, h, was, k, now_ns(), &ns) : 1;
+
+	if (e == 0)
+		e = ptrace_get_regs(h->tid, &r);
+	if (e == 0)
+		e = set_time(h->task->proc.pid, k, &r, ns, &place);
+	return e == 0 ? ptrace_set_regs(h->tid, &r) : e;
+}
+
+void waits_resume(struct dtask *t)
+{
+	for (unsigned i = 0; t->dump->waits && i < t->nthreads; i++)
+		if (go_on(t->dump, &t->threads[i], &seized_at(&t->seized, i)->regs) < 0)
+			err_clear(); /* all of it again */
 }
 
 int waits_restore(struct rthread *h, struct regs *r)
 {
-	const struct timed *k = regs_need_restart_block(r) ? timed_of(r) : NULL;
+	const struct timed *k = interrupted(r);
 	pid_t pid = rtask_pid(h->task), tid = agent_tid(h->task->restore->agent, h->slot);
 	struct regs begin = *r;
-	struct timespec was;
-	uint64_t at;
-	int64_t ns, result;
-	int e = k ? rest_of(h, k, r, &ns) : 1;
+	struct place place;
+	int64_t result;
+	json_t *rest;
+	char name[16];
+	int e;
 
-	if (e == 0)
-		e = set_time(pid, k, &begin, ns, &at, &was);
-	if (e != 0) { /* then all of it again */
+	g_snprintf(name, sizeof(name), "%d", h->nstid);
+	rest = json_object_get(json_object_get(h->task->extra, "rests"), name);
+	if (!k || !json_is_integer(rest))
+		return 0;
+	e = set_time(pid, k, k->again ? r : &begin, json_integer_value(rest), &place);
+	if (e < 0) { /* then all of it again */
 		err_clear();
 		return 0;
 	}
-	regs_set_pc(&begin, regs_pc(r) - SYSCALL_BYTES);
-	begin.gp.rax = r->gp.orig_rax;
-	begin.gp.orig_rax = (uint64_t)-1;
+	if (k->again)
+		return 0;
+	regs_make_call(&begin);
 	e = ptrace_interrupted_syscall(tid, &begin, &result);
-	if (e == 0 && at)
-		e = task_write_memory(pid, at, &was, sizeof(was));
+	if (e == 0 && place.at)
+		e = task_write_memory(pid, place.at, &place.was, sizeof(place.was));
 	if (e < 0)
 		return err_wrap(e, "thread %d: its wait", h->nstid);
-	r->gp.rax = (uint64_t)result;
+	regs_set_result(r, result);
 	regs_fix(r, REGS_CURE); /* what it waited for may be there */
 	return 0;
 }
