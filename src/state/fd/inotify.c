@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inotify(7): watches, each with its number, of inodes that are found again by name.  Events that
- * are queued cannot be looked at without taking them, nor be put back: they are lost, as with
- * CRIU, and a warning says so.  fs/notify/fdinfo.c: inotify_fdinfo()
+ * inotify(7): watches, each with its number, of inodes that are found again by name
+ * (fs/notify/fdinfo.c: inotify_fdinfo()), and events that were not read yet (inotify_queue.c).
  *
  * A watched file that has no name any more is one that somebody in the tree has open; it is in
  * IMAGE_EXTRA: {"inotify": {"FILE": {"WATCH": FILE}}}.
@@ -10,6 +9,7 @@
 #include "base/file.h"
 #include "state/fd/files.h"
 #include "state/fd/find.h"
+#include "state/fd/inotify_queue.h"
 #include "state/fd/kind.h"
 
 #include "base/log.h"
@@ -83,6 +83,7 @@ static int check(struct dump *d, const struct fd_view *v)
 	InotifyFileEntry e = INOTIFY_FILE_ENTRY__INIT;
 	int r = fown_check(v);
 
+	inotify_queue_look(d, v);
 	if (r == 0)
 		r = read_watches(v, &e);
 	for (size_t i = 0; i < e.n_wd; i++) {
@@ -98,13 +99,9 @@ static int check(struct dump *d, const struct fd_view *v)
 
 static void warn_of_events(const struct fd_view *v)
 {
-	autoclose int fd = -1;
-	int bytes = 0;
-
-	if (fd_view_get(v, &fd) == 0 && ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0)
-		log_warn("task %d (%s): fd %d: %d bytes of inotify events that were not read yet "
-			 "are not saved",
-			 v->task->nspid, v->task->stat.comm, v->tfd, bytes);
+	log_warn("task %d (%s): fd %d: inotify events that were not read yet are not saved, as "
+		 "this kernel does not let them be seen",
+		 v->task->nspid, v->task->stat.comm, v->tfd);
 }
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
@@ -118,8 +115,11 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
 		r = read_watches(v, e);
-	warn_of_events(v);
-	return r;
+	if (r == 0)
+		r = inotify_queue_dump(d, v, f->id);
+	if (r > 0)
+		warn_of_events(v);
+	return r < 0 ? r : 0;
 }
 
 /* A description that somebody has of the watched file, which has no name; 0: nobody. */
@@ -252,7 +252,7 @@ static int by_number(const void *a, const void *b)
 static int finish(struct restore *r, struct file *f)
 {
 	InotifyFileEntry *e = f->entry->ify;
-	int ret = 0;
+	int next = 0, ret = inotify_queue_restore(r, f, &next);
 
 	qsort(e->wd, e->n_wd, sizeof(e->wd[0]), by_number);
 	for (size_t i = 0; ret == 0 && i < e->n_wd; i++) {
@@ -260,6 +260,10 @@ static int finish(struct restore *r, struct file *f)
 		if (ret < 0)
 			ret = err_wrap(ret, "inotify watch %u", e->wd[i]->wd);
 	}
+	/* Numbers of watches that only events remember are not given again either. */
+	if (ret == 0 && next && (!e->n_wd || next > (int)e->wd[e->n_wd - 1]->wd) &&
+	    ioctl(f->fd, INOTIFY_IOC_SETNEXTWD, (unsigned long)next) < 0)
+		ret = err_errno("INOTIFY_IOC_SETNEXTWD");
 	return ret;
 }
 
