@@ -2,6 +2,7 @@
 #include "cr/born.h"
 #include "cr/plan.h"
 #include "state/mem/cow.h"
+#include "state/ns/spaces.h"
 #include "state/task/task.h"
 #include "state/tty/tty.h"
 
@@ -109,6 +110,19 @@ static bool shares_fs_with(const struct rtask *parent, const struct rtask *child
 	       parent->core->ids->fs_id == child->core->ids->fs_id;
 }
 
+/* Children will have the same directories. */
+static bool has_sharer(struct restore *r, const struct rtask *t)
+{
+	for (unsigned i = 0; i < r->nimages; i++) {
+		const struct rtask *c = restore_task(r, i);
+
+		if (c->parent >= 0 && restore_task(r, (unsigned)c->parent) == t &&
+		    shares_fs_with(t, c))
+			return true;
+	}
+	return false;
+}
+
 /* What its parent gets at its end: clone(2). */
 static int exit_signal_of(const struct rtask *t)
 {
@@ -146,8 +160,11 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 	batch_expect(&b, op, child->nspid);
 	ret = batch_run(&b);
 	cow_born(parent, child);
+	child->mounts = parent->mounts;
 	if (ret == -EEXIST && shares_pids(r))
 		return proc_number_taken(child->nspid);
+	if (ret == 0 && has_sharer(r, child))
+		ret = spaces_enter_early(r, child);
 	if (ret < 0 || !adopts(child))
 		return ret < 0 ? err_wrap(ret, "fork of process %d", child->nspid) : 0;
 	batch_end(&b);

@@ -96,16 +96,28 @@ static _Noreturn void child(const struct cryo_box_options *o, struct mnt_plan *p
 
 static int make_network(const struct cryo_box_options *o, pid_t pid)
 {
-	const struct net_options n = {.images = o->images,
-				      .pid = pid,
-				      .externals = o->externals,
-				      .nexternals = o->nexternals,
-				      .weak_sysctls = o->weak_sysctls};
+	struct net_options n = {.images = o->images,
+				.id = NSID_NET,
+				.root = NSID_NET,
+				.ns = -1,
+				.externals = o->externals,
+				.nexternals = o->nexternals,
+				.weak_sysctls = o->weak_sysctls};
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	json_t *extra = NULL;
 	int r = records_load_extra(o->images, &extra);
 
 	if (r == 0)
-		r = net_restore(&n, extra);
+		r = proc_open(pid, &p);
+	if (r == 0)
+		r = ns_open(p.dir, NS_NET, &n.ns);
+	if (r == 0)
+		r = net_restore_devices(&n, extra);
+	/* 1: it is completed with the others, state/ns/spaces_make.c */
+	if (r == 0)
+		r = net_restore_rest(&n, extra);
+	r = MIN(r, 0);
+	cleanup_close(&n.ns);
 	json_decref(extra);
 	return r;
 }

@@ -22,6 +22,7 @@
 #include "state/ns/cgroups.h"
 #include "state/ns/net.h"
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 #include "state/sock/socks.h"
 #include "state/task/task.h"
 #include "state/tree.h"
@@ -87,9 +88,7 @@ static int check_task(struct dump *d, struct dtask *t)
 		return 0;
 	if (t->status.tracer)
 		return dump_refuse(d, dtask_wrap(t, tracer_error(t->status.tracer)));
-	r = dump_refuse(d, dtask_wrap(t, ns_check(d, t)));
-	if (r == 0)
-		r = scout(d, t);
+	r = scout(d, t);
 	if (r == 0)
 		r = maps_read_vmflags(t->proc.dir, &t->maps);
 	if (r == 0)
@@ -152,6 +151,8 @@ static int look(struct dump *d)
 		r = ns_ids(dump_task(d, 0)->proc.dir, d->ns);
 	if (r == 0)
 		r = box_check(d);
+	if (r == 0)
+		r = spaces_look(d);
 	if (r == 0)
 		r = users_check(d);
 	if (r == 0)
@@ -356,10 +357,12 @@ static void unlock_network(struct dump *d)
 }
 
 static const struct dump_step dump_steps[] = {
+	{"namespaces", .all = spaces_look_frozen},
 	{"sharing", .all = sharing_check},
 	{"begin", .all = begin_records},
 	{"cores", .any_task = core_dump_begin},
 	{"threads' own", .thread = sharing_dump},
+	{"namespaces of threads", .task = spaces_dump_threads},
 	{"clocks", .all = time_dump},
 	{"box", .all = box_dump},
 	{"control groups", .all = cgroups_dump},
@@ -589,6 +592,7 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 	/* The last hold on the tree's root would make us wait for the end of its mounts. */
 	cleanup_close(&c->d.root);
 	c->d.root = -1;
+	spaces_end(&c->d);
 	if (how == CRYO_KILL) {
 		uint64_t at = step_now_us();
 		int r = socks_silence(&c->d);
@@ -645,6 +649,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	socks_unlock(d);
 	unlock_network(d);
 	cleanup_close(&d->root);
+	spaces_end(d);
 	mountinfo_clear(&d->mounts);
 	ptys_seen_free(d);
 	g_clear_pointer(&d->uids, g_array_unref);

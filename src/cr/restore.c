@@ -17,6 +17,7 @@
 #include "state/mem/mem.h"
 #include "state/ns/cgroups.h"
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 #include "state/sock/socks.h"
 #include "state/task/task.h"
 #include "state/tty/tty.h"
@@ -232,6 +233,7 @@ static const struct restore_step fork_steps[] = {
 	{"host name", .all = uts_restore},
 	{"tmpfs", .all = tmpfs_restore},
 	{"ipc", .all = ipc_restore},
+	{"inner namespaces", .all = spaces_make},
 	{"address space", .all = mem_clear},
 	{"tree", .all = born_make},
 	{"control groups", .all = cgroups_restore},
@@ -247,6 +249,7 @@ static const struct restore_step restore_steps[] = {
 	{"protections", .task = mem_protect},
 	{"memory to come", .task = lazy_begin},
 	{"seals", .all = memfd_seal},
+	{"namespaces", .task = spaces_enter},
 	{"directories", .task = fs_restore},
 	{"login", .task = loginuid_restore},
 	{"foreground groups", .task = tty_group_restore},
@@ -259,6 +262,8 @@ static const struct restore_step restore_steps[] = {
 	{"keyrings", .task = keys_restore},
 	{"end of keyrings", .task = keys_restore_end},
 	{"threads", .task = born_threads},
+	{"namespaces of threads", .thread = spaces_enter_thread},
+	{"end of the channel", .task = files_end},
 	{"stopped processes", .task = stops_restore},
 	{"signal actions", .task = sigactions_restore},
 	{"thread state", .tell = thread_tell, .thread = thread_sched_restore},
@@ -359,6 +364,7 @@ static void restore_clear(struct restore *r)
 	for (int i = 0; i < 3; i++)
 		cleanup_close(&r->stdio[i]);
 	cleanup_close(&r->root);
+	spaces_free(r);
 	stub_clear(&r->stub);
 	pace_end(&r->pace);
 	for (unsigned i = 0; r->guests && i < r->o.nguests; i++) {
@@ -426,6 +432,8 @@ int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *bo
 	};
 	int e;
 
+	for (unsigned k = 0; k < NS_COUNT; k++)
+		r.home[k] = -1;
 	pace_begin(&r.pace);
 	e = thaw(&r, box);
 	close(take_fd(&box->sock));

@@ -219,6 +219,8 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 	bo.sibling = s->o.sibling;
 	bo.root = s->o.root;
 	bo.externals = x->v;
+	o.externals = x->v;
+	o.nexternals = x->n;
 	bo.nexternals = x->n;
 	bo.empty_net = s->o.empty_ns;
 	bo.weak_sysctls = s->o.weak_sysctls;
@@ -229,6 +231,8 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 	bo.prepare = prepare;
 	bo.prepare_arg = s;
 	o.mounts_made = bo.mounts;
+	o.network_made = bo.namespaces & CLONE_NEWNET && !bo.empty_net;
+	o.weak_sysctls = s->o.weak_sysctls;
 	r = stage_tell(s, "pre-restore", 0, -1);
 	if (r == 0)
 		r = cryo_box_fork(&bo, &box);

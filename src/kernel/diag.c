@@ -21,14 +21,17 @@ static int open_here(void *arg, int *ret_fd)
 	return *ret_fd < 0 ? err_errno("sock_diag") : 0;
 }
 
+int diag_open_ns(int ns, int *ret_fd)
+{
+	return ns_run(&ns, 1, open_here, NULL, ret_fd);
+}
+
 int diag_open(int dir, int *ret_fd)
 {
 	autoclose int ns = -1;
 	int r = ns_open(dir, NS_NET, &ns);
 
-	if (r < 0)
-		return r;
-	return ns_run(&ns, 1, open_here, NULL, ret_fd);
+	return r < 0 ? r : diag_open_ns(ns, ret_fd);
 }
 
 int diag_list(int sock, const void *req, size_t len, mnl_cb_t cb, void *arg)

@@ -12,6 +12,7 @@
 
 /* A netlink socket that belongs to the network namespace of the process DIR (/proc/PID). */
 int diag_open(int dir, int *ret_fd) MUST_CHECK;
+int diag_open_ns(int ns, int *ret_fd) MUST_CHECK; /* of that namespace */
 
 struct diag_unix {
 	uint32_t ino;
@@ -68,7 +69,7 @@ struct diag_packet { /* packet(7) */
 	struct packet_diag_mclist *memberships;
 };
 
-/* inode -> struct diag_packet */
+/* inode -> struct diag_packet; into *RET, which is made if it is NULL */
 int diag_packet(int sock, GHashTable **ret) MUST_CHECK;
 
 /* Sends a request for a list and calls CB (mnl_cb_t) for each of its messages. */

@@ -80,11 +80,10 @@ int diag_packet(int sock, GHashTable **ret)
 		.pdiag_show = PACKET_SHOW_INFO | PACKET_SHOW_MCLIST | PACKET_SHOW_RING_CFG |
 			      PACKET_SHOW_FANOUT,
 	};
-	g_autoptr(GHashTable) all = g_hash_table_new_full(NULL, NULL, NULL, packet_free);
-	int r = diag_list(sock, &req, sizeof(req), message, all);
+	int r;
 
-	if (r < 0)
-		return err_wrap(r, "packet sockets");
-	*ret = g_steal_pointer(&all);
-	return 0;
+	if (!*ret)
+		*ret = g_hash_table_new_full(NULL, NULL, NULL, packet_free);
+	r = diag_list(sock, &req, sizeof(req), message, *ret);
+	return r < 0 ? err_wrap(r, "packet sockets") : 0;
 }

@@ -143,3 +143,31 @@ bool mount_option(const char *options, const char *name, char **ret_value)
 	}
 	return false;
 }
+
+static bool is_above(const struct mountinfo *all, const struct mount_entry *o,
+		     const struct mount_entry *m)
+{
+	for (size_t n = 0; m && n <= all->n; n++) {
+		if (m == o)
+			return true;
+		m = m->parent == m->id ? NULL : mountinfo_by_id(all, m->parent);
+	}
+	return false;
+}
+
+bool mountinfo_covers(const struct mountinfo *all, const struct mount_entry *o,
+		      const struct mount_entry *m)
+{
+	size_t len = strcmp(o->target, "/") == 0 ? 0 : strlen(o->target);
+
+	return strncmp(m->target, o->target, len) == 0 &&
+	       (!m->target[len] || m->target[len] == '/') && !is_above(all, o, m);
+}
+
+bool mountinfo_is_covered(const struct mountinfo *all, const struct mount_entry *m)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (mountinfo_covers(all, &all->v[i], m))
+			return true;
+	return false;
+}

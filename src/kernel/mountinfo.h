@@ -31,5 +31,13 @@ const struct mount_entry *mountinfo_by_id(const struct mountinfo *m, int id);
 /* The topmost mount exactly at TARGET, or NULL. */
 const struct mount_entry *mountinfo_at(const struct mountinfo *m, const char *target);
 
+/*
+ * O lies on M: mounted at its place or above, but not what it is mounted on.  What is covered by
+ * any is reached by no path.
+ */
+bool mountinfo_covers(const struct mountinfo *all, const struct mount_entry *o,
+		      const struct mount_entry *m);
+bool mountinfo_is_covered(const struct mountinfo *all, const struct mount_entry *m);
+
 /* True when the comma-separated OPTIONS hold NAME; *RET_VALUE (or NULL) is what follows "NAME=". */
 bool mount_option(const char *options, const char *name, char **ret_value);

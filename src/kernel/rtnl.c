@@ -2,6 +2,7 @@
 #include "kernel/rtnl.h"
 
 #include <errno.h>
+#include <linux/net_namespace.h>
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -122,6 +123,29 @@ int rtnl_ask(int sock, struct nlmsghdr *h, const char *what)
 		return 0;
 	why = reason(answer);
 	return why ? err_code(e, "%s: %s", what, why) : err_code(e, "%s", what);
+}
+
+int rtnl_nsid(int sock, int ns, int *ret)
+{
+	struct rtgenmsg head = {0};
+	char buf[RTNL_BYTES];
+	struct nlmsghdr *h = rtnl_begin(buf, RTM_GETNSID, 0, &head, sizeof(head));
+	const struct nlattr *a[NETNSA_MAX + 1];
+	unsigned seq = h->nlmsg_seq = next_seq();
+	ssize_t n;
+
+	h->nlmsg_flags = NLM_F_REQUEST; /* the answer is one message */
+	mnl_attr_put_u32(h, NETNSA_FD, (uint32_t)ns);
+	if (send(sock, h, h->nlmsg_len, 0) < 0)
+		return err_errno("RTM_GETNSID");
+	do
+		n = recv(sock, buf, sizeof(buf), 0);
+	while (n > 0 && h->nlmsg_seq != seq);
+	if (n < 0 || h->nlmsg_type != RTM_NEWNSID)
+		return err_set(EPROTO, "RTM_GETNSID: unexpected answer %u", h->nlmsg_type);
+	rtnl_attrs(h, sizeof(head), a, NETNSA_MAX);
+	*ret = a[NETNSA_NSID] ? (int)mnl_attr_get_u32(a[NETNSA_NSID]) : -1;
+	return 0;
 }
 
 void rtnl_attrs(const struct nlmsghdr *h, size_t head, const struct nlattr **v, unsigned max)

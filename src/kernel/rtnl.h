@@ -23,6 +23,9 @@ int rtnl_list(int sock, unsigned type, unsigned char family,
 struct nlmsghdr *rtnl_begin(char *buf, unsigned type, unsigned flags, const void *head, size_t len);
 int rtnl_ask(int sock, struct nlmsghdr *h, const char *what) MUST_CHECK;
 
+/* By which number the network namespace of SOCK knows NS (IFLA_LINK_NETNSID); -1: by none. */
+int rtnl_nsid(int sock, int ns, int *ret) MUST_CHECK;
+
 /* V[0..MAX] by type; NULL: it is not there. */
 void rtnl_attrs(const struct nlmsghdr *h, size_t head, const struct nlattr **v, unsigned max);
 void rtnl_nested(const struct nlattr *a, const struct nlattr **v, unsigned max);

@@ -71,11 +71,13 @@ struct dump {
 	int root; /* O_PATH: the root of the tree's mount namespace */
 	char root_path[32];
 	struct mountinfo mounts;
-	uint64_t ns[NS_COUNT];	/* of the root task */
-	unsigned own;		/* CLONE_NEW* of those that are not ours; of a standalone tree */
-	GArray *uids, *gids;	/* struct id_extent: state/ns/user.c */
-	const void *was_frozen; /* by somebody else: state/thaw.c */
-	bool told_lock;		/* somebody else has locked its network */
+	uint64_t ns[NS_COUNT]; /* of the root task */
+	unsigned own;	       /* CLONE_NEW* of those that are not ours; of a standalone tree */
+	GPtrArray *spaces;     /* struct space: state/ns/spaces.h */
+	GHashTable *strays;    /* pid or tid -> uint64_t[NS_COUNT]: those that are in any of them */
+	GArray *uids, *gids;   /* struct id_extent: state/ns/user.c */
+	const void *was_frozen;			  /* by somebody else: state/thaw.c */
+	bool told_lock;				  /* somebody else has locked its network */
 	const char *external_net, *external_pids; /* names of namespaces that will be given */
 	bool own_root; /* of a standalone tree: its mounts are all made anew */
 	int dir;       /* images; -1 while looking */

@@ -206,7 +206,13 @@ struct cryo_restore_options {
 	bool manage_cgroups; /* tasks go into their control groups */
 	char *const *cgroup_roots;
 
-	bool mounts_made; /* with their contents, by cryo_box_fork() */
+	/* "mnt[NAME]" and the path that takes its place, for mount namespaces below the root's. */
+	const struct cryo_external *externals;
+	unsigned nexternals;
+
+	bool mounts_made;  /* with their contents, by cryo_box_fork() */
+	bool network_made; /* its devices, by cryo_box_fork() */
+	bool weak_sysctls; /* settings of networks that cannot be made are left */
 
 	int work; /* directory of stats-restore; 0: IMAGES */
 };

@@ -17,6 +17,7 @@
 #include "image/pstree.pb-c.h"
 #include "image/seccomp.pb-c.h"
 #include "image/userns.pb-c.h"
+#include "kernel/ns.h"
 #include "kernel/pace.h"
 #include "state/options.h"
 
@@ -52,7 +53,8 @@ struct rtask {
 	unsigned files; /* index of the first task that has this table of descriptors */
 	struct rthread *threads;
 	unsigned nthreads;
-	json_t *extra; /* borrowed; may be NULL */
+	json_t *extra;	 /* borrowed; may be NULL */
+	uint32_t mounts; /* the space that its mounts are of by now; 0: the box's */
 
 	/* state/mem/cow.h: mappings that are there already, whose content they have */
 	GArray *have;
@@ -109,6 +111,8 @@ struct restore {
 	struct ttys *ttys;	     /* state/tty/pty.h */
 	GHashTable *named;	     /* ids of files that only name a terminal */
 	SeccompEntry *seccomp;
+	GPtrArray *spaces;		   /* struct rspace: state/ns/spaces.h */
+	int home[NS_COUNT];		   /* the box's namespaces, as far as asked for; -1 */
 	UsernsEntry *users;		   /* maps of its own user namespace, or NULL */
 	json_t *extra;			   /* IMAGE_EXTRA; may be NULL */
 	int root;			   /* O_PATH: the root of the box's mount namespace */

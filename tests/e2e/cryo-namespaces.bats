@@ -101,6 +101,34 @@ network() {
 	[ "$(state_of "$PID")" = S ]
 }
 
+@test "network: a pair of devices, one in another network namespace of the tree" {
+	inside -pmn '
+	mount -t proc proc /proc
+	ip link set lo up
+	unshare -n bash -c "exec sleep 2000" & C=$!
+	until [ "$(cat /proc/$C/comm)" = sleep ]; do sleep 0.05; done
+	ip link add v0 type veth peer name eth0 netns "$C"
+	ip link set v0 up; ip address add 10.7.0.1/24 dev v0
+	nsenter -t "$C" -n sh -euc "ip link set lo up; ip link set eth0 up
+		ip address add 10.7.0.2/24 dev eth0; ip route add default via 10.7.0.1"
+	exec sleep 1000'
+	pairs() {
+		local c
+		c=$(pgrep -P "$PID")
+		for p in "$PID" "$c"; do
+			nsenter -t "$p" -n ip -o -4 address
+			nsenter -t "$p" -n ip -4 route show table all | sort
+			nsenter -t "$p" -n sh -c 'cat /sys/class/net/[ve]*/iflink' || true
+		done
+		nsenter -t "$c" -n timeout 5 bash -c 'exec 3<>/dev/udp/10.7.0.1/9 && echo x >&3' && echo reached
+	}
+	pairs >"$DIR/before"
+	grep -q reached "$DIR/before"
+	again
+	wait_for 5 eval 'pairs >"$DIR/after"; diff "$DIR/before" "$DIR/after"'
+	kill -9 "$PID" && PID=
+}
+
 ROOT_SCRIPT='
 R=$0
 mount --make-slave "$R"; mount --bind "$R" "$R"; cd "$R"; pivot_root . old

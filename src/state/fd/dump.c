@@ -5,6 +5,7 @@
 #include "kernel/kcmp.h"
 #include "state/lock/lock.h"
 #include "state/mem/track.h"
+#include "state/ns/spaces.h"
 #include "state/sock/socks.h"
 
 #include <errno.h>
@@ -83,15 +84,17 @@ uint32_t files_new_id(struct dump *d)
 	return d->files->next++;
 }
 
-static char *named_key(const struct path_view *v)
+static char *named_key(const struct dump *d, const struct path_view *v)
 {
-	return g_strdup_printf("%llx:%llx:%o:%s", (unsigned long long)v->st.st_dev,
-			       (unsigned long long)v->st.st_ino, v->flags, v->link);
+	int root = spaces_root(d, v->mnt_id < 0 ? spaces_mount_of(d, v->reopen) : v->mnt_id);
+
+	return g_strdup_printf("%llx:%llx:%o:%d:%s", (unsigned long long)v->st.st_dev,
+			       (unsigned long long)v->st.st_ino, v->flags, root, v->link);
 }
 
 bool files_known(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 {
-	g_autofree char *key = named_key(v);
+	g_autofree char *key = named_key(d, v);
 	void *id = g_hash_table_lookup(d->files->named, key);
 
 	*ret_id = GPOINTER_TO_UINT(id);
@@ -100,7 +103,7 @@ bool files_known(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 
 void files_remember(struct dump *d, const struct path_view *v, uint32_t id)
 {
-	g_hash_table_insert(d->files->named, named_key(v), GUINT_TO_POINTER(id));
+	g_hash_table_insert(d->files->named, named_key(d, v), GUINT_TO_POINTER(id));
 }
 
 bool dump_once(struct dump *d, const char *kind, uint64_t number)

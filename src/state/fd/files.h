@@ -62,6 +62,7 @@ int files_channel(struct restore *r) MUST_CHECK;
 
 /* Into the descriptors of a task, through its agent; all others are closed there. */
 int files_install(struct restore *r, struct rtask *t) MUST_CHECK;
+int files_end(struct restore *r, struct rtask *t) MUST_CHECK; /* threads need no more of ours */
 
 /* What is left to do in the task once sessions and groups are as they were: terminals. */
 int files_settle(struct restore *r, struct rtask *t) MUST_CHECK;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "state/fd/files.h"
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include "base/fd.h"
 #include "image/ghost-file.pb-c.h"
@@ -20,6 +21,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/syscall.h>
 
 #define COPY_BYTES (1u << 20)
@@ -144,7 +146,8 @@ struct ghost {	    /* or a directory on the way to one: those have numbers of no
 	char *name; /* where it was made */
 	int dir;    /* O_PATH: the directory that has the name */
 	bool is_dir;
-	int fd; /* ours, if it never had a name (O_TMPFILE), and may still get one; else -1 */
+	int root; /* the directory that the name begins in; borrowed */
+	int fd;	  /* ours, if it never had a name (O_TMPFILE), and may still get one; else -1 */
 };
 
 static void ghost_free(void *p)
@@ -155,6 +158,11 @@ static void ghost_free(void *p)
 	cleanup_close(&g->fd);
 	g_free(g->name);
 	g_free(g);
+}
+
+static int root_of(const struct restore *r, const RegFileEntry *e)
+{
+	return spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1);
 }
 
 static struct ghost *ghost_new(struct restore *r, uint64_t key, int dir, char *name)
@@ -243,17 +251,36 @@ static int make_node(int dir, const char *base, const GhostFileEntry *e)
 	return openat(dir, base, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
+/* On a file system of a user namespace our own user does not exist (fs/namei.c: may_create()). */
+static int make_node_there(const struct restore *r, int dir, const char *base,
+			   const GhostFileEntry *e)
+{
+	int ret = make_node(dir, base, e), err;
+
+	if (ret >= 0 || errno != EOVERFLOW)
+		return ret;
+	setfsgid(users_outer_gid(r, 0));
+	setfsuid(users_outer_uid(r, 0));
+	ret = make_node(dir, base, e);
+	err = errno;
+	setfsuid(geteuid());
+	setfsgid(getegid());
+	errno = err;
+	return ret;
+}
+
 /*
  * Creates a file or directory at BASE in DIR, or at a name beside it if there is one already.
  * Returns a descriptor: O_PATH but for files, as opening devices has effects.
  */
-static int create(int dir, const char *base, const GhostFileEntry *e, char **ret_base)
+static int create(const struct restore *res, int dir, const char *base, const GhostFileEntry *e,
+		  char **ret_base)
 {
 	int r = -1;
 
 	*ret_base = g_strdup(base);
 	for (unsigned i = 0; i < 1000; i++) {
-		r = make_node(dir, *ret_base, e);
+		r = make_node_there(res, dir, *ret_base, e);
 		if (r >= 0 || errno != EEXIST)
 			break;
 		g_free(*ret_base);
@@ -268,12 +295,13 @@ static int create(int dir, const char *base, const GhostFileEntry *e, char **ret
 }
 
 /* The directory of this name, made if it has gone. */
-static int open_dir(struct restore *r, const char *name)
+static int open_dir(struct restore *r, int root, const char *name)
 {
 	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT};
 	g_autofree char *parent = NULL, *base = NULL, *made = NULL;
-	int dir = file_openat2(r->root, name, &how), fd;
+	struct ghost *g;
+	int dir = file_openat2(root, name, &how), fd;
 
 	if (dir >= 0)
 		return dir;
@@ -281,29 +309,30 @@ static int open_dir(struct restore *r, const char *name)
 		return err_errno("open %s", name);
 	parent = g_path_get_dirname(name);
 	base = g_path_get_basename(name);
-	dir = open_dir(r, parent);
+	dir = open_dir(r, root, parent);
 	if (dir < 0)
 		return dir;
-	fd = create(dir, base, &(GhostFileEntry){.mode = S_IFDIR}, &made);
+	fd = create(r, dir, base, &(GhostFileEntry){.mode = S_IFDIR}, &made);
 	if (fd < 0) {
 		close(dir);
 		return fd;
 	}
-	ghost_new(r, UINT64_C(1) << 32 | g_hash_table_size(r->ghosts_made), dir,
-		  g_build_filename(parent, made, NULL))
-		->is_dir = true;
+	g = ghost_new(r, UINT64_C(1) << 32 | g_hash_table_size(r->ghosts_made), dir,
+		      g_build_filename(parent, made, NULL));
+	g->is_dir = true;
+	g->root = root;
 	return fd;
 }
 
 /* A directory that was already made for what was in it. */
-static struct ghost *find_dir(struct restore *r, const char *name)
+static struct ghost *find_dir(struct restore *r, int root, const char *name)
 {
 	GHashTableIter it;
 	struct ghost *g;
 
 	g_hash_table_iter_init(&it, r->ghosts_made);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&g))
-		if (g->is_dir && strcmp(g->name, name) == 0)
+		if (g->is_dir && g->root == root && strcmp(g->name, name) == 0)
 			return g;
 	return NULL;
 }
@@ -332,7 +361,7 @@ static int make_nameless(struct restore *r, const RegFileEntry *reg, uint32_t id
 			 const GhostFileEntry *e, struct ghost **ret_ghost)
 {
 	g_autofree char *dir_name = g_path_get_dirname(reg->name);
-	autoclose int dir = open_dir(r, dir_name);
+	autoclose int dir = open_dir(r, root_of(r, reg), dir_name);
 	char path[64];
 	int ret, fd;
 
@@ -381,7 +410,7 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 			return ret;
 		err_clear();
 	}
-	g = S_ISDIR(e->mode) ? find_dir(r, reg->name) : NULL;
+	g = S_ISDIR(e->mode) ? find_dir(r, root_of(r, reg), reg->name) : NULL;
 	if (g) {
 		*ret_name = g_strdup(g->name);
 		base = g_path_get_basename(g->name);
@@ -390,14 +419,15 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 	}
 	dir_name = g_path_get_dirname(reg->name);
 	base = g_path_get_basename(reg->name);
-	dir = open_dir(r, dir_name);
+	dir = open_dir(r, root_of(r, reg), dir_name);
 	if (dir < 0)
 		return dir;
-	fd = create(dir, base, e, &made);
+	fd = create(r, dir, base, e, &made);
 	if (fd < 0)
 		return fd;
 	g = ghost_new(r, id, take_fd(&dir), g_build_filename(dir_name, made, NULL));
 	g->is_dir = S_ISDIR(e->mode);
+	g->root = root_of(r, reg);
 	ret = S_ISREG(e->mode) ? fill(fd, img, e) : 0;
 	if (ret == 0)
 		ret = dress(r, fd, e, g->name);

@@ -4,10 +4,11 @@
  * in memfd.img, its pages as those of shared memory; descriptions and mappings refer to it.  Seals
  * come last, as some forbid what is done before.
  */
-#include "state/ns/ns.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 #include "state/mem/mem.h"
+#include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +28,7 @@ static bool match(const struct dump *d, const struct fd_view *v)
 {
 	/* nobody has the kernel's own mount in a namespace: a real file of that name is on another
 	 */
-	return is_memfd(v->link) && v->st.st_nlink == 0 &&
-	       !mountinfo_by_id(&d->mounts, v->info.mnt_id);
+	return is_memfd(v->link) && v->st.st_nlink == 0 && !spaces_mount(d, v->info.mnt_id);
 }
 
 bool memfd_is_map(const struct vma *v)

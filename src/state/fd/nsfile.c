@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Namespace files, /proc/PID/ns/...: those of the namespaces that the tree is in, which at restore
- * are those of the box.  fs/nsfs.c: ns_get_name()
+ * are those of the box, and spaces (state/ns/spaces.h).  fs/nsfs.c: ns_get_name()
  */
 #include "state/fd/kind.h"
-#include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include "image/ns.pb-c.h"
 #include "kernel/fsmagic.h"
@@ -35,25 +35,21 @@ static bool match(const struct dump *d, const struct fd_view *v)
 	return S_ISREG(v->st.st_mode) && kind_of(v->link, &ino) >= 0;
 }
 
+/* Nobody may be in it, and it is a space of the tree all the same. */
 static int check(struct dump *d, const struct fd_view *v)
 {
 	uint64_t ino;
-	int kind = kind_of(v->link, &ino);
+	int kind = kind_of(v->link, &ino), r;
+	char path[64];
+	autoclose int fd = -1;
 
-	if (d->ns[kind] != ino)
-		return err_set(EOPNOTSUPP,
-			       "%s is not the namespace that the tree is in (%s:[%" PRIu64
-			       "]); close it",
-			       v->link, ns_infos[kind].name, d->ns[kind]);
-	return 0;
+	if (spaces_id(d, (enum ns_kind)kind, ino))
+		return 0;
+	fd_view_path(v, path); /* it may be O_PATH */
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 ? err_errno("open %s", v->link) : 0;
+	return r < 0 ? r : spaces_add_fd(d, (enum ns_kind)kind, ino, fd);
 }
-
-/* CRIU's numbers of namespaces, as in the tasks' ids. */
-static const uint32_t numbers[NS_COUNT] = {
-	[NS_USER] = NSID_USER,	   [NS_MNT] = NSID_MNT,	  [NS_UTS] = NSID_UTS,
-	[NS_IPC] = NSID_IPC,	   [NS_PID] = NSID_PID,	  [NS_NET] = NSID_NET,
-	[NS_CGROUP] = NSID_CGROUP, [NS_TIME] = NSID_TIME,
-};
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 {
@@ -63,7 +59,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 	f->nsf = g_new0(NsFileEntry, 1);
 	ns_file_entry__init(f->nsf);
 	f->nsf->id = f->id;
-	f->nsf->ns_id = numbers[kind];
+	f->nsf->ns_id = spaces_id(d, (enum ns_kind)kind, ino);
 	f->nsf->ns_cflag = (uint32_t)ns_infos[kind].flag;
 	f->nsf->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
 	return r;
@@ -77,20 +73,18 @@ static int load(struct restore *r, struct file *f)
 static int open_(struct restore *r, struct file *f)
 {
 	const NsFileEntry *e = f->entry->nsf;
-	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	int ret;
+	char path[64];
+	int ns, ret;
 
 	for (int i = 0; i < NS_COUNT; i++) {
-		char name[32];
-
 		if ((uint32_t)ns_infos[i].flag != e->ns_cflag)
 			continue;
-		ret = proc_open(rtask_pid(restore_task(r, 0)), &p);
+		ret = spaces_fd(r, (enum ns_kind)i, e->ns_id, &ns);
 		if (ret < 0)
 			return ret;
-		snprintf(name, sizeof(name), "ns/%s", ns_infos[i].name);
-		return proc_open_link(p.dir, name, (int)(e->flags & O_PATH) | O_RDONLY | O_CLOEXEC,
-				      &f->fd);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", ns);
+		f->fd = open(path, (int)(e->flags & O_PATH) | O_RDONLY | O_CLOEXEC);
+		return f->fd < 0 ? err_errno("open a namespace file") : 0;
 	}
 	return err_set(EBADMSG, "namespace file %u: kind %#x", f->id, e->ns_cflag);
 }

@@ -8,6 +8,7 @@
 #include "state/fd/files.h"
 #include "state/fd/find.h"
 #include "state/fd/kind.h"
+#include "state/ns/spaces.h"
 
 #include "image/regfile.pb-c.h"
 
@@ -37,10 +38,15 @@ static bool is_deleted(const struct path_view *v)
 	return v->st.st_nlink == 0 && g_str_has_suffix(v->link, DELETED);
 }
 
+static int mount_of(const struct dump *d, const struct path_view *v)
+{
+	return v->mnt_id < 0 ? spaces_mount_of(d, v->reopen) : v->mnt_id;
+}
+
 /* 1: the name leads to the same object again; 0: it does not. */
 static int leads_there(struct dump *d, const struct path_view *v)
 {
-	autoclose int fd = open_in(d->root, v->link, O_PATH | O_NOFOLLOW);
+	autoclose int fd = open_in(spaces_root(d, mount_of(d, v)), v->link, O_PATH | O_NOFOLLOW);
 	struct stat st;
 
 	if (fd < 0)
@@ -108,8 +114,8 @@ int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEnt
 	e->flags = v->flags;
 	e->pos = v->pos;
 	e->fown = fown_none();
-	e->has_mnt_id = v->mnt_id >= 0;
-	e->mnt_id = v->mnt_id;
+	e->mnt_id = mount_of(d, v);
+	e->has_mnt_id = e->mnt_id >= 0;
 	e->has_size = S_ISREG(v->st.st_mode);
 	e->size = (uint64_t)v->st.st_size;
 	e->has_mode = true;
@@ -187,7 +193,8 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 	if (nameless >= 0)
 		fd = open(path, (int)(flags & OPEN_FLAGS & ~(unsigned)O_NOFOLLOW) | O_CLOEXEC);
 	else
-		fd = open_in(r->root, name, flags & OPEN_FLAGS);
+		fd = open_in(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1), name,
+			     flags & OPEN_FLAGS);
 	if (fd < 0)
 		return err_errno("open %s", name);
 	*ret_fd = fd;

@@ -12,6 +12,7 @@
 #include "image/regfile.pb-c.h"
 #include "image/remap-file-path.pb-c.h"
 #include "kernel/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@
 /* The number in "/proc/12/status" and what comes after it; 0: it is no file of a process. */
 static pid_t number_in(const struct dump *d, int mnt_id, const char *at, const char **ret_rest)
 {
-	const struct mount_entry *m = mountinfo_by_id(&d->mounts, mnt_id);
+	const struct mount_entry *m = spaces_mount(d, mnt_id);
 	char *end;
 	long pid;
 
@@ -212,7 +213,8 @@ static int open_and_end(void *arg, int *ret_fd)
 						 "number %d is another's by now",
 						 w->e->name, w->pid)
 				       : err_errno("process %d for a moment", w->pid);
-	*ret_fd = file_openat2(w->r->root, w->e->name, &how);
+	*ret_fd = file_openat2(spaces_root_of(w->r, w->e->has_mnt_id ? w->e->mnt_id : -1),
+			       w->e->name, &how);
 	if (*ret_fd < 0)
 		ret = err_errno("open %s", w->e->name);
 	kill((pid_t)p, SIGKILL);

@@ -2,6 +2,7 @@
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 #include "state/lock/lock.h"
+#include "state/ns/spaces.h"
 
 #include "base/fd.h"
 
@@ -321,6 +322,15 @@ int files_channel(struct restore *r)
 	return ret;
 }
 
+static int close_channel(struct restore *r, struct rtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	rtask_batch(t, &b);
+	batch_add(&b, SYS_close, IMM(r->channel));
+	return batch_run(&b);
+}
+
 int files_install(struct restore *r, struct rtask *t)
 {
 	CLEANUP(batch_end) struct batch b = {0};
@@ -335,10 +345,14 @@ int files_install(struct restore *r, struct rtask *t)
 	ret = batch_run(&b);
 	for (unsigned i = 0; ret == 0 && i < t->fds->len; i += FD_SEND_MAX)
 		ret = receive(r, t, &b, i, MIN(t->fds->len - i, FD_SEND_MAX));
-	if (ret < 0)
-		return ret;
-	batch_add(&b, SYS_close, IMM(r->channel));
-	return batch_run(&b);
+	return ret < 0 || spaces_wants_channel(r, t) ? ret : close_channel(r, t);
+}
+
+int files_end(struct restore *r, struct rtask *t)
+{
+	bool mine = restore_task(r, t->files) == t && spaces_wants_channel(r, t);
+
+	return mine ? close_channel(r, t) : 0;
 }
 
 int files_settle(struct restore *r, struct rtask *t)

@@ -26,7 +26,7 @@ struct mnt_kind {
 /* NULL: it cannot be made by its name alone. */
 const struct mnt_kind *mnt_kind_find(const char *fstype);
 
-enum mnt_way { MNT_ROOT, MNT_OURS, MNT_EXTERNAL, MNT_NEW, MNT_VIEW, MNT_SKIPPED };
+enum mnt_way { MNT_ROOT, MNT_OURS, MNT_EXTERNAL, MNT_OUTER, MNT_NEW, MNT_VIEW, MNT_SKIPPED };
 
 struct mnt_seen {
 	enum mnt_way way;
@@ -36,19 +36,35 @@ struct mnt_seen {
 };
 void mnt_seen_clear(struct mnt_seen *s);
 
-/* How mount I of the tree would be had again; what cannot be is -EOPNOTSUPP. */
-int mnt_look(struct dump *d, const struct mountinfo *ours, size_t i, struct mnt_seen *ret)
-	MUST_CHECK;
+/*
+ * One mount namespace of the tree: its root's, or a space (state/ns/spaces.h), whose mounts are
+ * views of what the namespaces before it show, or made anew.
+ */
+struct mnt_scope {
+	struct dump *d;
+	const struct mountinfo *its, *ours;
+	const struct space *space; /* NULL: the root's */
+	GPtrArray *outer;	   /* const struct mountinfo: of the namespaces before it */
+	uint32_t id;		   /* in the images */
+};
+
+/* How mount I would be had again; what cannot be is -EOPNOTSUPP. */
+int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret) MUST_CHECK;
 
 /* The tree's root directory is not mounted from where ours is. */
 bool mnt_has_own_root(const struct dump *d, const struct mountinfo *ours);
 
-/* All mounts of a standalone tree: refuses, records. */
-int mnt_check(struct dump *d) MUST_CHECK;
+/* All mounts of the tree's namespaces: refuses, records. */
+int mnt_check(struct dump *d) MUST_CHECK; /* the root's, of a standalone tree */
 int mnt_dump(struct dump *d) MUST_CHECK;
+int mnt_check_spaces(struct dump *d) MUST_CHECK; /* the others */
+int mnt_dump_spaces(struct dump *d) MUST_CHECK;
 
-/* A detached copy of mount I of the tree with nothing mounted on it, also where it is covered. */
-int mnt_open_bare(struct dump *d, size_t i, int *ret_fd) MUST_CHECK;
+/* Calls FN for the root's namespace (if ROOT) or for each space. */
+int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *s)) MUST_CHECK;
+
+/* A detached copy of mount I with nothing mounted on it, also where it is covered. */
+int mnt_open_bare(const struct mnt_scope *s, size_t i, int *ret_fd) MUST_CHECK;
 
 /* mnt_make.c */
 struct mnt_options {
@@ -56,7 +72,16 @@ struct mnt_options {
 	const struct cryo_external *externals; /* "mnt[NAME]" and the path that takes its place */
 	unsigned nexternals;
 	int images;
+	/* Of a space: the namespaces before it, whose mounts it shows; NULL: the root's. */
+	GPtrArray *outer; /* struct mnt_outer */
+	int space;	  /* a namespace: that of the root; the new one is a copy of it */
 };
+
+struct mnt_outer {
+	int ns;		    /* borrowed */
+	GPtrArray *records; /* MntEntry */
+};
+
 struct mnt_plan;
 
 /* Reads records, opens archives, takes hold of what is outside. */

@@ -5,6 +5,7 @@
 #include "kernel/mount.h"
 #include "kernel/mountflags.h"
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,11 +14,15 @@
 #include <string.h>
 #include <sys/mount.h>
 
-static bool has_peer(const struct mountinfo *all, int group)
+static bool has_peer(const struct mnt_scope *s, int group)
 {
-	for (size_t i = 0; i < all->n; i++)
-		if (all->v[i].shared == group)
-			return true;
+	for (unsigned k = 0; k < s->outer->len; k++) {
+		const struct mountinfo *all = g_ptr_array_index(s->outer, k);
+
+		for (size_t i = 0; i < all->n; i++)
+			if (all->v[i].shared == group)
+				return true;
+	}
 	return false;
 }
 
@@ -41,9 +46,10 @@ static char *options_inside(const struct dump *d, const char *options)
 	return g_strjoinv(",", words);
 }
 
-static int write_record(struct dump *d, const struct mountinfo *ours, const struct mount_entry *m,
+static int write_record(const struct mnt_scope *scope, const struct mount_entry *m,
 			const struct mnt_seen *s)
 {
+	struct dump *d = scope->d;
 	g_autofree char *target = g_strconcat(".", m->target, NULL), *options = NULL;
 	g_autofree char *inside = NULL;
 	MntEntry e = MNT_ENTRY__INIT;
@@ -67,35 +73,14 @@ static int write_record(struct dump *d, const struct mountinfo *ours, const stru
 	e.ext_mount = s->way == MNT_EXTERNAL;
 	e.ext_key = (char *)s->key;
 	e.has_internal_sharing = true;
-	e.internal_sharing = m->shared && !has_peer(ours, m->shared);
-	return image_write(&d->w, IMG_MNTS, NSID_MNT, &e.base);
+	e.internal_sharing = m->shared && !has_peer(scope, m->shared);
+	return image_write(&d->w, IMG_MNTS, scope->id, &e.base);
 }
 
 struct bare {
 	const struct mountinfo *all;
 	const struct mount_entry *m;
 };
-
-static bool is_above(const struct mountinfo *all, const struct mount_entry *o,
-		     const struct mount_entry *m)
-{
-	for (size_t n = 0; m && n <= all->n; n++) {
-		if (m == o)
-			return true;
-		m = m->parent == m->id ? NULL : mountinfo_by_id(all, m->parent);
-	}
-	return false;
-}
-
-/* Covers M: mounted at its place or above, but not what it is mounted on. */
-static bool covers(const struct mountinfo *all, const struct mount_entry *o,
-		   const struct mount_entry *m)
-{
-	size_t len = strcmp(o->target, "/") == 0 ? 0 : strlen(o->target);
-
-	return strncmp(m->target, o->target, len) == 0 &&
-	       (!m->target[len] || m->target[len] == '/') && !is_above(all, o, m);
-}
 
 static int open_bare(void *arg, int *ret_fd)
 {
@@ -104,48 +89,54 @@ static int open_bare(void *arg, int *ret_fd)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_errno("new mount namespace");
 	for (size_t i = b->all->n; i-- > 0;)
-		if (covers(b->all, &b->all->v[i], b->m) &&
+		if (mountinfo_covers(b->all, &b->all->v[i], b->m) &&
 		    umount2(b->all->v[i].target, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 			return err_errno("uncover %s", b->m->target);
 	return mount_copy(AT_FDCWD, b->m->target, false, ret_fd);
 }
 
-int mnt_open_bare(struct dump *d, size_t i, int *ret_fd)
+int mnt_open_bare(const struct mnt_scope *s, size_t i, int *ret_fd)
 {
-	struct bare b = {.all = &d->mounts, .m = &d->mounts.v[i]};
+	struct bare b = {.all = s->its, .m = &s->its->v[i]};
 	autoclose int ns = -1;
-	int r = ns_open(dump_task(d, 0)->proc.dir, NS_MNT, &ns);
+	int r = s->space ? 0 : ns_open(dump_task(s->d, 0)->proc.dir, NS_MNT, &ns);
 
 	if (r == 0)
-		r = ns_run(&ns, 1, open_bare, &b, ret_fd);
+		r = ns_run(s->space ? &s->space->fd : &ns, 1, open_bare, &b, ret_fd);
 	return r < 0 ? err_wrap(r, "mount %s", b.m->target) : 0;
 }
 
-static bool is_first_of_fs(const struct dump *d, size_t i)
+static bool is_first_of_fs(const struct mnt_scope *s, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
-		if (d->mounts.v[k].major == d->mounts.v[i].major &&
-		    d->mounts.v[k].minor == d->mounts.v[i].minor)
+		if (s->its->v[k].major == s->its->v[i].major &&
+		    s->its->v[k].minor == s->its->v[i].minor)
 			return false;
 	return true;
 }
 
-int mnt_dump(struct dump *d)
+static int dump_scope(const struct mnt_scope *s)
 {
-	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
-	CLEANUP(proc_close) struct proc self = PROC_NONE;
-	int r = proc_open(getpid(), &self);
+	int r = 0;
 
-	if (r == 0)
-		r = mountinfo_read(self.dir, &ours);
-	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
-		CLEANUP(mnt_seen_clear) struct mnt_seen s;
+	for (size_t i = 0; r == 0 && i < s->its->n; i++) {
+		CLEANUP(mnt_seen_clear) struct mnt_seen seen;
 
-		r = mnt_look(d, &ours, i, &s);
-		if (r == 0 && s.way != MNT_SKIPPED && s.way != MNT_OURS)
-			r = write_record(d, &ours, &d->mounts.v[i], &s);
-		if (r == 0 && s.way == MNT_NEW && s.kind->content && is_first_of_fs(d, i))
-			r = tmpfs_dump_mount(d, i);
+		r = mnt_look(s, i, &seen);
+		if (r == 0 && seen.way != MNT_SKIPPED && seen.way != MNT_OURS)
+			r = write_record(s, &s->its->v[i], &seen);
+		if (r == 0 && seen.way == MNT_NEW && seen.kind->content && is_first_of_fs(s, i))
+			r = tmpfs_dump_mount(s, i);
 	}
 	return r;
+}
+
+int mnt_dump(struct dump *d)
+{
+	return mnt_each_scope(d, true, dump_scope);
+}
+
+int mnt_dump_spaces(struct dump *d)
+{
+	return d->spaces->len ? mnt_each_scope(d, false, dump_scope) : 0;
 }

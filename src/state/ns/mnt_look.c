@@ -3,6 +3,7 @@
 #include "state/ns/mnt.h"
 
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -31,9 +32,9 @@ static const char *below(const char *path, const char *dir)
 	return path + len + strspn(path + len, "/");
 }
 
-static bool is_root(const struct dump *d, const struct mount_entry *m)
+static bool is_root(const struct mountinfo *its, const struct mount_entry *m)
 {
-	return strcmp(m->target, "/") == 0 && !mountinfo_by_id(&d->mounts, m->parent);
+	return strcmp(m->target, "/") == 0 && !mountinfo_by_id(its, m->parent);
 }
 
 static const struct mount_entry *find_ours(const struct mountinfo *ours,
@@ -46,10 +47,18 @@ static const struct mount_entry *find_ours(const struct mountinfo *ours,
 	return NULL;
 }
 
-static bool is_fs_of_ours(const struct mountinfo *ours, const struct mount_entry *m)
+static bool has_fs(const struct mountinfo *all, const struct mount_entry *m)
 {
-	for (size_t i = 0; i < ours->n; i++)
-		if (same_fs(&ours->v[i], m))
+	for (size_t i = 0; i < all->n; i++)
+		if (same_fs(&all->v[i], m))
+			return true;
+	return false;
+}
+
+static bool is_fs_outside(const struct mnt_scope *s, const struct mount_entry *m)
+{
+	for (unsigned i = 0; i < s->outer->len; i++)
+		if (has_fs(g_ptr_array_index(s->outer, i), m))
 			return true;
 	return false;
 }
@@ -64,45 +73,93 @@ static const struct cryo_external *find_external(const struct dump *d, const cha
 	return NULL;
 }
 
-/* "mnt[]": whatever we see at some place of ours is taken from there. */
-static char *find_host_path(const struct dump *d, const struct mountinfo *ours,
-			    const struct mount_entry *m)
+static bool has_all_outside(const struct dump *d)
 {
-	for (unsigned i = 0; i < d->o.nexternals; i++) {
-		if (strcmp(d->o.externals[i].key, "mnt[]") != 0)
-			continue;
-		for (size_t k = 0; k < ours->n; k++) {
-			const struct mount_entry *o = &ours->v[k];
-			const char *rest = same_fs(o, m) ? below(m->root, o->root) : NULL;
+	for (unsigned i = 0; i < d->o.nexternals; i++)
+		if (strcmp(d->o.externals[i].key, "mnt[]") == 0)
+			return true;
+	return false;
+}
 
-			if (rest && mountinfo_at(ours, o->target) == o)
-				return g_build_filename(o->target, *rest ? rest : NULL, NULL);
-		}
+/* Of its peers, or its master's: a copy of that one has the same. */
+static bool is_related(const struct mount_entry *o, const struct mount_entry *m)
+{
+	return (m->shared && o->shared == m->shared) ||
+	       (m->master && (o->shared == m->master || o->master == m->master));
+}
+
+/* A mount that shows what M does, where nothing lies on it. */
+static const struct mount_entry *find_shown(const struct mountinfo *all,
+					    const struct mount_entry *m)
+{
+	const struct mount_entry *found = NULL;
+
+	for (size_t k = 0; k < all->n; k++) {
+		const struct mount_entry *o = &all->v[k];
+
+		if (!same_fs(o, m) || !below(m->root, o->root) || mountinfo_is_covered(all, o))
+			continue;
+		if (!found || (is_related(o, m) && !is_related(found, m)))
+			found = o;
 	}
-	return NULL;
+	return found;
+}
+
+static bool has_wider(const struct mountinfo *all, const struct mount_entry *m)
+{
+	for (size_t k = 0; k < all->n; k++)
+		if (same_fs(&all->v[k], m) && below(m->root, all->v[k].root))
+			return true;
+	return false;
+}
+
+/* Whatever we see at some place of ours is taken from there. */
+static char *find_host_path(const struct mountinfo *ours, const struct mount_entry *m)
+{
+	const struct mount_entry *o = find_shown(ours, m);
+	const char *rest = o ? below(m->root, o->root) : NULL;
+
+	return o ? g_build_filename(o->target, *rest ? rest : NULL, NULL) : NULL;
+}
+
+static bool is_shown_outside(const struct mnt_scope *s, const struct mount_entry *m)
+{
+	for (unsigned i = 0; i < s->outer->len; i++)
+		if (has_wider(g_ptr_array_index(s->outer, i), m))
+			return true;
+	return false;
+}
+
+/* Is the namespace whose objects a new mount would show another one than outside? */
+static bool is_bound_elsewhere(const struct mnt_scope *s, unsigned bound)
+{
+	for (unsigned k = 0; s->space && k < NS_COUNT; k++)
+		if ((unsigned)ns_infos[k].flag == bound)
+			return s->space->around[k] != s->d->ns[k];
+	return s->d->own & bound;
 }
 
 /* Could a new mount show the same file system? */
-static bool can_make(const struct dump *d, const struct mountinfo *ours,
-		     const struct mount_entry *m, const struct mnt_kind *k)
+static bool can_make(const struct mnt_scope *s, const struct mount_entry *m,
+		     const struct mnt_kind *k)
 {
 	if (k->own)
-		return !is_fs_of_ours(ours, m);
+		return !is_fs_outside(s, m);
 	if (k->bound)
-		return is_fs_of_ours(ours, m) == !(d->own & k->bound);
+		return is_fs_outside(s, m) == !is_bound_elsewhere(s, k->bound);
 	return true;
 }
 
 /* Another mount, to be had without this one, that shows what this one does. */
-static const struct mount_entry *find_wider(struct dump *d, const struct mountinfo *ours,
-					    const struct mount_entry *m)
+static const struct mount_entry *find_wider(const struct mnt_scope *s, const struct mount_entry *m)
 {
-	for (size_t i = 0; i < d->mounts.n; i++) {
-		const struct mount_entry *o = &d->mounts.v[i];
+	for (size_t i = 0; i < s->its->n; i++) {
+		const struct mount_entry *o = &s->its->v[i];
 
 		if (o == m || !same_fs(o, m) || !below(m->root, o->root))
 			continue;
-		if (is_root(d, o) || find_external(d, o->target) || find_host_path(d, ours, o))
+		if ((!s->space && is_root(s->its, o)) || find_external(s->d, o->target) ||
+		    (has_all_outside(s->d) && find_shown(s->ours, o)))
 			return o;
 	}
 	return NULL;
@@ -135,31 +192,49 @@ static int refuse(const struct mount_entry *m)
 		       m->target, m->root, m->fstype, m->source, m->target);
 }
 
-int mnt_look(struct dump *d, const struct mountinfo *ours, size_t i, struct mnt_seen *ret)
+/* What has been there before: in the namespace that the new one begins as a copy of. */
+static bool is_given(const struct mnt_scope *s, const struct mount_entry *m)
+{
+	if (s->space)
+		return false;
+	return s->d->own_root ? is_root(s->its, m) : find_ours(s->ours, m) != NULL;
+}
+
+/* The mounts before this namespace are ours, or copies of them: no images tell of those. */
+static bool is_below_ours(const struct mnt_scope *s)
+{
+	return s->space && s->d->o.standalone && !s->d->own_root;
+}
+
+int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 {
 	static const struct mnt_kind automatic = {"", FSTYPE__AUTO};
-	const struct mount_entry *m = &d->mounts.v[i];
+	const struct mount_entry *m = &s->its->v[i];
 	const struct mnt_kind *k = mnt_kind_find(m->fstype);
-	const struct cryo_external *x = find_external(d, m->target);
+	const struct cryo_external *x = find_external(s->d, m->target);
 
 	*ret = (struct mnt_seen){0};
-	if (is_skipped(d, m->target)) {
+	if (is_skipped(s->d, m->target)) {
 		ret->way = MNT_SKIPPED;
-	} else if (d->own_root ? is_root(d, m) : find_ours(ours, m) != NULL) {
-		ret->way = d->own_root ? MNT_ROOT : MNT_OURS;
+	} else if (is_given(s, m)) {
+		ret->way = s->d->own_root ? MNT_ROOT : MNT_OURS;
 	} else if (x) {
 		ret->way = MNT_EXTERNAL;
 		ret->key = x->name;
 	} else if (g_str_has_suffix(m->root, "//deleted")) {
 		return refuse(m);
-	} else if (k && can_make(d, ours, m, k)) {
+	} else if (is_below_ours(s) && (ret->host_path = find_host_path(s->ours, m)) != NULL) {
+		ret->way = MNT_EXTERNAL;
+	} else if (s->space && is_shown_outside(s, m)) {
+		ret->way = MNT_OUTER;
+	} else if (k && can_make(s, m, k)) {
 		ret->way = MNT_NEW;
 		ret->kind = k;
-	} else if (d->own_root && find_wider(d, ours, m)) {
+	} else if ((s->space || s->d->own_root) && find_wider(s, m)) {
 		ret->way = MNT_VIEW;
-	} else if ((ret->host_path = find_host_path(d, ours, m)) != NULL) {
+	} else if (has_all_outside(s->d) && (ret->host_path = find_host_path(s->ours, m)) != NULL) {
 		ret->way = MNT_EXTERNAL;
-	} else if (!k && is_enabled(d, m->fstype) && strcmp(m->root, "/") == 0) {
+	} else if (!k && is_enabled(s->d, m->fstype) && strcmp(m->root, "/") == 0) {
 		ret->way = MNT_NEW;
 		ret->kind = &automatic;
 	} else {
@@ -181,23 +256,38 @@ static int read_ours(struct mountinfo *ret)
 	return r < 0 ? r : mountinfo_read(self.dir, ret);
 }
 
-/* Peers and masters outside of the tree's namespace would be lost. */
-static int check_sharing(const struct dump *d, const struct mountinfo *ours,
-			 const struct mount_entry *m, const struct mnt_seen *s)
+static bool has_group(const struct mountinfo *all, int group)
 {
-	bool inside = false;
+	for (size_t i = 0; i < all->n; i++)
+		if (all->v[i].shared == group)
+			return true;
+	return false;
+}
 
-	if (s->way == MNT_ROOT || s->way == MNT_OURS || s->way == MNT_SKIPPED)
+static bool is_group_of_tree(const struct mnt_scope *s, int group)
+{
+	bool found = has_group(s->its, group);
+
+	for (unsigned i = 0; s->space && !found && i < s->outer->len; i++)
+		found = has_group(g_ptr_array_index(s->outer, i), group);
+	return found;
+}
+
+/* Peers and masters outside of the tree's namespaces would be lost. */
+static int check_sharing(const struct mnt_scope *s, const struct mount_entry *m,
+			 const struct mnt_seen *seen)
+{
+	const struct dump *d = s->d;
+
+	if (seen->way == MNT_ROOT || seen->way == MNT_OURS || seen->way == MNT_SKIPPED ||
+	    (s->space && (seen->way == MNT_OUTER || seen->way == MNT_EXTERNAL)))
 		return 0;
-	for (size_t i = 0; m->shared && i < ours->n; i++)
-		if (ours->v[i].shared == m->shared && !d->o.external_sharing)
-			return err_set(EOPNOTSUPP,
-				       "mount %s (%s): it shares what is mounted below it with the "
-				       "outside; use --enable-external-sharing",
-				       m->target, m->fstype);
-	for (size_t i = 0; m->master && i < d->mounts.n; i++)
-		inside = inside || d->mounts.v[i].shared == m->master;
-	if (m->master && !inside && !d->o.external_masters)
+	if (m->shared && has_group(s->ours, m->shared) && !d->o.external_sharing)
+		return err_set(EOPNOTSUPP,
+			       "mount %s (%s): it shares what is mounted below it with the "
+			       "outside; use --enable-external-sharing",
+			       m->target, m->fstype);
+	if (m->master && !is_group_of_tree(s, m->master) && !d->o.external_masters)
 		return err_set(EOPNOTSUPP,
 			       "mount %s (%s): it gets what is mounted outside; use "
 			       "--enable-external-masters",
@@ -205,21 +295,58 @@ static int check_sharing(const struct dump *d, const struct mountinfo *ours,
 	return 0;
 }
 
-int mnt_check(struct dump *d)
+int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *s))
 {
+	g_autoptr(GPtrArray) outer = g_ptr_array_new();
 	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
+	struct mnt_scope s = {
+		.d = d, .its = &d->mounts, .ours = &ours, .outer = outer, .id = NSID_MNT};
 	int r = read_ours(&ours);
 
 	if (r < 0)
 		return r;
-	d->own_root = d->o.new_root || mnt_has_own_root(d, &ours);
-	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
-		CLEANUP(mnt_seen_clear) struct mnt_seen s;
+	if (root) {
+		g_ptr_array_add(outer, &ours);
+		return fn(&s);
+	}
+	g_ptr_array_add(outer, &d->mounts);
+	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {
+		struct space *x = g_ptr_array_index(d->spaces, i);
 
-		r = mnt_look(d, &ours, i, &s);
-		if (r == 0)
-			r = check_sharing(d, &ours, &d->mounts.v[i], &s);
-		r = dump_refuse(d, r);
+		if (x->kind != NS_MNT)
+			continue;
+		s.its = &x->mounts;
+		s.space = x;
+		s.id = x->id;
+		r = fn(&s);
+		g_ptr_array_add(outer, &x->mounts);
 	}
 	return r;
+}
+
+static int check(const struct mnt_scope *s)
+{
+	int r = 0;
+
+	if (!s->space)
+		s->d->own_root = s->d->o.new_root || mnt_has_own_root(s->d, s->ours);
+	for (size_t i = 0; r == 0 && i < s->its->n; i++) {
+		CLEANUP(mnt_seen_clear) struct mnt_seen seen;
+
+		r = mnt_look(s, i, &seen);
+		if (r == 0)
+			r = check_sharing(s, &s->its->v[i], &seen);
+		r = dump_refuse(s->d, r);
+	}
+	return r;
+}
+
+int mnt_check(struct dump *d)
+{
+	return mnt_each_scope(d, true, check);
+}
+
+int mnt_check_spaces(struct dump *d)
+{
+	return d->spaces->len ? mnt_each_scope(d, false, check) : 0;
 }

@@ -29,6 +29,7 @@ static void mnt_free(void *p)
 	struct mnt *m = p;
 
 	cleanup_close(&m->source);
+	cleanup_close(&m->peer);
 	cleanup_close(&m->archive);
 	cleanup_close(&m->fd);
 	cleanup_close(&m->at);
@@ -52,9 +53,14 @@ bool mnt_plan_has_root(const struct mnt_plan *p)
 
 /* Records. */
 
+const char *mnt_target(const MntEntry *e)
+{
+	return e->mountpoint[0] == '.' ? e->mountpoint + 1 : e->mountpoint;
+}
+
 static const char *target_of(const struct mnt *m)
 {
-	return m->e->mountpoint[0] == '.' ? m->e->mountpoint + 1 : m->e->mountpoint;
+	return mnt_target(m->e);
 }
 
 static int take_outside(const struct mnt_options *o, struct mnt *m)
@@ -73,11 +79,10 @@ static int take_outside(const struct mnt_options *o, struct mnt *m)
 	return r < 0 ? err_wrap(r, "mount %s", target_of(m)) : 0;
 }
 
-static int take_root(const struct mnt_options *o, struct mnt_plan *p, struct mnt *m)
+static int take_root(const struct mnt_options *o, struct mnt *m)
 {
 	if (!o->root)
 		return err_set(EINVAL, "the tree had a root directory of its own; use --root DIR");
-	p->root = m;
 	return mount_copy(AT_FDCWD, o->root, false, &m->source);
 }
 
@@ -121,7 +126,7 @@ static int add(struct mnt_plan *p, const MntEntry *e)
 	g_autofree uint8_t *bytes = NULL;
 	size_t n = mnt_entry__get_packed_size(e);
 
-	*m = (struct mnt){.source = -1, .archive = -1, .fd = -1, .at = -1};
+	*m = (struct mnt){.source = -1, .peer = -1, .archive = -1, .fd = -1, .at = -1};
 	bytes = g_malloc(n + 1);
 	mnt_entry__pack(e, bytes);
 	m->e = mnt_entry__unpack(NULL, n, bytes);
@@ -140,7 +145,11 @@ static int prepare(const struct mnt_options *o, struct mnt_plan *p, struct mnt *
 	if (m->parent == m)
 		m->parent = NULL;
 	if (!m->parent && strcmp(target_of(m), "/") == 0)
-		return take_root(o, p, m);
+		p->root = m;
+	if (p->root == m && !o->outer)
+		return take_root(o, m);
+	if (mnt_find_outer(o, m))
+		return 0;
 	if (m->e->ext_mount)
 		return take_outside(o, m);
 	return open_archive(o, p, m);
@@ -153,6 +162,7 @@ int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **re
 	int r;
 
 	p->yard = -1;
+	p->o = *o;
 	p->all = g_ptr_array_new_with_free_func(mnt_free);
 	r = image_load_all(o->images, IMG_MNTS, id, &records);
 	for (unsigned i = 0; r == 0 && i < records->len; i++)
@@ -452,8 +462,10 @@ static int each(struct mnt_plan *p, int (*fn)(struct mnt *m), bool root)
 
 int mnt_plan_make(struct mnt_plan *p)
 {
-	int r = make_yard(p);
+	int r = mnt_take_outer(p);
 
+	if (r == 0)
+		r = make_yard(p);
 	if (r == 0)
 		r = make_all(p);
 	if (r == 0)

@@ -7,16 +7,20 @@
 struct mnt {
 	MntEntry *e;
 	const struct mnt_kind *kind;
-	struct mnt *parent; /* NULL: the root, or something of a copy of our tree */
-	int source;	    /* detached copy of what is outside; -1 */
-	int archive;	    /* content; -1 */
-	int fd;		    /* its root; -1: not made yet */
-	int at;		    /* O_PATH: where it goes */
+	struct mnt *parent;	       /* NULL: the root, or something of a copy of our tree */
+	const MntEntry *shown;	       /* of a namespace before it, that shows it; NULL */
+	const struct mnt_outer *outer; /* that namespace */
+	int source;		       /* detached copy of what is outside; -1 */
+	int peer;		       /* of its group outside, in the yard; -1 */
+	int archive;		       /* content; -1 */
+	int fd;			       /* its root; -1: not made yet */
+	int at;			       /* O_PATH: where it goes */
 };
 
 struct mnt_plan {
 	GPtrArray *all; /* struct mnt, in the order of mountinfo: parents first */
 	struct mnt *root;
+	struct mnt_options o;
 	int yard;
 	unsigned places;
 };
@@ -24,6 +28,12 @@ struct mnt_plan {
 const struct mnt_kind *mnt_kind_by_code(unsigned code);
 const char *mnt_below(const char *inner, const char *outer);
 int mnt_yard(struct mnt_plan *p, int fd) MUST_CHECK;
+
+const char *mnt_target(const MntEntry *e);
+
+/* mnt_outer.c: what a space shows of the namespaces before it. */
+bool mnt_find_outer(const struct mnt_options *o, struct mnt *m);
+int mnt_take_outer(struct mnt_plan *p) MUST_CHECK;
 
 /* Before anything is put together: nothing propagates but what is to have a master outside. */
 int mnt_unshare_all(struct mnt_plan *p) MUST_CHECK;

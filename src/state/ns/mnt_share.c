@@ -39,7 +39,7 @@ static bool has_outer_master(const struct mnt_plan *p, const struct mnt *m)
 
 static bool is_outside(const struct mnt_plan *p, const struct mnt *m)
 {
-	return m == p->root || m->e->ext_mount;
+	return (m == p->root && !p->o.outer) || m->e->ext_mount || m->shown;
 }
 
 /* Peers outside: only what was copied from there has them. */
@@ -49,16 +49,26 @@ static bool has_outer_peers(const struct mnt_plan *p, const struct mnt *m)
 	       !m->e->internal_sharing;
 }
 
+/* Its peers outside are to get nothing of what is put below it now: another one holds its place. */
+static int stand_in(struct mnt_plan *p, struct mnt *m)
+{
+	int r = mount_copy(m->fd, "", false, &m->peer);
+
+	return r < 0 ? r : mnt_yard(p, m->peer);
+}
+
 int mnt_unshare_all(struct mnt_plan *p)
 {
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < p->all->len; i++) {
-		const struct mnt *m = at(p, i);
+		struct mnt *m = at(p, i);
 
-		if (is_outside(p, m) && has_outer_master(p, m))
+		if (has_outer_peers(p, m))
+			r = stand_in(p, m);
+		if (r == 0 && is_outside(p, m) && has_outer_master(p, m) && !has_outer_peers(p, m))
 			r = mount_change(m->fd, false, 0, 0, MS_SLAVE);
-		else if (!has_outer_peers(p, m))
+		else if (r == 0)
 			r = mount_change(m->fd, false, 0, 0, MS_PRIVATE);
 	}
 	return r;
@@ -159,7 +169,7 @@ static int settle(struct mnt_plan *p, GArray *groups, struct mnt *m)
 	int r = 0, fd;
 
 	if (has_outer_peers(p, m))
-		return 0;
+		return take_group(m->peer, m->fd);
 	if (has_outer_master(p, m))
 		return m->e->shared_id ? mount_change(m->fd, false, 0, 0, MS_SHARED) : 0;
 	if (m->e->shared_id) {

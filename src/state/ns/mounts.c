@@ -25,8 +25,11 @@ int mounts_check(struct dump *d)
 	int r = 0;
 
 	if (d->o.standalone)
-		return d->own & CLONE_NEWNS ? mnt_check(d) : 0;
-
+		r = d->own & CLONE_NEWNS ? mnt_check(d) : 0;
+	if (r == 0)
+		r = mnt_check_spaces(d);
+	if (d->o.standalone)
+		return r;
 	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
 		const struct mount_entry *m = &d->mounts.v[i];
 
@@ -44,8 +47,11 @@ int mounts_dump(struct dump *d)
 	int r = 0;
 
 	if (d->o.standalone && d->own & CLONE_NEWNS)
-		return mnt_dump(d);
-
+		r = mnt_dump(d);
+	if (r == 0)
+		r = mnt_dump_spaces(d);
+	if (r < 0 || (d->o.standalone && d->own & CLONE_NEWNS))
+		return r;
 	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
 		const struct mount_entry *m = &d->mounts.v[i];
 		g_autofree char *root = g_strdup(m->root), *target = NULL;

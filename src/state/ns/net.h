@@ -36,6 +36,9 @@ struct net_link_kind {
 const struct net_link_kind *net_link_kind(const char *name);
 const struct net_link_kind *net_link_kind_of(const NetDeviceEntry *e, const char *kind);
 
+/* Where IMAGE_EXTRA names the kinds of "external links" of namespace ID; the caller's. */
+char *net_links_key(uint32_t id);
+
 int net_links_read(int sock, GArray *ret) MUST_CHECK; /* struct net_link */
 
 /* Names of the settings below net/ipv4/conf/DEV and net/ipv6/conf/DEV, as records order them. */
@@ -46,8 +49,8 @@ int net_conf_write(enum net_family f, const char *dev, SysctlEntry *const *v, si
 void net_conf_free(SysctlEntry **v, size_t n);
 
 /* net_lists.c: "ip address save" and the like */
-int net_lists_dump(struct dump *d, int sock) MUST_CHECK;
-int net_lists_restore(int images, int sock) MUST_CHECK;
+int net_lists_dump(struct dump *d, uint32_t id, int sock) MUST_CHECK;
+int net_lists_restore(int images, uint32_t id, int sock) MUST_CHECK;
 
 /* One message of such a list as a request; 1: refused for now, as it may need others (not LAST). */
 int net_message_restore(int sock, struct nlmsghdr *h, bool last) MUST_CHECK;
@@ -61,8 +64,8 @@ int net_tun_make(int fd, const char *name, const TunLinkEntry *e, int index) MUS
 int net_tun_make_lasting(const NetDeviceEntry *e) MUST_CHECK;
 
 /* net_fire.c */
-int net_firewall_dump(struct dump *d) MUST_CHECK; /* in the namespace */
-int net_firewall_restore(int images) MUST_CHECK;
+int net_firewall_dump(struct dump *d, uint32_t id) MUST_CHECK; /* in the namespace */
+int net_firewall_restore(int images, uint32_t id) MUST_CHECK;
 
 /* The story. */
 int net_check(struct dump *d) MUST_CHECK;
@@ -70,9 +73,20 @@ int net_dump(struct dump *d) MUST_CHECK;
 
 struct net_options {
 	int images;
-	pid_t pid; /* of the box */
+	uint32_t id; /* the namespace's number in there */
+	int ns;	     /* the new one */
 	const struct cryo_external *externals;
 	unsigned nexternals;
 	bool weak_sysctls;
+	uint32_t root; /* number of the root's */
+	/* The namespaces that have been made before it, by their numbers. */
+	int (*find)(void *arg, uint32_t id, int *ret_fd);
+	void *arg;
 };
-int net_restore(const struct net_options *o, json_t *extra) MUST_CHECK; /* EXTRA may be NULL */
+/*
+ * Devices first; addresses, settings and the like when those of all namespaces are there.  EXTRA
+ * may be NULL.  1: one has its other end in a namespace that comes later, and waits for it.
+ */
+int net_restore_devices(const struct net_options *o, json_t *extra) MUST_CHECK;
+int net_waits(const struct net_options *o) MUST_CHECK; /* 1: so it does */
+int net_restore_rest(const struct net_options *o, json_t *extra) MUST_CHECK;

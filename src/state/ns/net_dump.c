@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "kernel/rtnl.h"
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,40 +28,127 @@ static bool is_born(const struct net_link *l)
 	return false;
 }
 
-/* Runs FN, with our thread in the namespace. */
-static int there(struct dump *d, int (*fn)(struct dump *d))
+#define OTHERS_MAX 256
+
+/* One network namespace of the tree: its root's or a space. */
+struct scope {
+	struct dump *d;
+	uint32_t id; /* in the images */
+	bool first;  /* the root's: what is outside is named for it */
+	/* The namespaces of the tree, by the numbers that this one knows them by. */
+	unsigned nothers;
+	struct other {
+		int nsid;
+		uint32_t id;
+	} others[OTHERS_MAX];
+};
+
+static int add_other(struct scope *s, int sock, int ns, uint32_t id)
 {
-	autoclose int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), ns = -1;
+	struct other *o = &s->others[s->nothers];
+	int r;
+
+	if (s->nothers == OTHERS_MAX)
+		return err_set(E2BIG, "more than %d network namespaces", OTHERS_MAX);
+	r = rtnl_nsid(sock, ns, &o->nsid);
+	o->id = id;
+	if (r == 0 && o->nsid >= 0)
+		s->nothers++;
+	return r;
+}
+
+/* In the namespace. */
+static int find_others(struct scope *s)
+{
+	autoclose int sock = -1, root = -1;
+	struct dump *d = s->d;
+	int r = d->spaces->len ? rtnl_open(&sock) : 0;
+
+	if (r == 0 && d->spaces->len)
+		r = ns_open(dump_task(d, 0)->proc.dir, NS_NET, &root);
+	if (r == 0 && d->spaces->len)
+		r = add_other(s, sock, root, NSID_NET);
+	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {
+		const struct space *x = g_ptr_array_index(d->spaces, i);
+
+		if (x->kind == NS_NET)
+			r = add_other(s, sock, x->fd, x->id);
+	}
+	return r;
+}
+
+/* Of the device at the other end; 0: it is outside of the tree. */
+static uint32_t peer_id(const struct scope *s, const struct net_link *l)
+{
+	if (l->link_nsid < 0)
+		return s->id;
+	for (unsigned i = 0; i < s->nothers; i++)
+		if (s->others[i].nsid == l->link_nsid)
+			return s->others[i].id;
+	return 0;
+}
+
+/* Runs FN, with our thread in the namespace. */
+static int there(struct scope *s, int ns, int (*fn)(const struct scope *s))
+{
+	autoclose int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	int r;
 
 	if (here < 0)
 		return err_errno("open /proc/self/ns/net");
-	r = ns_open(dump_task(d, 0)->proc.dir, NS_NET, &ns);
-	if (r < 0)
-		return r;
 	if (setns(ns, CLONE_NEWNET) < 0)
 		return err_errno("enter the network namespace");
-	r = fn(d);
+	r = find_others(s);
+	if (r == 0)
+		r = fn(s);
 	if (setns(here, CLONE_NEWNET) < 0)
 		abort(); /* nothing that we do from here on would be where it should be */
 	return r;
 }
 
-static const char *external_key(const struct dump *d, const struct net_link *l)
+static int there_first(struct dump *d, int (*fn)(const struct scope *s))
 {
+	autoclose int ns = -1;
+	int r = ns_open(dump_task(d, 0)->proc.dir, NS_NET, &ns);
+
+	return r < 0 ? r : there(&(struct scope){.d = d, .id = NSID_NET, .first = true}, ns, fn);
+}
+
+static int there_spaces(struct dump *d, int (*fn)(const struct scope *s))
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {
+		const struct space *x = g_ptr_array_index(d->spaces, i);
+
+		if (x->kind == NS_NET)
+			r = there(&(struct scope){.d = d, .id = x->id}, x->fd, fn);
+	}
+	return r;
+}
+
+static const char *external_key(const struct scope *s, const struct net_link *l)
+{
+	const struct dump *d = s->d;
 	g_autofree char *key = g_strdup_printf("netdev[%s]", l->name);
 
-	for (unsigned i = 0; i < d->o.nexternals; i++)
+	for (unsigned i = 0; s->first && i < d->o.nexternals; i++)
 		if (strcmp(d->o.externals[i].key, key) == 0)
 			return d->o.externals[i].key;
 	return NULL;
 }
 
-static int check_link(const struct dump *d, const struct net_link *l)
+/* Nothing is recorded of a namespace that is external, or whose content is not wanted. */
+static bool is_wanted(const struct dump *d)
+{
+	return d->o.standalone && d->own & CLONE_NEWNET && !d->o.empty_net && !d->external_net;
+}
+
+static int check_link(const struct scope *s, const struct net_link *l)
 {
 	const struct net_link_kind *k = net_link_kind(l->kind);
 
-	if (is_born(l) || external_key(d, l))
+	if (is_born(l) || external_key(s, l))
 		return 0;
 	if (!*l->kind && l->type != ARPHRD_LOOPBACK)
 		return err_set(EOPNOTSUPP,
@@ -72,11 +160,17 @@ static int check_link(const struct dump *d, const struct net_link *l)
 			"network device %s is of kind %s, which cannot be made again; remove "
 			"it",
 			l->name, l->kind);
+	if (!s->first && l->link && peer_id(s, l) == NSID_NET && !is_wanted(s->d))
+		return err_set(EOPNOTSUPP,
+			       "network device %s: its other end is in the first task's network "
+			       "namespace, which is not saved; remove it",
+			       l->name);
 	return 0;
 }
 
-static int look(struct dump *d)
+static int look(const struct scope *s)
 {
+	struct dump *d = s->d;
 	g_autoptr(GArray) links = g_array_new(FALSE, FALSE, sizeof(struct net_link));
 	autoclose int sock = -1;
 	int r = rtnl_open(&sock);
@@ -84,35 +178,35 @@ static int look(struct dump *d)
 	if (r == 0)
 		r = net_links_read(sock, links);
 	for (unsigned i = 0; r == 0 && i < links->len; i++)
-		r = dump_refuse(d, check_link(d, &g_array_index(links, struct net_link, i)));
+		r = dump_refuse(d, check_link(s, &g_array_index(links, struct net_link, i)));
 	return r;
-}
-
-/* Nothing is recorded of a namespace that is external, or whose content is not wanted. */
-static bool is_wanted(const struct dump *d)
-{
-	return d->o.standalone && d->own & CLONE_NEWNET && !d->o.empty_net && !d->external_net;
 }
 
 int net_check(struct dump *d)
 {
-	if (!is_wanted(d))
+	int r = 0;
+
+	if (!is_wanted(d) && !d->spaces->len)
 		return 0;
 	nft_load();
-	return there(d, look);
+	if (is_wanted(d))
+		r = there_first(d, look);
+	return r < 0 ? r : there_spaces(d, look);
 }
 
-static void add_kind(struct dump *d, const struct net_link *l)
+static void add_kind(const struct scope *s, const struct net_link *l)
 {
-	json_t *kinds = json_object_get(d->extra, "links");
+	g_autofree char *key = net_links_key(s->id);
+	json_t *kinds = json_object_get(s->d->extra, key);
 
 	if (!kinds)
-		json_object_set_new(d->extra, "links", kinds = json_object());
+		json_object_set_new(s->d->extra, key, kinds = json_object());
 	json_object_set_new(kinds, l->name, json_string(l->kind));
 }
 
-static int dump_link(struct dump *d, struct net_link *l)
+static int dump_link(const struct scope *s, struct net_link *l)
 {
+	struct dump *d = s->d;
 	const struct net_link_kind *k = net_link_kind(l->kind);
 	MacvlanLinkEntry macvlan = MACVLAN_LINK_ENTRY__INIT;
 	TunLinkEntry tun = TUN_LINK_ENTRY__INIT;
@@ -121,15 +215,15 @@ static int dump_link(struct dump *d, struct net_link *l)
 
 	if (is_born(l))
 		return 0;
-	e.type = external_key(d, l) ? ND_TYPE__EXTLINK : k->type;
+	e.type = external_key(s, l) ? ND_TYPE__EXTLINK : k->type;
 	e.ifindex = (uint32_t)l->index;
 	e.mtu = l->mtu;
 	e.flags = l->flags;
 	e.name = l->name;
 	e.has_peer_ifindex = l->link != 0;
 	e.peer_ifindex = (uint32_t)l->link;
-	e.has_peer_nsid = l->link && l->link_nsid < 0;
-	e.peer_nsid = NSID_NET;
+	e.has_peer_nsid = l->link && peer_id(s, l);
+	e.peer_nsid = peer_id(s, l);
 	e.has_master = l->master != 0;
 	e.master = (uint32_t)l->master;
 	e.has_address = l->address_len && e.type != ND_TYPE__LOOPBACK;
@@ -147,10 +241,10 @@ static int dump_link(struct dump *d, struct net_link *l)
 		e.tun = &tun;
 	}
 	if (e.type == ND_TYPE__EXTLINK)
-		add_kind(d, l);
+		add_kind(s, l);
 	e.conf4 = net_conf_read(NET_V4, l->name, &e.n_conf4);
 	e.conf6 = net_conf_read(NET_V6, l->name, &e.n_conf6);
-	r = image_write(&d->w, IMG_NETDEV, NSID_NET, &e.base);
+	r = image_write(&d->w, IMG_NETDEV, s->id, &e.base);
 	net_conf_free(e.conf4, e.n_conf4);
 	net_conf_free(e.conf6, e.n_conf6);
 	return r;
@@ -172,7 +266,7 @@ static SysctlEntry **read_text(const char *path, size_t *ret_n)
 	return v;
 }
 
-static int dump_settings(struct dump *d)
+static int dump_settings(const struct scope *s)
 {
 	NetnsEntry *e = g_new0(NetnsEntry, 1);
 	int r;
@@ -184,13 +278,14 @@ static int dump_settings(struct dump *d)
 	e->all_conf6 = net_conf_read(NET_V6, "all", &e->n_all_conf6);
 	e->unix_conf = read_text("/proc/sys/net/unix/max_dgram_qlen", &e->n_unix_conf);
 	e->ipv4_sysctl = read_text("/proc/sys/net/ipv4/ping_group_range", &e->n_ipv4_sysctl);
-	r = image_write(&d->w, IMG_NETNS, NSID_NET, &e->base);
+	r = image_write(&s->d->w, IMG_NETNS, s->id, &e->base);
 	netns_entry__free_unpacked(e, NULL);
 	return r;
 }
 
-static int dump_all(struct dump *d)
+static int dump_all(const struct scope *s)
 {
+	struct dump *d = s->d;
 	g_autoptr(GArray) links = g_array_new(FALSE, FALSE, sizeof(struct net_link));
 	autoclose int sock = -1;
 	int r = rtnl_open(&sock);
@@ -198,21 +293,24 @@ static int dump_all(struct dump *d)
 	if (r == 0)
 		r = net_links_read(sock, links);
 	for (unsigned i = 0; r == 0 && i < links->len; i++)
-		r = dump_link(d, &g_array_index(links, struct net_link, i));
+		r = dump_link(s, &g_array_index(links, struct net_link, i));
 	if (r == 0)
-		r = net_lists_dump(d, sock);
+		r = net_lists_dump(d, s->id, sock);
 	if (r == 0)
-		r = dump_settings(d);
-	return r < 0 ? r : net_firewall_dump(d);
+		r = dump_settings(s);
+	return r < 0 ? r : net_firewall_dump(d, s->id);
 }
 
 int net_dump(struct dump *d)
 {
 	NetnsEntry e = NETNS_ENTRY__INIT;
+	int r = 0;
 
 	if (d->o.standalone && d->external_net) {
 		e.ext_key = (char *)d->external_net;
-		return image_write(&d->w, IMG_NETNS, NSID_NET, &e.base);
+		r = image_write(&d->w, IMG_NETNS, NSID_NET, &e.base);
+	} else if (is_wanted(d)) {
+		r = there_first(d, dump_all);
 	}
-	return is_wanted(d) ? there(d, dump_all) : 0;
+	return r < 0 ? r : there_spaces(d, dump_all);
 }

@@ -27,7 +27,7 @@ static int begin(struct nft_ctx **ret)
 	return 0;
 }
 
-static int dump_nft(struct dump *d)
+static int dump_nft(struct dump *d, uint32_t id)
 {
 	struct nft_ctx *nft;
 	const char *text;
@@ -38,7 +38,7 @@ static int dump_nft(struct dump *d)
 	r = nft_run(nft, "list ruleset");
 	text = r == 0 ? nft_library.get_output(nft) : "";
 	if (r == 0 && *text)
-		r = image_write_raw(&d->w, IMG_NFTABLES, NSID_NET, text, strlen(text));
+		r = image_write_raw(&d->w, IMG_NFTABLES, id, text, strlen(text));
 	nft_library.free(nft);
 	return r;
 }
@@ -93,7 +93,7 @@ static int run_first(const char *const names[2], const char *input, char **ret)
 	return r;
 }
 
-static int dump_old(struct dump *d, size_t i)
+static int dump_old(struct dump *d, uint32_t id, size_t i)
 {
 	g_autofree char *text = NULL;
 	int r;
@@ -102,24 +102,24 @@ static int dump_old(struct dump *d, size_t i)
 		return 0;
 	r = run_first(old[i].save, NULL, &text);
 	if (r == 0 && *text)
-		r = image_write_raw(&d->w, old[i].image, NSID_NET, text, strlen(text));
+		r = image_write_raw(&d->w, old[i].image, id, text, strlen(text));
 	return r;
 }
 
-int net_firewall_dump(struct dump *d)
+int net_firewall_dump(struct dump *d, uint32_t id)
 {
-	int r = dump_nft(d);
+	int r = dump_nft(d, id);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(old); i++)
-		r = dump_old(d, i);
+		r = dump_old(d, id, i);
 	return r;
 }
 
 /* 1: there is none. */
-static int read_text(int images, enum image_kind kind, char **ret)
+static int read_text(int images, uint32_t id, enum image_kind kind, char **ret)
 {
 	CLEANUP(image_close) struct image *img = NULL;
-	int r = image_open(images, kind, NSID_NET, &img);
+	int r = image_open(images, kind, id, &img);
 	uint64_t len;
 
 	if (r != 0)
@@ -131,11 +131,11 @@ static int read_text(int images, enum image_kind kind, char **ret)
 	return image_read_raw(img, *ret, len);
 }
 
-static int restore_nft(int images)
+static int restore_nft(int images, uint32_t id)
 {
 	g_autofree char *text = NULL;
 	struct nft_ctx *nft;
-	int r = read_text(images, IMG_NFTABLES, &text);
+	int r = read_text(images, id, IMG_NFTABLES, &text);
 
 	if (r == 0)
 		r = begin(&nft);
@@ -146,14 +146,14 @@ static int restore_nft(int images)
 	return r;
 }
 
-int net_firewall_restore(int images)
+int net_firewall_restore(int images, uint32_t id)
 {
-	int r = restore_nft(images);
+	int r = restore_nft(images, id);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(old); i++) {
 		g_autofree char *text = NULL;
 
-		r = read_text(images, old[i].image, &text);
+		r = read_text(images, id, old[i].image, &text);
 		if (r == 0)
 			r = run_first(old[i].restore, text, NULL);
 		r = r > 0 ? 0 : r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices as rtnetlink shows them, and the kinds that can be made again. */
 #include "state/ns/net.h"
+#include "state/ns/spaces.h"
 
 #include "kernel/rtnl.h"
 
@@ -46,6 +47,11 @@ const struct net_link_kind *net_link_kind_of(const NetDeviceEntry *e, const char
 		    (e->type != ND_TYPE__EXTLINK || g_strcmp0(kinds[i].name, kind) == 0))
 			return &kinds[i];
 	return NULL;
+}
+
+char *net_links_key(uint32_t id)
+{
+	return id < NSID_FIRST_SPACE ? g_strdup("links") : g_strdup_printf("links-%u", id);
 }
 
 static void read_tun(struct net_link *l, const struct nlattr *nest)

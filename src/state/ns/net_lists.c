@@ -70,7 +70,7 @@ static int add(const struct nlmsghdr *h, void *arg)
 	return 0;
 }
 
-int net_lists_dump(struct dump *d, int sock)
+int net_lists_dump(struct dump *d, uint32_t id, int sock)
 {
 	int r = 0;
 
@@ -81,8 +81,7 @@ int net_lists_dump(struct dump *d, int sock)
 		g_byte_array_append(bytes, (const uint8_t *)&lists[i].magic, 4);
 		r = rtnl_list(sock, lists[i].get, lists[i].family, add, &c);
 		if (r == 0)
-			r = image_write_raw(&d->w, lists[i].image, NSID_NET, bytes->data,
-					    bytes->len);
+			r = image_write_raw(&d->w, lists[i].image, id, bytes->data, bytes->len);
 	}
 	return r;
 }
@@ -125,11 +124,11 @@ int net_message_restore(int sock, struct nlmsghdr *h, bool last)
 
 #define ROUNDS 4
 
-static int restore_list(int images, int sock, const struct list *l)
+static int restore_list(int images, uint32_t id, int sock, const struct list *l)
 {
 	CLEANUP(image_close) struct image *img = NULL;
 	g_autofree char *bytes = NULL;
-	int r = image_open(images, l->image, NSID_NET, &img), refused = 1;
+	int r = image_open(images, l->image, id, &img), refused = 1;
 	uint64_t len;
 
 	if (r != 0)
@@ -157,11 +156,11 @@ static int restore_list(int images, int sock, const struct list *l)
 	return r < 0 ? err_wrap(r, "%s", img->name) : 0;
 }
 
-int net_lists_restore(int images, int sock)
+int net_lists_restore(int images, uint32_t id, int sock)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(lists); i++)
-		r = restore_list(images, sock, &lists[i]);
+		r = restore_list(images, id, sock, &lists[i]);
 	return r;
 }

@@ -41,10 +41,10 @@ static const char *outer_name(const struct maker *m, const char *kind, const cha
 	return NULL;
 }
 
-static const NetDeviceEntry *by_index(const struct maker *m, uint32_t index)
+static const NetDeviceEntry *by_index(const GPtrArray *links, uint32_t index)
 {
-	for (unsigned i = 0; i < m->links->len; i++) {
-		const NetDeviceEntry *e = g_ptr_array_index(m->links, i);
+	for (unsigned i = 0; i < links->len; i++) {
+		const NetDeviceEntry *e = g_ptr_array_index(links, i);
 
 		if (e->ifindex == index)
 			return e;
@@ -53,6 +53,15 @@ static const NetDeviceEntry *by_index(const struct maker *m, uint32_t index)
 }
 
 static int index_outside(const struct maker *m, const char *name, int *ret);
+
+/* The pair is made with the later one of both ends' namespaces. */
+static bool is_later(const struct maker *m, const NetDeviceEntry *e)
+{
+	if (e->type != ND_TYPE__VETH || !e->has_peer_nsid || e->peer_nsid == m->o->id ||
+	    e->peer_nsid == m->o->root)
+		return false;
+	return m->o->id == m->o->root || e->peer_nsid > m->o->id;
+}
 
 static void put_identity(struct nlmsghdr *h, const NetDeviceEntry *e)
 {
@@ -63,10 +72,40 @@ static void put_identity(struct nlmsghdr *h, const NetDeviceEntry *e)
 		mnl_attr_put_u32(h, IFLA_MTU, e->mtu);
 }
 
+struct peer {			 /* of a veth device, in the tree */
+	const NetDeviceEntry *e; /* NULL: outside */
+	GPtrArray *links;	 /* of another namespace: its own is among them */
+	int ns;			 /* of another namespace, borrowed; -1: the same */
+};
+
+static void peer_clear(struct peer *p)
+{
+	g_clear_pointer(&p->links, g_ptr_array_unref);
+}
+
+static int find_peer(const struct maker *m, const NetDeviceEntry *e, struct peer *ret)
+{
+	int r;
+
+	if (e->type != ND_TYPE__VETH || !e->has_peer_nsid || !e->has_peer_ifindex)
+		return 0;
+	if (e->peer_nsid == m->o->id || !m->o->find) {
+		ret->e = by_index(m->links, e->peer_ifindex);
+		return 0;
+	}
+	r = m->o->find(m->o->arg, e->peer_nsid, &ret->ns);
+	if (r == 0)
+		r = image_load_all(m->o->images, IMG_NETDEV, e->peer_nsid, &ret->links);
+	if (r == 0)
+		ret->e = by_index(ret->links, e->peer_ifindex);
+	return r;
+}
+
 /* drivers/net/veth.c: veth_newlink(): the peer is described in the same request. */
-static void put_peer(const struct maker *m, struct nlmsghdr *h, const NetDeviceEntry *peer,
+static void put_peer(const struct maker *m, struct nlmsghdr *h, const struct peer *p,
 		     const char *outer)
 {
+	const NetDeviceEntry *peer = p->e;
 	struct ifinfomsg head = {.ifi_index = peer ? (int)peer->ifindex : 0};
 	struct nlattr *nest = mnl_attr_nest_start(h, VETH_INFO_PEER);
 
@@ -76,8 +115,8 @@ static void put_peer(const struct maker *m, struct nlmsghdr *h, const NetDeviceE
 		put_identity(h, peer);
 	else if (outer)
 		mnl_attr_put_strz(h, IFLA_IFNAME, outer);
-	if (!peer)
-		mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)m->outer_ns);
+	if (!peer || p->ns >= 0)
+		mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)(peer ? p->ns : m->outer_ns));
 	mnl_attr_nest_end(h, nest);
 }
 
@@ -147,8 +186,7 @@ static int make_link(const struct maker *m, const NetDeviceEntry *e, const struc
 {
 	struct ifinfomsg head = {.ifi_index = (int)e->ifindex};
 	const char *outer = outer_name(m, k->name, e->name);
-	const NetDeviceEntry *peer =
-		e->has_peer_nsid && e->has_peer_ifindex ? by_index(m, e->peer_ifindex) : NULL;
+	CLEANUP(peer_clear) struct peer peer = {.ns = -1};
 	g_auto(GStrv) parts = outer ? g_strsplit(outer, "@", 2) : NULL;
 	char buf[RTNL_BYTES];
 	struct nlattr *info, *data;
@@ -157,6 +195,9 @@ static int make_link(const struct maker *m, const NetDeviceEntry *e, const struc
 
 	if (e->type == ND_TYPE__TUN)
 		return net_tun_make_lasting(e);
+	r = find_peer(m, e, &peer);
+	if (r < 0)
+		return r;
 	if (k->external && !outer)
 		return err_set(EINVAL, "its other side is outside; use --external %s[%s]:NAME",
 			       k->name, e->name);
@@ -176,16 +217,16 @@ static int make_link(const struct maker *m, const NetDeviceEntry *e, const struc
 	if (e->type == ND_TYPE__VETH || k->put) {
 		data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
 		if (e->type == ND_TYPE__VETH)
-			put_peer(m, h, peer, parts ? parts[0] : NULL);
+			put_peer(m, h, &peer, parts ? parts[0] : NULL);
 		else
 			k->put(h, e, below);
 		mnl_attr_nest_end(h, data);
 	}
 	mnl_attr_nest_end(h, info);
 	r = rtnl_ask(below ? m->outer : m->sock, h, "create it");
-	if (r == 0 && e->type == ND_TYPE__VETH && peer)
-		g_hash_table_add(m->made, GUINT_TO_POINTER(peer->ifindex));
-	if (r == 0 && e->type == ND_TYPE__VETH && !peer && parts)
+	if (r == 0 && e->type == ND_TYPE__VETH && peer.e && peer.ns < 0)
+		g_hash_table_add(m->made, GUINT_TO_POINTER(peer.e->ifindex));
+	if (r == 0 && e->type == ND_TYPE__VETH && !peer.e && parts)
 		r = attach_outside(m, parts[0], parts[1]);
 	return r;
 }
@@ -196,7 +237,7 @@ static int make(const struct maker *m, const NetDeviceEntry *e)
 	const char *outer = outer_name(m, "netdev", e->name);
 	const struct net_link_kind *k = net_link_kind_of(e, kind);
 
-	if (e->type == ND_TYPE__LOOPBACK ||
+	if (e->type == ND_TYPE__LOOPBACK || is_later(m, e) ||
 	    g_hash_table_contains(m->made, GUINT_TO_POINTER(e->ifindex)))
 		return 0;
 	if (outer)
@@ -306,15 +347,21 @@ static int set_all(const struct maker *m)
 	return r;
 }
 
-static int fill(void *arg, int *ret_fd)
+static int make_devices(void *arg, int *ret_fd)
 {
 	struct maker *m = arg;
 	int r = rtnl_open(&m->sock);
 
 	if (r == 0)
 		r = set_all(m);
-	if (r == 0)
-		r = each(m, make);
+	return r < 0 ? r : each(m, make);
+}
+
+static int fill(void *arg, int *ret_fd)
+{
+	struct maker *m = arg;
+	int r = rtnl_open(&m->sock);
+
 	if (r == 0)
 		r = each(m, join);
 	if (r == 0)
@@ -322,8 +369,17 @@ static int fill(void *arg, int *ret_fd)
 	if (r == 0)
 		r = each(m, set_up);
 	if (r == 0)
-		r = net_lists_restore(m->o->images, m->sock);
-	return r < 0 ? r : net_firewall_restore(m->o->images);
+		r = net_lists_restore(m->o->images, m->o->id, m->sock);
+	return r < 0 ? r : net_firewall_restore(m->o->images, m->o->id);
+}
+
+/* Whether a device is still to be made by another namespace. */
+static int waits(const struct maker *m)
+{
+	for (unsigned i = 0; i < m->links->len; i++)
+		if (is_later(m, g_ptr_array_index(m->links, i)))
+			return 1;
+	return 0;
 }
 
 static void maker_clear(struct maker *m)
@@ -335,34 +391,52 @@ static void maker_clear(struct maker *m)
 	json_decref(m->kinds);
 	cleanup_close(&m->outer);
 	cleanup_close(&m->outer_ns);
-	cleanup_close(&m->inner_ns);
 }
 
-int net_restore(const struct net_options *o, json_t *extra)
+static int restore(const struct net_options *o, json_t *extra, ns_fn fn)
 {
+	g_autofree char *key = net_links_key(o->id);
 	CLEANUP(maker_clear)
 	struct maker m = {.o = o,
 			  .sock = -1,
 			  .outer = -1,
 			  .outer_ns = -1,
-			  .inner_ns = -1,
+			  .inner_ns = o->ns,
 			  .made = g_hash_table_new(NULL, NULL),
-			  .kinds = json_incref(json_object_get(extra, "links"))};
-	CLEANUP(proc_close) struct proc p = PROC_NONE, self = PROC_NONE;
-	int r = image_load_optional(o->images, IMG_NETNS, NSID_NET, &m.settings);
+			  .kinds = json_incref(json_object_get(extra, key))};
+	CLEANUP(proc_close) struct proc self = PROC_NONE;
+	int r = image_load_optional(o->images, IMG_NETNS, o->id, &m.settings);
 
 	if (r != 0)
 		return r < 0 ? r : 0; /* it was not saved */
-	r = image_load_all(o->images, IMG_NETDEV, NSID_NET, &m.links);
-	if (r == 0)
-		r = proc_open(o->pid, &p);
+	r = image_load_all(o->images, IMG_NETDEV, o->id, &m.links);
 	if (r == 0)
 		r = proc_open(getpid(), &self);
-	if (r == 0)
-		r = ns_open(p.dir, NS_NET, &m.inner_ns);
 	if (r == 0)
 		r = ns_open(self.dir, NS_NET, &m.outer_ns);
 	if (r == 0)
 		r = rtnl_open(&m.outer);
-	return r < 0 ? r : ns_run(&m.inner_ns, 1, fill, &m, NULL);
+	if (r == 0)
+		r = ns_run(&m.inner_ns, 1, fn, &m, NULL);
+	return r < 0 ? r : waits(&m);
+}
+
+int net_restore_devices(const struct net_options *o, json_t *extra)
+{
+	return restore(o, extra, make_devices);
+}
+
+int net_waits(const struct net_options *o)
+{
+	CLEANUP(maker_clear) struct maker m = {.o = o, .sock = -1, .outer = -1, .outer_ns = -1};
+	int r = image_load_all(o->images, IMG_NETDEV, o->id, &m.links);
+
+	return r < 0 ? r : waits(&m);
+}
+
+int net_restore_rest(const struct net_options *o, json_t *extra)
+{
+	int r = restore(o, extra, fill);
+
+	return r < 0 ? r : 0;
 }

@@ -13,9 +13,6 @@
 enum { NSID_PID = 1, NSID_NET, NSID_IPC, NSID_UTS, NSID_MNT, NSID_USER, NSID_CGROUP, NSID_TIME };
 #define NSID_OTHERS 100 /* added to numbers of namespaces that are not the tree's */
 
-/* Refuses tasks that are in other namespaces than the root of the tree. */
-int ns_check(struct dump *d, struct dtask *t) MUST_CHECK;
-
 /* time.c: CLOCK_MONOTONIC and CLOCK_BOOTTIME as the tree sees them, taken at the freeze */
 int time_dump(struct dump *d) MUST_CHECK;
 int time_restore(struct restore *r) MUST_CHECK; /* before the root forks */
@@ -74,5 +71,7 @@ int mounts_dump(struct dump *d) MUST_CHECK;
 /* tmpfs.c: tar archives */
 int tmpfs_dump(struct dump *d) MUST_CHECK;
 int tmpfs_restore(struct restore *r) MUST_CHECK;
-int tmpfs_dump_mount(struct dump *d, size_t i) MUST_CHECK; /* of a standalone tree */
+struct mnt_scope;
+int tmpfs_dump_mount(const struct mnt_scope *s, size_t i) MUST_CHECK; /* one that is made again */
+void tmpfs_load(void); /* the library: while it can be found */
 int tmpfs_unpack(int dir, int archive, const char *target, bool nodes) MUST_CHECK;

@@ -222,7 +222,7 @@ static uint32_t number_of(const struct mount_entry *m)
 	return m->major << 20 | m->minor;
 }
 
-static int dump_dir(struct dump *d, const struct mount_entry *m, int dir)
+static int dump_dir(struct dump *d, const struct mount_entry *m, int dir, bool nodes)
 {
 	autoclose int file = -1, users = -1;
 	int r = image_write_fd(&d->w, IMG_TMPFS_DEV, number_of(m), &file);
@@ -231,8 +231,7 @@ static int dump_dir(struct dump *d, const struct mount_entry *m, int dir)
 	if (r == 0 && d->own & CLONE_NEWUSER)
 		r = ns_open(dump_task(d, 0)->proc.dir, NS_USER, &users);
 	return r < 0 ? r
-		     : ns_run(&users, 1, pack, &(struct job){dir, file, m->target, d->o.standalone},
-			      NULL);
+		     : ns_run(&users, 1, pack, &(struct job){dir, file, m->target, nodes}, NULL);
 }
 
 static int dump_one(struct dump *d, const struct mount_entry *m)
@@ -241,19 +240,20 @@ static int dump_one(struct dump *d, const struct mount_entry *m)
 	bool content;
 	int r = dir < 0 ? dir : has_content(dir, m->target, &content);
 
-	return r < 0 || !content ? r : dump_dir(d, m, dir);
+	return r < 0 || !content ? r : dump_dir(d, m, dir, d->o.standalone);
 }
 
-int tmpfs_dump_mount(struct dump *d, size_t i)
+int tmpfs_dump_mount(const struct mnt_scope *s, size_t i)
 {
+	const struct mount_entry *m = &s->its->v[i];
 	autoclose int copy = -1, dir = -1;
-	int r = mnt_open_bare(d, i, &copy);
+	int r = mnt_open_bare(s, i, &copy);
 
 	if (r < 0)
 		return r;
 	dir = openat(copy, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir < 0 ? err_errno("open %s", d->mounts.v[i].target)
-		       : dump_dir(d, &d->mounts.v[i], dir);
+	return dir < 0 ? err_errno("open %s", m->target)
+		       : dump_dir(s->d, m, dir, s->space || s->d->o.standalone);
 }
 
 int tmpfs_dump(struct dump *d)
@@ -309,6 +309,11 @@ static int unpack(void *arg, int *ret_fd)
 			return failed(disk, j->target);
 	}
 	return r == ARCHIVE_EOF ? 0 : failed(tar, j->target);
+}
+
+void tmpfs_load(void)
+{
+	archive_entry_free(archive_entry_new());
 }
 
 int tmpfs_unpack(int dir, int archive, const char *target, bool nodes)

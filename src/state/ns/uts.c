@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Host and domain name, where the tree has a UTS namespace of its own. */
+#include "state/ns/spaces.h"
+
+#include "base/fd.h"
 #include "state/ns/ns.h"
 
 #include "image/utsns.pb-c.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 
 static int is_own(int dir, bool *ret)
@@ -22,17 +26,25 @@ static int is_own(int dir, bool *ret)
 	return r;
 }
 
-int uts_dump(struct dump *d)
+static int copy_names(void *arg, int *ret_fd)
 {
-	struct dtask *t = dump_task(d, 0);
+	autoclose int to = memfd_create("names", MFD_CLOEXEC);
+	struct utsname u;
+	int r = to < 0 || uname(&u) < 0 ? err_errno("host name")
+					: fd_pwrite_full(to, &u, sizeof(u), 0);
+
+	*ret_fd = take_fd(&to);
+	return r;
+}
+
+/* As T sees them. */
+static int dump_names(struct dump *d, struct dtask *t, uint32_t id)
+{
 	UtsnsEntry e = UTSNS_ENTRY__INIT;
 	CLEANUP(batch_end) struct batch b = {0};
 	struct utsname u;
-	bool own;
-	int r = is_own(t->proc.dir, &own);
+	int r;
 
-	if (r < 0 || !own)
-		return r;
 	dtask_batch(t, &b);
 	batch_add(&b, SYS_uname, batch_out(&b, &u, sizeof(u)));
 	r = batch_run(&b);
@@ -40,7 +52,38 @@ int uts_dump(struct dump *d)
 		return r;
 	e.nodename = u.nodename;
 	e.domainname = u.domainname;
-	return image_write(&d->w, IMG_UTSNS, NSID_UTS, &e.base);
+	return image_write(&d->w, IMG_UTSNS, id, &e.base);
+}
+
+static int dump_space(struct dump *d, const struct space *s)
+{
+	struct utsname u;
+	UtsnsEntry e = UTSNS_ENTRY__INIT;
+	autoclose int copy = -1;
+	int r = ns_run(&s->fd, 1, copy_names, NULL, &copy);
+
+	if (r == 0)
+		r = fd_pread_full(copy, &u, sizeof(u), 0);
+	e.nodename = u.nodename;
+	e.domainname = u.domainname;
+	return r < 0 ? r : image_write(&d->w, IMG_UTSNS, s->id, &e.base);
+}
+
+int uts_dump(struct dump *d)
+{
+	struct dtask *t = dump_task(d, 0);
+	bool own;
+	int r = is_own(t->proc.dir, &own);
+
+	if (r == 0 && own)
+		r = dump_names(d, t, NSID_UTS);
+	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {
+		const struct space *s = g_ptr_array_index(d->spaces, i);
+
+		if (s->kind == NS_UTS)
+			r = dump_space(d, s);
+	}
+	return r;
 }
 
 int uts_restore(struct restore *r)

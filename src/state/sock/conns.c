@@ -46,9 +46,9 @@ int socks_lock(struct dump *d)
 		return 0;
 	r = socks_look(d);
 	if (r == 0)
-		r = diag_tcp(d->socks->diag, AF_INET, all);
+		r = socks_list_tcp(d, AF_INET, all);
 	if (r == 0)
-		r = diag_tcp(d->socks->diag, AF_INET6, all);
+		r = socks_list_tcp(d, AF_INET6, all);
 	if (r < 0)
 		return r;
 	d->conns = c = g_new0(struct conns_dump, 1);
@@ -86,7 +86,7 @@ const struct diag_tcp *socks_tcp(struct dump *d, uint32_t ino)
 	/* asked when the network is locked already: what it says of queues stays true */
 	if (!s->tcp) {
 		s->tcp = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-		if (diag_tcp(s->diag, AF_INET, all) < 0 || diag_tcp(s->diag, AF_INET6, all) < 0)
+		if (socks_list_tcp(d, AF_INET, all) < 0 || socks_list_tcp(d, AF_INET6, all) < 0)
 			err_clear();
 		add_all(s->tcp, all);
 	}

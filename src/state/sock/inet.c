@@ -214,6 +214,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		return r;
 	e->id = file->id;
 	e->ino = s.ino;
+	e->has_ns_id = true;
+	e->ns_id = s.ns;
 	e->family = (uint32_t)s.family;
 	e->type = (uint32_t)s.type;
 	e->proto = (uint32_t)s.protocol;

@@ -123,7 +123,7 @@ static int open_connection(struct restore *r, struct file *f)
 int inet_open(struct restore *r, struct file *f)
 {
 	const InetSkEntry *e = f->entry->isk;
-	struct sock_maker root = sock_maker(r, NULL);
+	struct sock_maker root = sock_maker_in(r, e->has_ns_id ? e->ns_id : 0);
 	json_t *x = sock_extra(r, f->id);
 	int ret = sock_make(&root, (int)e->family, (int)e->type, (int)e->proto, &f->fd);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets made by agents of the tree's tasks. */
+#include "state/ns/spaces.h"
 #include "state/sock/sock.h"
 
 #include <errno.h>
@@ -7,7 +8,7 @@
 
 struct sock_maker sock_maker(struct restore *r, const json_t *cred)
 {
-	struct sock_maker m = {.task = restore_task(r, 0)};
+	struct sock_maker m = {.task = restore_task(r, 0), .mnt_id = -1};
 	json_int_t pid = json_integer_value(json_array_get(cred, 0));
 
 	if (json_array_size(cred) != 3)
@@ -18,6 +19,11 @@ struct sock_maker sock_maker(struct restore *r, const json_t *cred)
 		if (restore_task(r, i)->nspid == pid && !restore_task(r, i)->zombie)
 			m.task = restore_task(r, i);
 	return m;
+}
+
+struct sock_maker sock_maker_in(struct restore *r, uint32_t net)
+{
+	return (struct sock_maker){.task = restore_task(r, 0), .net = net, .mnt_id = -1};
 }
 
 /* Effective ids only: capabilities come back with them (capabilities(7)). */
@@ -37,10 +43,50 @@ static void be_back(struct batch *b, const struct sock_maker *m)
 	batch_add(b, SYS_setresgid, IMM(-1), IMM(0), IMM(-1));
 }
 
-static void begin(struct batch *b, const struct sock_maker *m)
+/* Namespaces that the task is in for a moment: all are in the root's yet. */
+struct visit {
+	unsigned n;
+	int fds[4]; /* there, back */
+	int flags[2];
+	struct arg tfds;
+};
+
+static int add_place(struct visit *v, const struct sock_maker *m, enum ns_kind kind, uint32_t id)
 {
+	int ret = spaces_fd(m->task->restore, kind, id, &v->fds[2 * v->n]);
+
+	if (ret == 0)
+		ret = spaces_fd(m->task->restore, kind, 0, &v->fds[2 * v->n + 1]);
+	v->flags[v->n++] = ns_infos[kind].flag;
+	return ret;
+}
+
+static int begin(struct batch *b, const struct sock_maker *m, struct visit *v)
+{
+	uint32_t mounts = spaces_of_mount(m->task->restore, m->mnt_id);
+	int ret = 0;
+
+	*v = (struct visit){0};
 	rtask_batch(m->task, b);
 	batch_room(b, 16, 1024);
+	if (spaces_is(m->task->restore, NS_NET, m->net))
+		ret = add_place(v, m, NS_NET, m->net);
+	if (ret == 0 && mounts)
+		ret = add_place(v, m, NS_MNT, mounts);
+	if (ret == 0 && v->n)
+		v->tfds = batch_recv_fds(b, v->fds, 2 * v->n, NULL);
+	for (unsigned i = 0; ret == 0 && i < v->n; i++)
+		batch_add(b, SYS_setns, batch_int_at(b, v->tfds, 8 * i), IMM(v->flags[i]));
+	return ret;
+}
+
+static void go_home(struct batch *b, const struct visit *v)
+{
+	for (unsigned i = 0; i < v->n; i++) {
+		batch_add(b, SYS_setns, batch_int_at(b, v->tfds, 8 * i + 4), IMM(v->flags[i]));
+		batch_add(b, SYS_close, batch_int_at(b, v->tfds, 8 * i));
+		batch_add(b, SYS_close, batch_int_at(b, v->tfds, 8 * i + 4));
+	}
 }
 
 /* From the task to us. */
@@ -60,11 +106,14 @@ static int fetch(struct batch *b, const struct sock_maker *m, const int *tfds, u
 int sock_make(const struct sock_maker *m, int family, int type, int protocol, int *ret_fd)
 {
 	CLEANUP(batch_end) struct batch b = {0};
-	int op, ret, tfd;
+	struct visit v;
+	int op, tfd, ret = begin(&b, m, &v);
 
-	begin(&b, m);
+	if (ret < 0)
+		return ret;
 	op = batch_add(&b, SYS_socket, IMM(family), IMM(type | SOCK_CLOEXEC), IMM(protocol));
 	batch_may_fail(&b, op);
+	go_home(&b, &v);
 	ret = batch_run(&b);
 	if (ret < 0)
 		return ret;
@@ -77,13 +126,16 @@ int sock_make(const struct sock_maker *m, int family, int type, int protocol, in
 int sock_make_pair(const struct sock_maker *m, int type, int ret_fds[2])
 {
 	CLEANUP(batch_end) struct batch b = {0};
-	int tfds[2], ret;
+	struct visit v;
+	int tfds[2], ret = begin(&b, m, &v);
 
-	begin(&b, m);
+	if (ret < 0)
+		return ret;
 	become(&b, m);
 	batch_add(&b, SYS_socketpair, IMM(AF_UNIX), IMM(type | SOCK_CLOEXEC), IMM(0),
 		  batch_out(&b, tfds, sizeof(tfds)));
 	be_back(&b, m);
+	go_home(&b, &v);
 	ret = batch_run(&b);
 	return ret < 0 ? ret : fetch(&b, m, tfds, 2, ret_fds);
 }
@@ -100,10 +152,12 @@ struct call {
 static int run_call(const struct sock_maker *m, const struct call *c)
 {
 	CLEANUP(batch_end) struct batch b = {0};
+	struct visit v;
 	struct arg fd;
-	int op, ret;
+	int op, ret = begin(&b, m, &v);
 
-	begin(&b, m);
+	if (ret < 0)
+		return ret;
 	fd = batch_recv_fds(&b, &c->fd, 1, NULL);
 	if (c->dir)
 		batch_add(&b, SYS_chdir, batch_str(&b, c->dir));
@@ -115,6 +169,7 @@ static int run_call(const struct sock_maker *m, const struct call *c)
 		op = batch_add(&b, c->nr, batch_int_at(&b, fd, 0), IMM(c->arg));
 	batch_may_fail(&b, op);
 	be_back(&b, m);
+	go_home(&b, &v);
 	if (c->dir)
 		batch_add(&b, SYS_chdir, batch_str(&b, "/"));
 	batch_add(&b, SYS_close, batch_int_at(&b, fd, 0));
@@ -142,7 +197,7 @@ int sock_listen_by(const struct sock_maker *m, int fd, int backlog)
 int sock_connect_by(const struct sock_maker *m, const char *dir, int fd, const void *addr,
 		    socklen_t len)
 {
-	struct sock_maker root = {.task = m->task};
+	struct sock_maker root = {.task = m->task, .net = m->net, .mnt_id = m->mnt_id};
 	struct call c = {.dir = dir, .fd = fd, .nr = SYS_connect, .addr = addr, .len = len};
 	int r = run_call(m, &c);
 

@@ -100,6 +100,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		peer = (struct sockaddr_nl){0};
 	e->id = file->id;
 	e->ino = s.ino;
+	e->has_ns_id = true;
+	e->ns_id = s.ns;
 	e->protocol = (uint32_t)s.protocol;
 	e->state = peer.nl_pid || peer.nl_groups ? TCP_ESTABLISHED : TCP_CLOSE;
 	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
@@ -174,7 +176,7 @@ static int restore_options(int fd, json_t *x)
 static int open_(struct restore *r, struct file *f)
 {
 	const NetlinkSkEntry *e = f->entry->nlsk;
-	struct sock_maker root = sock_maker(r, NULL);
+	struct sock_maker root = sock_maker_in(r, e->has_ns_id ? e->ns_id : 0);
 	int ret = sock_make(&root, AF_NETLINK, SOCK_RAW, (int)e->protocol, &f->fd);
 
 	if (ret == 0)

@@ -46,8 +46,10 @@ static bool match(const struct dump *d, const struct fd_view *v)
 static int facts(struct dump *d, const struct sock_view *s, const struct diag_packet **ret)
 {
 	struct socks_dump *all = d->socks;
-	int r = all->packets ? 0 : diag_packet(all->diag, &all->packets);
+	int r = 0;
 
+	for (unsigned i = all->packets ? all->diags->len : 0; r == 0 && i < all->diags->len; i++)
+		r = diag_packet(g_array_index(all->diags, int, i), &all->packets);
 	if (r < 0)
 		return r;
 	*ret = g_hash_table_lookup(all->packets, GUINT_TO_POINTER(s->ino));
@@ -159,6 +161,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	if (r < 0)
 		return r;
 	e->id = file->id;
+	e->has_ns_id = true;
+	e->ns_id = s.ns;
 	e->type = (uint32_t)s.type;
 	e->protocol = p->protocol;
 	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
@@ -265,7 +269,7 @@ static int join(int fd, const PacketMclist *m)
 static int open_(struct restore *r, struct file *f)
 {
 	const PacketSockEntry *e = f->entry->psk;
-	struct sock_maker root = sock_maker(r, NULL);
+	struct sock_maker root = sock_maker_in(r, e->has_ns_id ? e->ns_id : 0);
 	int protocol = e->type == SOCK_PACKET ? (int)e->protocol : 0;
 	int ret = sock_make(&root, AF_PACKET, (int)e->type, protocol, &f->fd);
 

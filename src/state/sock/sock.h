@@ -27,17 +27,18 @@ struct sock_view {
 	int fd; /* a duplicate */
 	int family, type, protocol;
 	uint32_t ino;
+	uint32_t ns; /* number of its network namespace in the images */
 };
 #define SOCK_VIEW_NONE ((struct sock_view){.fd = -1})
 
-/* Refuses sockets of another network namespace than the tree's. */
 int sock_view_read(struct dump *d, const struct fd_view *v, struct sock_view *ret) MUST_CHECK;
 void sock_view_clear(struct sock_view *s);
 
 /* tree.c: all sockets of the tree and what sock_diag says; anew after the freeze. */
 struct socks_dump {
 	bool frozen;
-	int diag;
+	GArray *diags;	      /* int: of the root's network namespace, of each space */
+	unsigned spaces;      /* namespaces below the root's when it was asked */
 	GHashTable *inodes;   /* of all sockets that tasks have open */
 	GHashTable *unix_all; /* struct diag_unix, of the whole network namespace */
 	GHashTable *awaiting; /* inode of a client -> that of the listening one that will accept */
@@ -50,6 +51,7 @@ struct socks_dump {
 	GHashTable *tcp;	   /* inode -> struct diag_tcp: socks_tcp() */
 };
 int socks_look(struct dump *d) MUST_CHECK;
+int socks_list_tcp(struct dump *d, int family, GArray *ret) MUST_CHECK; /* struct diag_tcp */
 bool socks_has(const struct dump *d, uint32_t ino);
 bool socks_flight(const struct dump *d); /* reads all descriptors, once */
 
@@ -103,8 +105,11 @@ struct sock_maker {
 	struct rtask *task;
 	uid_t uid;
 	gid_t gid;
+	uint32_t net; /* number of the socket's network namespace; 0: the root's */
+	int mnt_id;   /* of the file system where its name is; -1: the root's */
 };
 struct sock_maker sock_maker(struct restore *r, const json_t *cred);
+struct sock_maker sock_maker_in(struct restore *r, uint32_t net); /* the first task, there */
 
 int sock_make(const struct sock_maker *m, int family, int type, int protocol, int *ret_fd)
 	MUST_CHECK;

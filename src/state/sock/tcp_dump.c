@@ -138,10 +138,10 @@ int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waitin
 	union inet_addr me = {0};
 	socklen_t len = sizeof(me);
 	unsigned n = 0;
-	int r = diag_tcp(d->socks->diag, AF_INET, all);
+	int r = socks_list_tcp(d, AF_INET, all);
 
 	if (r == 0 && s->family == AF_INET6)
-		r = diag_tcp(d->socks->diag, AF_INET6, all);
+		r = socks_list_tcp(d, AF_INET6, all);
 	if (r < 0)
 		return r;
 	getsockname(s->fd, &me.sa, &len);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/ns/spaces.h"
 #include "state/sock/sock.h"
 #include "state/sock/socks.h"
 
@@ -26,18 +27,21 @@ int sock_family(const struct fd_view *v)
 }
 
 /* net/socket.c: sock_ioctl() */
-static int check_ns(const struct dump *d, int fd, const char *link)
+static int find_ns(struct dump *d, int fd, const char *link, uint32_t *ret)
 {
 	autoclose int ns = ioctl(fd, SIOCGSKNS);
 	struct stat st;
+	int r;
 
 	if (ns < 0 || fstat(ns, &st) < 0)
 		return err_errno("network namespace of %s", link);
-	if (st.st_ino != d->ns[NS_NET])
-		return err_set(EOPNOTSUPP,
-			       "%s: a socket of another network namespace than the first task's",
-			       link);
-	return 0;
+	*ret = spaces_id(d, NS_NET, st.st_ino);
+	if (*ret)
+		return 0;
+	/* nobody is there, but it has its devices and addresses all the same */
+	r = spaces_add_fd(d, NS_NET, st.st_ino, ns);
+	*ret = spaces_id(d, NS_NET, st.st_ino);
+	return r < 0 ? err_wrap(r, "%s", link) : 0;
 }
 
 int sock_view_read(struct dump *d, const struct fd_view *v, struct sock_view *ret)
@@ -46,7 +50,7 @@ int sock_view_read(struct dump *d, const struct fd_view *v, struct sock_view *re
 	int r = fd_view_get(v, &s.fd);
 
 	if (r == 0)
-		r = check_ns(d, s.fd, v->link);
+		r = find_ns(d, s.fd, v->link, &s.ns);
 	if (r == 0)
 		r = socks_look(d);
 	if (r < 0)
@@ -101,7 +105,9 @@ static int look_inet(struct socks_dump *s)
 
 	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
 		for (unsigned j = 0; r == 0 && j < ARRAY_SIZE(protocols); j++)
-			r = diag_inet_shutdown(s->diag, families[i], protocols[j], s->shut);
+			for (unsigned k = 0; r == 0 && k < s->diags->len; k++)
+				r = diag_inet_shutdown(g_array_index(s->diags, int, k), families[i],
+						       protocols[j], s->shut);
 	return r;
 }
 
@@ -119,26 +125,75 @@ static void index_clients(struct socks_dump *s)
 						    GUINT_TO_POINTER(u->ino));
 }
 
+static int open_diags(struct dump *d, GArray *ret)
+{
+	int fd, r = diag_open(dump_task(d, 0)->proc.dir, &fd);
+
+	if (r == 0)
+		g_array_append_val(ret, fd);
+	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {
+		const struct space *s = g_ptr_array_index(d->spaces, i);
+
+		if (s->kind != NS_NET)
+			continue;
+		r = diag_open_ns(s->fd, &fd);
+		if (r == 0)
+			g_array_append_val(ret, fd);
+	}
+	return r;
+}
+
+static int list_unix(struct socks_dump *s)
+{
+	int r = diag_unix(g_array_index(s->diags, int, 0), &s->unix_all);
+
+	for (unsigned i = 1; r == 0 && i < s->diags->len; i++) {
+		g_autoptr(GHashTable) more = NULL;
+		GHashTableIter it;
+		void *ino, *u;
+
+		r = diag_unix(g_array_index(s->diags, int, i), &more);
+		if (r < 0)
+			break;
+		g_hash_table_iter_init(&it, more);
+		while (g_hash_table_iter_next(&it, &ino, &u)) {
+			g_hash_table_iter_steal(&it);
+			g_hash_table_insert(s->unix_all, ino, u);
+		}
+	}
+	return r;
+}
+
+int socks_list_tcp(struct dump *d, int family, GArray *ret)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < d->socks->diags->len; i++)
+		r = diag_tcp(g_array_index(d->socks->diags, int, i), family, ret);
+	return r;
+}
+
 int socks_look(struct dump *d)
 {
 	struct socks_dump *s;
 	int r;
 
-	if (d->socks && d->socks->frozen == d->frozen)
+	if (d->socks && d->socks->frozen == d->frozen && d->socks->spaces == d->spaces->len)
 		return 0;
 	socks_dump_end(d);
 	d->socks = s = g_new0(struct socks_dump, 1);
 	s->frozen = d->frozen;
-	s->diag = -1;
+	s->spaces = d->spaces->len;
+	s->diags = g_array_new(FALSE, FALSE, sizeof(int));
 	s->inodes = g_hash_table_new(NULL, NULL);
 	s->shut = g_hash_table_new(NULL, NULL);
 	s->ids = g_hash_table_new(NULL, NULL);
 	s->awaiting = g_hash_table_new(NULL, NULL);
-	r = diag_open(dump_task(d, 0)->proc.dir, &s->diag);
+	r = open_diags(d, s->diags);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
 		r = add_task(s->inodes, dump_task(d, i));
 	if (r == 0)
-		r = diag_unix(s->diag, &s->unix_all);
+		r = list_unix(s);
 	if (r == 0) {
 		index_clients(s);
 		r = look_inet(s);
@@ -214,7 +269,9 @@ void socks_dump_end(struct dump *d)
 
 	if (!s)
 		return;
-	cleanup_close(&s->diag);
+	for (unsigned i = 0; i < s->diags->len; i++)
+		close(g_array_index(s->diags, int, i));
+	g_array_unref(s->diags);
 	g_clear_pointer(&s->inodes, g_hash_table_unref);
 	g_clear_pointer(&s->unix_all, g_hash_table_unref);
 	g_clear_pointer(&s->shut, g_hash_table_unref);

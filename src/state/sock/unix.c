@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "state/fd/files.h"
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 #include "state/sock/sock.h"
 #include "state/sock/socks.h"
 
@@ -151,6 +152,7 @@ struct place {
 	char *link; /* from the root of the mount namespace */
 	struct stat st;
 	bool deleted;
+	int mnt_id; /* -1: not known */
 };
 
 static void place_clear(struct place *p)
@@ -158,7 +160,7 @@ static void place_clear(struct place *p)
 	g_free(p->link);
 }
 
-static int place_read(const struct sock_view *s, struct place *ret)
+static int place_read(const struct dump *d, const struct sock_view *s, struct place *ret)
 {
 	autoclose int fd = ioctl(s->fd, SIOCUNIXFILE);
 	char path[64], link[4096];
@@ -175,6 +177,7 @@ static int place_read(const struct sock_view *s, struct place *ret)
 	if (ret->deleted && g_str_has_suffix(link, DELETED))
 		link[n - (ssize_t)strlen(DELETED)] = 0;
 	ret->link = g_strdup(link);
+	ret->mnt_id = spaces_mount_of(d, path);
 	return 0;
 }
 
@@ -206,7 +209,7 @@ static int check_name(struct dump *d, const struct sock_view *s, const struct di
 	}
 	if (p->deleted)
 		return 0;
-	fd = open_in(d->root, u->name);
+	fd = open_in(spaces_root(d, p->mnt_id), u->name);
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != p->st.st_dev || st.st_ino != p->st.st_ino)
 		return err_set(EOPNOTSUPP, "%s: bound to %s, which is now %s", s->v->link, u->name,
 			       p->link);
@@ -228,7 +231,7 @@ static int look(struct dump *d, const struct sock_view *s, struct place *p, char
 	if (r == 0)
 		r = unix_waiting_check(d, s, u);
 	if (r == 0 && u->name_len && u->name[0]) {
-		r = place_read(s, p);
+		r = place_read(d, s, p);
 		if (r == 0)
 			r = check_name(d, s, u, p, ret_dir);
 	}
@@ -281,6 +284,8 @@ static void dump_name(struct dump *d, UnixSkEntry *e, const struct diag_unix *u,
 	e->name.data = g_memdup2(u->name, u->name_len);
 	if (!p->link)
 		return;
+	e->mnt_id = p->mnt_id;
+	e->has_mnt_id = p->mnt_id >= 0;
 	e->has_deleted = true;
 	e->deleted = p->deleted;
 	e->file_perms = g_new0(FilePermsEntry, 1);
@@ -347,6 +352,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	x = sock_extra_new(d, file->id);
 	e->id = file->id;
 	e->ino = u->ino;
+	e->has_ns_id = true;
+	e->ns_id = s.ns;
 	e->type = u->type;
 	e->state = u->state;
 	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;

@@ -2,6 +2,7 @@
 #include "state/sock/unix_names.h"
 #include "base/file.h"
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +60,7 @@ static int parent(struct restore *r, const UnixSkEntry *e, int *ret_dir, char ba
 	up = g_path_get_dirname(path);
 	last = g_path_get_basename(path);
 	g_strlcpy(base, last, 108);
-	*ret_dir = file_openat2(r->root, up, &how);
+	*ret_dir = file_openat2(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1), up, &how);
 	return *ret_dir < 0 ? err_errno("directory of unix socket %s", path) : 0;
 }
 

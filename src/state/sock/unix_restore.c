@@ -69,9 +69,17 @@ static bool is_stream(const struct usock *u)
 	return u->e->type != SOCK_DGRAM;
 }
 
+static uint32_t net_of(const struct usock *u)
+{
+	return u->e->has_ns_id ? u->e->ns_id : 0;
+}
+
 static struct sock_maker maker_of(struct restore *r, const struct usock *u)
 {
-	return sock_maker(r, json_object_get(u->x, "cred"));
+	struct sock_maker m = sock_maker(r, json_object_get(u->x, "cred"));
+
+	m.net = net_of(u);
+	return m;
 }
 
 /* File -> the first task that has it. */
@@ -91,7 +99,7 @@ static void collect_holders(struct restore *r)
 static struct sock_maker holder_of(struct restore *r, const struct usock *u)
 {
 	struct rtask *t = g_hash_table_lookup(r->socks->holders, GUINT_TO_POINTER(u->file->id));
-	struct sock_maker m = sock_maker(r, NULL);
+	struct sock_maker m = sock_maker_in(r, net_of(u));
 	const CredsEntry *c;
 
 	if (!t)
@@ -175,26 +183,37 @@ static bool has_listener(struct restore *r, const struct usock *u)
 	return g_hash_table_contains(r->socks->listening, name);
 }
 
+static int mount_of(const struct usock *u)
+{
+	return u->e->has_mnt_id ? u->e->mnt_id : -1;
+}
+
 static int bind_one(struct restore *r, struct usock *u, int fd)
 {
-	struct sock_maker root = sock_maker(r, NULL);
+	struct sock_maker root = sock_maker_in(r, net_of(u));
 	struct sockaddr_un a;
 	socklen_t len = unix_name_addr(u->e, &a);
-	int ret = sock_bind_by(&root, unix_name_dir(u->e), fd, &a, len);
+	int ret;
+
+	root.mnt_id = mount_of(u);
+	ret = sock_bind_by(&root, unix_name_dir(u->e), fd, &a, len);
 
 	return ret < 0 ? err_wrap(ret, "unix socket %s", unix_name_show(u->e)) : 0;
 }
 
 int unix_connect_by(struct restore *r, const struct sock_maker *m, int fd, const struct usock *to)
 {
+	struct sock_maker there = *m;
 	struct sockaddr_un a;
 	socklen_t len = unix_name_addr(to->e, &a);
 	int ret;
 
+	there.net = net_of(to);
+	there.mnt_id = mount_of(to);
 	/* never waits for anybody */
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return err_errno("O_NONBLOCK");
-	ret = sock_connect_by(m, unix_name_dir(to->e), fd, &a, len);
+	ret = sock_connect_by(&there, unix_name_dir(to->e), fd, &a, len);
 	return ret < 0 ? err_wrap(ret, "unix socket %s", unix_name_show(to->e)) : 0;
 }
 
@@ -206,6 +225,9 @@ static int accept_again(struct restore *r, struct usock *acc, struct usock *clie
 	struct sock_maker connector = maker_of(r, acc);
 	autoclose int l = -1, c = -1;
 	int ret = unix_name_aside(r, acc->e, &n);
+
+	listener.net = net_of(acc);
+	connector.net = net_of(client ? client : acc);
 
 	if (ret == 0)
 		ret = sock_make(&listener, AF_UNIX, (int)acc->e->type, 0, &l);
@@ -296,7 +318,7 @@ static int connect_client(struct restore *r, struct usock *c, struct usock *u)
 static int connect_clients(struct restore *r, struct usock *u)
 {
 	const GPtrArray *all = g_hash_table_lookup(r->socks->clients, GUINT_TO_POINTER(u->e->ino));
-	struct sock_maker root = sock_maker(r, NULL);
+	struct sock_maker root = sock_maker_in(r, net_of(u));
 	int ret = u->e->state == TCP_LISTEN ? unix_waiting_connect(r, u, connect_client) : 0;
 
 	for (unsigned i = 0; all && ret == 0 && i < all->len; i++) {

@@ -195,6 +195,7 @@ int unix_waiting_connect(struct restore *r, struct usock *u,
 			struct sock_maker m = sock_maker(r, json_object_get(one, "cred"));
 			int fd;
 
+			m.net = u->e->has_ns_id ? u->e->ns_id : 0;
 			ret = sock_make(&m, AF_UNIX, (int)u->e->type, 0, &fd);
 			if (ret < 0)
 				return ret;

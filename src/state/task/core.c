@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/task/task.h"
 
-#include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -27,10 +27,11 @@ static void add_thread_core(CoreEntry *c)
 	thread_core_entry__init(c->thread_core);
 }
 
-/* Namespaces are one each in a tree; objects of the task are its own. */
+/* Objects of the task are its own. */
 TaskKobjIdsEntry *task_ids_new(const struct dtask *t)
 {
 	TaskKobjIdsEntry *e = g_new0(TaskKobjIdsEntry, 1);
+	const uint64_t *ns = spaces_of(t->dump, t->proc.pid);
 	uint32_t own = t->index + 1;
 
 	task_kobj_ids_entry__init(e);
@@ -39,14 +40,14 @@ TaskKobjIdsEntry *task_ids_new(const struct dtask *t)
 	e->files_id = t->files + 1;
 	e->has_pid_ns_id = e->has_net_ns_id = e->has_ipc_ns_id = e->has_uts_ns_id = true;
 	e->has_mnt_ns_id = e->has_user_ns_id = e->has_cgroup_ns_id = e->has_time_ns_id = true;
-	e->pid_ns_id = NSID_PID;
-	e->net_ns_id = NSID_NET;
-	e->ipc_ns_id = NSID_IPC;
-	e->uts_ns_id = NSID_UTS;
-	e->mnt_ns_id = NSID_MNT;
-	e->user_ns_id = NSID_USER;
-	e->cgroup_ns_id = NSID_CGROUP;
-	e->time_ns_id = NSID_TIME;
+	e->pid_ns_id = spaces_id(t->dump, NS_PID, ns[NS_PID]);
+	e->net_ns_id = spaces_id(t->dump, NS_NET, ns[NS_NET]);
+	e->ipc_ns_id = spaces_id(t->dump, NS_IPC, ns[NS_IPC]);
+	e->uts_ns_id = spaces_id(t->dump, NS_UTS, ns[NS_UTS]);
+	e->mnt_ns_id = spaces_id(t->dump, NS_MNT, ns[NS_MNT]);
+	e->user_ns_id = spaces_id(t->dump, NS_USER, ns[NS_USER]);
+	e->cgroup_ns_id = spaces_id(t->dump, NS_CGROUP, ns[NS_CGROUP]);
+	e->time_ns_id = spaces_id(t->dump, NS_TIME, ns[NS_TIME]);
 	return e;
 }
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Spaces: namespaces of the tree that its root is not in.  A task may be in several, threads too;
+ * some have nobody in them and are held by a descriptor or a mount only.
+ *
+ * Dump: they are found while looking (spaces_look()), and get the numbers from NSID_FIRST_SPACE on
+ * that tasks' records and names of images use.  Restore: each is made by a process of ours before
+ * the tree is (spaces_make()); tasks enter it when what is made for them from outside is there.
+ */
+#pragma once
+
+#include "state/dump.h"
+#include "state/restore.h"
+
+#define NSID_FIRST_SPACE 20
+
+struct space {
+	enum ns_kind kind;
+	uint64_t ino;
+	uint32_t id; /* in the images */
+	int fd;
+	pid_t pid;		   /* somebody in it, as we see him; 0: nobody */
+	uint64_t around[NS_COUNT]; /* his other namespaces */
+	/* NS_MNT */
+	int root; /* O_PATH */
+	struct mountinfo mounts;
+};
+
+/* All tasks, threads and mounts of the tree; refuses what cannot be made again. */
+int spaces_look(struct dump *d) MUST_CHECK;
+/* The same when all stand still: -EAGAIN when a new one has come. */
+int spaces_look_frozen(struct dump *d) MUST_CHECK;
+void spaces_end(struct dump *d);
+
+/* One that a descriptor leads to; FD stays the caller's.  Refuses like spaces_look(). */
+int spaces_add_fd(struct dump *d, enum ns_kind kind, uint64_t ino, int fd) MUST_CHECK;
+
+/* NULL: it is none. */
+struct space *spaces_find(const struct dump *d, enum ns_kind kind, uint64_t ino);
+/* Its number in the images, the root's included; 0: it is none of the tree's. */
+uint32_t spaces_id(const struct dump *d, enum ns_kind kind, uint64_t ino);
+
+/* The namespaces of a task or thread, as we see it. */
+const uint64_t *spaces_of(const struct dump *d, pid_t tid);
+
+/* Mount namespaces: whose mount is MNT_ID?  NULL: nobody's. */
+const struct mount_entry *spaces_mount(const struct dump *d, int mnt_id);
+/* The root directory (O_PATH, borrowed) of the namespace that has mount MNT_ID; the root's: -1. */
+int spaces_root(const struct dump *d, int mnt_id);
+/* The mount that PATH ("/proc/PID/cwd") leads to; -1: not known, or there is one namespace only. */
+int spaces_mount_of(const struct dump *d, const char *path);
+
+/* The threads of T that are in others than it is: into T->extra. */
+int spaces_dump_threads(struct dump *d, struct dtask *t) MUST_CHECK;
+
+/* Restore. */
+
+struct rspace {
+	enum ns_kind kind;
+	uint32_t id;
+	int fd;
+	const struct rtask *of; /* who is in it first; NULL: nobody is */
+	/* NS_MNT */
+	int root;	    /* O_PATH */
+	GPtrArray *records; /* MntEntry */
+};
+
+int spaces_make(struct restore *r) MUST_CHECK; /* once the box is as it was */
+void spaces_free(struct restore *r);
+/* The root directory that a file's record of mount MNT_ID is found below. */
+int spaces_root_of(const struct restore *r, int mnt_id);
+/* The namespace of this number; the box's own for those of the root.  Borrowed. */
+int spaces_fd(struct restore *r, enum ns_kind kind, uint32_t id, int *ret_fd) MUST_CHECK;
+bool spaces_is(const struct restore *r, enum ns_kind kind, uint32_t id);
+uint32_t spaces_of_mount(const struct restore *r, int mnt_id); /* 0: the box's */
+int spaces_enter(struct restore *r, struct rtask *t) MUST_CHECK;
+int spaces_enter_early(struct restore *r, struct rtask *t) MUST_CHECK;
+/* Threads of those that have the descriptors of T enter namespaces. */
+bool spaces_wants_channel(const struct restore *r, const struct rtask *t);
+int spaces_enter_thread(struct restore *r, struct rthread *h) MUST_CHECK;
