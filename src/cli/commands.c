@@ -4,7 +4,7 @@
 
 /* clang-format off */
 #define COMMANDS(X)							\
-	X(attach) X(commit) X(create) X(diff) X(events) X(exec) X(export) X(history) X(images)	\
+	X(attach) X(commit) X(cp) X(create) X(diff) X(events) X(exec) X(export) X(history) X(images)	\
 	X(import) X(info) X(init) X(inspect) X(kill) X(load)		\
 	X(logs) X(mount) X(pause) X(port) X(ps) X(pull) X(push) X(rename)	\
 	X(restart) X(rm) X(rmi) X(run) X(save) X(start) X(stop) X(tag) X(top)	\

@@ -201,9 +201,13 @@ static int unpack_file(struct layer_unpacker *u, const struct place *p, struct a
 	fd = openat(p->dir, p->base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 && errno == EEXIST) {
 		r = remove_existing(u, p);
-		if (r < 0)
+		if (r < 0 && r != -EBUSY)
 			return r;
-		fd = openat(p->dir, p->base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		err_clear();
+		/* What is mounted on cannot be replaced, only written. */
+		fd = openat(p->dir, p->base,
+			    O_WRONLY | O_NOFOLLOW | O_CLOEXEC |
+				    (r == 0 ? O_CREAT | O_EXCL : O_TRUNC),
 			    0600);
 	}
 	if (fd < 0)

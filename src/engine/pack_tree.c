@@ -7,14 +7,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include "base/file.h"
+
+#ifndef MQUEUE_MAGIC
+#define MQUEUE_MAGIC 0x19800202 /* ipc/mqueue.c */
+#endif
 
 #define CHUNK	   ((size_t)1 << 20)
 #define XATTRS_MAX 65536 /* XATTR_LIST_MAX, XATTR_SIZE_MAX */
@@ -37,11 +43,16 @@ struct node {
 	bool is_hardlink, is_mark;
 };
 
+struct file_id {
+	uint64_t dev, ino;
+};
+
 struct pack_tree {
 	int root;
 	dev_t dev;
 	GArray *nodes;
-	GHashTable *links; /* inode -> path */
+	bool cross;
+	GHashTable *links; /* struct file_id -> path */
 	uint64_t content;
 	char *buf;
 };
@@ -66,6 +77,18 @@ static void node_clear(void *data)
 		g_array_unref(n->segments);
 }
 
+static guint id_hash(gconstpointer p)
+{
+	const struct file_id *id = p;
+
+	return (guint)(id->ino * 31 + id->dev);
+}
+
+static gboolean id_equal(gconstpointer a, gconstpointer b)
+{
+	return !memcmp(a, b, sizeof(struct file_id));
+}
+
 int pack_tree_new(int root, struct pack_tree **ret)
 {
 	struct pack_tree *t = *ret = g_new0(struct pack_tree, 1);
@@ -74,7 +97,7 @@ int pack_tree_new(int root, struct pack_tree **ret)
 	t->root = root;
 	t->nodes = g_array_new(FALSE, FALSE, sizeof(struct node));
 	g_array_set_clear_func(t->nodes, node_clear);
-	t->links = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	t->links = g_hash_table_new_full(id_hash, id_equal, g_free, NULL);
 	t->buf = g_malloc(CHUNK);
 	if (fstat(root, &st) < 0)
 		return err_errno("look at the directory to pack");
@@ -205,14 +228,15 @@ static int fill(struct pack_tree *t, int fd, struct node *n)
 	int r;
 
 	if (!S_ISDIR(n->st.st_mode) && n->st.st_nlink > 1) {
-		first = g_hash_table_lookup(t->links, &(gint64){(gint64)n->st.st_ino});
+		const struct file_id id = {n->st.st_dev, n->st.st_ino};
+
+		first = g_hash_table_lookup(t->links, &id);
 		if (first) {
 			n->is_hardlink = true;
 			n->link = g_strdup(first);
 			return 0;
 		}
-		g_hash_table_insert(t->links, g_memdup2(&(gint64){(gint64)n->st.st_ino}, 8),
-				    n->path);
+		g_hash_table_insert(t->links, g_memdup2(&id, sizeof(id)), n->path);
 	}
 	r = read_xattrs(fd, n);
 	if (r == 0 && S_ISLNK(n->st.st_mode))
@@ -223,7 +247,23 @@ static int fill(struct pack_tree *t, int fd, struct node *n)
 	return r;
 }
 
-/* PATH for the tar file, ITS for the file. */
+/* Files that are a view of the kernel: to copy them is neither wanted nor possible. */
+static bool is_kernels(int fd)
+{
+	static const long types[] = {PROC_SUPER_MAGIC,	  SYSFS_MAGIC,	 CGROUP_SUPER_MAGIC,
+				     CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC,
+				     DEVPTS_SUPER_MAGIC,  BPF_FS_MAGIC,	 SECURITYFS_MAGIC,
+				     MQUEUE_MAGIC};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
+		if (fs.f_type == types[i])
+			return true;
+	return false;
+}
+
 static int add(struct pack_tree *t, const char *path)
 {
 	autoclose int fd = open_beneath(t, path, O_PATH);
@@ -234,7 +274,7 @@ static int add(struct pack_tree *t, const char *path)
 		g_free(n.path);
 		return errno == ENOENT ? 0 : err_errno("open %s", path);
 	}
-	if (S_ISSOCK(n.st.st_mode) || n.st.st_dev != t->dev) {
+	if (S_ISSOCK(n.st.st_mode) || (n.st.st_dev != t->dev && (!t->cross || is_kernels(fd)))) {
 		g_free(n.path);
 		return 0;
 	}
@@ -290,14 +330,26 @@ static int add_below(struct pack_tree *t, const char *path)
 	for (unsigned i = 0; r == 0 && i < names->len; i++) {
 		g_autofree char *child =
 			g_strdup_printf("%s%s%s", path, *path ? "/" : "", (char *)names->pdata[i]);
-		unsigned before = t->nodes->len;
 
-		r = add(t, child);
-		if (r == 0 && t->nodes->len > before &&
-		    S_ISDIR(g_array_index(t->nodes, struct node, before).st.st_mode))
-			r = add_below(t, child);
+		r = pack_tree_add_tree(t, child);
 	}
 	return r;
+}
+
+int pack_tree_add_tree(struct pack_tree *t, const char *path)
+{
+	unsigned before = t->nodes->len;
+	int r = add(t, path);
+
+	if (r < 0 || t->nodes->len == before ||
+	    !S_ISDIR(g_array_index(t->nodes, struct node, before).st.st_mode))
+		return r;
+	return add_below(t, path);
+}
+
+void pack_tree_cross(struct pack_tree *t)
+{
+	t->cross = true;
 }
 
 int pack_tree_add_all(struct pack_tree *t)

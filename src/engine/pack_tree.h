@@ -29,6 +29,10 @@ int pack_tree_new(int root, struct pack_tree **ret) MUST_CHECK;
 int pack_tree_add(struct pack_tree *t, const char *path) MUST_CHECK;
 /* The root as "./" and all below it on the same file system. */
 int pack_tree_add_all(struct pack_tree *t) MUST_CHECK;
+/* One file and, if it is a directory, all below it. */
+int pack_tree_add_tree(struct pack_tree *t, const char *path) MUST_CHECK;
+/* Other file systems below the root belong to it as well, but not the kernel's own (/proc ...). */
+void pack_tree_cross(struct pack_tree *t);
 unsigned pack_tree_entries(const struct pack_tree *t);
 /* Of the files' content that will be written. */
 uint64_t pack_tree_content(const struct pack_tree *t);
