@@ -41,21 +41,6 @@ struct cryo_dump {
 
 /* Looking: everything that would be refused, at once. */
 
-static int open_root(struct dump *d)
-{
-	struct dtask *t = dump_task(d, 0);
-
-	/* the root of its mount namespace, not of a chroot: names in /proc begin there */
-	snprintf(d->root_path, sizeof(d->root_path), "/proc/%d/root", t->proc.pid);
-	if (d->root < 0) {
-		d->root = open(d->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (d->root < 0)
-			return err_errno("open %s", d->root_path);
-	}
-	mountinfo_clear(&d->mounts);
-	return mountinfo_read(t->proc.dir, &d->mounts);
-}
-
 /* What the agent needs to find takes longer than all of a small dump: found before the freeze. */
 static int scout(struct dump *d, struct dtask *t)
 {
@@ -146,7 +131,7 @@ static int look(struct dump *d)
 	r = tree_look(d);
 
 	if (r == 0)
-		r = open_root(d);
+		r = tree_open_root(d);
 	if (r == 0)
 		r = ns_ids(dump_task(d, 0)->proc.dir, d->ns);
 	if (r == 0)

@@ -69,7 +69,6 @@ struct dump {
 	GHashTable *by_pid; /* pid as we see it -> index in tasks + 1 */
 	bool frozen;
 	int root; /* O_PATH: the root of the tree's mount namespace */
-	char root_path[32];
 	struct mountinfo mounts;
 	uint64_t ns[NS_COUNT]; /* of the root task */
 	unsigned own;	       /* CLONE_NEW* of those that are not ours; of a standalone tree */

@@ -28,6 +28,9 @@ int tree_kill(struct dump *d) MUST_CHECK;
 /* Forgets all tasks. */
 void tree_clear(struct dump *d);
 
+/* root.c: d->root and d->mounts, when d->tasks is there. */
+int tree_open_root(struct dump *d) MUST_CHECK;
+
 /* thaw.c: 1: somebody else has frozen a cgroup of the tree; after thaw(), thaw_undo() freezes it
  * again. */
 int thaw_needed(struct dump *d) MUST_CHECK;

@@ -37,6 +37,19 @@ static int bound6(int type, bool v6only)
 	return fd;
 }
 
+/* Bound to an address of nobody, by an option that is off again. */
+static int bound_free(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr("192.0.2.77")};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), v = 1;
+
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &v, sizeof(v));
+	check(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0, "errno %d", errno);
+	v = 0;
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &v, sizeof(v));
+	return fd;
+}
+
 static int get(int fd, int level, int name)
 {
 	int v = -1;
@@ -87,6 +100,7 @@ int main(void)
 {
 	int l = bound4(SOCK_STREAM, 0), fresh = socket(AF_INET, SOCK_STREAM, 0);
 	int only_bound = bound4(SOCK_STREAM, 0), l6, u6, udp, udpc, lite, raw, icmp, tw;
+	int nobodys = bound_free();
 	struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xefc0a801), .imr_ifindex = 1};
 	unsigned ports[4];
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -120,6 +134,7 @@ int main(void)
 	ports[2] = port_of(udp);
 	ports[3] = port_of(udpc);
 	ready();
+	check(get(nobodys, IPPROTO_IP, IP_FREEBIND) == 0 && listen(nobodys, 1) == 0);
 	check(port_of(l) == ports[0] && port_of(only_bound) == ports[1]);
 	check(port_of(udp) == ports[2] && port_of(udpc) == ports[3]);
 	talk(l, AF_INET);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Locks: flock (shared, exclusive, of a description that a child has too), of the process over
- * ranges, of a description (OFD), in a child; a lease.
+ * ranges, of a description (OFD), in a child; leases, also two that are being broken.
  */
 #include "cr.h"
 
@@ -42,10 +42,30 @@ static int child_verify(void)
 	return holder(F_RDLCK, 1LL << 40, 0) == parent ? 0 : 12;
 }
 
+static int told; /* how often it was said that somebody waits for a lease */
+
+static void on_break(int sig)
+{
+	told++;
+}
+
+/* A lease that somebody has asked for, by FLAGS; gone is its file's name. */
+static int broken(int flags)
+{
+	char path[] = "/tmp/broken.XXXXXX";
+	int held = mkstemp(path);
+
+	check(held >= 0 && fcntl(held, F_SETLEASE, F_WRLCK) == 0);
+	check(open(path, flags | O_NONBLOCK) < 0 && errno == EWOULDBLOCK);
+	unlink(path);
+	return held;
+}
+
 int main(void)
 {
 	char path[] = "/tmp/locks.XXXXXX", two[] = "/tmp/locks2.XXXXXX",
 	     other[] = "/tmp/lease.XXXXXX";
+	int to_read, to_leave;
 	struct flock l;
 	int ofd, ex, sh, again;
 	struct child c;
@@ -71,6 +91,11 @@ int main(void)
 	check(lease >= 0 && fcntl(lease, F_SETLEASE, F_RDLCK) == 0, "errno %d", errno);
 	check(fcntl(lease, F_SETSIG, SIGRTMIN) == 0);
 	signal(SIGRTMIN, SIG_IGN);
+	signal(SIGIO, on_break);
+	to_read = broken(O_RDONLY);
+	to_leave = broken(O_WRONLY);
+	check(told == 2 && fcntl(to_read, F_GETLEASE) == F_RDLCK &&
+	      fcntl(to_leave, F_GETLEASE) == F_UNLCK);
 
 	ready();
 
@@ -88,6 +113,10 @@ int main(void)
 	check(fcntl(lease, F_GETLEASE) == F_RDLCK, "%d", fcntl(lease, F_GETLEASE));
 	check(fcntl(lease, F_GETSIG) == SIGRTMIN && fcntl(lease, F_GETOWN) == getpid(), "%d",
 	      fcntl(lease, F_GETOWN));
+	check(fcntl(to_read, F_GETLEASE) == F_RDLCK && fcntl(to_leave, F_GETLEASE) == F_UNLCK);
+	check(told == 2, "told %d times", told);
+	check(fcntl(to_read, F_SETLEASE, F_UNLCK) == 0 &&
+	      fcntl(to_leave, F_SETLEASE, F_UNLCK) == 0);
 	unlink(path);
 	unlink(two);
 	unlink(other);

@@ -57,7 +57,7 @@ static const char *name_of(int fd)
 int main(void)
 {
 	char path[64], gone[64], dgram[64], buf[64];
-	int l, ab, rel, del, acc, cli, wait_cli, abacc, abcli, orphan, orphan_cli, dg, dgc, d2,
+	int l, ab, rel, del, acc, cli, wait_cli, abacc, abcli, orphan, orphan_cli, dg, dgc, d2, d3,
 		self;
 	struct sockaddr_un a, from;
 	socklen_t len;
@@ -93,6 +93,9 @@ int main(void)
 	check(send(dgc, "hello", 5, 0) == 5);
 	d2 = client(dgram, false, SOCK_DGRAM);
 	check(send(d2, "anonymous", 9, 0) == 9);
+	d3 = listener("free", false, SOCK_DGRAM); /* connected to nobody */
+	len = addr(&a, dgram, false);
+	check(sendto(d3, "free", 4, 0, (struct sockaddr *)&a, len) == 4);
 	self = listener("cr-self", true, SOCK_DGRAM);
 	len = addr(&a, "cr-self", true);
 	check(connect(self, (struct sockaddr *)&a, len) == 0);
@@ -121,12 +124,17 @@ int main(void)
 	check(!strcmp(from.sun_path + 1, "cr-sender"), "who sent it is kept");
 	len = sizeof(from);
 	check(recvfrom(dg, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) == 9);
+	len = sizeof(from);
+	check(recvfrom(dg, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) == 4);
+	check(!strcmp(from.sun_path, "free"), "it came from %s", from.sun_path);
+	close(d3);
 	check(send(dgc, "again", 5, 0) == 5 && recv(dg, buf, sizeof(buf), 0) == 5);
 	check(send(d2, "again", 5, 0) == 5 && recv(dg, buf, sizeof(buf), 0) == 5);
 	check(send(self, "me", 2, 0) == 2 && recv(self, buf, sizeof(buf), 0) == 2);
 	unlink(path);
 	unlink(dgram);
 	unlink("relative");
+	unlink("free");
 	check(rmdir(dir) == 0, "nothing else is left there");
 	return ok();
 }

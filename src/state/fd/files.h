@@ -79,7 +79,8 @@ struct path_view {
 	const char *reopen; /* "/proc/PID/fd/N", "/proc/PID/map_files/...": leads to the object */
 	unsigned flags;	    /* O_* */
 	uint64_t pos;
-	int mnt_id; /* -1: not known */
+	int mnt_id;  /* -1: not known */
+	bool leased; /* opening it would break a lease, and wait for that */
 };
 
 /* Can it be opened again by its name, or be saved as a ghost? */

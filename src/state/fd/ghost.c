@@ -88,6 +88,27 @@ static int read_target(const struct path_view *v, char target[static PATH_MAX])
 	return 0;
 }
 
+/* By the description that is there; where it reads and writes is as before. */
+static int dump_leased(struct dump *d, const struct path_view *v, uint32_t id)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	autoclose int fd = -1;
+	int pid, tfd, r;
+	off_t at;
+
+	if (sscanf(v->reopen, "/proc/%d/fd/%d", &pid, &tfd) != 2)
+		return err_set(EINVAL, "read %s: by %s?", v->link, v->reopen);
+	r = proc_open(pid, &p);
+	if (r == 0)
+		r = proc_getfd(&p, tfd, &fd);
+	if (r < 0)
+		return r;
+	at = lseek(fd, 0, SEEK_CUR);
+	r = dump_chunks(d, id, fd, v->link);
+	lseek(fd, at, SEEK_SET);
+	return r;
+}
+
 int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 {
 	GhostFileEntry e = GHOST_FILE_ENTRY__INIT;
@@ -125,6 +146,8 @@ int ghost_dump(struct dump *d, const struct path_view *v, uint32_t *ret_id)
 	r = image_write(&d->w, IMG_GHOST_FILE, id, &e.base);
 	if (r < 0 || !S_ISREG(v->st.st_mode))
 		return r;
+	if (v->leased)
+		return dump_leased(d, v, id);
 	fd = open(v->reopen, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno("read %s", v->link);

@@ -5,6 +5,7 @@
  */
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
+#include "state/lock/lock.h"
 
 #include "base/fd.h"
 #include "image/regfile.pb-c.h"
@@ -34,7 +35,8 @@ static struct path_view path_view(const struct fd_view *v, const char *reopen)
 				  .reopen = reopen,
 				  .flags = v->info.flags & ~(unsigned)O_CLOEXEC,
 				  .pos = v->info.pos,
-				  .mnt_id = v->info.mnt_id};
+				  .mnt_id = v->info.mnt_id,
+				  .leased = locks_lease(&v->info)};
 }
 
 static int check(struct dump *d, const struct fd_view *v)

@@ -6,6 +6,9 @@
  *	lock:	1: POSIX  ADVISORY  WRITE 359 fe:00:10956993 5 14
  *	lock:	2: LEASE  ACTIVE    READ 359 fe:00:10956993 0 EOF
  *
+ * Of a lease that somebody waits for it tells what the holder is asked to leave (LEASE BREAKING
+ *READ or UNLCK, target_leasetype()).
+ *
  * A process loses its locks when it closes any descriptor of the file, and a lease wants the file
  * to be open nowhere else: both are set when everything else is done.
  */
@@ -24,9 +27,12 @@
 /* file_lock_entry.flag: CRIU's FL_* */
 enum { FL_POSIX = 1, FL_FLOCK = 2, FL_OFD = 4, FL_LEASE = 8 };
 
+/* In the type of a lease: it is being broken, and the rest is what is to be left; CRIU's. */
+#define LEASE_BREAKING 4
+
 struct lock {
 	unsigned kind;
-	int type; /* F_RDLCK, F_WRLCK */
+	int type; /* F_RDLCK, F_WRLCK; of a lease also F_UNLCK, with LEASE_BREAKING */
 	int64_t start, len;
 	char state[16], range[96];
 };
@@ -36,12 +42,17 @@ static const struct {
 	unsigned kind;
 } kinds[] = {{"POSIX", FL_POSIX}, {"FLOCK", FL_FLOCK}, {"OFDLCK", FL_OFD}, {"LEASE", FL_LEASE}};
 
+static const struct {
+	const char *name;
+	int type;
+} types[] = {{"READ", F_RDLCK}, {"WRITE", F_WRLCK}, {"UNLCK", F_UNLCK}};
+
 static int parse(const char *line, struct lock *ret)
 {
 	char kind[16], type[16], end[32];
 	long long start;
 
-	*ret = (struct lock){0};
+	*ret = (struct lock){.type = -1};
 	if (sscanf(line, "%*d: %15s %15s %15s %*d %*s %lld %31s", kind, ret->state, type, &start,
 		   end) != 5)
 		return err_set(EBADMSG, "lock: %s", line);
@@ -50,15 +61,28 @@ static int parse(const char *line, struct lock *ret)
 			ret->kind = kinds[i].kind;
 	if (!ret->kind)
 		return err_set(EOPNOTSUPP, "a lock of kind %s cannot be saved", kind);
-	if (strcmp(type, "READ") != 0 && strcmp(type, "WRITE") != 0)
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(types[i].name, type) == 0)
+			ret->type = types[i].type;
+	if (ret->type < 0 || (ret->type == F_UNLCK && ret->kind != FL_LEASE))
 		return err_set(EOPNOTSUPP, "a lock of type %s cannot be saved", type);
-	ret->type = strcmp(type, "READ") == 0 ? F_RDLCK : F_WRLCK;
+	if (ret->kind == FL_LEASE && strcmp(ret->state, "ACTIVE") != 0)
+		ret->type |= LEASE_BREAKING;
 	ret->start = start;
 	ret->len = strcmp(end, "EOF") == 0 ? 0 : g_ascii_strtoll(end, NULL, 10) + 1 - start;
 	snprintf(ret->range, sizeof(ret->range), "%lld %s %s", start, end, type);
-	if (ret->kind == FL_LEASE && strcmp(ret->state, "ACTIVE") != 0)
-		return err_set(EAGAIN, "a lease that is being broken cannot be saved; try again");
 	return 0;
+}
+
+bool locks_lease(const struct fdinfo *info)
+{
+	const char *line;
+	size_t at = 0;
+
+	while ((line = fdinfo_next(info, "lock", &at)))
+		if (strstr(line, " LEASE "))
+			return true;
+	return false;
 }
 
 int locks_check(struct dump *d, const struct fd_view *v)
@@ -122,13 +146,50 @@ int locks_load(struct restore *r)
 	for (unsigned i = 0; ret == 0 && i < r->locks->len; i++) {
 		const FileLockEntry *e = g_ptr_array_index(r->locks, i);
 		unsigned kind = e->flag;
+		bool breaking = kind == FL_LEASE && (e->type == (LEASE_BREAKING | F_RDLCK) ||
+						     e->type == (LEASE_BREAKING | F_UNLCK));
 
 		if ((kind != FL_POSIX && kind != FL_FLOCK && kind != FL_OFD && kind != FL_LEASE) ||
-		    (e->type != F_RDLCK && e->type != F_WRLCK))
+		    (e->type != F_RDLCK && e->type != F_WRLCK && !breaking))
 			return err_set(EBADMSG, "filelocks.img: record %u: kind %u, type %u", i,
 				       kind, e->type);
 	}
 	return ret;
+}
+
+/* Nothing tells what a lease was that is to be left altogether: what its description allows. */
+static int lease_before(const FileLockEntry *e, int fd)
+{
+	int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+
+	return e->type == (LEASE_BREAKING | F_UNLCK) && mode == O_RDONLY ? F_RDLCK : F_WRLCK;
+}
+
+/*
+ * It is broken again, by an open(2) that does not wait.  The signal that this sends came before,
+ * too: it is not kept (state/task/signals.c).
+ */
+static int break_lease(struct rtask *t, const FileLockEntry *e)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(batch_end) struct batch b = {0};
+	autoclose int fd = -1, other = -1;
+	char path[32];
+	int ret = proc_open(rtask_pid(t), &p);
+
+	if (ret == 0)
+		ret = proc_getfd(&p, e->fd, &fd);
+	if (ret < 0)
+		return ret;
+	rtask_batch(t, &b);
+	batch_add(&b, SYS_fcntl, IMM(e->fd), IMM(F_SETLEASE), IMM(lease_before(e, fd)));
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	other = open(path, (e->type == (LEASE_BREAKING | F_RDLCK) ? O_RDONLY : O_WRONLY) |
+				   O_NONBLOCK | O_CLOEXEC);
+	return other < 0 && errno == EWOULDBLOCK ? 0 : err_set(EIO, "it is not being broken");
 }
 
 static void set_lock(struct batch *b, const FileLockEntry *e)
@@ -159,8 +220,12 @@ int locks_restore(struct restore *r, struct rtask *t)
 
 		if (e->pid != t->nspid)
 			continue;
-		set_lock(&b, e);
-		ret = batch_run(&b);
+		if (e->type & LEASE_BREAKING) {
+			ret = break_lease(t, e);
+		} else {
+			set_lock(&b, e);
+			ret = batch_run(&b);
+		}
 		if (ret < 0)
 			return err_wrap(ret, "fd %d: its lock (held by somebody else?)", e->fd);
 	}

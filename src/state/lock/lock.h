@@ -7,6 +7,9 @@
 /* Refuses locks unless they are to be kept. */
 int locks_check(struct dump *d, const struct fd_view *v) MUST_CHECK;
 
+/* Has the description a lease?  Opening its file would break that. */
+bool locks_lease(const struct fdinfo *info);
+
 /* Those that this descriptor shows; FIRST: nobody has shown this description before. */
 int locks_dump(struct dump *d, const struct fd_view *v, bool first) MUST_CHECK;
 

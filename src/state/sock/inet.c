@@ -223,6 +223,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
 	e->backlog = state == TCP_LISTEN ? backlog(&s, &waiting) : 0;
 	dump_addrs(&s, e, x);
+	inet_freebind_dump(&s, x);
 	dump_parts(d, &s, e);
 	r = fown_dump(v, &e->fown);
 	if (r == 0)

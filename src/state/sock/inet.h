@@ -30,6 +30,10 @@ int inet_finish(struct restore *r, struct file *f) MUST_CHECK;
 int inet_bind(struct restore *r, struct file *f, bool in_repair) MUST_CHECK;
 int inet_connect(struct restore *r, struct file *f) MUST_CHECK; /* -EINPROGRESS: O_NONBLOCK */
 
+/* freebind.c: bind(2) as the dump saw it: errno as usual */
+void inet_freebind_dump(const struct sock_view *s, json_t *x);
+int inet_freebind(int fd, json_t *x, const union inet_addr *a) MUST_CHECK;
+
 /* inet_record.c: those that the record itself has; e->opts is there. */
 void inet_record_dump(const struct sock_view *s, InetSkEntry *e);
 int inet_record_restore(int fd, const InetSkEntry *e) MUST_CHECK;

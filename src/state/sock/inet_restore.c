@@ -76,8 +76,8 @@ int inet_bind(struct restore *r, struct file *f, bool in_repair)
 	ret = in_repair ? 0 : sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (ret < 0)
 		return ret;
-	if (bind(f->fd, &a.sa, inet_addr_len(&a)) == 0 ||
-	    (errno == EADDRINUSE && free_port(r, e) && bind(f->fd, &a.sa, inet_addr_len(&a)) == 0))
+	if (inet_freebind(f->fd, x, &a) == 0 ||
+	    (errno == EADDRINUSE && free_port(r, e) && inet_freebind(f->fd, x, &a) == 0))
 		return 0;
 	inet_show(&a, text);
 	if (errno == EADDRNOTAVAIL)

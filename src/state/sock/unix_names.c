@@ -110,6 +110,26 @@ int unix_name_free(struct restore *r, const UnixSkEntry *e)
 	return unlinkat(dir, base, 0) < 0 ? err_errno("remove %s", unix_name_show(e)) : 0;
 }
 
+int unix_name_reach(struct restore *r, const UnixSkEntry *e, struct sockaddr_un *ret,
+		    socklen_t *ret_len, int *ret_hold)
+{
+	autoclose int dir = -1;
+	char base[108];
+	int ret_ = parent(r, e, &dir, base);
+
+	if (ret_ == 1)
+		*ret_len = unix_name_addr(e, ret);
+	if (ret_ != 0)
+		return ret_ < 0 ? ret_ : 0;
+	*ret_hold = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (*ret_hold < 0)
+		return err_errno("open %s", unix_name_show(e));
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d", *ret_hold);
+	*ret_len = sizeof(*ret);
+	return 0;
+}
+
 int unix_name_own(struct restore *r, const UnixSkEntry *e)
 {
 	autoclose int dir = -1;

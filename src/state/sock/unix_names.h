@@ -39,3 +39,7 @@ int unix_name_free(struct restore *r, const UnixSkEntry *e) MUST_CHECK;
 
 /* Owner and mode of what has just been bound. */
 int unix_name_own(struct restore *r, const UnixSkEntry *e) MUST_CHECK;
+
+/* An address for us of the socket that has the name now; HOLD is open as long as it is used. */
+int unix_name_reach(struct restore *r, const UnixSkEntry *e, struct sockaddr_un *ret,
+		    socklen_t *ret_len, int *ret_hold) MUST_CHECK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is queued in unix sockets that are made again, their options, and their ends. */
+#include "state/sock/unix_names.h"
 #include "state/sock/unix_restore.h"
 
 #include <errno.h>
@@ -17,22 +18,40 @@ static size_t from_hex(const char *s, char *buf, size_t max)
 	return n;
 }
 
-/* Who sends U its packet: the peer, or whoever had the name that the packet came from. */
-static int sender(struct restore *r, struct usock *u, json_t *packet)
+/* Who sends U its packet, and whether it has to say where to. */
+struct sender {
+	int fd;
+	const struct usock *to; /* NULL: it is connected */
+};
+
+static struct usock *find_name(struct restore *r, const char *name, size_t len)
+{
+	GHashTableIter it;
+	struct usock *u;
+
+	g_hash_table_iter_init(&it, r->socks->all);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&u))
+		if (u->e->type == SOCK_DGRAM && u->fd >= 0 && u->e->name.len == len &&
+		    memcmp(u->e->name.data, name, len) == 0)
+			return u;
+	return NULL;
+}
+
+/*
+ * The peer, or whoever had the name that the packet came from: a reader is told the name that the
+ * sender has when it reads (unix_copy_addr()).
+ */
+static struct sender sender(struct restore *r, struct usock *u, json_t *packet)
 {
 	const char *hex = json_string_value(json_object_get(packet, "from"));
 	char name[sizeof(struct sockaddr_un)];
 	size_t len = from_hex(hex, name, sizeof(name));
-	const GPtrArray *all = g_hash_table_lookup(r->socks->clients, GUINT_TO_POINTER(u->e->ino));
+	const struct usock *s = len ? find_name(r, name, len) : NULL;
+	bool connected = s && s->e->peer == u->e->ino;
 
-	for (unsigned i = 0; all && len && i < all->len; i++) {
-		const struct usock *s = g_ptr_array_index(all, i);
-
-		if (s->e->type == SOCK_DGRAM && s->e->name.len == len &&
-		    memcmp(s->e->name.data, name, len) == 0)
-			return s->fd;
-	}
-	return u->peer ? u->peer->fd : u->other >= 0 ? u->other : u->feed;
+	if (s && (connected || (u->e->name.len && !u->e->deleted && !u->peer)))
+		return (struct sender){.fd = s->fd, .to = connected ? NULL : u};
+	return (struct sender){.fd = u->peer ? u->peer->fd : u->other >= 0 ? u->other : u->feed};
 }
 
 static void put_control(struct msghdr *m, int type, const void *data, size_t len)
@@ -77,20 +96,28 @@ static int put_rights(struct restore *r, const struct sock_packet *k, struct msg
 	return 0;
 }
 
-static int send_packet(struct restore *r, int fd, const struct sock_packet *k, json_t *packet)
+static int send_packet(struct restore *r, const struct sender *s, const struct sock_packet *k,
+		       json_t *packet)
 {
 	_Alignas(struct cmsghdr) char
 		control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(SCM_MAX * sizeof(int))] = {0};
 	struct iovec iov = {.iov_base = k->data, .iov_len = k->len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
-	int room = QUEUE_ROOM, ret;
+	int room = QUEUE_ROOM, fd = s->fd, ret = 0;
+	autoclose int hold = -1;
+	struct sockaddr_un to;
 	ssize_t n;
 
 	if (fd < 0)
 		return err_set(EBADMSG, "nobody can have sent a packet to unix socket file %u",
 			       k->id);
+	if (s->to) {
+		ret = unix_name_reach(r, s->to->e, &to, &m.msg_namelen, &hold);
+		m.msg_name = &to;
+	}
 	put_cred(r, packet, &m);
-	ret = put_rights(r, k, &m);
+	if (ret == 0)
+		ret = put_rights(r, k, &m);
 	if (ret < 0)
 		return err_wrap(ret, "queue of unix socket file %u", k->id);
 	if (!m.msg_controllen)
@@ -119,19 +146,20 @@ int unix_fill(struct restore *r)
 	for (unsigned i = 0; i < queue->len; i++) {
 		const struct sock_packet *k = g_ptr_array_index(queue, i);
 		struct usock *u = unix_receiver(r, k->id);
+		struct sender s = {0};
 		json_t *packet;
 		unsigned n;
-		int ret, fd;
+		int ret;
 
 		if (u) {
 			n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, u));
 			g_hash_table_insert(counts, u, GUINT_TO_POINTER(n + 1));
 			packet = json_array_get(json_object_get(u->x, "packets"), n);
-			fd = sender(r, u, packet);
-		} else if (!unix_waiting_sender(r, k->id, &fd, &packet)) {
+			s = sender(r, u, packet);
+		} else if (!unix_waiting_sender(r, k->id, &s.fd, &packet)) {
 			continue; /* another family's */
 		}
-		ret = send_packet(r, fd, k, packet);
+		ret = send_packet(r, &s, k, packet);
 		if (ret < 0)
 			return ret;
 	}
