@@ -100,7 +100,7 @@ int main(void)
 {
 	int l = bound4(SOCK_STREAM, 0), fresh = socket(AF_INET, SOCK_STREAM, 0);
 	int only_bound = bound4(SOCK_STREAM, 0), l6, u6, udp, udpc, lite, raw, icmp, tw;
-	int nobodys = bound_free();
+	int nobodys = bound_free(), raw6 = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
 	struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xefc0a801), .imr_ifindex = 1};
 	unsigned ports[4];
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -159,5 +159,6 @@ int main(void)
 	check(get(lite, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDPLITE);
 	check(get(raw, SOL_SOCKET, SO_TYPE) == SOCK_RAW);
 	check(icmp < 0 || get(icmp, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_ICMP);
+	check(raw6 < 0 || get(raw6, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_ICMPV6);
 	return ok();
 }

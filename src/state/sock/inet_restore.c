@@ -127,7 +127,8 @@ int inet_open(struct restore *r, struct file *f)
 	json_t *x = sock_extra(r, f->id);
 	int ret = sock_make(&root, (int)e->family, (int)e->type, (int)e->proto, &f->fd);
 
-	if (ret == 0 && e->has_v6only && e->family == AF_INET6)
+	/* not to be set where a number is bound, which a raw socket has from the beginning */
+	if (ret == 0 && e->has_v6only && e->family == AF_INET6 && e->type != SOCK_RAW)
 		ret = sock_set_int(f->fd, IPPROTO_IPV6, IPV6_V6ONLY, e->v6only);
 	if (ret == 0)
 		ret = sock_options_restore(f->fd, e->opts);
