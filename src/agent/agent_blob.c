@@ -200,7 +200,8 @@ static void run_batch(struct slot *s)
 	struct op *ops = (struct op *)((char *)s + s->ops);
 	uint32_t i = 0;
 
-	while (i < s->nops) {
+	/* Looked at again each time: a coordinator that wants no more of it sets it to 0. */
+	while (i < __atomic_load_n(&s->nops, __ATOMIC_RELAXED)) {
 		struct op *op = &ops[i++];
 
 		op->ret = run_op(s, ops, op);

@@ -2,6 +2,7 @@
 #include "agent/agent_test.h"
 
 #include "base/file.h"
+#include "base/interrupt.h"
 
 #include <immintrin.h>
 #include <linux/futex.h>
@@ -526,6 +527,72 @@ static void test_death_is_noticed(void **state)
 	close(t.ask);
 }
 
+struct gate {
+	uint32_t *nops;
+	int fd;
+};
+
+/* The operation that is running ends when those behind it have been given up. */
+static void *open_gate(void *data)
+{
+	struct gate *g = data;
+
+	while (__atomic_load_n(g->nops, __ATOMIC_RELAXED))
+		g_usleep(1000);
+	assert_int_equal(write(g->fd, "g", 1), 1);
+	return NULL;
+}
+
+/* What is running is waited for; what would come after it is not begun. */
+static void test_interrupt(void **state)
+{
+	struct target t = target_start(reads);
+	int gate[2], after[2], tfds[2];
+	struct gate g;
+	GThread *thread;
+	char c;
+
+	assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(after, O_CLOEXEC | O_NONBLOCK), 0);
+	target_expect(&t, 'r');
+	{
+		CLEANUP(interrupt_end) struct interrupt i = interrupt_begin();
+		CLEANUP(seized_release) struct seized s = hold(t.pid);
+		CLEANUP(agent_free) struct agent *a = NULL;
+		CLEANUP(batch_end) struct batch b = {0}, d = {0};
+
+		(void)i;
+		must(agent_inject(&s, NULL, NULL, &a));
+		batch_begin(&b, a, 0);
+		batch_recv_fds(&b, (const int[]){gate[0], after[1]}, 2, tfds);
+		must(batch_run(&b));
+		b.interruptible = true;
+		batch_add(&b, SYS_read, IMM(tfds[0]), batch_in(&b, "x", 1), IMM(1));
+		batch_add(&b, SYS_write, IMM(tfds[1]), batch_in(&b, "x", 1), IMM(1));
+		must(batch_post(&b));
+		raise(SIGINT);
+		g.nops = &a->slots[0].shm->nops;
+		g.fd = gate[1];
+		thread = g_thread_new("gate", open_gate, &g);
+		assert_int_equal(batch_wait(&b), -EINTR);
+		g_thread_join(thread);
+		assert_int_equal(read(after[0], &c, 1), -1);
+		/* The agent is as before. */
+		batch_begin(&d, a, 0);
+		batch_add(&d, SYS_write, IMM(tfds[1]), batch_in(&d, "y", 1), IMM(1));
+		batch_close_fds(&d);
+		must(batch_run(&d));
+		assert_int_equal(read(after[0], &c, 1), 1);
+		must(agent_cure(a));
+	}
+	target_tell(&t, 'x');
+	assert_left_with(&t, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		close(gate[i]);
+		close(after[i]);
+	}
+}
+
 static volatile int generation = 1;
 
 static int changes_memory(int say, int ask)
@@ -583,12 +650,12 @@ static void test_snapshot(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_state_is_kept), cmocka_unit_test(test_waiting_calls_go_on),
-		cmocka_unit_test(test_signals_wait),  cmocka_unit_test(test_stopped_target),
-		cmocka_unit_test(test_seccomp),	      cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_static_target), cmocka_unit_test(test_full_table),
-		cmocka_unit_test(test_batches),	      cmocka_unit_test(test_death_is_noticed),
-		cmocka_unit_test(test_snapshot),
+		cmocka_unit_test(test_state_is_kept),	 cmocka_unit_test(test_waiting_calls_go_on),
+		cmocka_unit_test(test_signals_wait),	 cmocka_unit_test(test_stopped_target),
+		cmocka_unit_test(test_seccomp),		 cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_static_target),	 cmocka_unit_test(test_full_table),
+		cmocka_unit_test(test_batches),		 cmocka_unit_test(test_interrupt),
+		cmocka_unit_test(test_death_is_noticed), cmocka_unit_test(test_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,13 +47,14 @@ struct batch {
 	int err;	     /* the first error; its story is in .story */
 	char *story;
 	bool posted;
-	bool box_used;	  /* by this filling */
-	struct op *ops;	  /* our copy of what waits; the mailbox is not trusted */
-	GArray *results;  /* int64_t by id */
-	GArray *outs;	  /* what is to be copied back */
-	GArray *sends;	  /* descriptors that go after the doorbell */
-	GArray *children; /* unsigned: slots of CLONE operations, in order */
-	int watch[2];	  /* batch_watch_exec(): ours, the task's until it was sent; -1 */
+	bool interruptible; /* base/interrupt.h: it ends after the operation that is running */
+	bool box_used;	    /* by this filling */
+	struct op *ops;	    /* our copy of what waits; the mailbox is not trusted */
+	GArray *results;    /* int64_t by id */
+	GArray *outs;	    /* what is to be copied back */
+	GArray *sends;	    /* descriptors that go after the doorbell */
+	GArray *children;   /* unsigned: slots of CLONE operations, in order */
+	int watch[2];	    /* batch_watch_exec(): ours, the task's until it was sent; -1 */
 };
 
 void batch_begin(struct batch *b, struct agent *a, unsigned slot);

@@ -2,6 +2,7 @@
 /* Running batches: the doorbell, waiting, and what may happen meanwhile. */
 #include "agent/batch.h"
 #include "agent/private.h"
+#include "base/interrupt.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -60,10 +61,9 @@ static int wait_done(struct batch *b)
 {
 	struct agent_slot *s = &b->agent->slots[b->slot];
 	struct timespec slice = {.tv_nsec = b->children->len ? SLICE_TREE_NS : SLICE_MIN_NS};
+	int stop = 0, r;
 
 	while (state_of(s->shm) != SLOT_DONE) {
-		int r;
-
 		futex(&s->shm->state, FUTEX_WAIT, SLOT_POSTED, &slice);
 		if (state_of(s->shm) == SLOT_DONE)
 			break;
@@ -72,7 +72,11 @@ static int wait_done(struct batch *b)
 			return err_wrap(r, "agent");
 		if (!b->children->len)
 			slice.tv_nsec = MIN(2 * slice.tv_nsec, SLICE_MAX_NS);
+		if (b->interruptible && stop == 0 && (stop = interrupt_check()) < 0)
+			__atomic_store_n(&s->shm->nops, 0, __ATOMIC_RELAXED);
 	}
+	if (stop < 0)
+		return stop;
 	/* The child's birth may still have to be told. */
 	return b->children->len ? look_after(b->agent, b->slot, b->children) : 0;
 }

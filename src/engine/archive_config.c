@@ -155,7 +155,7 @@ static void put_rest(json_t *to, struct container *c, const struct container_opt
 
 /* What our own reader takes, after checking it: engine/archive_trust.c. */
 static int put_ours(json_t *to, struct engine *e, struct container *c,
-		    const struct container_options *o)
+		    const struct container_options *o, bool shm_apart)
 {
 	CLEANUP(image_clear) struct image img = IMAGE_NONE;
 	int r = image_resolve(e, c->image_id, &img);
@@ -165,9 +165,9 @@ static int put_ours(json_t *to, struct engine *e, struct container *c,
 		return r;
 	layers = json_object_get(json_object_get(img.document, "rootfs"), "diff_ids");
 	put(to, ARCHIVE_OURS,
-	    json_pack("{s:i, s:s, s:o, s:O*, s:O*}", "version", 1, "engine", CRYOPOD_VERSION,
+	    json_pack("{s:i, s:s, s:o, s:O*, s:O*, s:b}", "version", 1, "engine", CRYOPOD_VERSION,
 		      "options", container_options_to_json(o), "layers", layers, "volumes",
-		      json_object_get(c->config, "volumes")));
+		      json_object_get(c->config, "volumes"), ARCHIVE_SHM_APART, shm_apart));
 	return 0;
 }
 
@@ -179,7 +179,7 @@ int archive_spec_make(struct engine *e, struct container *c, json_t **ret)
 	return r < 0 ? r : spec_read(dir, "config.json", ret);
 }
 
-int archive_config_make(struct engine *e, struct container *c, json_t **ret)
+int archive_config_make(struct engine *e, struct container *c, bool shm_apart, json_t **ret)
 {
 	const struct container_options *o;
 	json_t *all = json_object(), *spec = NULL;
@@ -195,7 +195,7 @@ int archive_config_make(struct engine *e, struct container *c, json_t **ret)
 		r = put_volumes(all, o);
 	}
 	if (r == 0)
-		r = put_ours(all, e, c, o);
+		r = put_ours(all, e, c, o, shm_apart);
 	if (r < 0)
 		json_decref(all);
 	else

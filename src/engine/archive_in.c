@@ -5,6 +5,7 @@
 #include "engine/archive_out.h"
 #include "engine/archive_rootfs.h"
 #include "engine/blobs.h"
+#include "engine/ckfiles.h"
 #include "engine/unpack.h"
 
 #include <errno.h>
@@ -257,7 +258,7 @@ static bool is_wanted(const struct reading *r, unsigned i)
 	if (members[i].take == take_config || members[i].take == take_spec)
 		return true;
 	if (r->in->o.images_only)
-		return members[i].take == take_images;
+		return members[i].take == take_images || members[i].take == take_shm;
 	return !r->in->o.previous || members[i].take == take_previous;
 }
 
@@ -365,6 +366,17 @@ int archive_in_read(struct archive_in *in)
 
 	unpack_drop(&r.u);
 	return tell(&r, e);
+}
+
+int archive_in_join_shm(struct archive_in *in)
+{
+	const json_t *ours = json_object_get(in->config, ARCHIVE_OURS);
+
+	if (!in->has_shm || (ours && !json_is_true(json_object_get(ours, ARCHIVE_SHM_APART))))
+		return 0;
+	if (renameat(in->dir, ARCHIVE_SHM, in->dir, ARCHIVE_IMAGES "/" CK_SHM) < 0)
+		return err_errno("move " ARCHIVE_SHM);
+	return 0;
 }
 
 void archive_in_clear(struct archive_in *in)

@@ -22,6 +22,9 @@
 #include "engine/options.h"
 
 #define ARCHIVE_OURS "cryopod" /* in config.dump: what only we read */
+/* In there: /dev/shm is not one of the file systems in the images.  Without ARCHIVE_OURS it is so.
+ */
+#define ARCHIVE_SHM_APART "shmApart"
 
 struct archive_in;
 
@@ -30,7 +33,7 @@ struct archive_in_options {
 	int fd;
 	const char *shown; /* its name in errors; NULL: PATH */
 	bool ignore_rootfs, ignore_volumes;
-	bool images_only; /* nothing but checkpoint/ */
+	bool images_only; /* nothing but checkpoint/ and devshm-checkpoint.tar */
 	bool previous;	  /* that of a pre-checkpoint, for its memory only */
 	/*
 	 * Both documents are there, the rest comes: an error stops the reading before much is
@@ -62,6 +65,8 @@ int archive_in_open(struct archive_in *in, struct engine *e, const struct archiv
 	MUST_CHECK;
 /* "unpacking of checkpoint archive FILE failed: ...".  Afterwards all of it is verified. */
 int archive_in_read(struct archive_in *in) MUST_CHECK;
+/* /dev/shm, if it is to be filled from the archive: beside the images, with which it goes. */
+int archive_in_join_shm(struct archive_in *in) MUST_CHECK;
 void archive_in_clear(struct archive_in *in);
 
 /* config.dump alone, read from the start of FILE; a new reference.  The same errors. */

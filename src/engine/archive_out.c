@@ -112,10 +112,11 @@ static int put_json(struct archive_out *a, const char *name, const json_t *j)
 	return pack_bytes(a->pack, name, doc->str, doc->len);
 }
 
-int archive_put_documents(struct archive_out *a, struct engine *e, struct container *c)
+int archive_put_documents(struct archive_out *a, struct engine *e, struct container *c,
+			  bool shm_apart)
 {
 	json_t *config = NULL, *spec = NULL;
-	int r = archive_config_make(e, c, &config);
+	int r = archive_config_make(e, c, shm_apart, &config);
 
 	if (r == 0)
 		r = archive_spec_make(e, c, &spec);

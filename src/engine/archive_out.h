@@ -8,9 +8,9 @@
  *	CLEANUP(archive_drop) struct archive_out *a = NULL;
  *
  *	r = archive_create(&(struct archive_options){.path = file}, &a);	// nothing touched
- *yet r = archive_put_documents(a, e, c);	// config.dump, spec.dump r = archive_put_files(a,
- *e, c);		// what may change when it runs: frozen r = archive_put_images(a,
- *"checkpoint", images); r = archive_put_stats(a, dir); r = archive_commit(a);
+ *yet r = archive_put_documents(a, e, c, false);	// config.dump, spec.dump r =
+ *archive_put_files(a, e, c);		// what may change when it runs: frozen r =
+ *archive_put_images(a, "checkpoint", images); r = archive_put_stats(a, dir); r = archive_commit(a);
  *	// synced, and under its name
  *
  * Until archive_commit() nothing has the file's name; a program that is killed leaves nothing
@@ -60,7 +60,9 @@ const char *archive_file(const struct archive_out *a);
 /* What C depends on other containers for could not be restored elsewhere: Podman's text. */
 int archive_check(struct engine *e, struct container *c) MUST_CHECK;
 
-int archive_put_documents(struct archive_out *a, struct engine *e, struct container *c) MUST_CHECK;
+/* SHM_APART: /dev/shm is not one of the file systems in the images. */
+int archive_put_documents(struct archive_out *a, struct engine *e, struct container *c,
+			  bool shm_apart) MUST_CHECK;
 /* /dev/shm, network.status, ctr.log, the root file system's changes, volumes. */
 int archive_put_files(struct archive_out *a, struct engine *e, struct container *c) MUST_CHECK;
 int archive_put_images(struct archive_out *a, const char *member, int images) MUST_CHECK;
@@ -71,7 +73,8 @@ int archive_commit(struct archive_out *a) MUST_CHECK;
 void archive_drop(struct archive_out **a);
 
 /* archive_config.c: the two documents; new references. */
-int archive_config_make(struct engine *e, struct container *c, json_t **ret) MUST_CHECK;
+int archive_config_make(struct engine *e, struct container *c, bool shm_apart, json_t **ret)
+	MUST_CHECK;
 int archive_spec_make(struct engine *e, struct container *c, json_t **ret) MUST_CHECK;
 
 /* The name under which a volume travels: its own, or for one without a name its place. */

@@ -142,12 +142,25 @@ static bool has_own_shm(const struct job *j)
 	return mount_is_mount(shm) == 1;
 }
 
-/* What a snapshot copies is charged to the container: near its limit it would be killed. */
-static bool memory_is_limited(struct container *c)
+/* What a snapshot copies is charged to the container, which near its limit would be killed. */
+static bool has_room(struct container *c)
 {
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(cgroup_host_clear) struct cgroup_host host = {0};
 	const struct container_options *o;
+	int r = container_options(c, &o);
 
-	return container_options(c, &o) < 0 || o->memory > 0;
+	if (r == 0 && o->memory <= 0)
+		return true;
+	if (r == 0)
+		r = proc_open(c->state.pid, &p);
+	if (r == 0)
+		r = cgroup_host_ours(&host);
+	if (r == 0)
+		r = cgroup_room_for_copy(&host, p.dir);
+	if (r < 0)
+		err_clear();
+	return r == 1;
 }
 
 /* The container's own, then those of its exec sessions. */
@@ -205,10 +218,10 @@ static uint64_t written(void *arg)
 	return ck_pages_bytes(*(const int *)arg, true);
 }
 
-/* The archive is the only checkpoint then, so it must be one that can be read again. */
-static bool wants_stream(const struct job *j)
+/* Or else the archive is the only checkpoint, and then it must be one that can be read again. */
+static bool keeps_images(const struct job *j)
 {
-	return j->archive && archive_file(j->archive) && !j->o->keep && !j->image && !j->o->named;
+	return !j->archive || !(archive_file(j->archive) || j->image) || j->o->keep || j->o->named;
 }
 
 /* What the archive has beside the images, while nothing in it moves. */
@@ -234,9 +247,9 @@ static int look(struct job *j)
 		.mounts = (const char *const *)j->box.mounts,
 		.nmounts = j->box.mounts ? g_strv_length(j->box.mounts) : 0,
 		.tmpfs = shm,
-		.ntmpfs = has_own_shm(j) ? 1 : 0,
+		.ntmpfs = has_own_shm(j) && keeps_images(j) ? 1 : 0, /* or it is in the archive */
 		.leave_running = j->o->leave_running,
-		.snapshot = j->o->leave_running && !memory_is_limited(j->c),
+		.snapshot = j->o->leave_running && has_room(j->c),
 		.tcp_established = j->o->tcp_established,
 		.skip_in_flight = j->o->skip_in_flight,
 		.ext_unix_sk = j->o->ext_unix_sk,
@@ -245,7 +258,7 @@ static int look(struct job *j)
 			  : j->archive ? archive_frozen
 				       : NULL,
 		.frozen_arg = j,
-		.pages_stream = wants_stream(j) ? &j->stream : NULL,
+		.pages_stream = keeps_images(j) ? NULL : &j->stream,
 		.parent = j->before < 0 ? NULL : CK_PARENT,
 		.parent_dir = j->before,
 	};
@@ -270,7 +283,7 @@ static int archive_images(struct job *j, int images)
 		r = step_begin("checkpoint", "archive commit");
 	if (r < 0)
 		return r;
-	if (!j->image)
+	if (!j->image || !keeps_images(j))
 		interrupt_commit();
 	r = archive_commit(j->archive);
 	return r < 0 || !j->image ? r : checkpoint_image_commit(j->image, j->c);
@@ -289,7 +302,7 @@ static int open_archive(struct job *j)
 	j->archive_options.watch_arg = j;
 	r = archive_create(&j->archive_options, &j->archive);
 	j->stream = (struct cryo_pages_stream){stream_begin, stream_data, stream_end, j};
-	return r < 0 ? r : archive_put_documents(j->archive, j->e, j->c);
+	return r < 0 ? r : archive_put_documents(j->archive, j->e, j->c, !keeps_images(j));
 }
 
 /* An older checkpoint is not what the next restore is to find. */
@@ -297,8 +310,11 @@ static int keep_archive(struct job *j)
 {
 	int r = step_begin("checkpoint", "commit");
 
-	if (r == 0)
-		r = exported_note(j->e, j->c, j->dir, archive_file(j->archive));
+	if (r == 0 && j->image)
+		r = exported_note_image(j->e, j->dir, checkpoint_image_layer(j->image),
+					checkpoint_image_name(j->image));
+	else if (r == 0)
+		r = exported_note(j->e, j->dir, archive_file(j->archive));
 	if (r == 0)
 		ck_remove(j->dir, CK_IMAGES);
 	return r;
@@ -329,7 +345,7 @@ static int write_images(struct job *j)
 		r = ck_write_network(j->into, j->c->state.network);
 	if (r == 0)
 		r = archive_images(j, d.fd);
-	if (r == 0 && wants_stream(j))
+	if (r == 0 && !keeps_images(j))
 		return keep_archive(j);
 	/* What a restore needs besides, which nobody has waited for yet. */
 	if (r == 0)

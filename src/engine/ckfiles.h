@@ -9,7 +9,7 @@
 
 #define CK_IMAGES	 "checkpoint" /* directory with CRIU's images */
 #define CK_PRE_IMAGES	 "pre-checkpoint"
-#define CK_SHM		 "devshm-checkpoint.tar" /* from another engine */
+#define CK_SHM		 "devshm-checkpoint.tar" /* with images from an archive: /dev/shm */
 #define CK_INVENTORY	 "checkpoint/inventory.img"
 #define CK_DESCRIPTORS	 "descriptors.json"
 #define CK_SESSIONS	 "exec.json"

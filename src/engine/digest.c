@@ -25,16 +25,18 @@ const char *digest_hex(const char *digest)
 	return digest + strlen(DIGEST_PREFIX);
 }
 
-void digest_finish(GChecksum *sum, char ret[DIGEST_MAX])
+void digest_finish(struct sha256 *sum, char ret[DIGEST_MAX])
 {
-	snprintf(ret, DIGEST_MAX, DIGEST_PREFIX "%s", g_checksum_get_string(sum));
+	char hex[SHA256_HEX + 1];
+
+	sha256_finish(sum, hex);
+	snprintf(ret, DIGEST_MAX, DIGEST_PREFIX "%s", hex);
 }
 
 void digest_of(const void *data, size_t len, char ret[DIGEST_MAX])
 {
-	GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+	CLEANUP(sha256_free) struct sha256 *sum = sha256_new();
 
-	g_checksum_update(sum, data, (gssize)len);
+	sha256_update(sum, data, len);
 	digest_finish(sum, ret);
-	g_checksum_free(sum);
 }

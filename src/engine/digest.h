@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/sha256.h"
 
 #define DIGEST_PREFIX "sha256:"
 #define DIGEST_HEX    64
@@ -12,7 +13,7 @@
 int digest_check(const char *digest) MUST_CHECK;
 void digest_of(const void *data, size_t len, char ret[DIGEST_MAX]);
 /* The digest of what went into SUM, which can take no more afterwards. */
-void digest_finish(GChecksum *sum, char ret[DIGEST_MAX]);
+void digest_finish(struct sha256 *sum, char ret[DIGEST_MAX]);
 /* The digits alone. */
 const char *digest_hex(const char *digest);
 bool digest_is_hex(const char *text, size_t min, size_t max);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "engine/archive_in.h"
 #include "engine/archive_out.h"
+#include "engine/blobs.h"
 #include "engine/ckfiles.h"
 #include "engine/store.h"
 
@@ -21,19 +22,12 @@ static int64_t mtime_ns(const struct stat *st)
 	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
 }
 
-static int write_record(int dir, const char *path)
+/* Takes J. */
+static int write_record(int dir, json_t *j)
 {
-	g_autofree char *absolute = g_canonicalize_filename(path, NULL);
-	struct stat st;
-	char *text;
-	json_t *j;
+	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	int r;
 
-	if (stat(absolute, &st) < 0)
-		return err_errno("stat %s", path);
-	j = json_pack("{s:s, s:I, s:I}", "path", absolute, "size", (json_int_t)st.st_size,
-		      "mtime_ns", (json_int_t)mtime_ns(&st));
-	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	if (!text)
 		return 0; /* a path that is not UTF-8 is not remembered */
@@ -42,13 +36,16 @@ static int write_record(int dir, const char *path)
 	return r;
 }
 
-int exported_note(struct engine *e, const struct container *c, int dir, const char *path)
+/* Takes RECORD. */
+static int note(struct engine *e, int dir, json_t *record)
 {
 	CLEANUP(atomicdir_drop) struct atomicdir d = ATOMICDIR_NONE;
 	int r = atomicdir_begin(&d, dir, CK_EXPORTED);
 
-	if (r == 0)
-		r = write_record(d.fd, path);
+	if (r < 0)
+		json_decref(record);
+	else
+		r = write_record(d.fd, record);
 	if (r == 0)
 		r = atomicdir_also(&d, dir, CK_NETWORK);
 	if (r == 0)
@@ -58,11 +55,56 @@ int exported_note(struct engine *e, const struct container *c, int dir, const ch
 	return r < 0 ? r : atomicdir_commit(&d);
 }
 
+int exported_note(struct engine *e, int dir, const char *path)
+{
+	g_autofree char *absolute = g_canonicalize_filename(path, NULL);
+	struct stat st;
+
+	if (stat(absolute, &st) < 0)
+		return err_errno("stat %s", path);
+	return note(e, dir,
+		    json_pack("{s:s, s:I, s:I}", "path", absolute, "size", (json_int_t)st.st_size,
+			      "mtime_ns", (json_int_t)mtime_ns(&st)));
+}
+
+int exported_note_image(struct engine *e, int dir, const char *layer, const char *name)
+{
+	return note(e, dir, json_pack("{s:s, s:s}", "layer", layer, "image", name));
+}
+
+/* A layer's name says what is in it; of a file its time does. */
+static int find_archive(struct engine *e, const json_t *j, char **ret_path)
+{
+	const char *path = json_string_value(json_object_get(j, "path"));
+	const char *layer = json_string_value(json_object_get(j, "layer"));
+	const char *image = json_string_value(json_object_get(j, "image"));
+	struct stat st;
+	int r;
+
+	if (layer && image) {
+		r = digest_check(layer);
+		if (r < 0)
+			return r;
+		if (!blob_exists(e, layer))
+			return err_set(ENOENT, "it was in image %s, which is gone", image);
+		*ret_path = blob_path(e, layer);
+		return 0;
+	}
+	if (!path)
+		return err_set(EBADMSG, CK_EXPORTED "/" RECORD " is damaged");
+	if (stat(path, &st) < 0)
+		return err_set(errno, "it is in %s: %s", path, g_strerror(errno));
+	if (st.st_size != json_integer_value(json_object_get(j, "size")) ||
+	    mtime_ns(&st) != json_integer_value(json_object_get(j, "mtime_ns")))
+		return err_set(ESTALE, "it was in %s, which is another file now", path);
+	*ret_path = g_strdup(path);
+	return 0;
+}
+
 /* 1: there is none. */
-static int read_record(int dir, char **ret_path)
+static int read_record(struct engine *e, int dir, char **ret_path)
 {
 	g_autofree char *text = NULL;
-	struct stat st;
 	json_t *j;
 	int r = file_read_at(dir, CK_EXPORTED "/" RECORD, RECORD_MAX, &text, NULL);
 
@@ -73,14 +115,7 @@ static int read_record(int dir, char **ret_path)
 	if (r < 0)
 		return r;
 	j = json_loads(text, 0, NULL);
-	*ret_path = g_strdup(json_string_value(json_object_get(j, "path")));
-	if (!*ret_path)
-		r = err_set(EBADMSG, CK_EXPORTED "/" RECORD " is damaged");
-	else if (stat(*ret_path, &st) < 0)
-		r = err_set(errno, "it is in %s: %s", *ret_path, g_strerror(errno));
-	else if (st.st_size != json_integer_value(json_object_get(j, "size")) ||
-		 mtime_ns(&st) != json_integer_value(json_object_get(j, "mtime_ns")))
-		r = err_set(ESTALE, "it was in %s, which is another file now", *ret_path);
+	r = find_archive(e, j, ret_path);
 	json_decref(j);
 	return r;
 }
@@ -97,7 +132,7 @@ bool exported_is_there(struct engine *e, const struct container *c)
 	int r = ck_open_static(e, c, &dir);
 
 	if (r == 0)
-		r = read_record(dir, &path);
+		r = read_record(e, dir, &path);
 	err_clear();
 	return r == 0;
 }
@@ -106,7 +141,7 @@ int exported_fetch(struct engine *e, const struct container *c, int dir)
 {
 	CLEANUP(archive_in_clear) struct archive_in in = ARCHIVE_IN_NONE;
 	g_autofree char *path = NULL;
-	int r = read_record(dir, &path);
+	int r = read_record(e, dir, &path);
 
 	if (r != 0)
 		return r;
@@ -117,6 +152,8 @@ int exported_fetch(struct engine *e, const struct container *c, int dir)
 	if (r == 0 && (!in.has_images ||
 		       g_strcmp0(json_string_value(json_object_get(in.config, "id")), c->id)))
 		r = err_set(ESTALE, "%s has the checkpoint of another container", path);
+	if (r == 0)
+		r = archive_in_join_shm(&in);
 	if (r == 0 && renameat(in.dir, ARCHIVE_IMAGES, dir, CK_IMAGES) < 0)
 		r = err_errno("move " CK_IMAGES);
 	return r;

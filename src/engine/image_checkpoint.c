@@ -29,8 +29,9 @@ struct checkpoint_image {
 	struct engine *e;
 	char *name, *scratch, *blob; /* complete; ROOT/tmp/...; the layer in it */
 	int hold, fd;
-	GChecksum *sum;
+	struct sha256 *sum;
 	uint64_t bytes;
+	char layer[DIGEST_MAX];
 	struct archive_options archive;
 };
 
@@ -38,7 +39,7 @@ static void on_output(void *arg, const void *data, size_t len)
 {
 	struct checkpoint_image *ci = arg;
 
-	g_checksum_update(ci->sum, data, (gssize)len);
+	sha256_update(ci->sum, data, len);
 	ci->bytes += len;
 }
 
@@ -49,7 +50,7 @@ int checkpoint_image_begin(struct engine *e, const char *name, struct checkpoint
 
 	ci->e = e;
 	ci->hold = ci->fd = -1;
-	ci->sum = g_checksum_new(G_CHECKSUM_SHA256);
+	ci->sum = sha256_new();
 	r = image_normalize(name, &ci->name);
 	if (r == 0)
 		r = blobs_hold(e, &ci->hold);
@@ -162,8 +163,7 @@ static int write_document(struct engine *e, json_t *doc, char digest[DIGEST_MAX]
 	return r;
 }
 
-static int write_documents(struct checkpoint_image *ci, struct container *c, const char *layer,
-			   char ret[DIGEST_MAX])
+static int write_documents(struct checkpoint_image *ci, struct container *c, char ret[DIGEST_MAX])
 {
 	g_autofree char *now = time_rfc3339(engine_now_ns());
 	char config[DIGEST_MAX];
@@ -172,7 +172,8 @@ static int write_documents(struct checkpoint_image *ci, struct container *c, con
 			       json_pack("{s:s, s:s, s:s, s:{}, s:{s:s, s:[s]}, s:[{s:s, s:s}]}",
 					 "created", now, "architecture", image_machine_arch(), "os",
 					 "linux", "config", "rootfs", "type", "layers", "diff_ids",
-					 layer, "history", "created", now, "created_by", "/bin/sh"),
+					 ci->layer, "history", "created", now, "created_by",
+					 "/bin/sh"),
 			       config, &len);
 
 	if (r < 0)
@@ -182,27 +183,37 @@ static int write_documents(struct checkpoint_image *ci, struct container *c, con
 					"schemaVersion", 2, "mediaType", MANIFEST_TYPE, "config",
 					"mediaType", CONFIG_TYPE, "digest", config, "size",
 					(json_int_t)len, "layers", "mediaType", LAYER_TYPE,
-					"digest", layer, "size", (json_int_t)ci->bytes,
+					"digest", ci->layer, "size", (json_int_t)ci->bytes,
 					"annotations", annotations(ci->e, c)),
 			      ret, &len);
 }
 
 int checkpoint_image_commit(struct checkpoint_image *ci, struct container *c)
 {
-	char layer[DIGEST_MAX], manifest[DIGEST_MAX], id[ENGINE_ID_LEN + 1];
+	char manifest[DIGEST_MAX], id[ENGINE_ID_LEN + 1];
 	char *names[2] = {ci->name, NULL};
 	int r;
 
-	digest_finish(ci->sum, layer);
+	digest_finish(ci->sum, ci->layer);
 	archive_mark(ci->e, ci->fd);
 	if (fsync(ci->fd) < 0)
 		return err_errno("write the checkpoint's layer");
-	r = blob_adopt(ci->e, ci->blob, layer);
+	r = blob_adopt(ci->e, ci->blob, ci->layer);
 	if (r == 0)
-		r = write_documents(ci, c, layer, manifest);
+		r = write_documents(ci, c, manifest);
 	return r < 0 ? r
 		     : image_adopt(ci->e,
 				   &(struct image_source){.digest = manifest, .names = names}, id);
+}
+
+const char *checkpoint_image_layer(const struct checkpoint_image *ci)
+{
+	return ci->layer;
+}
+
+const char *checkpoint_image_name(const struct checkpoint_image *ci)
+{
+	return ci->name;
 }
 
 void checkpoint_image_drop(struct checkpoint_image **cip)
@@ -214,7 +225,7 @@ void checkpoint_image_drop(struct checkpoint_image **cip)
 	cleanup_close(&ci->fd);
 	blobs_scratch_drop(&ci->scratch);
 	cleanup_close(&ci->hold);
-	g_checksum_free(ci->sum);
+	sha256_free(&ci->sum);
 	g_free(ci->name);
 	g_free(ci->blob);
 	g_clear_pointer(cip, g_free);

@@ -26,6 +26,9 @@ int checkpoint_image_begin(struct engine *e, const char *name, struct checkpoint
 /* How its layer is to be written; valid as long as CI. */
 const struct archive_options *checkpoint_image_archive(struct checkpoint_image *ci);
 int checkpoint_image_commit(struct checkpoint_image *ci, struct container *c) MUST_CHECK;
+/* What came of it: the digest of the layer, the name of the image; valid as long as CI. */
+const char *checkpoint_image_layer(const struct checkpoint_image *ci);
+const char *checkpoint_image_name(const struct checkpoint_image *ci);
 void checkpoint_image_drop(struct checkpoint_image **ci);
 
 /* By the annotations of a manifest. */

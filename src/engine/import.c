@@ -312,16 +312,15 @@ static int place_file(struct importing *m, bool there, const char *name)
 
 static int place_all(struct importing *m)
 {
-	bool ours = json_is_object(json_object_get(m->in.config, ARCHIVE_OURS));
 	g_autofree char *overlay = g_build_filename(m->e->root, "overlay", m->c->id, NULL);
-	int r = place_file(m, true, CK_IMAGES);
+	int r = archive_in_join_shm(&m->in);
 
+	if (r == 0)
+		r = place_file(m, true, CK_IMAGES);
 	if (r == 0)
 		r = place_file(m, m->in.has_previous, CK_PRE_IMAGES);
 	if (r == 0)
 		r = place_file(m, m->in.has_log && !m->o->image, ARCHIVE_LOG);
-	if (r == 0) /* in our images it is one of the tree's file systems */
-		r = place_file(m, m->in.has_shm && !ours, CK_SHM);
 	if (r == 0 && m->in.has_rootfs)
 		r = move(m, "rootfs", overlay);
 	for (unsigned i = 0; r == 0 && i < m->mounts.n && !m->o->ignore_volumes; i++)

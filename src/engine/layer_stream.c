@@ -11,7 +11,7 @@
 struct layer_reader {
 	const struct layer_stream *s;
 	struct archive *raw, *tar; /* RAW decompresses S's descriptor; TAR reads what RAW gives */
-	GChecksum *packed_sum, *tar_sum;
+	struct sha256 *packed_sum, *tar_sum;
 	uint64_t packed_bytes, tar_bytes, entries;
 	char tail[TAIL]; /* the last bytes of the tar file */
 	char *buf;
@@ -48,7 +48,7 @@ static ssize_t read_packed(struct layer_reader *r, const void **ret)
 	if (n < 0)
 		return r->failed = err_errno("read the archive");
 	if (!r->s->plain)
-		g_checksum_update(r->packed_sum, *ret, n);
+		sha256_update(r->packed_sum, *ret, (size_t)n);
 	r->packed_bytes += (uint64_t)n;
 	return n;
 }
@@ -95,7 +95,7 @@ static ssize_t read_tar(struct layer_reader *r, const void **ret)
 	if (code != ARCHIVE_OK)
 		return r->failed = archive_failure(r, r->raw, "decompress");
 	if (!r->s->plain)
-		g_checksum_update(r->tar_sum, *ret, (gssize)len);
+		sha256_update(r->tar_sum, *ret, len);
 	keep_tail(r, *ret, len);
 	r->tar_bytes += len;
 	if (r->tar_bytes > r->s->limits.bytes)
@@ -127,8 +127,10 @@ int layer_reader_open(const struct layer_stream *s, struct layer_reader **ret)
 	r->s = s;
 	r->buf =
 		g_aligned_alloc(1, CHUNK, 4096); /* the kernel copies to whole cache lines faster */
-	r->packed_sum = g_checksum_new(G_CHECKSUM_SHA256);
-	r->tar_sum = g_checksum_new(G_CHECKSUM_SHA256);
+	if (!s->plain) {
+		r->packed_sum = sha256_new();
+		r->tar_sum = sha256_new();
+	}
 	r->raw = archive_read_new();
 	accept_filters(r->raw);
 	archive_read_support_format_raw(r->raw);
@@ -228,7 +230,7 @@ void layer_reader_close(struct layer_reader **p)
 	if (r->raw)
 		archive_read_free(r->raw);
 	g_aligned_free(r->buf);
-	g_checksum_free(r->packed_sum);
-	g_checksum_free(r->tar_sum);
+	sha256_free(&r->packed_sum);
+	sha256_free(&r->tar_sum);
 	g_clear_pointer(p, g_free);
 }

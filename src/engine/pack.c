@@ -3,6 +3,7 @@
 #include "base/crc32c.h"
 #include "base/fd.h"
 #include "base/libarchive.h"
+#include "engine/pack_stage.h"
 #include "engine/utf8.h"
 
 #include <dirent.h>
@@ -17,8 +18,6 @@
 
 #define CHUNK	   ((size_t)1 << 20)
 #define WATCH_STEP ((uint64_t)16 << 20)
-/* Files are written in such pieces, past the page cache where that is possible. */
-#define STAGE ((size_t)4 << 20)
 
 struct pack {
 	struct pack_options o;
@@ -29,17 +28,8 @@ struct pack {
 	uint64_t left; /* of its bytes */
 	uint32_t sum;
 	uint64_t in, out, announced, watched;
-	char *stage; /* of a file: the last STAGED bytes of what was put out */
-	size_t staged;
-	char *other; /* the stage before */
-	GThread *thread;
-	GMutex lock; /* of what follows */
-	GCond wake;
-	char *job; /* OTHER while the thread writes it */
-	off_t job_at;
-	bool job_failed, over;
-	int direct; /* the file with O_DIRECT, or -1 */
-	int failed; /* inside a callback; its story must not be lost */
+	struct pack_stage *stage; /* of a file, or NULL */
+	int failed;		  /* inside a callback; its story must not be lost */
 	char *buf;
 };
 
@@ -69,128 +59,18 @@ static int pack_failure(struct pack *p)
 				   "write %s: %s", p->o.shown, why ? why : "unknown error");
 }
 
-/* Whole stages past the page cache, by a thread: meanwhile the next one is compressed. */
-static void *writer(void *data)
-{
-	struct pack *p = data;
-
-	g_mutex_lock(&p->lock);
-	while (!p->over) {
-		if (!p->job) {
-			g_cond_wait(&p->wake, &p->lock);
-			continue;
-		}
-		g_mutex_unlock(&p->lock);
-		bool good = pwrite(p->direct, p->job, STAGE, p->job_at) == (ssize_t)STAGE;
-
-		g_mutex_lock(&p->lock);
-		p->job_failed = !good;
-		p->job = NULL;
-		g_cond_broadcast(&p->wake);
-	}
-	g_mutex_unlock(&p->lock);
-	return NULL;
-}
-
-/* The stage before is on its way or, if that did not work, written the other way now. */
-static int await_writer(struct pack *p)
-{
-	bool failed;
-
-	g_mutex_lock(&p->lock);
-	while (p->job)
-		g_cond_wait(&p->wake, &p->lock);
-	failed = p->job_failed;
-	p->job_failed = false;
-	g_mutex_unlock(&p->lock);
-	if (!failed)
-		return 0;
-	close(take_fd(&p->direct));
-	return fd_pwrite_full(p->o.fd, p->other, STAGE, p->job_at);
-}
-
-static int write_stage(struct pack *p)
-{
-	off_t at = (off_t)(p->out - p->staged);
-	char *full = p->stage;
-	int r = await_writer(p);
-
-	if (r == 0 && p->staged == STAGE && p->direct >= 0 && !p->thread)
-		p->thread = g_thread_try_new("archive", writer, p, NULL);
-	if (r == 0 && (p->staged < STAGE || p->direct < 0 || !p->thread)) {
-		r = fd_pwrite_full(p->o.fd, p->stage, p->staged, at);
-	} else if (r == 0) {
-		g_mutex_lock(&p->lock);
-		p->stage = p->other;
-		p->other = p->job = full;
-		p->job_at = at;
-		g_cond_broadcast(&p->wake);
-		g_mutex_unlock(&p->lock);
-	}
-	p->staged = 0;
-	return r;
-}
-
-static void end_writer(struct pack *p)
-{
-	if (!p->thread)
-		return;
-	g_mutex_lock(&p->lock);
-	while (p->job)
-		g_cond_wait(&p->wake, &p->lock);
-	p->over = true;
-	g_cond_broadcast(&p->wake);
-	g_mutex_unlock(&p->lock);
-	g_thread_join(p->thread);
-}
-
-static int put_out(struct pack *p, const char *buf, size_t len)
-{
-	int r = 0;
-
-	if (!p->stage) {
-		p->out += len;
-		return fd_write_full(p->o.fd, buf, len);
-	}
-	while (r == 0 && len) {
-		size_t n = MIN(len, STAGE - p->staged);
-
-		memcpy(p->stage + p->staged, buf, n);
-		p->staged += n;
-		p->out += n;
-		buf += n;
-		len -= n;
-		if (p->staged == STAGE)
-			r = write_stage(p);
-	}
-	return r;
-}
-
-static void open_stage(struct pack *p)
-{
-	char path[32];
-	struct stat st;
-
-	p->direct = -1;
-	if (fstat(p->o.fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size)
-		return;
-	p->stage = g_aligned_alloc(1, STAGE, 4096);
-	p->other = g_aligned_alloc(1, STAGE, 4096);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->o.fd);
-	p->direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
-}
-
 static la_ssize_t on_write(struct archive *a, void *data, const void *buf, size_t len)
 {
 	struct pack *p = data;
-	int r = put_out(p, buf, len);
+	int r = p->stage ? pack_stage_put(p->stage, buf, len) : fd_write_full(p->o.fd, buf, len);
 
+	p->out += len;
 	if (r < 0) {
 		p->failed = err_wrap(r, "write %s", p->o.shown);
 		archive_set_error(a, EIO, "write");
 		return -1;
 	}
-	if (p->o.tap)
+	if (p->o.tap && !p->stage)
 		p->o.tap(p->o.tap_arg, buf, len);
 	return (la_ssize_t)len;
 }
@@ -229,7 +109,7 @@ int pack_open(const struct pack_options *o, struct pack **ret)
 	p->o = *o;
 	p->sums = json_object();
 	p->buf = g_aligned_alloc(1, CHUNK, 4096); /* copied faster than from anywhere */
-	open_stage(p);
+	p->stage = pack_stage_new(o->fd, o->tap, o->tap_arg);
 	p->entry = archive_entry_new();
 	p->tar = archive_write_new();
 	archive_write_set_format_pax_restricted(p->tar);
@@ -429,9 +309,7 @@ int pack_finish(struct pack *p)
 	if (r == 0 && archive_write_close(p->tar) != ARCHIVE_OK)
 		r = pack_failure(p);
 	if (r == 0 && p->stage) {
-		r = write_stage(p);
-		if (r == 0)
-			r = await_writer(p);
+		r = pack_stage_end(p->stage);
 		if (r < 0)
 			r = p->failed = err_wrap(r, "write %s", p->o.shown);
 	}
@@ -450,10 +328,7 @@ void pack_drop(struct pack **pp)
 	archive_write_free(p->tar);
 	archive_entry_free(p->entry);
 	json_decref(p->sums);
-	end_writer(p);
-	g_aligned_free(p->stage);
-	g_aligned_free(p->other);
-	cleanup_close(&p->direct);
+	pack_stage_drop(&p->stage);
 	g_free(p->name);
 	g_aligned_free(p->buf);
 	g_clear_pointer(pp, g_free);

@@ -32,8 +32,8 @@ struct pack_options {
 	int fd;
 	enum pack_compression compression;
 	const char *shown; /* the archive's name, for errors */
-	void (*tap)(void *arg, const void *data,
-		    size_t len); /* sees all that is written; or NULL */
+	/* Sees all that is written, in order, by a thread of its own perhaps; or NULL. */
+	void (*tap)(void *arg, const void *data, size_t len);
 	void *tap_arg;
 	/*
 	 * Called with the bytes that went in (before compression), some ten times a second at most

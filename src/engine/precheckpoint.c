@@ -150,7 +150,7 @@ static int export_images(struct job *j)
 		return 0;
 	r = precheckpoint_open(j->dir, &images);
 	if (r == 0)
-		r = archive_put_documents(j->archive, j->e, j->c);
+		r = archive_put_documents(j->archive, j->e, j->c, false);
 	if (r == 0)
 		r = archive_put_files(j->archive, j->e, j->c);
 	if (r == 0)

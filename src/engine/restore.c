@@ -337,10 +337,10 @@ static void take_down(struct job *j)
 		err_clear();
 }
 
-/* Other engines keep /dev/shm apart; in our images it is one of the tree's file systems. */
+/* Archives have /dev/shm apart; in images it is one of the tree's file systems. */
 static int fill_shm(struct job *j)
 {
-	autoclose int tar = openat(j->dir, CK_SHM, O_RDONLY | O_CLOEXEC), shm = -1;
+	autoclose int tar = openat(j->images, CK_SHM, O_RDONLY | O_CLOEXEC), shm = -1;
 
 	if (tar < 0)
 		return errno == ENOENT ? 0 : err_errno("open " CK_SHM);
@@ -392,7 +392,7 @@ static int settle(struct job *j)
 {
 	static const char *const consumed[] = {CK_IMAGES,   CK_PRE_IMAGES, CK_RESTORE_LOG,
 					       CK_DUMP_LOG, CK_STATS_DUMP, CK_STATS_RESTORE,
-					       CK_NETWORK,  CK_SHM,	   CK_EXPORTED};
+					       CK_NETWORK,  CK_EXPORTED};
 	int r = step_begin("box", "consume");
 
 	if (r < 0)

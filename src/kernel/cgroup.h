@@ -45,6 +45,12 @@ int cgroup_of(int dir, const char *controller, char **ret) MUST_CHECK;
 /* The same as a directory in the file system: mount point and path. */
 int cgroup_dir(const struct cgroup_host *h, int dir, const char *controller, char **ret) MUST_CHECK;
 
+/*
+ * Is there room, within the memory limit of the cgroup that the process DIR is in, for a second one
+ * of every page that its processes have of their own?  1: there is, or there is no limit; 0: no.
+ */
+int cgroup_room_for_copy(const struct cgroup_host *h, int dir) MUST_CHECK;
+
 /* Processes of the cgroup itself, not of those below. */
 struct pid_list;
 int cgroup_procs(int cgroup_fd, struct pid_list *ret) MUST_CHECK;

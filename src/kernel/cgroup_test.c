@@ -52,6 +52,44 @@ static void paths(void **state)
 	assert_int_equal(cgroup_of(dir, "pids", &in), -ENOENT);
 }
 
+static void put(int dir, const char *name, const char *text)
+{
+	assert_ok(file_replace_at(dir, name, text, strlen(text), 0600));
+}
+
+/* What is cached may go; what processes have of their own has to fit twice. */
+static void room(void **state)
+{
+	static const struct {
+		const char *v2, *limit, *stat;
+		int room;
+	} t[] = {
+		{"memory.max", "max\n", "anon 1000000000000\n", 1},
+		{"memory.max", "1073741824\n", "anon 104857600\nfile 900000000\nshmem 4096\n", 1},
+		{"memory.max", "1073741824\n", "file 1\nanon 536870912\nshmem 0\n", 0},
+		{"memory.max", "1073741824\n", "anon 4194304\nshmem 1073741824\n", 0},
+		{NULL, "9223372036854771712\n", "rss 1\ntotal_rss 4294967296\n", 1},
+		{NULL, "104857600\n", "rss 1\ntotal_shmem 1\ntotal_rss 62914560\n", 0},
+		{NULL, "104857600\n", "rss 99999999\ntotal_rss 4096\ntotal_cache 99999999\n", 1},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		CLEANUP_FIXTURE int dir = fixture("cgroup", t[i].v2 ? "0::/\n" : "4:memory:/\n");
+		CLEANUP(cgroup_host_clear) struct cgroup_host h = {0};
+		g_autofree char *fd = g_strdup_printf("/proc/self/fd/%d", dir);
+		g_autofree char *where = g_file_read_link(fd, NULL), *mounts = NULL;
+
+		put(dir, t[i].v2 ? t[i].v2 : "memory.limit_in_bytes", t[i].limit);
+		put(dir, "memory.stat", t[i].stat);
+		mounts =
+			g_strdup_printf("30 25 0:27 / %s rw - %s\n", where,
+					t[i].v2 ? "cgroup2 cgroup2 rw" : "cgroup cgroup rw,memory");
+		put(dir, "mountinfo", mounts);
+		assert_ok(cgroup_host_read(dir, &h));
+		assert_int_equal(cgroup_room_for_copy(&h, dir), t[i].room);
+	}
+}
+
 static unsigned *ticks;
 
 static void count(void *arg)
@@ -172,8 +210,11 @@ static void bounded_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(layouts),	     cmocka_unit_test(paths),
-		cmocka_unit_test(freezer_version_1), cmocka_unit_test(freezer_version_2),
+		cmocka_unit_test(layouts),
+		cmocka_unit_test(paths),
+		cmocka_unit_test(room),
+		cmocka_unit_test(freezer_version_1),
+		cmocka_unit_test(freezer_version_2),
 		cmocka_unit_test(bounded_wait),
 	};
 

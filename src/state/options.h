@@ -114,7 +114,10 @@ struct cryo_dump_options {
 	/* Pages of private anonymous memory stay where they are: cryo_dump_serve_lazy(). */
 	bool lazy;
 	bool pages_force_close; /* others go on with the connection */
-	/* Or, what a process has of its own, to a stream instead of pages-N.img; or NULL. */
+	/*
+	 * Or to a stream instead of pages-N.img; what a tree that goes on would have to wait for is
+	 * in the images nevertheless.  Or NULL.
+	 */
 	const struct cryo_pages_stream *pages_stream;
 	bool empty_net;			 /* nothing of the tree's network namespace is wanted */
 	bool manage_cgroups;		 /* record control groups of all tasks */

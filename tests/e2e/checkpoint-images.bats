@@ -120,7 +120,51 @@ restore() { cryopod container restore "$@"; }
 	expect 0 cryopod push -q --tls-verify=false warm "docker://$REG/warm:v1"
 	cryopod rm a >/dev/null
 	cryopod rmi warm >/dev/null
+	# What is not here yet is a checkpoint, too; but nothing is fetched for a name that is taken.
+	cat >"$W/registries.conf" <<-END
+	unqualified-search-registries = ["$REG"]
+	short-name-mode = "permissive"
+	[[registry]]
+	location = "$REG"
+	insecure = true
+	END
+	export CONTAINERS_REGISTRIES_CONF=$W/registries.conf
+	looper taken
+	refuses 125 'the container name "taken" is already in use' cryopod run --name taken warm:v1
+	[ "$(cryopod images -q | wc -l)" -eq 1 ]
+	expect 0 cryopod run -d --name b warm:v1
+	[[ "${lines[-1]}" =~ $ID64 ]]
+	expect 0 cryopod exec b cat /root/f
+	is x
+	cryopod rmi "$REG/warm:v1" >/dev/null
+	expect 0 cryopod run -q --tls-verify=false --name c "docker://$REG/warm:v1"
+	is ""
+	state_is c running
+	cryopod rm -f -t 0 b c taken >/dev/null
+	cryopod rmi "$REG/warm:v1" >/dev/null
+	# Another host: other roots, where there is the container's image and nothing else; what others
+	# have changed is told by what they call it, and of several images each is one container.
 	expect 0 cryopod pull -q --tls-verify=false "docker://$REG/warm:v1"
+	skopeo copy -q --src-tls-verify=false --dest-compress-format zstd "docker://$REG/warm:v1" "oci:$W/layout:zstd"
+	export CP_ROOT=$W/otherroot CP_RUN=$W/otherrun
+	refuses 125 'no such container or image' restore "$REG/warm:v1"
+	expect 0 cryopod pull -q --tls-verify=false "$REG/warm:v1"
+	refuses 125 "$IMAGE: image not known" restore "$REG/warm:v1"
+	[ -z "$(cryopod ps -aq)" ]
+	cryopod import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox >/dev/null
+	expect 0 cryopod pull -q "oci:$W/layout:zstd"
+	second=${lines[-1]}
+	expect 0 restore "$REG/warm:v1"
+	refuses 125 'that ID is already in use' restore "$second"
+	expect 0 restore --name two "$second"
+	for c in a two; do
+		expect 0 cryopod exec $c cat /root/f
+		is x
+	done
+	cryopod rm -fa -t 0 >/dev/null
+	cryopod rmi -fa >/dev/null
+	unset CONTAINERS_REGISTRIES_CONF
+	export CP_ROOT=$BATS_FILE_TMPDIR/root CP_RUN=$BATS_FILE_TMPDIR/run
 	expect 0 restore "$REG/warm:v1"
 	expect 0 cryopod exec a cat /root/f
 	is x

@@ -182,23 +182,30 @@ static char *platform_of(const struct create_opts *o)
 			       o->variant ? "/" : "", o->variant ? o->variant : "");
 }
 
-int create_pull(struct cli *cli, struct create_opts *o, struct engine *e)
+int create_obtain(struct cli *cli, struct create_opts *o, struct engine *e, struct image *ret)
 {
-	CLEANUP(image_clear) struct image img = IMAGE_NONE;
 	g_autofree char *platform = platform_of(o);
 	struct pull_options p = {.quiet = o->quiet, .authfile = o->authfile, .platform = platform};
 	int r;
 
 	if (cli_given(cli, "tls-verify"))
 		p.tls_verify = o->tls_verify ? 1 : -1;
-	if (!p.quiet && !p.authfile && !p.platform && !p.tls_verify)
-		return 0;
 	r = pull_policy_parse(o->o.pull, &p.policy);
 	if (r >= 0)
-		r = image_obtain(e, o->o.image, &p, &img);
+		r = image_obtain(e, o->o.image, &p, ret);
 	if (r >= 0)
 		g_clear_pointer(&o->o.pull, g_free); /* it is there now */
 	return r;
+}
+
+int create_pull(struct cli *cli, struct create_opts *o, struct engine *e)
+{
+	CLEANUP(image_clear) struct image img = IMAGE_NONE;
+
+	if (!o->quiet && !o->authfile && !o->platform && !o->arch && !o->os && !o->variant &&
+	    !cli_given(cli, "tls-verify"))
+		return 0;
+	return create_obtain(cli, o, e, &img);
 }
 
 int create_write_cidfile(const struct container_options *o, const char *id)

@@ -33,6 +33,10 @@ void create_opts_init(void *opts);
 int create_options_resolve(struct cli *cli, struct create_opts *o) MUST_CHECK;
 
 /* Pulls the image if options ask for more than the engine's own pull knows; else does nothing. */
+/* The image, fetched as the options say. */
+struct image;
+int create_obtain(struct cli *cli, struct create_opts *o, struct engine *e, struct image *ret)
+	MUST_CHECK;
 int create_pull(struct cli *cli, struct create_opts *o, struct engine *e) MUST_CHECK;
 
 /* --cidfile, after the container exists. */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/cmd/common.h"
 #include "cli/cmd/create_opts.h"
+#include "engine/container_store.h"
 #include "engine/image.h"
 #include "engine/image_checkpoint.h"
 #include "engine/import.h"
@@ -76,6 +77,26 @@ static int start(struct cli *cli, const struct create_opts *o, struct container 
 }
 
 /*
+ * Only who has the image knows whether it is a checkpoint's, so it is fetched first; but not for a
+ * container that will not be made, because its name is taken.  1: it is here; 0: that is for create
+ * to tell.
+ */
+static int fetch_image(struct cli *cli, struct create_opts *o, struct image *ret)
+{
+	const char *name = o->o.name;
+	int r = image_resolve(cli->engine, o->o.image, ret);
+
+	if (r == 0 && (!o->o.pull || !strcmp(o->o.pull, "missing") || !strcmp(o->o.pull, "never")))
+		return 1;
+	err_clear();
+	image_clear(ret);
+	if (name && !o->o.replace && container_name_used(cli->engine, name))
+		return 0;
+	r = create_obtain(cli, o, cli->engine, ret);
+	return r < 0 ? r : 1;
+}
+
+/*
  * An image of a checkpoint: its container goes on, in the background.  Only --name counts beside
  * it.  0: it is an ordinary image.
  */
@@ -85,13 +106,10 @@ static int restore_image(struct cli *cli, struct create_opts *o)
 	CLEANUP(image_clear) struct image img = IMAGE_NONE;
 	struct import_checkpoint how = {.fd = -1, .image = &img, .name = o->o.name};
 	struct restore_report report;
-	int r = image_resolve(cli->engine, cli->args[0], &img);
+	int r = fetch_image(cli, o, &img);
 
-	if (r < 0) {
-		err_clear(); /* it is fetched, or told about, when the container is created */
-		return 0;
-	}
-	r = checkpoint_image_check(cli->engine, &img);
+	if (r > 0)
+		r = checkpoint_image_check(cli->engine, &img);
 	if (r <= 0)
 		return r;
 	r = container_import(cli->engine, &how, &c, &report);

@@ -5,7 +5,8 @@
  * content) is copied from outside, which may (/proc/PID/mem, FOLL_FORCE).
  *
  * Where pages go to a stream (an archive), they are read from outside, in order, process by
- * process.
+ * process; but not while somebody stands still who is to go on afterwards: that would be for as
+ * long as it takes to compress them.
  *
  * When the tree goes on afterwards and has much memory, a copy-on-write child of each process holds
  * the memory as it is now and writes it, while the original runs already: the pause is that of a
@@ -20,6 +21,7 @@
 #include "state/mem/transfer.h"
 
 #include "base/fd.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "image/pages.h"
 
@@ -59,6 +61,7 @@ struct found {
 struct pages_dump {
 	struct lane *lanes;
 	unsigned n;
+	bool stream; /* not to the pages images */
 };
 
 static void lane_clear(struct lane *l)
@@ -101,13 +104,13 @@ static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 
 	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .dir = t->proc.dir, .mem = -1};
 	r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
-	if (r == 0 && is_large(d, t) && !d->o.pages_stream)
+	if (r == 0 && is_large(d, t) && !d->pages->stream)
 		r = pages_reopen_direct(l->w.fd, true, &direct);
 	if (r < 0)
 		return r;
 	dtask_batch(t, &l->b);
 	l->begun = true;
-	if (d->o.pages_stream)
+	if (d->pages->stream)
 		return 0;
 	l->x = (struct transfer){.b = &l->b, .write = true, .fd = l->w.fd, .tfds = {-1, -1}};
 	batch_recv_fds(&l->b, (const int[]){l->w.fd, direct}, direct < 0 ? 1 : 2, l->x.tfds);
@@ -127,7 +130,9 @@ static int copy_out(struct lane *l, uint64_t addr, uint64_t len, uint64_t offset
 	for (uint64_t done = 0; done < len;) {
 		size_t n = MIN(len - done, COPY_MAX);
 
-		r = fd_pread_full(l->mem, buf, n, (off_t)(addr + done));
+		r = interrupt_check();
+		if (r == 0)
+			r = fd_pread_full(l->mem, buf, n, (off_t)(addr + done));
 		if (r == 0)
 			r = fd_pwrite_full(l->w.fd, buf, n, (off_t)(offset + done));
 		if (r < 0)
@@ -227,6 +232,7 @@ static int lane_finish(struct dump *d, struct lane *l)
 {
 	int r = batch_wait(&l->b);
 
+	l->b.interruptible = false;
 	if (r == 0 && !l->nspid) {
 		batch_close_fds(&l->b);
 		r = batch_run(&l->b);
@@ -383,12 +389,14 @@ static int write_lanes(struct dump *d, struct pages_dump *p)
 {
 	int r = 0;
 
-	if (d->o.pages_stream) {
+	if (p->stream) {
 		r = find_guards(p);
 		return r < 0 ? r : stream_lanes(d, p);
 	}
 	if (d->o.lazy) /* they decide what may stay */
 		r = find_guards(p);
+	for (unsigned i = 0; i < p->n; i++)
+		p->lanes[i].b.interruptible = true;
 	for (unsigned i = 0; r == 0 && i < p->n; i++) {
 		struct lane *l = &p->lanes[i];
 
@@ -461,6 +469,7 @@ static int dump_here(struct dump *d)
 	bool snapshot = snapshot_pays(d);
 	int r = cow_dump(d);
 
+	p->stream = d->o.pages_stream && (snapshot || !d->o.leave_running);
 	p->lanes = g_new0(struct lane, d->tasks->len);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);

@@ -387,6 +387,7 @@ static int fill_from(struct rtask *t, struct batch *b, int fd)
 		return ret;
 	batch_recv_fds(b, (const int[]){fd, direct}, direct < 0 ? 1 : 2, x.tfds);
 	ret = batch_run(b);
+	b->interruptible = true; /* for all that is left of it */
 	for (unsigned i = 0; ret == 0 && i < t->pages.n; i++) {
 		const struct image_run *run = &t->pages.runs[i];
 

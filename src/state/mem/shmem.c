@@ -8,6 +8,7 @@
 #include "state/mem/sink.h"
 
 #include "base/fd.h"
+#include "base/interrupt.h"
 #include "image/pages.h"
 
 #include <errno.h>
@@ -102,7 +103,9 @@ static int dump_range(struct page_sink *s, int fd, uint64_t from, uint64_t to, u
 	for (uint64_t at = from; r == 0 && at < to; at += COPY_MAX) {
 		size_t n = MIN(to - at, COPY_MAX);
 
-		r = read_page_tail(fd, buf, n, (off_t)at);
+		r = interrupt_check();
+		if (r == 0)
+			r = read_page_tail(fd, buf, n, (off_t)at);
 		if (r == 0)
 			r = put(s, at, n, buf);
 	}
@@ -114,8 +117,15 @@ static bool is_zero(const uint8_t *buf, size_t len)
 	return buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0;
 }
 
+static void add_piece(GArray *pieces, uint64_t start, uint64_t end)
+{
+	const struct page_piece p = {start, end, PE_PRESENT};
+
+	g_array_append_val(pieces, p);
+}
+
 /* hugetlbfs knows of no holes (it has no llseek() of its own): what is zero is as good as one. */
-static int dump_huge(struct page_sink *s, int fd, uint64_t bytes, uint8_t *buf)
+static int find_huge(int fd, uint64_t bytes, uint8_t *buf, GArray *pieces)
 {
 	int r = 0;
 
@@ -124,35 +134,63 @@ static int dump_huge(struct page_sink *s, int fd, uint64_t bytes, uint8_t *buf)
 
 		r = read_page_tail(fd, buf, n, (off_t)at);
 		if (r == 0 && !is_zero(buf, n))
-			r = put(s, at, n, buf);
+			add_piece(pieces, at, at + n);
 	}
 	return r;
+}
+
+static int find_data(int fd, uint64_t bytes, GArray *pieces)
+{
+	off_t at = 0, end;
+
+	for (;;) {
+		at = lseek(fd, at, SEEK_DATA);
+		if (at < 0 && errno == ENXIO)
+			return 0;
+		end = at < 0 ? -1 : lseek(fd, at, SEEK_HOLE);
+		if (end < 0)
+			return err_errno("look for data");
+		at = ROUND_DOWN(at, IMAGE_PAGE_SIZE);
+		end = MIN((off_t)ROUND_UP((uint64_t)end, IMAGE_PAGE_SIZE), (off_t)bytes);
+		add_piece(pieces, (uint64_t)at, (uint64_t)end);
+		at = end;
+	}
+}
+
+/*
+ * What goes on afterwards stands still until this is written, which is soonest done without a
+ * stream and its compression.
+ */
+static int open_sink(struct page_sink *sink, struct dump *d, uint64_t id, const GArray *pieces)
+{
+	uint64_t bytes = 0;
+
+	if (!d->o.pages_stream || d->o.leave_running)
+		return page_sink_open(sink, d, IMG_SHMEM_PAGEMAP, id);
+	for (unsigned i = 0; i < pieces->len; i++)
+		bytes += g_array_index(pieces, struct page_piece, i).end -
+			 g_array_index(pieces, struct page_piece, i).start;
+	return page_sink_open_stream(sink, d, IMG_SHMEM_PAGEMAP, id, bytes);
 }
 
 static int dump_one(struct dump *d, uint64_t id, const struct shmem_dump *s)
 {
 	CLEANUP(page_sink_drop) struct page_sink sink = PAGE_SINK_NONE;
+	g_autoptr(GArray) pieces = g_array_new(FALSE, FALSE, sizeof(struct page_piece));
 	g_autofree uint8_t *room = g_malloc(COPY_MAX + IMAGE_PAGE_SIZE);
 	uint8_t *buf = (uint8_t *)ROUND_UP((uintptr_t)room, IMAGE_PAGE_SIZE);
 	uint32_t huge = 0;
-	off_t at = 0, end;
-	int r = page_sink_open(&sink, d, IMG_SHMEM_PAGEMAP, id);
+	int r = hugetlb_fd_flags(s->fd, &huge);
 
 	if (r == 0)
-		r = hugetlb_fd_flags(s->fd, &huge);
-	if (r == 0 && huge)
-		r = dump_huge(&sink, s->fd, s->bytes, buf);
-	while (r == 0 && !huge) {
-		at = lseek(s->fd, at, SEEK_DATA);
-		if (at < 0 && errno == ENXIO)
-			break;
-		end = at < 0 ? -1 : lseek(s->fd, at, SEEK_HOLE);
-		if (end < 0)
-			return err_errno("look for data in shared memory %" PRIu64, id);
-		at = ROUND_DOWN(at, IMAGE_PAGE_SIZE);
-		end = MIN((off_t)ROUND_UP((uint64_t)end, IMAGE_PAGE_SIZE), (off_t)s->bytes);
-		r = dump_range(&sink, s->fd, (uint64_t)at, (uint64_t)end, buf);
-		at = end;
+		r = huge ? find_huge(s->fd, s->bytes, buf, pieces)
+			 : find_data(s->fd, s->bytes, pieces);
+	if (r == 0)
+		r = open_sink(&sink, d, id, pieces);
+	for (unsigned i = 0; r == 0 && i < pieces->len; i++) {
+		const struct page_piece *p = &g_array_index(pieces, struct page_piece, i);
+
+		r = dump_range(&sink, s->fd, p->start, p->end, buf);
 	}
 	return r < 0 ? r : page_sink_close(&sink);
 }

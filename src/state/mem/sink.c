@@ -68,6 +68,23 @@ int page_sink_open(struct page_sink *s, struct dump *d, enum image_kind kind, ui
 	return MIN(r, 0);
 }
 
+int page_sink_open_stream(struct page_sink *s, struct dump *d, enum image_kind kind, uint64_t id,
+			  uint64_t bytes)
+{
+	const struct cryo_pages_stream *to = d->o.pages_stream;
+	char name[IMAGE_NAME_MAX];
+	int r;
+
+	*s = PAGE_SINK_NONE;
+	s->d = d;
+	r = pages_create(&s->w, &d->w, kind, id, d->next_pages_id++);
+	if (r < 0)
+		return r;
+	s->stream = to;
+	image_name(IMG_PAGES, s->w.pages_id, name);
+	return to->begin(to->arg, name, bytes);
+}
+
 int page_sink_put(struct page_sink *s, const struct page_piece *v, unsigned n, const uint8_t *buf)
 {
 	uint64_t first = s->w.offset_bytes, bytes;
@@ -81,14 +98,32 @@ int page_sink_put(struct page_sink *s, const struct page_piece *v, unsigned n, c
 	bytes = s->w.offset_bytes - first;
 	if (r < 0 || !bytes)
 		return r;
+	if (s->stream)
+		return s->stream->data(s->stream->arg, buf, bytes);
 	return fd_pwrite_full(s->direct >= 0 && bytes >= DIRECT_MIN ? s->direct : s->w.fd, buf,
 			      bytes, (off_t)first);
+}
+
+/* Its pagemap stays, the file with the pages is only where they went. */
+static int close_stream(struct page_sink *s)
+{
+	char name[IMAGE_NAME_MAX];
+	int r = s->stream->end(s->stream->arg);
+
+	image_name(IMG_PAGES, s->w.pages_id, name);
+	if (r == 0)
+		r = pages_finish(&s->w);
+	if (r == 0 && unlinkat(s->d->dir, name, 0) < 0)
+		r = err_errno("remove %s", name);
+	return r;
 }
 
 int page_sink_close(struct page_sink *s)
 {
 	s->d->stats.pages_written += s->w.present_pages;
 	s->d->stats.pages_skipped_parent += s->w.parent_pages;
+	if (s->stream)
+		return close_stream(s);
 	return s->d->o.pages_elsewhere ? 0 : pages_finish(&s->w);
 }
 

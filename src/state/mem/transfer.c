@@ -3,10 +3,11 @@
 
 #include <errno.h>
 
-/* One call moves less than 2 GiB (MAX_RW_COUNT). */
-#define GROUP_MAX  (UINT64_C(256) << 20)
-#define DIRECT_MIN (UINT64_C(256) << 10) /* below, the wait for the device is longer than a copy   \
-					  */
+/* One call moves less than 2 GiB (MAX_RW_COUNT), and no more than one likes to wait for. */
+#define GROUP_MAX (UINT64_C(64) << 20)
+#define DIRECT_MIN                                                                                 \
+	(UINT64_C(256) << 10) /* below, the wait for the device is longer than a copy              \
+			       */
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
