@@ -90,7 +90,7 @@ static int write_layer(struct commit *k, struct pack_tree *t)
 {
 	g_autofree char *blob = g_build_filename(k->scratch, "layer.tar", NULL);
 	autoclose int fd = open(blob, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	CLEANUP(sha256_free) struct sha256 *sum = sha256_new();
 	int r;
 
 	if (fd < 0)

@@ -363,7 +363,7 @@ int pack_tree_add_all(struct pack_tree *t)
 struct sink {
 	struct pack *p;
 	int fd; /* or -1 */
-	GChecksum *sum;
+	struct sha256 *sum;
 	uint64_t bytes;
 	int failed;
 };
@@ -376,7 +376,7 @@ static bool counts_only(const struct sink *s)
 static int write_fd(struct sink *s, const char *buf, size_t len)
 {
 	if (s->sum)
-		g_checksum_update(s->sum, (const guchar *)buf, (gssize)len);
+		sha256_update(s->sum, buf, len);
 	while (len) {
 		ssize_t n = write(s->fd, buf, len);
 
@@ -544,7 +544,7 @@ static int write_tar(struct pack_tree *t, struct sink *s)
 	return r;
 }
 
-int pack_tree_write_fd(struct pack_tree *t, int fd, GChecksum *sum, uint64_t *ret_bytes)
+int pack_tree_write_fd(struct pack_tree *t, int fd, struct sha256 *sum, uint64_t *ret_bytes)
 {
 	struct sink out = {.fd = fd, .sum = sum};
 	int r = write_tar(t, &out);

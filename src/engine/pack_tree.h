@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include "base/sha256.h"
 #include "engine/pack.h"
 
 struct pack_tree;
@@ -39,6 +40,7 @@ uint64_t pack_tree_content(const struct pack_tree *t);
 /* An empty file of that name that stands for nothing: ".wh.NAME" of a layer. */
 void pack_tree_add_mark(struct pack_tree *t, const char *path);
 /* All of it to FD, a file, pipe or socket.  SUM (or NULL) takes what is written. */
-int pack_tree_write_fd(struct pack_tree *t, int fd, GChecksum *sum, uint64_t *ret_bytes) MUST_CHECK;
+int pack_tree_write_fd(struct pack_tree *t, int fd, struct sha256 *sum, uint64_t *ret_bytes)
+	MUST_CHECK;
 int pack_tree_write(struct pack_tree *t, struct pack *p, const char *member) MUST_CHECK;
 void pack_tree_drop(struct pack_tree **t);
