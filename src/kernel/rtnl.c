@@ -46,6 +46,15 @@ static int one(const struct nlmsghdr *h, void *arg)
 int rtnl_list(int sock, unsigned type, unsigned char family,
 	      int (*fn)(const struct nlmsghdr *h, void *arg), void *arg)
 {
+	/* the largest head; what is beyond a shorter one is zero */
+	const struct ifinfomsg head = {.ifi_family = family};
+
+	return rtnl_list_with(sock, type, &head, sizeof(head), fn, arg);
+}
+
+int rtnl_list_with(int sock, unsigned type, const void *head, size_t len,
+		   int (*fn)(const struct nlmsghdr *h, void *arg), void *arg)
+{
 	g_autofree char *buf = g_malloc(LIST_BYTES);
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	struct each e = {.fn = fn, .arg = arg};
@@ -55,8 +64,7 @@ int rtnl_list(int sock, unsigned type, unsigned char family,
 	h->nlmsg_type = (uint16_t)type;
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	h->nlmsg_seq = seq;
-	/* the largest head; what is beyond a shorter one is zero */
-	*(unsigned char *)mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)) = family;
+	memcpy(mnl_nlmsg_put_extra_header(h, len), head, len);
 	if (send(sock, h, h->nlmsg_len, 0) < 0)
 		return err_errno("rtnetlink");
 	while (r == MNL_CB_OK) {

@@ -16,6 +16,10 @@ int rtnl_open(int *ret_sock) MUST_CHECK;
 int rtnl_list(int sock, unsigned type, unsigned char family,
 	      int (*fn)(const struct nlmsghdr *h, void *arg), void *arg) MUST_CHECK;
 
+/* The same with a HEAD of its own: to list what is marked by a flag in it. */
+int rtnl_list_with(int sock, unsigned type, const void *head, size_t len,
+		   int (*fn)(const struct nlmsghdr *h, void *arg), void *arg) MUST_CHECK;
+
 /*
  * A request is begun in BUF (RTNL_BYTES), filled with mnl_attr_put*(), and asked.  rtnl_ask() gives
  * the kernel's errno, negative, described.

@@ -24,12 +24,21 @@ struct net_link {
 	uint16_t macvlan_flags;
 	unsigned tun_flags;	  /* IFF_TUN or IFF_TAP, ...; IFF_PERSIST */
 	int tun_owner, tun_group; /* -1: none */
+	unsigned txqlen;
+	GBytes *data, *port; /* attributes of the kind, as a port of its master; NULL: none */
 };
 
 struct net_link_kind {
 	const char *name;
 	NdType type;
-	bool external; /* its other end is outside: --external NAME[IN]:OUT */
+	bool external; /* its other end may be outside: --external NAME[IN]:OUT */
+	bool raw;      /* the kernel takes its attributes back as it shows them, in IMAGE_EXTRA */
+	bool upper;    /* on top of another device, which is there first */
+	/* Attributes that are only shown; that mean something by being there; that are shown as a
+	 * number and taken as a flag.  Lists end with 0. */
+	const unsigned char *told, *present;
+	unsigned char flag;
+	void (*fit)(unsigned type, void *value, size_t len); /* what else it would refuse */
 	int (*put)(struct nlmsghdr *h, const NetDeviceEntry *e, int peer); /* its own attributes */
 };
 /* By the kernel's name, or what a record says. */
@@ -39,7 +48,11 @@ const struct net_link_kind *net_link_kind_of(const NetDeviceEntry *e, const char
 /* Where IMAGE_EXTRA names the kinds of "external links" of namespace ID; the caller's. */
 char *net_links_key(uint32_t id);
 
-int net_links_read(int sock, GArray *ret) MUST_CHECK; /* struct net_link */
+int net_links_read(int sock, GArray *ret) MUST_CHECK; /* struct net_link: net_links_new() */
+GArray *net_links_new(void);
+
+/* Attributes of a port of MASTER's kind that can be given back; raw, as those of devices. */
+extern const unsigned char net_port_told[];
 
 /* Names of the settings below net/ipv4/conf/DEV and net/ipv6/conf/DEV, as records order them. */
 enum net_family { NET_V4, NET_V6 };
@@ -51,6 +64,9 @@ void net_conf_free(SysctlEntry **v, size_t n);
 /* net_lists.c: "ip address save" and the like */
 int net_lists_dump(struct dump *d, uint32_t id, int sock) MUST_CHECK;
 int net_lists_restore(int images, uint32_t id, int sock) MUST_CHECK;
+/* Neighbours and tables of bridges that were made by hand: in IMAGE_EXTRA. */
+int net_neighbours_dump(struct dump *d, uint32_t id, int sock) MUST_CHECK;
+int net_neighbours_restore(const json_t *extra, uint32_t id, int sock) MUST_CHECK;
 
 /* One message of such a list as a request; 1: refused for now, as it may need others (not LAST). */
 int net_message_restore(int sock, struct nlmsghdr *h, bool last) MUST_CHECK;
@@ -65,7 +81,7 @@ int net_tun_make_lasting(const NetDeviceEntry *e) MUST_CHECK;
 
 /* net_fire.c */
 int net_firewall_dump(struct dump *d, uint32_t id) MUST_CHECK; /* in the namespace */
-int net_firewall_restore(int images, uint32_t id) MUST_CHECK;
+int net_firewall_restore(int images, uint32_t id, const json_t *extra) MUST_CHECK;
 
 /* The story. */
 int net_check(struct dump *d) MUST_CHECK;

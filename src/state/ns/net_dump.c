@@ -4,12 +4,14 @@
 #include "state/ns/net.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "kernel/rtnl.h"
 #include "state/ns/ns.h"
 #include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pkt_sched.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sched.h>
@@ -144,6 +146,15 @@ static bool is_wanted(const struct dump *d)
 	return d->o.standalone && d->own & CLONE_NEWNET && !d->o.empty_net && !d->external_net;
 }
 
+/* The device below is in this namespace, or in one that is made before it. */
+static bool is_before(const struct scope *s, const struct net_link *l)
+{
+	uint32_t id = peer_id(s, l);
+
+	return id == s->id || (id == NSID_NET && is_wanted(s->d)) ||
+	       (id >= NSID_FIRST_SPACE && id < s->id);
+}
+
 static int check_link(const struct scope *s, const struct net_link *l)
 {
 	const struct net_link_kind *k = net_link_kind(l->kind);
@@ -160,6 +171,11 @@ static int check_link(const struct scope *s, const struct net_link *l)
 			"network device %s is of kind %s, which cannot be made again; remove "
 			"it",
 			l->name, l->kind);
+	if (l->link && !k->external && k->type != ND_TYPE__VETH && !is_before(s, l))
+		return err_set(EOPNOTSUPP,
+			       "network device %s (%s): its packets go through a network namespace "
+			       "outside; use --external netdev[%s]:NAME",
+			       l->name, l->kind, l->name);
 	if (!s->first && l->link && peer_id(s, l) == NSID_NET && !is_wanted(s->d))
 		return err_set(EOPNOTSUPP,
 			       "network device %s: its other end is in the first task's network "
@@ -168,10 +184,26 @@ static int check_link(const struct scope *s, const struct net_link *l)
 	return 0;
 }
 
+/* Those that nobody has chosen have no number (net/sched/sch_generic.c: qdisc_create_dflt()). */
+static int check_qdisc(const struct nlmsghdr *h, void *arg)
+{
+	const struct tcmsg *m = mnl_nlmsg_get_payload(h);
+	const struct nlattr *a[TCA_KIND + 1];
+	char name[IF_NAMESIZE] = "?";
+
+	rtnl_attrs(h, sizeof(*m), a, TCA_KIND);
+	if (TC_H_MAJ(m->tcm_handle) && a[TCA_KIND])
+		log_warn("network device %s: its queueing discipline %s will be the default one",
+			 if_indextoname((unsigned)m->tcm_ifindex, name) ?: "?",
+			 mnl_attr_get_str(a[TCA_KIND]));
+	return 0;
+}
+
 static int look(const struct scope *s)
 {
 	struct dump *d = s->d;
-	g_autoptr(GArray) links = g_array_new(FALSE, FALSE, sizeof(struct net_link));
+	g_autoptr(GArray) links = net_links_new();
+	const struct tcmsg all = {0};
 	autoclose int sock = -1;
 	int r = rtnl_open(&sock);
 
@@ -179,7 +211,7 @@ static int look(const struct scope *s)
 		r = net_links_read(sock, links);
 	for (unsigned i = 0; r == 0 && i < links->len; i++)
 		r = dump_refuse(d, check_link(s, &g_array_index(links, struct net_link, i)));
-	return r;
+	return r < 0 ? r : rtnl_list_with(sock, RTM_GETQDISC, &all, sizeof(all), check_qdisc, NULL);
 }
 
 int net_check(struct dump *d)
@@ -194,14 +226,30 @@ int net_check(struct dump *d)
 	return r < 0 ? r : there_spaces(d, look);
 }
 
-static void add_kind(const struct scope *s, const struct net_link *l)
+static void add_bytes(json_t *x, const char *name, GBytes *b)
+{
+	gsize len;
+	const unsigned char *at = b ? g_bytes_get_data(b, &len) : NULL;
+	g_autofree char *text = at ? g_base64_encode(at, len) : NULL;
+
+	if (text)
+		json_object_set_new(x, name, json_string(text));
+}
+
+/* What CRIU's records have no place for: {"kind": ..., "data": ..., "port": ..., "txqlen": ...} */
+static void add_more(const struct scope *s, const struct net_link *l, const struct net_link_kind *k)
 {
 	g_autofree char *key = net_links_key(s->id);
-	json_t *kinds = json_object_get(s->d->extra, key);
+	json_t *all = json_object_get(s->d->extra, key), *one = json_object();
 
-	if (!kinds)
-		json_object_set_new(s->d->extra, key, kinds = json_object());
-	json_object_set_new(kinds, l->name, json_string(l->kind));
+	if (!all)
+		json_object_set_new(s->d->extra, key, all = json_object());
+	json_object_set_new(all, l->name, one);
+	json_object_set_new(one, "kind", json_string(l->kind));
+	json_object_set_new(one, "txqlen", json_integer(l->txqlen));
+	if (k && k->raw)
+		add_bytes(one, "data", l->data);
+	add_bytes(one, "port", l->port);
 }
 
 static int dump_link(const struct scope *s, struct net_link *l)
@@ -240,8 +288,7 @@ static int dump_link(const struct scope *s, struct net_link *l)
 		tun.group = l->tun_group;
 		e.tun = &tun;
 	}
-	if (e.type == ND_TYPE__EXTLINK)
-		add_kind(s, l);
+	add_more(s, l, k);
 	e.conf4 = net_conf_read(NET_V4, l->name, &e.n_conf4);
 	e.conf6 = net_conf_read(NET_V6, l->name, &e.n_conf6);
 	r = image_write(&d->w, IMG_NETDEV, s->id, &e.base);
@@ -286,7 +333,7 @@ static int dump_settings(const struct scope *s)
 static int dump_all(const struct scope *s)
 {
 	struct dump *d = s->d;
-	g_autoptr(GArray) links = g_array_new(FALSE, FALSE, sizeof(struct net_link));
+	g_autoptr(GArray) links = net_links_new();
 	autoclose int sock = -1;
 	int r = rtnl_open(&sock);
 
@@ -296,6 +343,8 @@ static int dump_all(const struct scope *s)
 		r = dump_link(s, &g_array_index(links, struct net_link, i));
 	if (r == 0)
 		r = net_lists_dump(d, s->id, sock);
+	if (r == 0)
+		r = net_neighbours_dump(d, s->id, sock);
 	if (r == 0)
 		r = dump_settings(s);
 	return r < 0 ? r : net_firewall_dump(d, s->id);

@@ -6,6 +6,7 @@
 #include "state/ns/net.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/spawn.h"
 #include "state/nft.h"
 #include "state/ns/ns.h"
@@ -27,6 +28,7 @@ static int begin(struct nft_ctx **ret)
 	return 0;
 }
 
+/* 1: there are some. */
 static int dump_nft(struct dump *d, uint32_t id)
 {
 	struct nft_ctx *nft;
@@ -37,8 +39,10 @@ static int dump_nft(struct dump *d, uint32_t id)
 		return r;
 	r = nft_run(nft, "list ruleset");
 	text = r == 0 ? nft_library.get_output(nft) : "";
-	if (r == 0 && *text)
+	if (r == 0 && *text) {
 		r = image_write_raw(&d->w, IMG_NFTABLES, id, text, strlen(text));
+		r = r == 0 ? 1 : r;
+	}
 	nft_library.free(nft);
 	return r;
 }
@@ -79,7 +83,7 @@ static int run_first(const char *const names[2], const char *input, char **ret)
 	int r = 0;
 
 	for (int i = 0; i < 2; i++) {
-		const char *const argv[] = {names[i], NULL};
+		const char *const argv[] = {names[i], "-c", NULL}; /* with counters */
 		const struct spawn s = {.argv = argv,
 					.in = SPAWN_NULL,
 					.err = SPAWN_CAPTURE,
@@ -106,9 +110,102 @@ static int dump_old(struct dump *d, uint32_t id, size_t i)
 	return r;
 }
 
+/*
+ * Tables of nftables that iptables has made: as nftables' own text they would do the same, but
+ * iptables would not know them any more (its extensions are not what is read from that text).
+ */
+static const struct {
+	const char *family, *save[2], *restore[2];
+} new[] = {
+	{"ip",
+	 {"iptables-nft-save", "iptables-save"},
+	 {"iptables-nft-restore", "iptables-restore"}},
+	{"ip6",
+	 {"ip6tables-nft-save", "ip6tables-save"},
+	 {"ip6tables-nft-restore", "ip6tables-restore"}},
+};
+
+static bool is_new(const char *const names[2])
+{
+	for (int i = 0; i < 2; i++) {
+		const char *const argv[] = {names[i], "-V", NULL};
+		const struct spawn s = {.argv = argv, .in = SPAWN_NULL, .err = SPAWN_CAPTURE};
+		g_autofree char *text = NULL;
+
+		if (spawn_check(&s, &text, NULL) == 0)
+			return strstr(text, "(nf_tables)") != NULL;
+		err_clear();
+	}
+	return false;
+}
+
+static char *new_key(uint32_t id)
+{
+	return g_strdup_printf("xtables-%u", id);
+}
+
+static int dump_new(struct dump *d, uint32_t id, size_t i)
+{
+	g_autofree char *text = NULL, *key = new_key(id);
+	json_t *all = json_object_get(d->extra, key);
+	int r = is_new(new[i].save) ? run_first(new[i].save, NULL, &text) : 0;
+
+	if (r < 0) /* nobody here could use them either */
+		err_clear();
+	if (!text || (text[0] != '*' && !strstr(text, "\n*")))
+		return 0;
+	if (!all)
+		json_object_set_new(d->extra, key, all = json_object());
+	json_object_set_new(all, new[i].family, json_string(text));
+	return 0;
+}
+
+/* "*nat" */
+static int drop_tables(const char *family, const char *text)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	g_autoptr(GString) commands = g_string_new(NULL);
+	struct nft_ctx *nft;
+	int r;
+
+	for (char **l = lines; *l; l++)
+		if (**l == '*' && strspn(*l + 1, "abcdefghijklmnopqrstuvwxyz") == strlen(*l + 1))
+			g_string_append_printf(commands, "delete table %s %s\n", family, *l + 1);
+	r = begin(&nft);
+	if (r < 0)
+		return r;
+	r = nft_run(nft, commands->str);
+	nft_library.free(nft);
+	return r;
+}
+
+static int restore_new(const json_t *extra, uint32_t id, size_t i)
+{
+	g_autofree char *key = new_key(id);
+	const char *text =
+		json_string_value(json_object_get(json_object_get(extra, key), new[i].family));
+	int r;
+
+	if (!text)
+		return 0;
+	if (!is_new(new[i].restore)) {
+		log_info("no iptables for nftables here: its rules are nftables' own");
+		return 0;
+	}
+	r = drop_tables(new[i].family, text);
+	return r < 0 ? r : run_first(new[i].restore, text, NULL);
+}
+
 int net_firewall_dump(struct dump *d, uint32_t id)
 {
 	int r = dump_nft(d, id);
+
+	for (size_t i = 0; r == 1 && i < ARRAY_SIZE(new); i++) {
+		int e = dump_new(d, id, i);
+
+		r = e < 0 ? e : r;
+	}
+	r = MIN(r, 0);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(old); i++)
 		r = dump_old(d, id, i);
@@ -146,10 +243,12 @@ static int restore_nft(int images, uint32_t id)
 	return r;
 }
 
-int net_firewall_restore(int images, uint32_t id)
+int net_firewall_restore(int images, uint32_t id, const json_t *extra)
 {
 	int r = restore_nft(images, id);
 
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(new); i++)
+		r = restore_new(extra, id, i);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(old); i++) {
 		g_autofree char *text = NULL;
 

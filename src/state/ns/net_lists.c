@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <linux/fib_rules.h>
+#include <linux/neighbour.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -118,6 +119,75 @@ int net_message_restore(int sock, struct nlmsghdr *h, bool last)
 				       r == -ENETDOWN))) {
 		err_clear();
 		return r == -EEXIST ? 0 : 1;
+	}
+	return r;
+}
+
+/* What only a user has made: the kernel adds its own multicast and device addresses. */
+static bool is_made(const struct nlmsghdr *h)
+{
+	const struct ndmsg *m = mnl_nlmsg_get_payload(h);
+	const struct nlattr *a[NDA_DST + 1];
+
+	rtnl_attrs(h, sizeof(*m), a, NDA_DST);
+	if (m->ndm_family == AF_BRIDGE) /* of vxlan; "static" of a bridge */
+		return a[NDA_DST] || m->ndm_state == NUD_NOARP;
+	return m->ndm_state & NUD_PERMANENT || m->ndm_flags & NTF_PROXY;
+}
+
+static int add_made(const struct nlmsghdr *h, void *arg)
+{
+	return h->nlmsg_type == RTM_NEWNEIGH && is_made(h) ? add(h, arg) : 0;
+}
+
+static char *neighbours_key(uint32_t id)
+{
+	return g_strdup_printf("neighbours-%u", id);
+}
+
+int net_neighbours_dump(struct dump *d, uint32_t id, int sock)
+{
+	g_autoptr(GByteArray) bytes = g_byte_array_new();
+	g_autofree char *text = NULL, *key = neighbours_key(id);
+	struct collect c = {.bytes = bytes};
+	const struct ndmsg proxies = {.ndm_flags = NTF_PROXY}; /* neigh_dump_info() */
+	int r = rtnl_list(sock, RTM_GETNEIGH, AF_UNSPEC, add_made, &c);
+
+	if (r == 0)
+		r = rtnl_list_with(sock, RTM_GETNEIGH, &proxies, sizeof(proxies), add_made, &c);
+	if (r == 0)
+		r = rtnl_list(sock, RTM_GETNEIGH, AF_BRIDGE, add_made, &c);
+	if (r < 0 || !bytes->len)
+		return r;
+	text = g_base64_encode(bytes->data, bytes->len);
+	json_object_set_new(d->extra, key, json_string(text));
+	return 0;
+}
+
+int net_neighbours_restore(const json_t *extra, uint32_t id, int sock)
+{
+	g_autofree char *key = neighbours_key(id);
+	const char *text = json_string_value(json_object_get(extra, key));
+	gsize len = 0;
+	g_autofree unsigned char *bytes = text ? g_base64_decode(text, &len) : NULL;
+	int r = 0, left = (int)len;
+
+	for (struct nlmsghdr *h = (void *)bytes; r == 0 && bytes && mnl_nlmsg_ok(h, left);
+	     h = mnl_nlmsg_next(h, &left)) {
+		if (h->nlmsg_type != RTM_NEWNEIGH ||
+		    h->nlmsg_len < NLMSG_LENGTH(sizeof(struct ndmsg)))
+			return err_set(EBADMSG, "%s: %s", IMAGE_EXTRA, key);
+		h->nlmsg_pid = 0;
+		h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+		h->nlmsg_flags |=
+			((struct ndmsg *)mnl_nlmsg_get_payload(h))->ndm_family == AF_BRIDGE
+				? NLM_F_APPEND
+				: NLM_F_REPLACE;
+		r = rtnl_ask(sock, h, "neighbour");
+		if (r == -EEXIST) {
+			err_clear();
+			r = 0;
+		}
 	}
 	return r;
 }

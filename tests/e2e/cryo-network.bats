@@ -1,0 +1,125 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# cryo: network devices of each kind that this kernel can make, what is set at them, and those that
+# come from outside.
+load ../lib/cryo
+
+# inside SCRIPT: in new namespaces, ending as "sleep"; its number in PID.
+inside() {
+	setsid unshare -pmn --fork bash -euc "mount -t proc proc /proc; ip link set lo up; $1
+		exec sleep 1000" </dev/null >"$DIR/out" 2>&1 3>&- &
+	PARENT=$!
+	wait_for 5 eval "PID=\$(pgrep -P $PARENT) && [ \"\$(cat /proc/\$PID/comm)\" = sleep ]" ||
+		{ cat "$DIR/out"; return 1; }
+}
+
+again() {
+	"$CRYO" dump -D "$IMG" -t "$PID"
+	wait "$PARENT" || true
+	[ ! -e "/proc/$PID" ]
+	"$CRYO" restore -D "$IMG" -d --pidfile pid "$@"
+	PID=$(cat "$IMG/pid")
+}
+
+in_it() {
+	nsenter -t "$PID" -n "$@"
+}
+
+setup() {
+	DIR=$BATS_TEST_TMPDIR IMG=$BATS_TEST_TMPDIR/img PID=
+	mkdir "$IMG"
+}
+
+# What changes by itself is left out.
+show() {
+	local p
+	for p in "$PID" $(pgrep -P "$PID"); do
+		nsenter -t "$p" -n ip -d -o link |
+			sed 's/timer *[0-9.]*//g;s/state [A-Z]* //;s/,LOWER_UP//;s/NO-CARRIER,//;s/bridge_slave state [a-z]*//;s/topology_change[a-z_]* [0-9]//g;s/designated_[a-z]* [0-9a-f.:]*//g;s/root_[a-z_]* [0-9]* //g'
+		nsenter -t "$p" -n ip -o -4 address
+		nsenter -t "$p" -n ip -4 route show table all | sed 's/ linkdown//' | sort
+		nsenter -t "$p" -n bridge fdb | grep -E 'dst|static' | sort
+		nsenter -t "$p" -n ip neigh show nud permanent
+		nsenter -t "$p" -n ip neigh show proxy
+	done
+}
+
+@test "devices: macvlan, vxlan, ifb, bridges and their ports, neighbours" {
+	inside '
+	ip link add v0 type veth peer name v1; ip link set v0 txqueuelen 77 up; ip link set v1 up
+	ip link add m0 link v0 type macvlan mode bridge; ip address add 10.8.0.1/24 dev m0
+	ip link set m0 up; ip link add m1 link v0 type macvlan mode private
+	ip link add vx0 type vxlan id 5 dstport 4789 local 127.0.0.1 remote 127.0.0.2 ttl 7 ageing 55
+	bridge fdb append 00:00:00:00:00:00 dev vx0 dst 127.0.0.3
+	bridge fdb add 02:00:00:00:00:05 dev vx0 dst 127.0.0.4; ip link set vx0 up
+	ip link add ifb7 type ifb
+	ip link add br0 type bridge stp_state 1 ageing_time 5000 forward_delay 400 mcast_snooping 0
+	ip link set v1 master br0
+	ip link set v1 type bridge_slave hairpin on learning off priority 5
+	bridge fdb add 02:00:00:00:00:07 dev v1 master static; ip link set br0 up
+	ip neigh add 10.8.0.9 lladdr 02:00:00:00:00:01 dev m0 nud permanent
+	ip neigh add proxy 10.8.0.77 dev m0
+	unshare -n bash -c "ip link set lo up; exec sleep 2000" & C=$!
+	until [ "$(cat /proc/$C/comm)" = sleep ]; do sleep 0.05; done
+	ip link add m5 link v0 type macvlan mode bridge; ip link set m5 netns $C
+	nsenter -t $C -n sh -euc "ip address add 10.8.0.5/24 dev m5; ip link set m5 up"'
+	show >"$DIR/before"
+	grep -q 'static' "$DIR/before" && grep -q 'dst 127.0.0.4' "$DIR/before"
+	again
+	wait_for 5 eval 'show >"$DIR/after"; diff "$DIR/before" "$DIR/after"'
+	kill -9 "$PID" && PID=
+}
+
+@test "firewall: rules of iptables with its extensions and counters stay those of iptables" {
+	inside '
+	iptables -A INPUT -i lo -p icmp -j ACCEPT
+	iptables -A INPUT -p tcp --dport 8 -m limit --limit 5/min -j LOG --log-prefix "a b"
+	iptables -t nat -A POSTROUTING -o eth9 -j MASQUERADE; ip6tables -A FORWARD -j DROP'
+	firewall() {
+		in_it iptables-save | grep -v '^[#:]'
+		in_it ip6tables-save | grep -v '^[#:]'
+	}
+	in_it iptables -Z
+	firewall >"$DIR/before"
+	grep -q MASQUERADE "$DIR/before"
+	again
+	firewall | diff "$DIR/before" -
+	in_it iptables -D INPUT -p tcp --dport 8 -m limit --limit 5/min -j LOG --log-prefix 'a b'
+	kill -9 "$PID" && PID=
+}
+
+@test "devices from outside: a macvlan on one of ours, one of ours itself" {
+	ip link add low9 type veth peer name low8
+	ip link set low9 up
+	inside 'true'
+	ip link add mac9 link low9 type macvlan mode bridge
+	ip link set mac9 netns "$PID" name eth0
+	in_it sh -euc 'ip address add 10.6.0.2/24 dev eth0; ip link set eth0 up'
+	again --external 'macvlan[eth0]:low9'
+	in_it ip -d link show eth0 | grep -q 'macvlan mode bridge'
+	in_it ip -o -4 address show dev eth0 | grep -q 10.6.0.2/24
+	kill -9 "$PID" && PID=
+	rm -rf "$IMG" && mkdir "$IMG"
+	ip link add dev9 type veth peer name dev8
+	inside 'true'
+	ip link set dev9 netns "$PID" name eth1
+	in_it sh -euc 'ip address add 10.6.1.2/24 dev eth1; ip link set eth1 up'
+	"$CRYO" dump -D "$IMG" -t "$PID" --external 'netdev[eth1]:dev9'
+	wait "$PARENT" || true
+	ip link del dev8 2>/dev/null || true
+	ip link add dev9 type veth peer name dev8
+	"$CRYO" restore -D "$IMG" -d --pidfile pid --external 'netdev[eth1]:dev9'
+	PID=$(cat "$IMG/pid")
+	in_it ip -o -4 address show dev eth1 | grep -q 10.6.1.2/24
+	! ip link show dev9
+	kill -9 "$PID" && PID=
+	ip link del low9
+	wait_for 5 eval '! ip link show dev8'
+}
+
+@test "a queueing discipline is told to be lost" {
+	inside 'tc qdisc add dev lo root tbf rate 1mbit burst 10k latency 1s'
+	"$CRYO" dump -D "$IMG" -t "$PID" -R
+	grep -q 'network device lo: its queueing discipline tbf' "$IMG/dump.log"
+	kill -9 "$PID" && PID=
+}
