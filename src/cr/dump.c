@@ -199,7 +199,7 @@ static int look_new(const struct cryo_dump_options *options, struct cryo_dump **
 	*ret = g_new0(struct cryo_dump, 1);
 	d = &(*ret)->d;
 	d->o = *options;
-	d->root = d->dir = -1;
+	d->root = d->dir = d->mqueues = -1;
 	d->next_pages_id = 1;
 	d->refused = g_string_new(NULL);
 	d->uids = g_array_new(FALSE, FALSE, sizeof(struct id_extent));
@@ -635,6 +635,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	unlock_network(d);
 	cleanup_close(&d->root);
 	spaces_end(d);
+	cleanup_close(&d->mqueues);
 	mountinfo_clear(&d->mounts);
 	ptys_seen_free(d);
 	g_clear_pointer(&d->uids, g_array_unref);

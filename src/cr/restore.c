@@ -16,6 +16,7 @@
 #include "state/mem/lazy.h"
 #include "state/mem/mem.h"
 #include "state/ns/cgroups.h"
+#include "state/ns/mqueue.h"
 #include "state/ns/ns.h"
 #include "state/ns/spaces.h"
 #include "state/sock/socks.h"
@@ -208,6 +209,7 @@ static int stop_again(struct restore *r, struct rtask *t)
 static int close_ours(struct restore *r)
 {
 	socks_restore_end(r);
+	mqueue_close(r);
 	files_close(r);
 	shmem_close(r);
 	ttys_free(r);
@@ -340,6 +342,7 @@ static void restore_clear(struct restore *r)
 
 	if (r->ghosts_made && ghosts_unlink(r) < 0)
 		log_warn("%s", err_message());
+	mqueue_close(r);
 	socks_restore_end(r);
 	socks_tcp_end(r);
 	if (r->files)

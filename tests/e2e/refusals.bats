@@ -61,18 +61,6 @@ if os.fork() == 0: ctypes.CDLL(None).ptrace(0, 0, 0, 0)' # PTRACE_TRACEME
 	untouched a 'python3' 'traces it' 'end that one'
 }
 
-@test "a POSIX message queue that nobody has open" {
-	beside a -- 'import ctypes, os
-c = ctypes.CDLL(None)
-q = c.mq_open(b"/queue", os.O_RDWR | os.O_CREAT, 0o600, None)
-assert q >= 0 and c.mq_send(q, b"hello", 5, 1) == 0
-os.close(q)'
-	untouched a '/dev/mqueue/queue: POSIX message queues cannot be saved' 'remove it'
-	cryopod exec a rm /dev/mqueue/queue
-	cycle a
-	goes_on a
-}
-
 @test "an exec session with more privileges than the container" {
 	looper a
 	cryopod exec -d --privileged a sleep 1000

@@ -25,6 +25,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_nsfile,
 	&fd_procfile,
 	&fd_tun,
+	&fd_mqfile,
 	&fd_regular, /* takes what has a name */
 	/* clang-format on */
 };

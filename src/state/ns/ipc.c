@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Message queues, semaphores, limits of the namespace; shared memory is ipc_shm.c. */
 #include "state/ns/ipc.h"
+#include "state/ns/mqueue.h"
 
 #include "base/file.h"
 #include "image/ipc-msg.pb-c.h"
@@ -341,7 +342,9 @@ static int dump_inside(void *arg)
 		r = ipc_shm_dump(d);
 	if (r == 0)
 		r = each(d, "msg", dump_queue);
-	return r < 0 ? r : each(d, "sem", dump_semaphores);
+	if (r == 0)
+		r = each(d, "sem", dump_semaphores);
+	return r < 0 ? r : mqueue_dump(d);
 }
 
 int ipc_dump(struct dump *d)
@@ -495,7 +498,9 @@ static int restore_inside(void *arg)
 		ret = ipc_shm_restore(r);
 	if (ret == 0)
 		ret = restore_queues(r);
-	return ret < 0 ? ret : restore_semaphores(r);
+	if (ret == 0)
+		ret = restore_semaphores(r);
+	return ret < 0 ? ret : mqueue_restore(r);
 }
 
 static bool has_objects(struct restore *r)
@@ -520,10 +525,11 @@ int ipc_restore(struct restore *r)
 	if (ret == 0)
 		ret = ipc_in_namespace(p.dir, restore_inside, r);
 	if (ret == 1)
-		return has_objects(r) ? err_set(EOPNOTSUPP,
-						"the checkpoint has System V IPC objects, but here "
-						"is no IPC namespace of its own for them")
-				      : 0;
+		return has_objects(r) || mqueue_has(r)
+			       ? err_set(EOPNOTSUPP,
+					 "the checkpoint has IPC objects, but here is no IPC "
+					 "namespace of its own for them")
+			       : 0;
 	return ret < 0 ? err_wrap(ret, "IPC objects") : 0;
 }
 

@@ -65,7 +65,7 @@ int users_root_of(int dir, uid_t *ret) MUST_CHECK; /* its user 0, as we see it *
 
 /* mounts.c */
 int mounts_check(struct dump *d) MUST_CHECK;
-int mqueue_check(struct dump *d) MUST_CHECK; /* mqueue.c: refuses POSIX message queues */
+int mqueue_check(struct dump *d) MUST_CHECK; /* mqueue.c */
 int mounts_dump(struct dump *d) MUST_CHECK;
 
 /* tmpfs.c: tar archives */
