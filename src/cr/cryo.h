@@ -94,6 +94,8 @@ int cryo_lazy_pages(const struct cryo_lazy_options *o) MUST_CHECK;
 
 /* What images before those in DIR have in vain is freed: their pages become holes. */
 int cryo_images_dedup(int dir) MUST_CHECK;
+/* All memory in the images, in those before as well: a restored tree has it. */
+int cryo_images_forget(int dir) MUST_CHECK;
 
 int cryo_serve_pages(const struct cryo_page_server *o) MUST_CHECK;
 

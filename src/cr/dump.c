@@ -561,6 +561,7 @@ int cryo_dump_write(struct cryo_dump *c, int dir)
 	if (r < 0) {
 		tell_loss(d);
 		unlock_network(d);
+		linked_end(d, false);
 		tree_release(d);
 	}
 	image_writer_drop(&d->w);
@@ -578,6 +579,7 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 	cleanup_close(&c->d.root);
 	c->d.root = -1;
 	spaces_end(&c->d);
+	linked_end(&c->d, how == CRYO_KILL);
 	if (how == CRYO_KILL) {
 		uint64_t at = step_now_us();
 		int r = socks_silence(&c->d);
@@ -627,6 +629,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 		return;
 	d = &(*c)->d;
 	tell_loss(d);
+	linked_end(d, false);
 	tree_release(d);
 	tree_clear(d);
 	peek_close(&d->peek);

@@ -253,3 +253,8 @@ int cryo_images_dedup(int dir)
 {
 	return pages_dedup(dir);
 }
+
+int cryo_images_forget(int dir)
+{
+	return pages_forget(dir);
+}

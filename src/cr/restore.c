@@ -356,6 +356,8 @@ static void restore_clear(struct restore *r)
 	g_clear_pointer(&r->named, g_hash_table_unref);
 	g_clear_pointer(&r->shms, g_hash_table_unref);
 	g_clear_pointer(&r->ghosts, g_hash_table_unref);
+	linked_restore_end(r, false);
+	g_clear_pointer(&r->linked, g_hash_table_unref);
 	g_clear_pointer(&r->gone, g_hash_table_unref);
 	g_clear_pointer(&r->locks, g_ptr_array_unref);
 	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
@@ -446,6 +448,7 @@ int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *bo
 		kill_box(&r, box);
 		return err_adopt(e, story);
 	}
+	linked_restore_end(&r, true);
 	socks_go(&r);
 	ret->pid = r.stub.pid;
 	e = agent_let_go(r.agent);

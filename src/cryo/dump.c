@@ -179,6 +179,7 @@ static int dump(struct session *s)
 		.ext_unix_sk = s->o.ext_unix_sk && !s->o.ext_unix_sk[0],
 		.snapshot = s->o.leave_running,
 		.lazy = s->o.lazy_pages,
+		.link_remap = s->o.link_remap,
 		.file_locks = s->o.file_locks,
 		.new_root = s->o.root,
 		.external_sharing = s->o.external_sharing,

@@ -42,9 +42,8 @@ const struct option_row option_rows[] = {
 	     .help = "Leave out TCP connections that are being made"),
 	FLAG("file-locks", 'l', file_locks, .help = "Keep file locks"),
 	FLAG("link-remap", 0, link_remap,
-	     .help = "Accepted: of a file whose name was removed, but not its last, another name "
-		     "is "
-		     "found and taken"),
+	     .help = "Of files whose name was removed, but not their last, one is made beside it: "
+		     "link_remap.N, until the restore.  (Without it the other name is looked for)"),
 	VALUE(OPT_SIZE, "ghost-limit", 0, "SIZE", ghost_limit,
 	      .help = "The largest file without a name that is saved (default: 64M)"),
 	FLAG("ghost-fiemap", 0, ignored_flag, .help = "Accepted: holes are always left out"),
@@ -64,7 +63,8 @@ const struct option_row option_rows[] = {
 		     "keeps "
 		     "private memory back and serves it as a page server"),
 	FLAG("auto-dedup", 0, auto_dedup,
-	     .help = "Free pages of the images before that the new ones have, too"),
+	     .help = "Free pages of the images before that the new ones have, too; restore: free "
+		     "all pages once the tree has them, so that it cannot be restored again"),
 	FLAG("page-server", 0, page_server,
 	     .help = "Send the pages to a page server instead of writing them"),
 	VALUE(OPT_TEXT, "address", 0, "ADDRESS", address,

@@ -276,6 +276,8 @@ static int restore(struct session *s)
 		return r;
 	}
 	s->restored = done.pid;
+	if (s->o.auto_dedup && !s->o.lazy_pages && cryo_images_forget(s->images) < 0)
+		log_warn("%s", err_message());
 	if (stage_tell(s, "post-resume", done.pid, -1) < 0)
 		log_warn("%s", err_message());
 	session_say(s, "Restore finished successfully. Tasks resumed.");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pages of images before that newer ones have, too, are never read: holes take their place.  The
- * files stay as long as they are.
+ * files stay as long as they are.  The same for all pages once a tree has them.
  */
 #include "image/pages.h"
 
@@ -120,7 +120,27 @@ static int dedup_one(int dir, enum image_kind kind, uint64_t id)
 	return MIN(r, 0);
 }
 
-int pages_dedup(int dir)
+/* All that a restore reads, those of images before as well. */
+static int forget_one(int dir, enum image_kind kind, uint64_t id)
+{
+	CLEANUP(page_set_clear) struct page_set s = {0};
+	int r = pages_open(dir, kind, id, &s);
+
+	for (unsigned i = 0; r == 0 && i < s.nfds; i++) {
+		g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", s.fds[i]);
+		autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			return err_errno("open the pages for writing");
+		for (unsigned k = 0; r == 0 && k < s.n; k++)
+			if (s.runs[k].fd == s.fds[i])
+				r = punch(fd, s.runs[k].offset,
+					  s.runs[k].offset + s.runs[k].nr_pages * IMAGE_PAGE_SIZE);
+	}
+	return MIN(r, 0);
+}
+
+static int for_all(int dir, int (*fn)(int dir, enum image_kind kind, uint64_t id))
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -133,11 +153,21 @@ int pages_dedup(int dir)
 		char rest[8];
 
 		if (sscanf(e->d_name, "pagemap-%lu.%7s", &id, rest) == 2 && !strcmp(rest, "img"))
-			r = dedup_one(dir, IMG_PAGEMAP, id);
+			r = fn(dir, IMG_PAGEMAP, id);
 		else if (sscanf(e->d_name, "pagemap-shmem-%lu.%7s", &id, rest) == 2 &&
 			 !strcmp(rest, "img"))
-			r = dedup_one(dir, IMG_SHMEM_PAGEMAP, id);
+			r = fn(dir, IMG_SHMEM_PAGEMAP, id);
 	}
 	closedir(d);
 	return r;
+}
+
+int pages_dedup(int dir)
+{
+	return for_all(dir, dedup_one);
+}
+
+int pages_forget(int dir)
+{
+	return for_all(dir, forget_one);
 }

@@ -84,6 +84,8 @@ void page_set_clear(struct page_set *s);
 
 /* Frees what the images before those in DIR have, but nobody reads any more. */
 int pages_dedup(int dir) MUST_CHECK;
+/* Frees all pages of the images in DIR, in those before, too: they cannot be restored any more. */
+int pages_forget(int dir) MUST_CHECK;
 
 /*
  * Is the page at VADDR in the set?  *END, the end of what is asked for, becomes the end of the part

@@ -84,6 +84,7 @@ struct dump {
 	struct files_dump *files;
 	struct questions *questions; /* state/question.c */
 	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
+	GPtrArray *linked;	     /* state/fd/linked.c */
 	GHashTable *waits;	     /* tid -> struct wait: state/task/waits.c */
 	int64_t frozen_ns;	     /* CLOCK_MONOTONIC */
 	GHashTable *scouted;	     /* pid -> struct insns, from the look */

@@ -98,6 +98,7 @@ struct cryo_dump_options {
 	bool no_netlock;      /* packets of connections that are kept are not held back */
 	bool ext_unix_sk;     /* unix sockets may have peers outside: connected again or closed */
 	bool skip_in_flight;  /* drop connections that wait to be accepted instead of refusing */
+	bool link_remap;      /* files get names: state/fd/linked.c */
 	bool file_locks;      /* keep file locks instead of refusing */
 
 	/*

@@ -102,6 +102,15 @@ int procfile_dump_dir(struct dump *d, const struct path_view *v, uint32_t *ret_i
 /* 1: the file of this id is not of such a process. */
 int procfile_chdir(struct restore *r, struct rtask *t, uint32_t id, const char *name) MUST_CHECK;
 
+/* state/fd/linked.c: files that have other names only, with --link-remap. */
+bool linked_can(struct dump *d, const struct path_view *v, int mnt_id);
+int linked_dump(struct dump *d, const struct path_view *v, int mnt_id, uint32_t id) MUST_CHECK;
+void linked_end(struct dump *d, bool keep); /* KEEP: the tree ends, and its images need them */
+/* E, by the name of file REMAP; a descriptor, the caller's. */
+int linked_open(struct restore *r, const RegFileEntry *e, uint32_t remap, uint64_t flags)
+	MUST_CHECK;
+void linked_restore_end(struct restore *r, bool done);
+
 /* state/fd/ghost.c: files without a name. */
 
 /* Is it too large?  Its blocks count, not its holes. */

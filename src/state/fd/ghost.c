@@ -207,6 +207,7 @@ int ghosts_load(struct restore *r)
 	if (ret < 0)
 		return ret;
 	r->ghosts = g_hash_table_new(NULL, NULL);
+	r->linked = g_hash_table_new(NULL, NULL);
 	r->gone = g_hash_table_new(NULL, NULL);
 	r->ghosts_made = g_hash_table_new_full(NULL, NULL, NULL, ghost_free);
 	for (unsigned i = 0; i < all->len; i++) {
@@ -214,6 +215,11 @@ int ghosts_load(struct restore *r)
 
 		if (e->has_remap_type && e->remap_type == REMAP_TYPE__PROCFS) {
 			g_hash_table_insert(r->gone, GUINT_TO_POINTER(e->orig_id),
+					    GUINT_TO_POINTER(e->remap_id));
+			continue;
+		}
+		if (e->has_remap_type && e->remap_type == REMAP_TYPE__LINKED) {
+			g_hash_table_insert(r->linked, GUINT_TO_POINTER(e->orig_id),
 					    GUINT_TO_POINTER(e->remap_id));
 			continue;
 		}

@@ -93,7 +93,7 @@ int path_check(struct dump *d, const struct path_view *v)
 	r = leads_there(d, v);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	if (other_name(d, v, &other))
+	if (linked_can(d, v, mount_of(d, v)) || other_name(d, v, &other))
 		return 0;
 	if (g_str_has_suffix(v->link, DELETED))
 		return err_set(EOPNOTSUPP,
@@ -124,9 +124,17 @@ int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEnt
 		e->name = g_strdup(v->link);
 		if (leads_there(d, v) == 1)
 			return 0;
+		/* one that the images go on with even if the tree does, too */
 		g_clear_pointer(&e->name, g_free);
-		if (other_name(d, v, &e->name))
+		if ((d->o.leave_running || !linked_can(d, v, e->mnt_id)) &&
+		    other_name(d, v, &e->name))
 			return 0;
+		if (linked_can(d, v, e->mnt_id)) {
+			e->name = g_strdup(v->link);
+			*(e->name + strlen(e->name) -
+			  (g_str_has_suffix(e->name, DELETED) ? strlen(DELETED) : 0)) = 0;
+			return linked_dump(d, v, e->mnt_id, id);
+		}
 		e->name = g_strdup(v->link);
 		return path_check(d, v);
 	}
@@ -171,6 +179,7 @@ static int take_born(int fd, const RegFileEntry *e, unsigned flags, int *ret_fd)
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd)
 {
 	void *ghost = g_hash_table_lookup(r->ghosts, GUINT_TO_POINTER(e->id));
+	void *linked = g_hash_table_lookup(r->linked, GUINT_TO_POINTER(e->id));
 	g_autofree char *made = NULL;
 	const char *name = e->name;
 	char path[64];
@@ -190,13 +199,15 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", nameless);
 	if (nameless >= 0 && born && (flags & O_ACCMODE) == O_RDWR)
 		return take_born(nameless, e, flags, ret_fd);
-	if (nameless >= 0)
+	if (linked)
+		fd = linked_open(r, e, GPOINTER_TO_UINT(linked), flags & OPEN_FLAGS);
+	else if (nameless >= 0)
 		fd = open(path, (int)(flags & OPEN_FLAGS & ~(unsigned)O_NOFOLLOW) | O_CLOEXEC);
 	else
 		fd = open_in(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1), name,
 			     flags & OPEN_FLAGS);
 	if (fd < 0)
-		return err_errno("open %s", name);
+		return linked ? fd : err_errno("open %s", name);
 	*ret_fd = fd;
 	return 0;
 }
