@@ -79,6 +79,7 @@ int born_plan(struct restore *r)
 					  .sid = t->nssid,
 					  .zombie = t->zombie,
 					  .guest = i > 0 && t->parent < 0,
+					  .maker = t->maker,
 					  .reaper = adopts(t)};
 	}
 	/* 0: it was led from outside of the pid namespace, as that of a container's init may be */
@@ -94,30 +95,14 @@ int born_plan(struct restore *r)
 	return 0;
 }
 
-static bool shares_files(struct restore *r, const struct rtask *t)
-{
-	return t->core && !t->zombie && restore_task(r, t->files) != t;
-}
-
-static bool shares_files_with(const struct rtask *parent, const struct rtask *child)
-{
-	return parent->core && child->core && !child->zombie && parent->files == child->files;
-}
-
-static bool shares_fs_with(const struct rtask *parent, const struct rtask *child)
-{
-	return parent->core && child->core && parent->core->ids && child->core->ids &&
-	       parent->core->ids->fs_id == child->core->ids->fs_id;
-}
-
-/* Children will have the same directories. */
+/* Whom it makes will have the same directories. */
 static bool has_sharer(struct restore *r, const struct rtask *t)
 {
 	for (unsigned i = 0; i < r->nimages; i++) {
 		const struct rtask *c = restore_task(r, i);
+		int by = c->maker ? (int)c->maker : c->parent;
 
-		if (c->parent >= 0 && restore_task(r, (unsigned)c->parent) == t &&
-		    shares_fs_with(t, c))
+		if (by >= 0 && restore_task(r, (unsigned)by) == t && sharing_flags(t, c) & CLONE_FS)
 			return true;
 	}
 	return false;
@@ -139,7 +124,8 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 	CLEANUP(batch_end) struct batch b = {0};
 	struct clone_spec c = {
 		.child = child->slot,
-		.exit_signal = exit_signal_of(child),
+		.flags = sharing_flags(parent, child),
+		.exit_signal = child->maker ? 0 : exit_signal_of(child),
 		.tids = &child->nspid,
 		.ntids = 1,
 	};
@@ -147,19 +133,11 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 
 	if (ret < 0)
 		return ret;
-	if (shares_files(r, child) && !shares_files_with(parent, child))
-		return err_set(EOPNOTSUPP,
-			       "process %d shares its descriptors with another than its parent",
-			       child->nspid);
-	if (shares_files_with(parent, child))
-		c.flags |= CLONE_FILES;
-	if (shares_fs_with(parent, child))
-		c.flags |= CLONE_FS;
 	rtask_batch(parent, &b);
 	op = batch_clone(&b, &c);
 	batch_expect(&b, op, child->nspid);
 	ret = batch_run(&b);
-	cow_born(parent, child);
+	cow_born(parent, child, c.flags & CLONE_VM);
 	child->mounts = parent->mounts;
 	if (ret == -EEXIST && shares_pids(r))
 		return proc_number_taken(child->nspid);

@@ -5,6 +5,7 @@
  */
 #include "cr/cryo.h"
 #include "cr/lazy.h"
+#include "cr/look.h"
 #include "cr/plan.h"
 #include "cr/records.h"
 #include "cr/step.h"
@@ -111,6 +112,7 @@ static int check_plan(struct dump *d)
 					  .sid = t->nssid,
 					  .zombie = t->zombie,
 					  .guest = t->guest != NULL,
+					  .maker = t->maker,
 					  .reaper = t->reaper || !d->frozen};
 	}
 	if ((plan_outside(v, d->tasks->len) ||
@@ -149,44 +151,12 @@ static int look(struct dump *d)
 	if (r == 0)
 		r = sharing_check(d);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
-		r = check_task(d, dump_task(d, i));
-		if (r == -ESRCH || r == -ENOENT) { /* has ended while we looked */
-			err_clear();
-			r = 0;
-		}
+		r = look_at(d, dump_task(d, i), check_task);
 	}
 	if (r == 0)
 		r = dump_refuse(d, check_plan(d));
 	if (r == 0)
 		r = records_look_before(d);
-	return r;
-}
-
-#define LOOKS		5
-#define PATIENT_LOOKS	50
-#define PATIENT_WAIT_US 10000
-
-/*
- * Nothing stands still while we look: a task that just ends or executes another program shows
- * things that no task at rest has.  What is wrong is wrong each time.  For what passes by itself
- * (a connection that waits to be accepted) we wait longer.
- */
-static int look_again(struct dump *d)
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < (d->lasting ? LOOKS : PATIENT_LOOKS); i++) {
-		if (i >= LOOKS)
-			g_usleep(PATIENT_WAIT_US);
-		g_string_truncate(d->refused, 0);
-		d->lasting = false;
-		g_hash_table_remove_all(d->scouted);
-		r = look(d);
-		if (r >= 0 && !d->refused->len)
-			break;
-		d->lasting |= r < 0;
-		log_debug("dump: look %u: %s", i, r < 0 ? err_message() : d->refused->str);
-	}
 	return r;
 }
 
@@ -209,7 +179,7 @@ static int look_new(const struct cryo_dump_options *options, struct cryo_dump **
 	r = d->o.track_mem ? cryo_can_track() : 0;
 	if (r < 0)
 		return r;
-	r = look_again(d);
+	r = look_patiently(d, look);
 	log_debug("dump: look: %" PRIu64 " us", step_now_us() - at);
 	return r;
 }
@@ -367,7 +337,7 @@ static const struct dump_step dump_steps[] = {
 	{"seccomp", .thread = seccomp_dump},
 	{"pending signals", .task = sigpending_dump},
 	{"limits", .task = rlimits_dump},
-	{"trackers", .task = track_find},
+	{"trackers", .space = track_find},
 	{"agent", .task = inject},
 	{"tables of descriptors", .question = &table_question},
 	{"signal actions", .question = &sigactions_question},
@@ -376,7 +346,7 @@ static const struct dump_step dump_steps[] = {
 	{"stopped children", .all = stops_dump},
 	{"plan", .all = check_plan},
 	{"threads", .question = &thread_question},
-	{"memory policies", .task = numa_dump, .question = &numa_question},
+	{"memory policies", .space = numa_dump, .question = &numa_question},
 	{"attributes", .question = &attributes_question},
 	{"keyrings", .question = &keys_question},
 	{"credentials", .question = &creds_question},
@@ -384,9 +354,9 @@ static const struct dump_step dump_steps[] = {
 	{"host name", .all = uts_dump},
 	{"undo lists", .all = ipc_undo_dump},
 	{"ipc", .all = ipc_dump},
-	{"tracking", .task = track_begin},
+	{"tracking", .space = track_begin},
 	{"memory", .all = mem_dump_pages},
-	{"end of tracking", .task = end_tracking},
+	{"end of tracking", .space = end_tracking},
 	{"mounts", .all = mounts_dump},
 	{"tmpfs", .all = tmpfs_dump},
 	{"core records", .any_task = core_dump_end},

@@ -60,12 +60,18 @@ static bool leads(const struct plan_task *t)
 	return t->sid == t->pid;
 }
 
+/* By whom it is born. */
+static int maker_of(const struct plan_task *t)
+{
+	return t->maker ? (int)t->maker : t->parent;
+}
+
 /* A child of PARENT that was forked elsewhere and adopted: case three of plan.h. */
 static bool is_adopted(struct planner *l, unsigned i)
 {
 	const struct plan_task *t = task(l, i), *p;
 
-	if (t->parent < 0 || t->helper || leads(t))
+	if (t->parent < 0 || t->helper || t->maker || leads(t))
 		return false;
 	p = task(l, (unsigned)t->parent);
 	if (t->sid == p->sid)
@@ -77,7 +83,7 @@ static bool is_early(struct planner *l, unsigned i)
 {
 	const struct plan_task *t = task(l, i);
 
-	return t->parent >= 0 && !leads(t) && t->sid != task(l, (unsigned)t->parent)->sid &&
+	return t->parent >= 0 && !leads(t) && t->sid != task(l, (unsigned)maker_of(t))->sid &&
 	       !is_adopted(l, i);
 }
 
@@ -139,7 +145,7 @@ static int create(struct planner *l, unsigned i, pid_t born)
 	int r;
 
 	for (unsigned c = 1; c < l->given; c++) {
-		if (task(l, c)->parent != (int)i || !is_early(l, c))
+		if (maker_of(task(l, c)) != (int)i || !is_early(l, c))
 			continue;
 		if (!leads(task(l, i)) || task(l, c)->sid != born || leads_already(l, i))
 			return err_set(
@@ -153,7 +159,7 @@ static int create(struct planner *l, unsigned i, pid_t born)
 	if (leads(task(l, i)) && !leads_already(l, i))
 		step(l, PLAN_SETSID, i, 0, 0);
 	for (unsigned c = 1; c < l->given; c++) {
-		if (task(l, c)->parent != (int)i || is_early(l, c) || is_adopted(l, c))
+		if (maker_of(task(l, c)) != (int)i || is_early(l, c) || is_adopted(l, c))
 			continue;
 		r = fork_child(l, i, c, sid);
 		if (r < 0)
@@ -305,7 +311,7 @@ int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*tak
 
 	g_array_append_vals(p.tasks, v, n);
 	for (unsigned i = 0; i < n; i++) {
-		if (v[i].pid <= 0 || v[i].parent >= (int)i ||
+		if (v[i].pid <= 0 || v[i].parent >= (int)i || (v[i].maker && v[i].maker >= i) ||
 		    (i > 0 && v[i].parent < 0 && !v[i].guest))
 			return err_set(EBADMSG, "process %d has no parent in the tree", v[i].pid);
 		if (!g_hash_table_insert(by_pid, GINT_TO_POINTER(v[i].pid),

@@ -21,6 +21,7 @@ struct plan_task { /* numbers as inside the innermost pid namespace */
 	pid_t pid;
 	int parent;	 /* index, -1 for the root, which is number 0, and for guests */
 	pid_t pgid, sid; /* 0: outside of the namespace, inherited from the root */
+	unsigned maker;	 /* the sibling that makes it (CLONE_PARENT); 0: its parent does */
 	bool zombie;
 	bool reaper; /* adopts orphans: the root, or PR_SET_CHILD_SUBREAPER */
 	bool guest;  /* a root beside the first one: there from the beginning, leads its session */
@@ -28,7 +29,7 @@ struct plan_task { /* numbers as inside the innermost pid namespace */
 };
 
 enum plan_verb {
-	PLAN_FORK,    /* TASK forks OTHER */
+	PLAN_FORK,    /* TASK forks OTHER, its child or (plan_task.maker) its sibling */
 	PLAN_SETSID,  /* TASK founds its session */
 	PLAN_SETPGID, /* TASK enters group PGID, its own if that is its pid */
 	PLAN_EXIT,    /* TASK, a helper, exits; OTHER, its parent by then, reaps it */

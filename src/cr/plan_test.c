@@ -67,7 +67,7 @@ static void run(const struct plan_task *want, unsigned n, bool root_leads)
 		case PLAN_FORK:
 			assert_false(m[s.other].alive);
 			m[s.other] = m[s.task];
-			m[s.other].parent = (int)s.task;
+			m[s.other].parent = t[s.other].maker ? m[s.task].parent : (int)s.task;
 			break;
 		case PLAN_SETSID:
 			assert_false(group_exists(m, all, t[s.task].pid, m[s.task].sid));
@@ -109,6 +109,22 @@ static void plain(void **state)
 		{.pid = 9, .parent = 1, .pgid = 9, .sid = 9},
 		{.pid = 12, .parent = 2, .pgid = 12, .sid = 9},
 		{.pid = 13, .parent = 2, .pgid = 12, .sid = 9},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+	run(t, ARRAY_SIZE(t), false);
+}
+
+/* Made by a sibling: born in its session, whatever the parent's is. */
+static void siblings(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 7, .parent = 0, .pgid = 7, .sid = 7},
+		{.pid = 8, .parent = 0, .pgid = 7, .sid = 7, .maker = 1},
+		{.pid = 9, .parent = 0, .pgid = 1, .sid = 1, .maker = 1},
+		{.pid = 10, .parent = 0, .pgid = 10, .sid = 10, .maker = 3},
+		{.pid = 11, .parent = 2, .pgid = 11, .sid = 7},
 	};
 
 	run(t, ARRAY_SIZE(t), true);
@@ -217,9 +233,9 @@ static void refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain),     cmocka_unit_test(daemons), cmocka_unit_test(early),
-		cmocka_unit_test(subreaper), cmocka_unit_test(outside), cmocka_unit_test(refused),
-		cmocka_unit_test(guests),
+		cmocka_unit_test(plain),   cmocka_unit_test(siblings),	cmocka_unit_test(daemons),
+		cmocka_unit_test(early),   cmocka_unit_test(subreaper), cmocka_unit_test(outside),
+		cmocka_unit_test(refused), cmocka_unit_test(guests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

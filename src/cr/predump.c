@@ -4,6 +4,7 @@
  * changed; it runs on while they are copied.  What it writes meanwhile is for the next round.
  */
 #include "cr/cryo.h"
+#include "cr/look.h"
 #include "cr/records.h"
 #include "cr/step.h"
 
@@ -35,7 +36,9 @@ static int check_task(struct dump *d, struct dtask *t)
 	if (t->zombie)
 		return 0;
 	if (t->status.tracer)
-		return err_set(EOPNOTSUPP, "process %d traces it; end that one", t->status.tracer);
+		return dump_refuse(
+			d, dtask_wrap(t, err_set(EOPNOTSUPP, "process %d traces it; end that one",
+						 t->status.tracer)));
 	ins = g_new0(struct insns, 1);
 	if (agent_scout(t->proc.dir, t->proc.pid, ins) < 0)
 		err_clear(); /* asked again when it stands still */
@@ -49,10 +52,17 @@ static int look(struct dump *d)
 {
 	int r = tree_look(d);
 
-	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
-		r = dump_refuse(d, dtask_wrap(dump_task(d, i), check_task(d, dump_task(d, i))));
 	if (r == 0)
-		r = records_look_before(d);
+		r = sharing_check(d);
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		r = look_at(d, dump_task(d, i), check_task);
+	return r < 0 ? r : records_look_before(d);
+}
+
+static int look_new(struct dump *d)
+{
+	int r = look_patiently(d, look);
+
 	if (r == 0 && d->refused->len) {
 		g_auto(GStrv) lines = g_strsplit(d->refused->str, "\n", -1);
 		g_autofree char *all = g_strjoinv("; ", lines);
@@ -85,9 +95,13 @@ static int inject(struct dump *d, struct dtask *t)
 }
 
 static const struct dump_step steps[] = {
-	{"begin", .all = begin},	   {"maps", .task = read_maps},
-	{"trackers", .task = track_find},  {"agent", .task = inject},
-	{"tracking", .task = track_begin}, {"changed memory", .all = mem_readout_begin},
+	{"sharing", .all = sharing_check},
+	{"begin", .all = begin},
+	{"maps", .task = read_maps},
+	{"trackers", .space = track_find},
+	{"agent", .space = inject},
+	{"tracking", .space = track_begin},
+	{"changed memory", .all = mem_readout_begin},
 };
 
 /* What has been begun is not followed by anybody. */
@@ -177,7 +191,7 @@ int cryo_predump(const struct cryo_dump_options *options, int dir, struct cryo_d
 	image_writer_init(&d.w, dir);
 	r = cryo_can_track();
 	if (r == 0)
-		r = look(&d);
+		r = look_new(&d);
 	if (r == 0)
 		r = freeze_and_tell(&d);
 	if (r == 0)

@@ -260,12 +260,9 @@ int cryo_images_guests(int images, json_t **ret)
 
 static int load_task(struct restore *r, struct rtask *t)
 {
-	int ret = core_load(r, t);
+	int ret = t->zombie ? 0 : mem_load(r, t);
 
-	if (ret < 0 || t->zombie)
-		return ret;
-	ret = mem_load(r, t);
-	return ret < 0 ? ret : fs_load(r, t);
+	return ret < 0 || t->zombie ? ret : fs_load(r, t);
 }
 
 int records_load(struct restore *r)
@@ -279,6 +276,10 @@ int records_load(struct restore *r)
 		r->o.tcp_close = true; /* their streams are not there */
 	if (ret == 0)
 		ret = load_tree(r);
+	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
+		ret = core_load(r, restore_task(r, i));
+	if (ret == 0)
+		ret = sharing_load(r);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
 		ret = load_task(r, restore_task(r, i));
 	if (ret == 0)

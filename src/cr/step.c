@@ -26,6 +26,8 @@ static int dump_one(struct dump *d, const struct dump_step *s, struct dtask *t)
 
 	if (r == 0 && s->task && !t->zombie)
 		r = s->task(d, t);
+	if (r == 0 && s->space && !t->zombie && t->vm == t->index)
+		r = s->space(d, t);
 	for (unsigned i = 0; r == 0 && s->thread && i < t->nthreads; i++)
 		r = s->thread(d, &t->threads[i]);
 	for (unsigned i = 0; r == 0 && s->question && i < t->nthreads; i++)
@@ -95,6 +97,9 @@ static int tell_all(struct restore *r, const struct restore_step *s)
 static int restore_one(struct restore *r, const struct restore_step *s, struct rtask *t)
 {
 	int ret = s->task ? s->task(r, t) : 0;
+
+	if (ret == 0 && s->space && restore_task(r, t->vm) == t)
+		ret = s->space(r, t);
 
 	for (unsigned i = 0; ret == 0 && s->thread && i < t->nthreads; i++)
 		if (!t->threads[i].gone)

@@ -11,6 +11,7 @@ struct dump_step {
 	int (*all)(struct dump *d);
 	int (*task)(struct dump *d, struct dtask *t);	  /* each process that lives */
 	int (*any_task)(struct dump *d, struct dtask *t); /* zombies too */
+	int (*space)(struct dump *d, struct dtask *t);	  /* the first that has its memory */
 	int (*thread)(struct dump *d, struct dthread *h);
 	/* All questions of the story are asked when the first is due. */
 	const struct question *question;
@@ -19,7 +20,8 @@ struct dump_step {
 struct restore_step {
 	const char *name;
 	int (*all)(struct restore *r);
-	int (*task)(struct restore *r, struct rtask *t); /* each process that will live */
+	int (*task)(struct restore *r, struct rtask *t);  /* each process that will live */
+	int (*space)(struct restore *r, struct rtask *t); /* the first that has its memory */
 	/* What each thread's agent is to do, composed; all threads do it at the same time. */
 	int (*tell)(struct restore *r, struct rthread *h, struct batch *b);
 	int (*thread)(struct restore *r, struct rthread *h);

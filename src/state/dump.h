@@ -39,7 +39,10 @@ struct dtask {
 	unsigned index;	   /* in dump.tasks */
 	unsigned files;	   /* index of the first task that has this table of descriptors */
 	const char *guest; /* its name in the options; NULL: it is below the first process */
-	unsigned fs;	   /* the same for its directories */
+	unsigned fs;	   /* the same for its directories, */
+	unsigned vm;	   /* its memory */
+	unsigned sighand;  /* and its signal actions */
+	unsigned maker;	   /* the sibling that shares with it; 0: its parent can make it */
 	bool own_tables;   /* one of its threads does not share them */
 	bool zombie, reaper;
 	bool leader_dead;     /* its first thread has ended before others: cr/leader.c */

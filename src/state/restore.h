@@ -50,7 +50,9 @@ struct rtask {
 	FsEntry *fs;
 	struct page_set pages;
 	GPtrArray *fds; /* FdinfoEntry, ascending */
-	unsigned files; /* index of the first task that has this table of descriptors */
+	unsigned files; /* index of the first task that has this table of descriptors, */
+	unsigned dirs, vm, sighand; /* these directories, this memory, these signal actions */
+	unsigned maker;		    /* the sibling that shares with it; 0: its parent makes it */
 	struct rthread *threads;
 	unsigned nthreads;
 	json_t *extra;	 /* borrowed; may be NULL */

@@ -41,3 +41,5 @@ void thaw_undo(struct dump *d);
 int task_read(struct dtask *t) MUST_CHECK;
 /* The process is looked at through its thread TID from now on. */
 int task_look_through(struct dtask *t, pid_t tid) MUST_CHECK;
+/* It shows things that no task at rest has: memory, namespaces and descriptors go one by one. */
+bool task_is_ending(const struct dtask *t);

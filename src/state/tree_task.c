@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define PF_EXITING_ 0x4 /* include/linux/sched.h: set before anything is given up */
+
 static int read_status(struct dtask *t, int dir)
 {
 	procstatus_clear(&t->status);
@@ -78,4 +80,15 @@ int task_read(struct dtask *t)
 		}
 	}
 	return r;
+}
+
+bool task_is_ending(const struct dtask *t)
+{
+	struct procstat st;
+
+	if (procstat_read(t->proc.dir, &st) < 0) {
+		err_clear();
+		return true;
+	}
+	return st.flags & PF_EXITING_;
 }

@@ -151,7 +151,8 @@ int cow_dump(struct dump *d)
 	for (unsigned i = 1; r == 0 && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
 
-		if (!t->zombie && !t->guest && !dump_task(d, (unsigned)t->parent)->zombie)
+		if (!t->zombie && !t->guest && t->vm == i &&
+		    !dump_task(d, (unsigned)t->parent)->zombie)
 			r = dtask_wrap(t, dump_child(t, dump_task(d, (unsigned)t->parent)));
 	}
 	return r;
@@ -405,8 +406,9 @@ int cow_settle(struct restore *r, struct rtask *t)
 	return ret < 0 ? err_wrap(ret, "memory shared with its parent or children") : 0;
 }
 
-void cow_born(const struct rtask *parent, struct rtask *child)
+void cow_born(const struct rtask *parent, struct rtask *child, bool same_memory)
 {
+	child->settled = same_memory;
 	child->have = parent->have ? g_array_copy(parent->have) : NULL;
 	child->have_of = parent->have_of;
 }

@@ -17,7 +17,7 @@ int cow_dump(struct dump *d) MUST_CHECK;
 
 /* Before T forks, and before it maps the rest of its memory: t->have is there and filled. */
 int cow_settle(struct restore *r, struct rtask *t) MUST_CHECK;
-void cow_born(const struct rtask *parent, struct rtask *child);
+void cow_born(const struct rtask *parent, struct rtask *child, bool same_memory);
 
 /* A mapping that somebody else has made and filled. */
 void cow_add(struct rtask *t, uint64_t start, uint64_t end);

@@ -6,6 +6,8 @@
 #include "state/mem/track.h"
 #include "state/sock/socks.h"
 
+#include "image/pagemap.pb-c.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -50,7 +52,8 @@ static bool is_socket(const struct vma *v)
 /* Is it watched by our own tracker, and by nobody else? */
 static bool is_tracked(struct dump *d, const struct dtask *t, const struct vma *v)
 {
-	return (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI))) == VMF(UW) && track_has(d, t);
+	return (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI))) == VMF(UW) &&
+	       track_has(d, dump_task(d, t->vm));
 }
 
 /* Why a mapping cannot be saved, or NULL. */
@@ -283,6 +286,14 @@ static int dump_socket_maps(struct dump *d, const MmEntry *m)
 				       v->start);
 	}
 	return 0;
+}
+
+int mem_dump_no_pages(struct dump *d, const struct dtask *t)
+{
+	PagemapHead head = PAGEMAP_HEAD__INIT;
+
+	head.pages_id = d->next_pages_id++;
+	return image_write(&d->w, IMG_PAGEMAP, (uint64_t)t->nspid, &head.base);
 }
 
 struct ops {

@@ -42,6 +42,9 @@ extern const struct question mem_question;
 /* The pages of all processes, written by their agents at the same time. */
 int mem_dump_pages(struct dump *d) MUST_CHECK;
 
+/* Those of a process that has its memory in common with an earlier one: dtask.vm. */
+int mem_dump_no_pages(struct dump *d, const struct dtask *t) MUST_CHECK;
+
 /*
  * With d->pages set after that step, snapshots hold the memory and the tree may go on, but for its
  * agents: the pages are written by mem_dump_snapshots(), and mem_end_snapshots() takes the

@@ -476,6 +476,10 @@ static int dump_here(struct dump *d)
 
 		if (t->zombie)
 			continue;
+		if (t->vm != i) {
+			r = dtask_wrap(t, mem_dump_no_pages(d, t));
+			continue;
+		}
 		r = lane_begin(d, t, &p->lanes[p->n++]);
 		if (r == 0 && snapshot)
 			r = mem_guards_dump(t);
@@ -498,9 +502,13 @@ static int dump_elsewhere(struct dump *d)
 {
 	int r = cow_dump(d);
 
-	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
-		if (!dump_task(d, i)->zombie)
-			r = dtask_wrap(dump_task(d, i), mem_guards_dump(dump_task(d, i)));
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		if (!t->zombie)
+			r = dtask_wrap(t,
+				       t->vm == i ? mem_guards_dump(t) : mem_dump_no_pages(d, t));
+	}
 	if (r == 0)
 		r = mem_readout_begin(d);
 	if (r == 0)

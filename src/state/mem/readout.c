@@ -58,7 +58,7 @@ int mem_readout_begin(struct dump *d)
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		struct readout o = {.mem = -1};
 
-		if (dump_task(d, i)->zombie)
+		if (dump_task(d, i)->zombie || dump_task(d, i)->vm != i)
 			continue;
 		g_array_append_val(d->readouts, o);
 		r = dtask_wrap(dump_task(d, i), begin(d, dump_task(d, i),

@@ -53,6 +53,8 @@ int mem_load(struct restore *r, struct rtask *t)
 
 	for (size_t i = 0; ret == 0 && i < t->mm->n_vmas; i++)
 		ret = check_vma(t->mm, i);
+	if (ret < 0 || restore_task(r, t->vm) != t)
+		return ret;
 	if (ret == 0)
 		ret = pages_open(r->o.images, IMG_PAGEMAP, (uint64_t)t->nspid, &t->pages);
 	if (ret == 0)

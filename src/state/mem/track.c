@@ -156,7 +156,7 @@ int track_look(struct dump *d)
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		const struct dtask *t = dump_task(d, i);
 
-		if (t->zombie)
+		if (t->zombie || t->vm != i)
 			continue;
 		if (d->o.parent)
 			r = look_before(d, t);

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "state/ns/net.h"
 #include "state/ns/ns.h"
+#include "state/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -194,7 +195,7 @@ static int look_at_threads(struct dump *d, const struct dtask *t)
 	for (size_t i = 0; r == 0 && i < tids.n; i++) {
 		autoclose int dir = -1;
 
-		if (tids.v[i] == t->proc.pid)
+		if (tids.v[i] == t->proc.pid || (t->leader_dead && tids.v[i] == t->pid))
 			continue;
 		r = proc_open_task(t->proc.dir, tids.v[i], &dir);
 		if (r == 0)
@@ -213,7 +214,8 @@ static int look_at_task(struct dump *d, struct dtask *t)
 
 	if (r == 0 && !t->zombie)
 		r = look_at_threads(d, t);
-	if (r == -ESRCH || r == -ENOENT) { /* has ended while we looked */
+	/* it ends, and has given up its namespaces already */
+	if (r == -ESRCH || r == -ENOENT || (r < 0 && !d->frozen && task_is_ending(t))) {
 		err_clear();
 		return 0;
 	}

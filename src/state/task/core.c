@@ -32,10 +32,10 @@ TaskKobjIdsEntry *task_ids_new(const struct dtask *t)
 {
 	TaskKobjIdsEntry *e = g_new0(TaskKobjIdsEntry, 1);
 	const uint64_t *ns = spaces_of(t->dump, t->proc.pid);
-	uint32_t own = t->index + 1;
 
 	task_kobj_ids_entry__init(e);
-	e->vm_id = e->sighand_id = own;
+	e->vm_id = t->vm + 1;
+	e->sighand_id = t->sighand + 1;
 	e->fs_id = t->fs + 1;
 	e->files_id = t->files + 1;
 	e->has_pid_ns_id = e->has_net_ns_id = e->has_ipc_ns_id = e->has_uts_ns_id = true;

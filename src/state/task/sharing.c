@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who shares what, beyond what fork(2) and pthread_create(3) do: processes made by clone(2) with
- * CLONE_VM or CLONE_SIGHAND alone.  The images could say so; restoring it is not there, so it is
- * refused.  Descriptors (CLONE_FILES) and directories (CLONE_FS) may be shared with the parent, who
- * makes the child in that way again; threads may have their own.
+ * CLONE_VM, CLONE_SIGHAND, CLONE_FILES or CLONE_FS.  Whoever makes a process again has to share
+ * with it whatever it shares with anybody.  That may be its parent, or a sibling (CLONE_PARENT);
+ * threads may have descriptors and directories of their own.
  */
 #include "state/task/task.h"
+#include "state/tree.h"
 
 #include "kernel/kcmp.h"
 
@@ -16,13 +17,26 @@
 static const struct {
 	int type;
 	const char *what;
-	bool of_threads; /* a thread may have its own */
+	bool of_threads;       /* a thread may have its own */
+	size_t dumped, loaded; /* struct dtask, struct rtask: index of the first task that has it */
 } shared[] = {
-	{KCMP_VM, "its memory", false},
-	{KCMP_FILES, "its descriptors", true},
-	{KCMP_FS, "its directories", true},
-	{KCMP_SIGHAND, "its signal actions", false},
+#define FIRST(d, r) offsetof(struct dtask, d), offsetof(struct rtask, r)
+	{KCMP_VM, "memory", false, FIRST(vm, vm)},
+	{KCMP_FILES, "descriptors", true, FIRST(files, files)},
+	{KCMP_FS, "directories", true, FIRST(fs, dirs)},
+	{KCMP_SIGHAND, "signal actions", false, FIRST(sighand, sighand)},
+#undef FIRST
 };
+
+static unsigned *dumped(const struct dtask *t, unsigned k)
+{
+	return (unsigned *)(void *)((char *)t + shared[k].dumped);
+}
+
+static unsigned *loaded(const struct rtask *t, unsigned k)
+{
+	return (unsigned *)(void *)((char *)t + shared[k].loaded);
+}
 
 /*
  * A thread with descriptors of its own (CLONE_THREAD without CLONE_FILES, unshare(2)) can be made
@@ -161,66 +175,193 @@ int sharing_restore(struct restore *r, struct rthread *h)
 	return batch_run(&b);
 }
 
-/* T has what the process PID had first: that one is its parent, or has it from there, too. */
-static int share_with(struct dump *d, struct dtask *t, pid_t pid, int type)
+/* What T shares with an earlier task, BY shares with that one, too. */
+static bool can_make(const struct dtask *by, const struct dtask *t)
+{
+	for (unsigned k = 0; k < ARRAY_SIZE(shared); k++)
+		if (*dumped(t, k) != t->index && *dumped(t, k) != *dumped(by, k))
+			return false;
+	return true;
+}
+
+/* A sibling's child of CLONE_PARENT has its exit signal, too (kernel/fork.c: copy_process()). */
+static bool is_alike(const struct dtask *s, const struct dtask *t)
+{
+	return s->parent == t->parent && !s->zombie && !s->guest && !t->guest &&
+	       s->stat.exit_signal == t->stat.exit_signal;
+}
+
+static int find_maker(const struct dump *d, struct dtask *t)
 {
 	const struct dtask *parent = t->parent >= 0 ? dump_task(d, (unsigned)t->parent) : NULL;
-	bool files = type == KCMP_FILES;
 
-	for (unsigned i = 0; i < t->index; i++)
-		if (dump_task(d, i)->proc.pid == pid)
-			*(files ? &t->files : &t->fs) = i;
-	if (parent && (files ? parent->files == t->files : parent->fs == t->fs))
+	t->maker = 0;
+	if (parent && can_make(parent, t))
 		return 0;
-	return err_set(EOPNOTSUPP, "it shares its %s with another process than its parent",
-		       files ? "descriptors" : "directories");
+	for (unsigned i = 1; parent && i < t->index; i++)
+		if (is_alike(dump_task(d, i), t) && can_make(dump_task(d, i), t)) {
+			t->maker = i;
+			return 0;
+		}
+	for (unsigned k = 0; k < ARRAY_SIZE(shared); k++) {
+		const struct dtask *other = dump_task(d, *dumped(t, k));
+
+		if (other != t)
+			return err_set(EOPNOTSUPP,
+				       "it shares its %s with process %d (%s), and neither its "
+				       "parent nor a sibling has all that it shares",
+				       shared[k].what, other->nspid, other->stat.comm);
+	}
+	return 0;
 }
 
 /* Between vfork(2) and execve(2) that is usual, and soon over. */
-static int shares_memory(const struct dump *d, const struct dtask *t, const char *what)
+static int check_vfork(const struct dump *d, const struct dtask *t)
 {
 	const struct dtask *parent = t->parent >= 0 ? dump_task(d, (unsigned)t->parent) : NULL;
 
-	if (parent && parent->stat.state == 'D')
-		return err_set(EOPNOTSUPP,
-			       "process %d waits for it in vfork(2), until it executes a program",
-			       parent->nspid);
-	return err_set(EOPNOTSUPP, "it shares %s with another process", what);
+	if (d->frozen || !parent || t->vm != parent->vm || parent->stat.state != 'D')
+		return 0;
+	return err_set(EAGAIN, "process %d waits for it in vfork(2), until it executes a program",
+		       parent->nspid);
+}
+
+static int add_to_set(struct dump *d, struct kcmp_set *set, struct dtask *t, unsigned k)
+{
+	uint32_t id;
+	pid_t first;
+	int any, r = kcmp_set_add(set, t->proc.pid, 0, 0, &id);
+
+	if (r == 1)
+		return shared[k].of_threads ? check_threads(d, t, k) : 0;
+	if (r < 0)
+		return r;
+	kcmp_set_first(set, id, &first, &any);
+	for (unsigned i = 0; i < t->index; i++)
+		if (dump_task(d, i)->proc.pid == first)
+			*dumped(t, k) = i;
+	return 0;
+}
+
+/* What ends while we look is none: without memory it shares that with all who end. */
+static int pardon(struct dump *d, struct dtask *t, int r)
+{
+	if (r < 0 && !d->frozen && (r == -ESRCH || task_is_ending(t))) {
+		err_clear();
+		r = 0;
+	}
+	return dump_refuse(d, dtask_wrap(t, r));
 }
 
 int sharing_check(struct dump *d)
 {
 	int r = 0;
 
-	for (unsigned i = 0; i < d->tasks->len; i++)
-		dump_task(d, i)->files = dump_task(d, i)->fs = i;
 	for (unsigned k = 0; r == 0 && k < ARRAY_SIZE(shared); k++) {
 		CLEANUP(kcmp_set_drop) struct kcmp_set *set = kcmp_set_new(shared[k].type);
 
 		for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 			struct dtask *t = dump_task(d, i);
-			uint32_t id;
-			int e = 0;
 
-			if (t->zombie)
-				continue;
-			e = kcmp_set_add(set, t->proc.pid, 0, 0, &id);
-			if (e == 0 && shared[k].of_threads) {
-				pid_t first;
-				int any;
-
-				kcmp_set_first(set, id, &first, &any);
-				e = share_with(d, t, first, shared[k].type);
-			} else if (e == 0)
-				e = shares_memory(d, t, shared[k].what);
-			else if (e == 1)
-				e = shared[k].of_threads ? check_threads(d, t, k) : 0;
-			if (e == -ESRCH && !d->frozen) {
-				err_clear();
-				e = 0;
-			}
-			r = dump_refuse(d, dtask_wrap(t, e));
+			*dumped(t, k) = i;
+			if (!t->zombie)
+				r = pardon(d, t, add_to_set(d, set, t, k));
 		}
 	}
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->zombie)
+			continue;
+		r = pardon(d, t, check_vfork(d, t));
+		if (r == 0)
+			r = pardon(d, t, find_maker(d, t));
+	}
 	return r;
+}
+
+/* Others number as they like: equal numbers mean equal objects. */
+static uint32_t number_of(const struct rtask *t, unsigned k)
+{
+	const TaskKobjIdsEntry *e = t->core->ids;
+
+	switch (shared[k].type) {
+	case KCMP_VM:
+		return e->vm_id;
+	case KCMP_FILES:
+		return e->files_id;
+	case KCMP_FS:
+		return e->fs_id;
+	default:
+		return e->sighand_id;
+	}
+}
+
+static bool will_make(const struct rtask *by, const struct rtask *t, unsigned own)
+{
+	for (unsigned k = 0; k < ARRAY_SIZE(shared); k++)
+		if (*loaded(t, k) != own && *loaded(t, k) != *loaded(by, k))
+			return false;
+	return true;
+}
+
+static int load_maker(const struct restore *r, struct rtask *t, unsigned own)
+{
+	if (t->parent >= 0 && will_make(restore_task(r, (unsigned)t->parent), t, own))
+		return 0;
+	for (unsigned i = 1; t->parent >= 0 && i < own; i++) {
+		const struct rtask *s = restore_task(r, i);
+
+		if (s->parent == t->parent && !s->zombie && will_make(s, t, own)) {
+			t->maker = i;
+			return 0;
+		}
+	}
+	for (unsigned k = 0; k < ARRAY_SIZE(shared); k++)
+		if (*loaded(t, k) != own)
+			return err_set(EOPNOTSUPP,
+				       "process %d shares its %s with process %d, and neither its "
+				       "parent nor a sibling has all that it shares",
+				       t->nspid, shared[k].what,
+				       restore_task(r, *loaded(t, k))->nspid);
+	return 0;
+}
+
+int sharing_load(struct restore *r)
+{
+	int ret = 0;
+
+	for (unsigned k = 0; k < ARRAY_SIZE(shared); k++) {
+		g_autoptr(GHashTable) first = g_hash_table_new(NULL, NULL);
+
+		for (unsigned i = 0; i < r->nimages; i++) {
+			struct rtask *t = restore_task(r, i);
+			gpointer id, at;
+
+			*loaded(t, k) = i;
+			if (t->zombie)
+				continue;
+			id = GUINT_TO_POINTER(number_of(t, k));
+			at = g_hash_table_lookup(first, id);
+			if (at)
+				*loaded(t, k) = GPOINTER_TO_UINT(at) - 1;
+			else
+				g_hash_table_insert(first, id, GUINT_TO_POINTER(i + 1));
+		}
+	}
+	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
+		if (!restore_task(r, i)->zombie)
+			ret = load_maker(r, restore_task(r, i), i);
+	return ret;
+}
+
+uint64_t sharing_flags(const struct rtask *by, const struct rtask *t)
+{
+	static const uint64_t flags[] = {CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND};
+	uint64_t all = t->maker ? CLONE_PARENT : 0;
+
+	for (unsigned k = 0; k < ARRAY_SIZE(shared); k++)
+		if (by->core && t->core && !t->zombie && *loaded(t, k) == *loaded(by, k))
+			all |= flags[k];
+	return all;
 }

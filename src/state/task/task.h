@@ -21,8 +21,11 @@ int core_load(struct restore *r, struct rtask *t) MUST_CHECK;
 TaskKobjIdsEntry *task_ids_new(const struct dtask *t);
 bool rtask_is_stopped(const struct rtask *t);
 
-/* sharing.c: refuses what processes share and threads do not, unlike after fork and clone */
+/* sharing.c: what processes share; refuses what nobody could make again */
 int sharing_check(struct dump *d) MUST_CHECK;
+int sharing_load(struct restore *r) MUST_CHECK;
+/* CLONE_* for whoever makes T. */
+uint64_t sharing_flags(const struct rtask *by, const struct rtask *t);
 /* Threads with descriptors and directories of their own. */
 int sharing_dump(struct dump *d, struct dthread *h) MUST_CHECK;
 int sharing_restore(struct restore *r, struct rthread *h) MUST_CHECK;

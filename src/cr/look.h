@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looking at a tree that runs: what cannot be saved is collected in d->refused. */
+#pragma once
+
+#include "state/dump.h"
+
+/* CHECK of one task; what it finds is forgotten if the task is ending by then. */
+int look_at(struct dump *d, struct dtask *t, int (*check)(struct dump *d, struct dtask *t))
+	MUST_CHECK;
+
+/* LOOK until nothing is refused; several times if it does not pass. */
+int look_patiently(struct dump *d, int (*look)(struct dump *d)) MUST_CHECK;
