@@ -141,6 +141,9 @@ int stub_socketpair(int *ret_ours, int *ret_theirs) MUST_CHECK;
  * -ETIMEDOUT; -EPIPE: everybody who had the other end is gone.
  */
 int stub_await(int sock, unsigned timeout_ms, struct stub *ret) MUST_CHECK;
+
+/* A system call of the stub itself, before it becomes an agent; *RET is its result, or -errno. */
+int stub_call(const struct stub *s, uint32_t nr, const uint64_t args[6], int64_t *ret) MUST_CHECK;
 void stub_clear(struct stub *s);
 
 struct agent_plan {

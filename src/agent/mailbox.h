@@ -105,5 +105,11 @@ struct stub_orders {
 	uint64_t slot; /* address of its slot */
 };
 #define STUB_MAGIC UINT64_C(0x3142555453594f43) /* "COYSTUB1" */
-#define STUB_FD	   3 /* the stub's own program file, to be executed as /proc/self/fd/3 */
-#define STUB_SOCK  4 /* SOCK_SEQPACKET; set close-on-exec by the stub */
+/* Before those orders: a system call of its own, whose result (int64_t) it sends back. */
+struct stub_call {
+	uint64_t magic; /* STUB_CALL_MAGIC */
+	uint64_t nr, arg[6];
+};
+#define STUB_CALL_MAGIC UINT64_C(0x4c4c414353594f43) /* "COYSCALL" */
+#define STUB_FD		3 /* the stub's own program file, to be executed as /proc/self/fd/3 */
+#define STUB_SOCK	4 /* SOCK_SEQPACKET; set close-on-exec by the stub */

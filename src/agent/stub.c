@@ -113,6 +113,22 @@ int stub_await(int sock, unsigned timeout_ms, struct stub *ret)
 	return ret->pidfd < 0 ? err_errno("stub %d", cred.pid) : 0;
 }
 
+int stub_call(const struct stub *s, uint32_t nr, const uint64_t args[6], int64_t *ret)
+{
+	struct stub_call c = {.magic = STUB_CALL_MAGIC, .nr = nr};
+	ssize_t n;
+
+	memcpy(c.arg, args, sizeof(c.arg));
+	if (send(s->sock, &c, sizeof(c), MSG_NOSIGNAL) != sizeof(c))
+		return err_errno("stub %d", s->pid);
+	do
+		n = recv(s->sock, ret, sizeof(*ret), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_errno("stub %d", s->pid);
+	return n == sizeof(*ret) ? 0 : err_set(EPIPE, "stub %d has ended", s->pid);
+}
+
 void stub_clear(struct stub *s)
 {
 	cleanup_close(&s->pidfd);

@@ -2,8 +2,9 @@
 /*
  * The stub: a static program of a few KiB without a C library that becomes the first task of a
  * thawed container, or of an exec into one.  It blocks all signals, says hello at descriptor 4,
- * maps the agent where it is told to, and enters it.  It has no thread-local storage, no rseq area
- * and no robust list that a restored task would have to get rid of.
+ * makes the system calls that it is asked for (stub_call()), maps the agent where it is told to,
+ * and enters it.  It has no thread-local storage, no rseq area and no robust list that a restored
+ * task would have to get rid of.
  *
  * It exits with 101 (no socket at 4), 102 (no orders: the coordinator is gone), 103 (bad orders) or
  * 104 (cannot map).

@@ -64,19 +64,42 @@ static void say_hello(void)
 		leave(EXIT_NO_SOCKET);
 }
 
-static int receive_orders(struct stub_orders *o)
+static void call(const struct stub_call *c)
 {
-	struct control c;
-	struct io_vector v = {o, sizeof(*o)};
-	struct message m = {.iov = &v, .iov_len = 1, .control = &c, .control_len = sizeof(c)};
-	int64_t n = raw_syscall(__NR_recvmsg, STUB_SOCK, &m, MSG_CMSG_CLOEXEC);
+	int64_t ret = raw_syscall6(c->nr, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4],
+				   c->arg[5]);
 
-	if (n <= 0)
+	if (raw_syscall(__NR_sendto, STUB_SOCK, &ret, sizeof(ret), MSG_NOSIGNAL, NULL, 0) < 0)
 		leave(EXIT_NO_ORDERS);
-	if (n != sizeof(*o) || o->magic != STUB_MAGIC || o->bytes <= MAILBOX_CODE_BYTES ||
-	    m.control_len < offsetof(struct control, pad) || c.type != SCM_RIGHTS)
-		leave(EXIT_BAD_ORDERS);
-	return c.fd;
+}
+
+/* Calls, as many as are wanted, and then the orders. */
+static int receive_orders(struct stub_orders *ret)
+{
+	for (;;) {
+		union {
+			struct stub_orders orders;
+			struct stub_call call;
+		} u;
+		struct control c;
+		struct io_vector v = {&u, sizeof(u)};
+		struct message m = {
+			.iov = &v, .iov_len = 1, .control = &c, .control_len = sizeof(c)};
+		int64_t n = raw_syscall(__NR_recvmsg, STUB_SOCK, &m, MSG_CMSG_CLOEXEC);
+
+		if (n <= 0)
+			leave(EXIT_NO_ORDERS);
+		if (n == sizeof(u.call) && u.call.magic == STUB_CALL_MAGIC) {
+			call(&u.call);
+			continue;
+		}
+		if (n != sizeof(u.orders) || u.orders.magic != STUB_MAGIC ||
+		    u.orders.bytes <= MAILBOX_CODE_BYTES ||
+		    m.control_len < offsetof(struct control, pad) || c.type != SCM_RIGHTS)
+			leave(EXIT_BAD_ORDERS);
+		*ret = u.orders;
+		return c.fd;
+	}
 }
 
 static void map(uint64_t at, uint64_t bytes, int prot, int fd, uint64_t offset)

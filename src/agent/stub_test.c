@@ -250,6 +250,37 @@ static void test_inject_into_stub(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), -1);
 }
 
+/* Before it has an agent: what it maps then is there afterwards. */
+static void test_calls(void **state)
+{
+	CLEANUP(stub_clear) struct stub stub = STUB_NONE;
+	CLEANUP(agent_free) struct agent *a = NULL;
+	const uint64_t none[6] = {0};
+	const uint64_t map[6] = {0x300000000000, 4096, 3, 0x22, ~UINT64_C(0), 0};
+	const struct agent_plan plan = {.big = 1};
+	autoclose int sock = -1;
+	int64_t ret;
+	pid_t pid;
+
+	pid = start_stub(0, &sock);
+	must(stub_await(sock, TIMEOUT_MS, &stub));
+	must(stub_call(&stub, SYS_getpid, none, &ret));
+	assert_int_equal(ret, pid);
+	must(stub_call(&stub, SYS_close, (const uint64_t[6]){999}, &ret));
+	assert_int_equal(ret, -EBADF);
+	must(stub_call(&stub, SYS_mmap, map, &ret));
+	assert_int_equal(ret, map[0]);
+	must(agent_adopt(&stub, &plan, &a));
+	check_ids(a, 0, pid, pid);
+	{
+		CLEANUP(batch_end) struct batch b = {0};
+
+		batch_begin(&b, a, 0);
+		batch_add(&b, SYS_mprotect, IMM(map[0]), IMM(4096), IMM(1));
+		must(batch_run(&b));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +289,7 @@ int main(void)
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_nobody_comes),
 		cmocka_unit_test(test_inject_into_stub),
+		cmocka_unit_test(test_calls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

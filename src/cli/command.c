@@ -3,6 +3,7 @@
 #include "cli/command.h"
 
 #include "base/log.h"
+#include "engine/arrivals.h"
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -113,6 +114,7 @@ int cli_engine(struct cli *cli, struct engine **ret)
 		r = engine_open(&o, &cli->engine);
 		if (r < 0)
 			return r;
+		arrivals_sweep(cli->engine);
 	}
 	*ret = cli->engine;
 	return 0;

@@ -2,6 +2,7 @@
 #include "cr/born.h"
 #include "cr/plan.h"
 #include "state/mem/cow.h"
+#include "state/mem/staged.h"
 #include "state/ns/spaces.h"
 #include "state/task/task.h"
 #include "state/tty/tty.h"
@@ -53,6 +54,18 @@ static void give_slots(struct restore *r)
 	r->small = small;
 }
 
+static void note_forkers(struct restore *r)
+{
+	for (unsigned i = 0; i < r->tasks->len; i++)
+		restore_task(r, i)->forker = -1;
+	for (unsigned i = 0; i < r->steps->len; i++) {
+		const struct plan_step *s = &g_array_index(r->steps, struct plan_step, i);
+
+		if (s->verb == PLAN_FORK)
+			restore_task(r, s->other)->forker = (int)s->task;
+	}
+}
+
 /* The box is in our own pid namespace. */
 static bool shares_pids(const struct restore *r)
 {
@@ -92,6 +105,7 @@ int born_plan(struct restore *r)
 	add_helpers(r, &p);
 	give_slots(r);
 	r->steps = g_steal_pointer(&p.steps);
+	note_forkers(r);
 	return 0;
 }
 
@@ -134,6 +148,7 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 	if (ret < 0)
 		return ret;
 	rtask_batch(parent, &b);
+	stage_before_fork(r, parent, child, &b);
 	op = batch_clone(&b, &c);
 	batch_expect(&b, op, child->nspid);
 	ret = batch_run(&b);
@@ -141,6 +156,8 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 	child->mounts = parent->mounts;
 	if (ret == -EEXIST && shares_pids(r))
 		return proc_number_taken(child->nspid);
+	if (ret == 0)
+		ret = stage_after_fork(r, parent, child);
 	if (ret == 0 && has_sharer(r, child))
 		ret = spaces_enter_early(r, child);
 	if (ret < 0 || !adopts(child))

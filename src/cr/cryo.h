@@ -54,9 +54,11 @@ int cryo_dump_look(const struct cryo_dump_options *options, char ***ret_refusals
  */
 int cryo_dump_write(struct cryo_dump *d, int dir) MUST_CHECK;
 
-enum cryo_finish { CRYO_KILL, CRYO_RESUME, CRYO_STOP };
+enum cryo_finish { CRYO_KILL, CRYO_RESUME, CRYO_STOP, CRYO_FREEZE };
 
-/* Kills the whole tree and waits until it is gone, lets it go on, or leaves it stopped (SIGSTOP).
+/*
+ * Kills the whole tree and waits until it is gone, lets it go on, leaves it stopped (SIGSTOP), or
+ * frozen by its control group (options.cgroups) without having run an instruction.
  */
 int cryo_dump_finish(struct cryo_dump *d, enum cryo_finish how) MUST_CHECK;
 
@@ -64,7 +66,8 @@ int cryo_dump_finish(struct cryo_dump *d, enum cryo_finish how) MUST_CHECK;
  * The memory of a tree that goes on, into the empty directory DIR, for the dump or pre-dump to come
  * that has it as options.parent.  The tree stands still for a moment only, and what it writes from
  * then on is followed (state/mem/track.h).  Shared memory is left to the dump.  Of OPTIONS pid,
- * cgroups and parent are used.  -EOPNOTSUPP: this kernel cannot tell which memory has changed.
+ * cgroups, guests, parent and pages_out are used.  -EOPNOTSUPP: this kernel cannot tell which
+ * memory has changed.
  */
 int cryo_can_track(void) MUST_CHECK; /* 0, or that error */
 int cryo_predump(const struct cryo_dump_options *options, int dir, struct cryo_dump_stats *ret)

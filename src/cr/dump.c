@@ -542,6 +542,8 @@ int cryo_dump_write(struct cryo_dump *c, int dir)
 
 int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 {
+	int r;
+
 	if (c->state != FROZEN)
 		return err_set(EINVAL, "nothing is frozen");
 	c->state = FINISHED;
@@ -552,8 +554,8 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 	linked_end(&c->d, how == CRYO_KILL);
 	if (how == CRYO_KILL) {
 		uint64_t at = step_now_us();
-		int r = socks_silence(&c->d);
 
+		r = socks_silence(&c->d);
 		c->d.taken = false;
 		if (r == 0)
 			r = tree_kill(&c->d);
@@ -566,8 +568,9 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 	unlock_network(&c->d);
 	if (how == CRYO_STOP)
 		tree_stop(&c->d);
+	r = how == CRYO_FREEZE ? thaw_undo_later(&c->d) : 0;
 	tree_release(&c->d);
-	return 0;
+	return r;
 }
 
 int cryo_dump_serve_lazy(struct cryo_dump *c, int sock)

@@ -193,6 +193,8 @@ int cryo_predump(const struct cryo_dump_options *options, int dir, struct cryo_d
 	if (r == 0)
 		r = look_new(&d);
 	if (r == 0)
+		r = mem_readout_tell_maps(&d);
+	if (r == 0)
 		r = freeze_and_tell(&d);
 	if (r == 0)
 		r = write_all(&d);

@@ -15,6 +15,7 @@
 #include "state/lock/lock.h"
 #include "state/mem/lazy.h"
 #include "state/mem/mem.h"
+#include "state/mem/staged.h"
 #include "state/ns/cgroups.h"
 #include "state/ns/mqueue.h"
 #include "state/ns/ns.h"
@@ -96,6 +97,11 @@ static int adopt(struct restore *r)
 		ret = rtask_wrap(r->guests[i].task,
 				 agent_join(r->agent, &r->guests[i].stub, r->guests[i].task->slot));
 	return ret;
+}
+
+static int check_stage(struct restore *r)
+{
+	return stage_check(r);
 }
 
 static void read_stdio(const struct proc *p, int ret[3])
@@ -221,6 +227,7 @@ static const struct restore_step plan_steps[] = {
 	{"images", .all = records_load},
 	{"first process", .all = check_first},
 	{"guests' numbers", .all = check_guests},
+	{"memory that waits", .all = check_stage},
 	{"plan", .all = born_plan},
 	{"box", .all = read_box},
 	{"guests' stdio", .all = read_guests},
@@ -397,8 +404,10 @@ static void kill_box(struct restore *r, const struct cryo_box *box)
 static int thaw(struct restore *r, const struct cryo_box *box)
 {
 	uint32_t planning = 0;
-	int ret = stub_await(box->sock, STUB_TIMEOUT_MS, &r->stub);
+	int ret = r->o.stage ? 0 : stub_await(box->sock, STUB_TIMEOUT_MS, &r->stub);
 
+	if (r->o.stage)
+		stage_give_stub(r->o.stage, &r->stub);
 	if (ret == 0)
 		ret = run(r, plan_steps, ARRAY_SIZE(plan_steps), &planning);
 	if (ret == 0)

@@ -258,8 +258,7 @@ static int put_volumes(struct archive_out *a, struct engine *e, struct container
 
 #define LOG_WAIT_MS 500
 
-/* What the container has printed and conmon has not read yet belongs into the log, too. */
-static void settle_log(const struct container *c)
+void archive_settle_log(const struct container *c)
 {
 	for (unsigned fd = 1; fd <= 2; fd++) {
 		g_autofree char *path = g_strdup_printf("/proc/%d/fd/%u", c->state.pid, fd);
@@ -285,14 +284,14 @@ static int put_log(struct archive_out *a, struct engine *e, struct container *c)
 	g_autofree char *log = container_log_path(e, c);
 	int r;
 
-	settle_log(c);
+	archive_settle_log(c);
 	r = pack_file_at(a->pack, ARCHIVE_LOG, AT_FDCWD, log);
 	return r < 0 ? r : 0;
 }
 
 int archive_put_files(struct archive_out *a, struct engine *e, struct container *c)
 {
-	int r = put_shm(a, e, c);
+	int r = a->o.ignore_shm ? 0 : put_shm(a, e, c);
 
 	if (r == 0)
 		r = put_json(a, ARCHIVE_NETWORK, c->state.network);

@@ -42,6 +42,7 @@ struct archive_options {
 	int fd;		  /* instead of PATH, if that is NULL: a pipe, a socket; borrowed */
 	enum pack_compression compression;
 	bool ignore_rootfs, ignore_volumes;
+	bool ignore_shm;  /* it comes with the images */
 	struct engine *e; /* marks the file as its own: engine/archive_trust.h; or NULL */
 	int (*watch)(void *arg, uint64_t bytes); /* as in engine/pack.h */
 	void *watch_arg;
@@ -65,6 +66,8 @@ int archive_put_documents(struct archive_out *a, struct engine *e, struct contai
 			  bool shm_apart) MUST_CHECK;
 /* /dev/shm, network.status, ctr.log, the root file system's changes, volumes. */
 int archive_put_files(struct archive_out *a, struct engine *e, struct container *c) MUST_CHECK;
+/* What the container has printed and conmon has not read yet belongs into the log, too. */
+void archive_settle_log(const struct container *c);
 int archive_put_images(struct archive_out *a, const char *member, int images) MUST_CHECK;
 /* DIR: where stats-dump is, if it is. */
 int archive_put_stats(struct archive_out *a, int dir) MUST_CHECK;

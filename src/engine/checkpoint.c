@@ -1,27 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/checkpoint.h"
 #include "base/atomicdir.h"
-#include "base/discard.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cr/step.h"
 #include "engine/archive_out.h"
-#include "engine/box.h"
 #include "engine/ckfiles.h"
 #include "engine/cknamed.h"
 #include "engine/cksave.h"
+#include "engine/cktree.h"
 #include "engine/events.h"
 #include "engine/exported.h"
 #include "engine/image_checkpoint.h"
 #include "engine/lifecycle_internal.h"
 #include "engine/precheckpoint.h"
-#include "engine/runtime.h"
-#include "engine/sessions.h"
 #include "engine/store.h"
 #include "kernel/cgroup.h"
-#include "kernel/mount.h"
 #include "kernel/proc.h"
 
 #include <errno.h>
@@ -55,46 +51,16 @@ int checkpoint_check_state(struct engine *e, struct container *c, bool export)
 	return 0;
 }
 
-/* The cgroup with a freezer, as a directory; NULL when the host has none or it is the root's. */
-static int freezer_dir(pid_t pid, char **ret)
-{
-	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	CLEANUP(cgroup_host_clear) struct cgroup_host host = {0};
-	CLEANUP(freezer_close) struct freezer f = FREEZER_NONE;
-	int r = proc_open(pid, &p);
-
-	*ret = NULL;
-	if (r < 0)
-		return r;
-	r = cgroup_host_ours(&host);
-	if (r < 0)
-		return r;
-	r = freezer_open(&f, &host, p.dir);
-	if (r == -EOPNOTSUPP) {
-		err_clear();
-		return 0;
-	}
-	if (r == 0)
-		*ret = g_strdup(f.path);
-	return r;
-}
-
-#define PROGRAM_TIMEOUT_MS 1000
-#define CONMON_TIMEOUT_MS  5000
+#define CONMON_TIMEOUT_MS 5000
 
 struct job {
 	struct engine *e;
 	struct container *c;
 	const struct checkpoint_options *o;
-	struct box box;
-	struct sessions sessions;
-	struct cryo_external *externals; /* of both */
-	unsigned nexternals;
+	struct cktree tree;
 	int dir, before; /* userdata; the round before, or -1 */
 	int into;	 /* where the images' directory comes to be: DIR, or the named one's */
 	struct cksave save;
-	const char *cgroups[1];
-	char *cgroup;
 	struct cryo_dump *dump;
 	struct progress *progress;
 	struct archive_options archive_options;
@@ -122,24 +88,12 @@ static void job_clear(struct job *j)
 	checkpoint_image_drop(&j->image);
 	cklog_close(&j->log);
 	proc_close(&j->conmon);
-	box_clear(&j->box);
-	sessions_clear(&j->sessions);
-	g_free(j->externals);
-	g_free(j->cgroup);
+	cktree_clear(&j->tree);
 	if (j->dir >= 0)
 		close(j->dir);
 	cleanup_close(&j->before);
 	cksave_drop(&j->save);
 	*j = JOB_NONE;
-}
-
-/* The container's own /dev/shm is a tmpfs that prepare.c has mounted where the host sees it. */
-static bool has_own_shm(const struct job *j)
-{
-	g_autofree char *userdata = container_static_dir(j->e, j->c);
-	g_autofree char *shm = g_build_filename(userdata, "shm", NULL);
-
-	return mount_is_mount(shm) == 1;
 }
 
 /* What a snapshot copies is charged to the container, which near its limit would be killed. */
@@ -161,19 +115,6 @@ static bool has_room(struct container *c)
 	if (r < 0)
 		err_clear();
 	return r == 1;
-}
-
-/* The container's own, then those of its exec sessions. */
-static void join_externals(struct job *j)
-{
-	const GArray *more = j->sessions.externals;
-	unsigned n = j->box.nexternals;
-
-	j->externals = g_new0(struct cryo_external, n + more->len + 1);
-	memcpy(j->externals, j->box.externals, n * sizeof(*j->externals));
-	if (more->len)
-		memcpy(j->externals + n, more->data, more->len * sizeof(*j->externals));
-	j->nexternals = n + more->len;
 }
 
 static int save_frozen(void *arg)
@@ -235,19 +176,7 @@ static int archive_frozen(void *arg)
 
 static int look(struct job *j)
 {
-	static const char *const shm[] = {"/dev/shm"};
-	const struct cryo_dump_options o = {
-		.pid = j->c->state.pid,
-		.cgroups = j->cgroups,
-		.ncgroups = j->cgroup ? 1 : 0,
-		.guests = (const struct cryo_guest *)(void *)j->sessions.guests->data,
-		.nguests = j->sessions.guests->len,
-		.externals = j->externals,
-		.nexternals = j->nexternals,
-		.mounts = (const char *const *)j->box.mounts,
-		.nmounts = j->box.mounts ? g_strv_length(j->box.mounts) : 0,
-		.tmpfs = shm,
-		.ntmpfs = has_own_shm(j) && keeps_images(j) ? 1 : 0, /* or it is in the archive */
+	struct cryo_dump_options o = {
 		.leave_running = j->o->leave_running,
 		.snapshot = j->o->leave_running && has_room(j->c),
 		.tcp_established = j->o->tcp_established,
@@ -263,7 +192,9 @@ static int look(struct job *j)
 		.parent_dir = j->before,
 	};
 
-	j->cgroups[0] = j->cgroup;
+	cktree_options(j->c, &j->tree, &o);
+	if (!keeps_images(j)) /* it is in the archive */
+		o.ntmpfs = 0;
 	cryo_dump_drop(&j->dump);
 	return cryo_dump_new(&o, &j->dump);
 }
@@ -334,9 +265,9 @@ static int write_images(struct job *j)
 	r = cryo_dump_write(j->dump, d.fd);
 	progress_ask(j->progress, NULL, NULL);
 	if (r == 0)
-		r = ck_write_descriptors(d.fd, j->box.descriptors);
+		r = ck_write_descriptors(d.fd, j->tree.box.descriptors);
 	if (r == 0)
-		r = sessions_write(&j->sessions, d.fd);
+		r = sessions_write(&j->tree.sessions, d.fd);
 	if (r == 0)
 		r = ck_copy(d.fd, CK_STATS_DUMP, j->into);
 	if (r == 0 && j->o->leave_running)
@@ -385,30 +316,6 @@ static int write_patiently(struct job *j)
 	return r;
 }
 
-/* In a thread; what goes wrong is container_release()'s to try again and to tell. */
-static void *delete_record(void *data)
-{
-	struct job *j = data;
-
-	if (runtime_delete(j->e, j->c, true) < 0)
-		err_clear();
-	return NULL;
-}
-
-/*
- * conmon reaps, notes the exit and leaves; its note must not meet the restored container.  The
- * runtime can forget the container meanwhile: it needs as long to start.
- */
-static int settle_exit(struct job *j)
-{
-	GThread *t = g_thread_try_new("delete", delete_record, j, NULL);
-	int r = ck_wait_exit(j->e, j->c);
-
-	if (t)
-		g_thread_join(t);
-	return r;
-}
-
 /* From here on the checkpoint is what counts: the processes go. */
 static int end_container(struct job *j)
 {
@@ -419,35 +326,11 @@ static int end_container(struct job *j)
 		err_clear(); /* it is gone already */
 	if (r == 0)
 		r = cryo_dump_finish(j->dump, CRYO_KILL);
-	if (r == 0 && j->o->killed)
-		j->o->killed(j->o->hook_arg);
 	if (r == 0)
 		r = step_begin("checkpoint", "record");
 	if (r < 0)
 		return r;
-	s->status = CONTAINER_STOPPED;
-	s->checkpointed = true;
-	s->restored = false;
-	s->checkpointed_ns = s->finished_ns = engine_now_ns();
-	s->restored_ns = 0;
-	s->exit_code = 0;
-	r = container_save(j->e, j->c);
-	if (r == 0)
-		r = step_begin("checkpoint", "exit");
-	if (r < 0)
-		return r;
-	r = settle_exit(j);
-	if (r == 0)
-		r = sessions_end(j->e, j->c, &j->sessions);
-	if (r < 0)
-		return r;
-	r = container_release(j->e, j->c, RELEASE_KEEP_NETWORK);
-	if (r < 0)
-		return r;
-	s->status = CONTAINER_EXITED;
-	s->pid = s->conmon_pid = 0;
-	s->thawed = false;
-	return 0;
+	return cktree_end(j->e, j->c, &j->tree);
 }
 
 /* Started with --rm: the archive is all that is left of it. */
@@ -506,27 +389,6 @@ static int describe(struct job *j, int r)
 	return err_wrap(r, "checkpoint %s", j->c->name);
 }
 
-/*
- * The runtime's `start` returns a moment before the first process executes its program: until then
- * it is the runtime's own, "runc:[2:INIT]", with files of the host.
- */
-void checkpoint_await_program(pid_t pid)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
-
-	for (int i = 0; i < PROGRAM_TIMEOUT_MS; i++) {
-		g_autofree char *comm = NULL;
-
-		if (file_read_at(AT_FDCWD, path, 64, &comm, NULL) < 0) {
-			err_clear();
-			return;
-		}
-		if (!g_str_has_prefix(comm, "runc:[") && strcmp(comm, "crun\n") != 0)
-			return;
-		g_usleep(1000);
-	}
-}
-
 /* Where the images go: the container's own directory, or a new one that will have a name. */
 static int begin_named(struct job *j)
 {
@@ -548,37 +410,19 @@ static int commit_named(struct job *j, struct checkpoint_report *ret)
 	return r < 0 || !j->o->named ? r : cksave_commit(&j->save, ret, j->o->leave_running);
 }
 
-/* Somebody else has a say; without agreement it is as if there had been no checkpoint. */
-static int agree(struct job *j)
-{
-	int r = j->o->agreed(j->o->hook_arg);
-
-	if (r < 0) {
-		ERR_KEEP;
-
-		if (discard_at(j->dir, CK_IMAGES) < 0)
-			err_clear();
-	}
-	return r;
-}
-
 static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 {
 	int64_t from;
 	int r = j->o->with_previous ? precheckpoint_find(j->e, j->c) : 0;
 
-	if (r == 0)
+	if (r == 0 && !(j->o->paused && j->c->state.status == CONTAINER_PAUSED))
 		r = checkpoint_check_state(j->e, j->c, j->o->export != NULL);
 	if (r == 0 && (j->o->export || j->o->create_image))
 		r = archive_check(j->e, j->c);
 	if (r == 0)
-		r = box_read(j->e, j->c, &j->box);
-	if (r == 0)
-		r = freezer_dir(j->c->state.pid, &j->cgroup);
-	if (r == 0)
 		r = ck_open_static(j->e, j->c, &j->dir);
 	if (r == 0)
-		r = sessions_read(j->e, j->c, j->dir, &j->sessions);
+		r = cktree_read(j->e, j->c, j->dir, &j->tree);
 	if (r == 0)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
 	if (r == 0 && j->o->with_previous)
@@ -589,11 +433,7 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		drop_log(j);
 		return r;
 	}
-	checkpoint_await_program(j->c->state.pid);
-	for (unsigned i = 0; i < j->sessions.guests->len; i++)
-		checkpoint_await_program(
-			g_array_index(j->sessions.guests, struct cryo_guest, i).pid);
-	join_externals(j);
+	cktree_await(j->c, &j->tree);
 	from = g_get_monotonic_time();
 	r = look(j);
 	if (r < 0)
@@ -604,8 +444,6 @@ static int checkpoint_locked(struct job *j, struct checkpoint_report *ret)
 		r = write_patiently(j);
 	if (r == 0)
 		r = commit_named(j, ret);
-	if (r == 0 && j->o->agreed)
-		r = agree(j);
 	if (r < 0)
 		return describe(j, r);
 	if (!j->o->leave_running)

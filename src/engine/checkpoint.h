@@ -27,10 +27,7 @@ struct checkpoint_options {
 	bool with_previous; /* what has not changed since container_precheckpoint() stays there */
 	const char *create_image; /* the name of an image (engine/image_checkpoint.h), or NULL */
 	const struct archive_options *export; /* engine/archive_out.h; or NULL */
-	/* All is on disk, the processes are frozen; a failure lets them go on.  Or NULL. */
-	int (*agreed)(void *arg);
-	void (*killed)(void *arg); /* right after the kill; or NULL */
-	void *hook_arg;
+	bool paused;			      /* it is one that is paused */
 };
 
 struct checkpoint_report {
@@ -40,9 +37,6 @@ struct checkpoint_report {
 
 /* Podman's text when C may not be checkpointed as it is. */
 int checkpoint_check_state(struct engine *e, struct container *c, bool export) MUST_CHECK;
-
-/* Until the first process PID executes its own program; bounded. */
-void checkpoint_await_program(pid_t pid);
 
 /*
  * Takes C's lock itself; C is refreshed under it and stored.  Blocks until the checkpoint is on

@@ -248,7 +248,7 @@ static int check_complete(struct importing *m)
 {
 	g_autofree char *missing = NULL;
 
-	if (!m->in.has_images)
+	if (!m->in.has_images && !m->o->restore.await)
 		return err_set(ENOENT,
 			       "a complete checkpoint for this container cannot be found, cannot "
 			       "restore: %s has no checkpoint/inventory.img",
@@ -313,10 +313,10 @@ static int place_file(struct importing *m, bool there, const char *name)
 static int place_all(struct importing *m)
 {
 	g_autofree char *overlay = g_build_filename(m->e->root, "overlay", m->c->id, NULL);
-	int r = archive_in_join_shm(&m->in);
+	int r = m->in.has_images ? archive_in_join_shm(&m->in) : 0;
 
 	if (r == 0)
-		r = place_file(m, true, CK_IMAGES);
+		r = place_file(m, m->in.has_images, CK_IMAGES);
 	if (r == 0)
 		r = place_file(m, m->in.has_previous, CK_PRE_IMAGES);
 	if (r == 0)
@@ -372,10 +372,14 @@ static int note_volumes(struct importing *m)
 
 static int create(struct importing *m)
 {
+	char fresh[ENGINE_ID_LEN + 1];
 	const struct container_as as = {
-		.id = m->o->name ? NULL : m->id, .image = &m->in.image, .volumes = m->anonymous};
+		.id = m->o->name ? fresh : m->id, .image = &m->in.image, .volumes = m->anonymous};
 	int r = note_volumes(m);
 
+	engine_random_id(fresh);
+	if (r == 0 && m->o->announce)
+		r = m->o->announce(m->o->announce_arg, as.id, m->made);
 	if (r == 0)
 		r = container_create_as(m->e, &m->options, &as, &m->c);
 	if (r == 0)

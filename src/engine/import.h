@@ -21,6 +21,10 @@ struct import_checkpoint {
 	const char *pod;
 	bool ignore_rootfs, ignore_volumes;
 	bool trust; /* engine/archive_trust.h */
+	/* Before there is a container, and volumes of these names (char *), under this ID; or NULL.
+	 */
+	int (*announce)(void *arg, const char *id, const GPtrArray *volumes);
+	void *announce_arg;
 	struct restore_options restore;
 	int (*watch)(void *arg, uint64_t bytes); /* as in engine/unpack.h */
 	void *watch_arg;

@@ -5,14 +5,17 @@
  *	here						there (`container migrate-receive`)
  *	hello: name, image, options		->	may it come? is the image there?
  *	the image, if it is missing		->
- *	memory, in rounds, while it runs	->	kept aside
- *	frozen: the rest, files, registers	->	made, thawed, and held
- *	its processes are killed		<-	ready
+ *	configuration, files, volumes, log	->	the container is made: a box with the stub
+ *in it memory and files, in rounds, while	->	memory waits in the stub
+ *(state/mem/stage.h), it runs						files are changed frozen:
+ *the rest, descriptors,		->	thawed, and held registers it is frozen by its
+ *control group, too	<-	ready and recorded as paused
  *	go					->	it runs
- *	it is removed				<-	running
+ *	its processes are killed, it is removed	<-	running
  *
- * Whatever fails before the kill leaves the container running here and nothing there; after it, the
- * checkpoint stays here.
+ * Whatever fails before "go" leaves the container running here and nothing there, also the sudden
+ * death of either side.  After it, until there is an answer, nobody here can know whether it runs
+ * there: it stays paused here, with all that it has in memory, and the message says so.
  */
 #pragma once
 
@@ -24,6 +27,7 @@ struct migrate_round {
 	int64_t took_us;
 	uint64_t dirty_rate; /* bytes a second, from the round before; 0: not known */
 	int64_t expected_us; /* downtime, were it frozen now */
+	uint64_t aside;	     /* bytes that have to be read there while it is down */
 };
 
 struct migrate_options {
@@ -39,10 +43,20 @@ struct migrate_options {
 	void *progress_arg;
 };
 
+#define MIGRATE_ROUNDS_MAX 64
 struct migrate_report {
 	unsigned rounds;
-	uint64_t image_bytes, memory_bytes, last_bytes; /* sent */
+	struct migrate_round round[MIGRATE_ROUNDS_MAX];
+	uint64_t image_bytes, files_bytes, memory_bytes, last_bytes; /* sent */
+	/*
+	 * From just before the first process is stopped to the arrival of "running", which is sent
+	 * when the last one has been let go: both on our clock, so that no two clocks have to
+	 * agree, and longer than it was down by one way through the network.
+	 */
 	int64_t downtime_us, total_us;
+	int64_t expected_us; /* before it was frozen */
+	/* Parts of it: dumping and sending; making, until it was held there; the agreement. */
+	int64_t dump_us, thaw_us, agree_us;
 	char id[ENGINE_ID_LEN + 1]; /* there */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/blobs.h"
+#include "engine/image.h"
 #include "engine/image_store.h"
 #include "engine/migrate_parts.h"
 #include "engine/pack.h"

@@ -5,9 +5,9 @@
 #include "cr/step.h"
 #include "engine/archive_out.h"
 #include "engine/ckfiles.h"
+#include "engine/cktree.h"
 #include "engine/events.h"
 #include "engine/lifecycle.h"
-#include "engine/sessions.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ struct job {
 	struct engine *e;
 	struct container *c;
 	int dir, before; /* userdata; the newest round; -1 */
-	struct sessions sessions;
+	struct cktree tree;
 	struct archive_out *archive;
 	struct cklog log;
 };
@@ -35,7 +35,7 @@ static void job_clear(struct job *j)
 
 	cklog_close(&j->log);
 	archive_drop(&j->archive);
-	sessions_clear(&j->sessions);
+	cktree_clear(&j->tree);
 	cleanup_close(&j->dir);
 	cleanup_close(&j->before);
 	*j = JOB_NONE;
@@ -120,8 +120,8 @@ static int write_images(struct job *j, struct cryo_dump_stats *ret)
 	CLEANUP(atomicdir_drop) struct atomicdir d = ATOMICDIR_NONE;
 	const struct cryo_dump_options o = {
 		.pid = j->c->state.pid,
-		.guests = (const struct cryo_guest *)(void *)j->sessions.guests->data,
-		.nguests = j->sessions.guests->len,
+		.guests = (const struct cryo_guest *)(void *)j->tree.sessions.guests->data,
+		.nguests = j->tree.sessions.guests->len,
 		.parent = j->before < 0 ? NULL : PREVIOUS,
 		.parent_dir = j->before,
 	};
@@ -195,7 +195,7 @@ static int precheckpoint_locked(struct job *j, const struct archive_options *exp
 	if (r == 0)
 		r = ck_open_static(j->e, j->c, &j->dir);
 	if (r == 0)
-		r = sessions_read(j->e, j->c, j->dir, &j->sessions);
+		r = cktree_read(j->e, j->c, j->dir, &j->tree);
 	if (r == 0)
 		r = cklog_open(&j->log, j->dir, CK_DUMP_LOG);
 	if (r == 0)
@@ -204,7 +204,7 @@ static int precheckpoint_locked(struct job *j, const struct archive_options *exp
 		r = open_before(j);
 	if (r < 0)
 		return r;
-	checkpoint_await_program(j->c->state.pid);
+	cktree_await(j->c, &j->tree);
 	r = write_images(j, &ret->cryo);
 	if (r == 0)
 		r = export_images(j);

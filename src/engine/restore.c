@@ -37,6 +37,7 @@ struct job {
 	int dir, images, rootfs; /* ROOTFS: that of a checkpoint with a name, or -1 */
 	json_t *network;	 /* what the container was connected to, or NULL */
 	struct cklog log;
+	struct restore_late late;
 	struct cryo_box box;
 	struct sessions_box sessions;
 };
@@ -53,7 +54,7 @@ static void job_clear(struct job *j)
 	sessions_box_clear(&j->sessions);
 	if (j->box.sock >= 0)
 		close(j->box.sock);
-	if (j->images >= 0)
+	if (j->images >= 0 && !j->o->await)
 		close(j->images);
 	if (j->rootfs >= 0)
 		close(j->rootfs);
@@ -96,6 +97,8 @@ static int check_state(struct job *j)
 	if (j->o->named)
 		return open_named(j);
 	r = ck_open_static(j->e, j->c, &j->dir);
+	if (j->o->await)
+		return r;
 	if (r == 0 && fstatat(j->dir, CK_INVENTORY, &st, 0) < 0)
 		r = exported_fetch(j->e, j->c, j->dir);
 	if (r < 0 && r != -ENOENT)
@@ -208,6 +211,10 @@ static int make_box(struct job *j, const char *bundle)
 	r = box_record(j->e, j->c);
 	if (r == 0)
 		r = runtime_start(j->e, j->c);
+	if (r == 0 && j->o->await) {
+		r = j->o->await(j->o->await_arg, j->c, &j->box, &j->late);
+		j->images = j->late.images;
+	}
 	if (r == 0)
 		r = step_begin("box", "sessions");
 	return r < 0 ? r : sessions_make_boxes(j->e, j->c, j->images, &j->sessions);
@@ -295,6 +302,7 @@ static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 		.tcp_established = j->o->tcp_established,
 		.tcp_close = j->o->tcp_close,
 		.hostname_was = j->o->hostname_was,
+		.stage = j->late.stage,
 		.commit = record,
 		.commit_arg = j,
 	};
@@ -304,11 +312,15 @@ static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 	pid_t pid = j->box.pid;
 	int r;
 
-	progress_total(progress, ck_pages_bytes(j->images, false));
-	progress_ask(progress, thawed_bytes, &pid);
+	if (!j->o->await) {
+		progress_total(progress, ck_pages_bytes(j->images, false));
+		progress_ask(progress, thawed_bytes, &pid);
+	}
 	r = cryo_restore(&o, &j->box, &done);
 
 	j->box.sock = -1; /* cryo_restore() closes it */
+	if (r == 0 && j->o->running)
+		j->o->running(j->o->ready_arg);
 	if (r == 0)
 		ret->cryo = done.stats;
 	return r;
@@ -433,6 +445,12 @@ static int restore_locked(struct job *j, struct restore_report *ret)
 		r = build(j, ret);
 	if (r == 0)
 		r = settle(j);
+	if (r < 0 && j->late.images >= 0 && j->o->await && j->c->state.thawed &&
+	    j->c->state.status == CONTAINER_RUNNING) {
+		log_warn("container %s: %s", j->c->name, err_message());
+		err_clear(); /* nowhere else is there one of it any more */
+		r = 0;
+	}
 	if (r < 0) {
 		take_down(j);
 		return r;

@@ -15,6 +15,12 @@
 struct engine;
 struct container;
 
+/* A checkpoint that comes when the box is there already. */
+struct restore_late {
+	int images;	     /* directory; the caller's */
+	struct stage *stage; /* state/mem/stage.h: made with the box's socket; the caller's */
+};
+
 struct restore_options {
 	bool keep; /* the checkpoint, dump.log, restore.log and statistics stay */
 	bool tcp_established;
@@ -27,9 +33,17 @@ struct restore_options {
 	 */
 	bool fresh;
 	const char *hostname_was;
+	/*
+	 * There is no checkpoint yet: called when the box is made, it brings one.  Then READY is
+	 * called, and nothing of a checkpoint is looked for in the container's directory.  Or NULL.
+	 */
+	int (*await)(void *arg, struct container *c, const struct cryo_box *box,
+		     struct restore_late *ret);
+	void *await_arg;
 	/* All is thawed and held; a failure takes everything down again.  Or NULL. */
 	int (*ready)(void *arg);
-	void *ready_arg;
+	void (*running)(void *arg); /* right after it was let go; or NULL */
+	void *ready_arg;	    /* of both */
 	/* This one, with the root file system of that time; it stays.  NULL: the container's own.
 	 */
 	const struct named_options *named; /* engine/cksave.h */

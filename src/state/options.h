@@ -39,6 +39,32 @@ struct cryo_pages_stream {
 	void *arg;
 };
 
+/* A piece of a process's memory; FLAGS are PE_* of image/pages.h. */
+struct page_piece {
+	uint64_t start, end;
+	uint32_t flags; /* PE_PRESENT: there is content; PE_PARENT: there is none */
+};
+
+/* A mapping, as whoever makes room for it before there is a process wants to know it. */
+struct page_map {
+	uint64_t start, end;
+	uint32_t flags; /* PAGE_MAP_* */
+};
+#define PAGE_MAP_ALONE	   (1u << 0) /* private anonymous memory that nobody shares */
+#define PAGE_MAP_NORESERVE (1u << 1)
+#define PAGE_MAP_HUGE	   (1u << 2) /* MADV_HUGEPAGE */
+
+/*
+ * Somebody takes the pages at once, and all rounds of them: of each process the mappings (roughly,
+ * at pre-dumps, before the freeze), then its pieces in order, the content of those that have any in
+ * BUF, one after another.  A process without pages has one call with N 0.
+ */
+struct cryo_pages_out {
+	int (*maps)(void *arg, pid_t nspid, const struct page_map *v, unsigned n);
+	int (*put)(void *arg, pid_t nspid, const struct page_piece *v, unsigned n, const void *buf);
+	void *arg;
+};
+
 struct cryo_dump_options {
 	cryo_stage_fn stage; /* "network-lock", "network-unlock"; may be NULL */
 	void *stage_arg;
@@ -93,6 +119,12 @@ struct cryo_dump_options {
 	bool snapshot;
 	int (*frozen)(void *arg); /* called when all is read, before anything runs on; or NULL */
 	void *frozen_arg;
+	/*
+	 * Called when every process has got its SIGKILL: whoever has frozen their control group
+	 * meanwhile lets them die now.  Or NULL.
+	 */
+	void (*dying)(void *arg);
+	void *dying_arg;
 	bool tcp_established; /* keep established TCP connections instead of refusing */
 	bool tcp_close;	      /* do not save them: restored, they are closed */
 	bool no_netlock;      /* packets of connections that are kept are not held back */
@@ -120,6 +152,7 @@ struct cryo_dump_options {
 	 * in the images nevertheless.  Or NULL.
 	 */
 	const struct cryo_pages_stream *pages_stream;
+	const struct cryo_pages_out *pages_out; /* or here: no pagemap-N.img is written; or NULL */
 	bool empty_net;			 /* nothing of the tree's network namespace is wanted */
 	bool manage_cgroups;		 /* record control groups of all tasks */
 	char *const *cgroup_controllers; /* only those of these, NULL-terminated; NULL: all */
@@ -202,6 +235,9 @@ struct cryo_restore_options {
 
 	/* As at the dump; terminals of the tree are taken from the inherit CRYO_SHELL_JOB. */
 	bool shell_job;
+
+	/* Memory of the tree that is in the box already: cryo_stage_new(); or NULL. */
+	struct stage *stage;
 
 	/* Memory comes when it is wanted, from cryo_lazy_pages() at the other end of LAZY_SOCK. */
 	bool lazy;

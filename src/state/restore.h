@@ -55,8 +55,10 @@ struct rtask {
 	unsigned maker;		    /* the sibling that shares with it; 0: its parent makes it */
 	struct rthread *threads;
 	unsigned nthreads;
-	json_t *extra;	 /* borrowed; may be NULL */
-	uint32_t mounts; /* the space that its mounts are of by now; 0: the box's */
+	json_t *extra;		   /* borrowed; may be NULL */
+	uint32_t mounts;	   /* the space that its mounts are of by now; 0: the box's */
+	int forker;		   /* index of the task that forks it; -1: a root */
+	struct stage_task *staged; /* state/mem/staged.h: some of its memory is there; or NULL */
 
 	/* state/mem/cow.h: mappings that are there already, whose content they have */
 	GArray *have;

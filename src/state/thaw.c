@@ -89,3 +89,20 @@ void thaw_undo(struct dump *d)
 		log_warn("%s", err_message());
 	d->was_frozen = NULL;
 }
+
+int thaw_undo_later(struct dump *d)
+{
+	for (unsigned i = 0; i < d->o.ncgroups; i++) {
+		autoclose int dir = -1;
+		int r = open_group(d->o.cgroups[i], &dir);
+
+		if (r < 0)
+			return r;
+		for (size_t k = 0; k < ARRAY_SIZE(versions); k++)
+			if (faccessat(dir, versions[k].file, W_OK, 0) == 0) {
+				d->was_frozen = &versions[k];
+				return 0;
+			}
+	}
+	return err_set(EOPNOTSUPP, "the tree is in no control group with a freezer");
+}

@@ -433,19 +433,27 @@ int tree_freeze(struct dump *d)
 	return r;
 }
 
+static void cure(struct dtask *t)
+{
+	if (t->agent && agent_cure(t->agent) < 0)
+		log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
+}
+
 void tree_resume(struct dump *d)
 {
 	ERR_KEEP;
+	unsigned n = d->frozen && d->tasks ? d->tasks->len : 0;
 
-	for (unsigned i = d->tasks ? d->tasks->len : 0; d->frozen && i-- > 0;) {
+	for (unsigned i = n; d->was_frozen && i-- > 0;)
+		cure(dump_task(d, i));
+	if (n && d->was_frozen) /* before the first is let go */
+		thaw_undo(d);
+	for (unsigned i = n; i-- > 0;) {
 		struct dtask *t = dump_task(d, i);
 
-		if (t->agent && agent_cure(t->agent) < 0)
-			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
+		cure(t);
 		if (!t->zombie)
 			waits_resume(t);
-		if (i == 0 && d->was_frozen)
-			thaw_undo(d);
 		seized_release(&t->seized);
 		t->seized = SEIZED_NONE;
 	}

@@ -36,6 +36,8 @@ int tree_open_root(struct dump *d) MUST_CHECK;
 int thaw_needed(struct dump *d) MUST_CHECK;
 int thaw(struct dump *d) MUST_CHECK;
 void thaw_undo(struct dump *d);
+/* The tree is to be frozen when it is released, by whichever of its cgroups has a freezer. */
+int thaw_undo_later(struct dump *d) MUST_CHECK;
 
 /* tree_task.c: its state, names and numbers; again when it is frozen */
 int task_read(struct dtask *t) MUST_CHECK;

@@ -118,10 +118,15 @@ static void kill_upwards(struct dump *d)
 
 int tree_kill(struct dump *d)
 {
+	void (*dying)(void *arg) = d->o.dying;
 	int r = 0;
 
-	if (dump_task(d, 0)->nspid != 1)
+	if (dump_task(d, 0)->nspid != 1) {
+		if (dying) /* parents reap */
+			dying(d->o.dying_arg);
+		dying = NULL;
 		kill_upwards(d);
+	}
 	for (unsigned i = 0; i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
 
@@ -130,6 +135,8 @@ int tree_kill(struct dump *d)
 		if (!t->zombie && proc_signal(&t->proc, SIGKILL) < 0)
 			err_clear();
 	}
+	if (dying)
+		dying(d->o.dying_arg);
 	take_note(d, 0, d->tasks->len);
 	for (unsigned i = d->tasks->len; i-- > 0;) {
 		struct dtask *t = dump_task(d, i);

@@ -2,6 +2,7 @@
 #include "state/mem/cow.h"
 
 #include "state/mem/mem.h"
+#include "state/mem/staged.h"
 #include "state/mem/transfer.h"
 
 #include "base/fd.h"
@@ -383,8 +384,8 @@ int cow_settle(struct restore *r, struct rtask *t)
 	bool usable = t->parent >= 0 && t->have_of == t->parent;
 	int ret;
 
-	/* memory that comes one by one has nothing in common */
-	if (t->settled || t->helper || t->zombie || r->o.lazy)
+	/* memory that comes one by one, or in rounds, has nothing in common */
+	if (t->settled || t->helper || t->zombie || r->o.lazy || stage_waits(t))
 		return 0;
 	t->settled = true;
 	s.had = t->have ? g_steal_pointer(&t->have) : ranges_new();

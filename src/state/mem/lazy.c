@@ -66,7 +66,7 @@ void lazy_plan(struct rtask *t)
 
 int lazy_check(const struct rtask *t)
 {
-	for (unsigned i = 0; i < t->pages.n; i++) {
+	for (unsigned i = 0; !t->staged && i < t->pages.n; i++) {
 		const struct image_run *run = &t->pages.runs[i];
 		uint64_t at = run->vaddr, end = at + run->nr_pages * IMAGE_PAGE_SIZE;
 

@@ -521,7 +521,7 @@ static int dump_elsewhere(struct dump *d)
 
 int mem_dump_pages(struct dump *d)
 {
-	if (d->o.pages_elsewhere)
+	if (d->o.pages_elsewhere || d->o.pages_out)
 		return dump_elsewhere(d);
 	return dump_here(d);
 }

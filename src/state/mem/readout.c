@@ -11,7 +11,8 @@
 #include <sys/uio.h>
 
 #define BUF_BYTES (4u << 20)
-#define PIECES	  512u /* of one call: below IOV_MAX */
+#define OUT_BYTES (512u << 10) /* what is passed on at once is still in the CPU's cache */
+#define PIECES	  512u	       /* of one call: below IOV_MAX */
 
 struct readout {
 	struct dtask *t;
@@ -47,6 +48,48 @@ static int begin(struct dump *d, struct dtask *t, struct readout *o)
 	if (o->mem < 0)
 		return err_errno("open its memory");
 	return track_pages(d, t, t->proc.dir, keep, o);
+}
+
+static uint32_t map_flags(const struct vma *v, bool alone)
+{
+	const uint64_t special = VMF(LO) | VMF(GD) | VMF(DP) | VMF(HT);
+	bool anonymous = mem_has_pages(v) && v->ino == 0 && v->name[0] != '/';
+
+	return (alone && anonymous && !(v->vmflags & special) ? PAGE_MAP_ALONE : 0) |
+	       (v->vmflags & VMF(NR) ? PAGE_MAP_NORESERVE : 0) |
+	       (v->vmflags & VMF(HG) ? PAGE_MAP_HUGE : 0);
+}
+
+static int tell_maps(struct dump *d, const struct dtask *t)
+{
+	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct page_map));
+	CLEANUP(maps_clear) struct maps m = {0};
+	bool alone = !t->guest && !mem_is_shared(d, t);
+	int r = maps_read_vmflags(t->proc.dir, &m);
+
+	for (size_t i = 0; r == 0 && i < m.n; i++) {
+		const struct vma *v = &m.v[i];
+		const struct page_map p = {v->start, v->end, map_flags(v, alone)};
+
+		g_array_append_val(all, p);
+	}
+	if (r == -ESRCH || r == -ENOENT) { /* it ends just now */
+		err_clear();
+		return 0;
+	}
+	return r < 0 ? r
+		     : d->o.pages_out->maps(d->o.pages_out->arg, t->nspid, (void *)all->data,
+					    all->len);
+}
+
+int mem_readout_tell_maps(struct dump *d)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && d->o.pages_out && i < d->tasks->len; i++)
+		if (!dump_task(d, i)->zombie)
+			r = dtask_wrap(dump_task(d, i), tell_maps(d, dump_task(d, i)));
+	return r;
 }
 
 int mem_readout_begin(struct dump *d)
@@ -129,7 +172,7 @@ static int write_one(struct dump *d, const struct readout *o, uint8_t *buf)
 {
 	CLEANUP(page_sink_drop) struct page_sink s = PAGE_SINK_NONE;
 	struct page_piece group[PIECES];
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, max = d->o.pages_out ? OUT_BYTES : BUF_BYTES;
 	unsigned n = 0;
 	int r = page_sink_open(&s, d, IMG_PAGEMAP, (uint64_t)o->t->nspid);
 
@@ -144,11 +187,11 @@ static int write_one(struct dump *d, const struct readout *o, uint8_t *buf)
 			uint64_t len = p.end - p.start;
 
 			if (present)
-				len = MIN(len, BUF_BYTES - bytes);
+				len = MIN(len, max - bytes);
 			group[n++] = (struct page_piece){p.start, p.start + len, p.flags};
 			bytes += present ? len : 0;
 			p.start += len;
-			if (n == PIECES || bytes == BUF_BYTES) {
+			if (n == PIECES || bytes == max) {
 				r = write_group(o, &s, group, n, buf);
 				n = 0;
 				bytes = 0;

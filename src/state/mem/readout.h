@@ -9,6 +9,9 @@
 
 #include "state/mem/sink.h"
 
+/* options.pages_out->maps(); it still runs. */
+int mem_readout_tell_maps(struct dump *d) MUST_CHECK;
+
 /* All processes: d->readouts.  Frozen; with trackers. */
 int mem_readout_begin(struct dump *d) MUST_CHECK;
 

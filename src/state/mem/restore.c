@@ -7,6 +7,7 @@
 #include "state/mem/cow.h"
 #include "state/mem/lazy.h"
 #include "state/mem/mem.h"
+#include "state/mem/staged.h"
 #include "state/mem/transfer.h"
 
 #include "state/fd/files.h"
@@ -56,7 +57,9 @@ int mem_load(struct restore *r, struct rtask *t)
 	if (ret < 0 || restore_task(r, t->vm) != t)
 		return ret;
 	if (ret == 0)
-		ret = pages_open(r->o.images, IMG_PAGEMAP, (uint64_t)t->nspid, &t->pages);
+		ret = r->o.stage
+			      ? stage_load(r, t)
+			      : pages_open(r->o.images, IMG_PAGEMAP, (uint64_t)t->nspid, &t->pages);
 	if (ret == 0)
 		ret = lazy_check(t);
 	/* a task without pages has an empty one */
@@ -122,10 +125,16 @@ static uint64_t vdso_waits(const struct restore *r, unsigned i)
 	return r->hole + i * (HOLE_VDSO_BYTES / 4);
 }
 
-/* Nothing is left of a stub but the agent and, below it, the vdso. */
+static void unmap(struct batch *b, uint64_t from, uint64_t to)
+{
+	if (from < to)
+		batch_add(b, SYS_munmap, IMM(from), IMM(to - from));
+}
+
+/* Nothing is left of a stub but the agent and, below it, the vdso; and memory that waits. */
 static int clear(struct restore *r, struct rtask *t, const struct vdso_part vdso[VDSO_PARTS])
 {
-	uint64_t end = r->agent->addr + r->agent->bytes;
+	uint64_t end = r->agent->addr + r->agent->bytes, kept, kept_end;
 	CLEANUP(batch_end) struct batch b = {0};
 
 	rtask_batch(t, &b);
@@ -137,8 +146,10 @@ static int clear(struct restore *r, struct rtask *t, const struct vdso_part vdso
 					       IMM(MREMAP_MAYMOVE | MREMAP_FIXED),
 					       IMM(vdso_waits(r, i))),
 				     (int64_t)vdso_waits(r, i));
-	batch_add(&b, SYS_munmap, IMM(0), IMM(r->hole));
-	batch_add(&b, SYS_munmap, IMM(end), IMM(TASK_SIZE - end));
+	stage_place(r, &kept, &kept_end);
+	unmap(&b, 0, r->hole);
+	unmap(&b, end, MAX(end, kept));
+	unmap(&b, MAX(end, kept_end), TASK_SIZE);
 	return batch_run(&b);
 }
 
@@ -281,18 +292,34 @@ static void opened_clear(struct opened *o)
 	o->n = 0;
 }
 
-static void map_one(const struct rtask *t, struct batch *b, const VmaEntry *v, int tfd)
+/* From AT up to END of V; of a file all of it. */
+static void map_part(const struct rtask *t, struct batch *b, const VmaEntry *v, int tfd,
+		     uint64_t at, uint64_t end)
 {
 	unsigned flags = v->flags & MAP_KEPT & ~(tfd >= 0 ? (unsigned)MAP_ANONYMOUS : 0u);
 	int op;
 
 	if (v->flags & MAP_DROPPABLE && v->flags & MAP_PRIVATE)
 		flags = MAP_DROPPABLE | MAP_ANONYMOUS;
-	op = batch_add(b, SYS_mmap, IMM(v->start), IMM(v->end - v->start), IMM(first_prot(t, v)),
+	op = batch_add(b, SYS_mmap, IMM(at), IMM(end - at), IMM(first_prot(t, v)),
 		       IMM(flags | MAP_FIXED_NOREPLACE), IMM((int64_t)tfd),
 		       IMM(tfd >= 0 ? v->pgoff : 0));
+	batch_expect(b, op, (int64_t)at);
+}
 
-	batch_expect(b, op, (int64_t)v->start);
+static void map_one(struct rtask *t, struct batch *b, const VmaEntry *v, int tfd)
+{
+	uint64_t at = v->start, next = v->start, from, to;
+
+	while (tfd < 0 && stage_move(t, b, &next, v->end, first_prot(t, v), &from, &to)) {
+		if (at < from)
+			map_part(t, b, v, tfd, at, from);
+		at = to;
+	}
+	if (at < v->end)
+		map_part(t, b, v, tfd, at, v->end);
+	if (at > v->start)
+		stage_drop_stale(t, b, v->start, v->end);
 	if (tfd < 0 && v->madv & UINT64_C(1) << MADV_HUGEPAGE)
 		batch_may_fail(b, batch_add(b, SYS_madvise, IMM(v->start), IMM(v->end - v->start),
 					    IMM(MADV_HUGEPAGE)));
@@ -367,6 +394,7 @@ int mem_map(struct restore *r, struct rtask *t)
 	ret = map_vdso(r, &b, t->mm);
 	while (ret == 0 && from < t->mm->n_vmas)
 		ret = map_some(r, t, &b, &from);
+	stage_end(t, &b);
 	if (ret == 0)
 		ret = batch_run(&b);
 	if (ret < 0)

@@ -60,6 +60,10 @@ int page_sink_open(struct page_sink *s, struct dump *d, enum image_kind kind, ui
 
 	*s = PAGE_SINK_NONE;
 	s->d = d;
+	if (d->o.pages_out && kind == IMG_PAGEMAP) {
+		s->nspid = (pid_t)id;
+		return d->o.pages_out->put(d->o.pages_out->arg, s->nspid, NULL, 0, NULL);
+	}
 	if (d->o.pages_elsewhere)
 		return open_remote(s, kind, id);
 	r = pages_create(&s->w, &d->w, kind, id, d->next_pages_id++);
@@ -85,11 +89,23 @@ int page_sink_open_stream(struct page_sink *s, struct dump *d, enum image_kind k
 	return to->begin(to->arg, name, bytes);
 }
 
+static int put_out(struct page_sink *s, const struct page_piece *v, unsigned n, const uint8_t *buf)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (v[i].flags & PE_PRESENT)
+			s->w.present_pages += (v[i].end - v[i].start) / IMAGE_PAGE_SIZE;
+		else
+			s->w.parent_pages += (v[i].end - v[i].start) / IMAGE_PAGE_SIZE;
+	return s->d->o.pages_out->put(s->d->o.pages_out->arg, s->nspid, v, n, buf);
+}
+
 int page_sink_put(struct page_sink *s, const struct page_piece *v, unsigned n, const uint8_t *buf)
 {
 	uint64_t first = s->w.offset_bytes, bytes;
 	int r = 0;
 
+	if (s->nspid)
+		return put_out(s, v, n, buf);
 	if (s->d->o.pages_elsewhere)
 		return put_remote(s, v, n, buf);
 	for (unsigned i = 0; r == 0 && i < n; i++)
@@ -124,7 +140,7 @@ int page_sink_close(struct page_sink *s)
 	s->d->stats.pages_skipped_parent += s->w.parent_pages;
 	if (s->stream)
 		return close_stream(s);
-	return s->d->o.pages_elsewhere ? 0 : pages_finish(&s->w);
+	return s->d->o.pages_elsewhere || s->nspid ? 0 : pages_finish(&s->w);
 }
 
 void page_sink_drop(struct page_sink *s)

@@ -5,16 +5,12 @@
 #include "image/pages.h"
 #include "state/dump.h"
 
-struct page_piece {
-	uint64_t start, end;
-	uint32_t flags; /* PE_PRESENT: there is content; PE_PARENT: there is none */
-};
-
 struct page_sink {
 	struct dump *d;
 	struct pages_writer w;
 	int direct;	/* the pages file without the page cache; -1 */
 	uint64_t dst;	/* with a page server */
+	pid_t nspid;	/* with options.pages_out; 0: not there */
 	bool no_parent; /* it has not got what the images before have: all is to be sent */
 	const struct cryo_pages_stream *stream; /* or NULL */
 };

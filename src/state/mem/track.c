@@ -137,7 +137,7 @@ static int look_before(struct dump *d, const struct dtask *t)
 	b->tfd = (int)json_integer_value(json_object_get(k, "fd"));
 	b->ino = (uint64_t)json_integer_value(json_object_get(k, "ino"));
 	b->round = (unsigned)json_integer_value(json_object_get(k, "round"));
-	if (d->o.pages_elsewhere)
+	if (d->o.pages_elsewhere || d->o.pages_out)
 		return 0;
 	b->checked = true;
 	r = pages_open(d->o.parent_dir, IMG_PAGEMAP, (uint64_t)t->nspid, &b->pages);

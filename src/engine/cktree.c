@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/cktree.h"
+
+#include "base/file.h"
+#include "cr/step.h"
+#include "engine/ckfiles.h"
+#include "engine/lifecycle.h"
+#include "engine/runtime.h"
+#include "kernel/cgroup.h"
+#include "kernel/mount.h"
+#include "kernel/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define PROGRAM_TIMEOUT_MS 1000
+
+/* The cgroup with a freezer, as a directory; NULL when the host has none or it is the root's. */
+static int freezer_dir(pid_t pid, char **ret)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(cgroup_host_clear) struct cgroup_host host = {0};
+	CLEANUP(freezer_close) struct freezer f = FREEZER_NONE;
+	int r = proc_open(pid, &p);
+
+	*ret = NULL;
+	if (r < 0)
+		return r;
+	r = cgroup_host_ours(&host);
+	if (r < 0)
+		return r;
+	r = freezer_open(&f, &host, p.dir);
+	if (r == -EOPNOTSUPP) {
+		err_clear();
+		return 0;
+	}
+	if (r == 0)
+		*ret = g_strdup(f.path);
+	return r;
+}
+
+/* The container's own /dev/shm is a tmpfs that prepare.c has mounted where the host sees it. */
+static bool has_own_shm(struct engine *e, const struct container *c)
+{
+	g_autofree char *userdata = container_static_dir(e, c);
+	g_autofree char *shm = g_build_filename(userdata, "shm", NULL);
+
+	return mount_is_mount(shm) == 1;
+}
+
+/* The container's own, then those of its exec sessions. */
+static void join_externals(struct cktree *t)
+{
+	const GArray *more = t->sessions.externals;
+	unsigned n = t->box.nexternals;
+
+	t->externals = g_new0(struct cryo_external, n + more->len + 1);
+	memcpy(t->externals, t->box.externals, n * sizeof(*t->externals));
+	if (more->len)
+		memcpy(t->externals + n, more->data, more->len * sizeof(*t->externals));
+	t->nexternals = n + more->len;
+}
+
+int cktree_read(struct engine *e, struct container *c, int dir, struct cktree *t)
+{
+	int r = box_read(e, c, &t->box);
+
+	if (r == 0)
+		r = freezer_dir(c->state.pid, &t->cgroup);
+	if (r == 0)
+		r = sessions_read(e, c, dir, &t->sessions);
+	if (r < 0)
+		return r;
+	t->own_shm = has_own_shm(e, c);
+	err_clear();
+	join_externals(t);
+	return 0;
+}
+
+/*
+ * The runtime's `start` returns a moment before the first process executes its program: until then
+ * it is the runtime's own, "runc:[2:INIT]", with files of the host.
+ */
+static void await_program(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
+
+	for (int i = 0; i < PROGRAM_TIMEOUT_MS; i++) {
+		g_autofree char *comm = NULL;
+
+		if (file_read_at(AT_FDCWD, path, 64, &comm, NULL) < 0) {
+			err_clear();
+			return;
+		}
+		if (!g_str_has_prefix(comm, "runc:[") && strcmp(comm, "crun\n") != 0)
+			return;
+		g_usleep(1000);
+	}
+}
+
+void cktree_await(const struct container *c, const struct cktree *t)
+{
+	await_program(c->state.pid);
+	for (unsigned i = 0; i < t->sessions.guests->len; i++)
+		await_program(g_array_index(t->sessions.guests, struct cryo_guest, i).pid);
+}
+
+void cktree_options(const struct container *c, struct cktree *t, struct cryo_dump_options *o)
+{
+	static const char *const shm[] = {"/dev/shm"};
+
+	t->cgroups[0] = t->cgroup;
+	o->pid = c->state.pid;
+	o->cgroups = t->cgroups;
+	o->ncgroups = t->cgroup ? 1 : 0;
+	o->guests = (const struct cryo_guest *)(void *)t->sessions.guests->data;
+	o->nguests = t->sessions.guests->len;
+	o->externals = t->externals;
+	o->nexternals = t->nexternals;
+	o->mounts = (const char *const *)t->box.mounts;
+	o->nmounts = t->box.mounts ? g_strv_length(t->box.mounts) : 0;
+	o->tmpfs = shm;
+	o->ntmpfs = t->own_shm ? 1 : 0;
+}
+
+struct ending {
+	struct engine *e;
+	struct container *c;
+};
+
+/* In a thread; what goes wrong is container_release()'s to try again and to tell. */
+static void *delete_record(void *data)
+{
+	const struct ending *x = data;
+
+	if (runtime_delete(x->e, x->c, true) < 0)
+		err_clear();
+	return NULL;
+}
+
+/*
+ * conmon reaps, notes the exit and leaves; its note must not meet the restored container.  The
+ * runtime can forget the container meanwhile: it needs as long to start.
+ */
+static int settle_exit(struct engine *e, struct container *c)
+{
+	struct ending x = {e, c};
+	GThread *t = g_thread_try_new("delete", delete_record, &x, NULL);
+	int r = ck_wait_exit(e, c);
+
+	if (t)
+		g_thread_join(t);
+	return r;
+}
+
+int cktree_end(struct engine *e, struct container *c, const struct cktree *t)
+{
+	struct container_state *s = &c->state;
+	int r;
+
+	s->status = CONTAINER_STOPPED;
+	s->checkpointed = true;
+	s->restored = false;
+	s->checkpointed_ns = s->finished_ns = engine_now_ns();
+	s->restored_ns = 0;
+	s->exit_code = 0;
+	r = container_save(e, c);
+	if (r == 0)
+		r = step_begin("checkpoint", "exit");
+	if (r < 0)
+		return r;
+	r = settle_exit(e, c);
+	if (r == 0)
+		r = sessions_end(e, c, &t->sessions);
+	if (r < 0)
+		return r;
+	r = container_release(e, c, RELEASE_KEEP_NETWORK);
+	if (r < 0)
+		return r;
+	s->status = CONTAINER_EXITED;
+	s->pid = s->conmon_pid = 0;
+	s->thawed = false;
+	return 0;
+}
+
+void cktree_clear(struct cktree *t)
+{
+	box_clear(&t->box);
+	sessions_clear(&t->sessions);
+	g_free(t->externals);
+	g_free(t->cgroup);
+	*t = CKTREE_NONE;
+}
