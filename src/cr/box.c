@@ -14,6 +14,7 @@
 #include "state/ns/mnt.h"
 #include "state/ns/net.h"
 #include "state/ns/ns.h"
+#include "state/ns/nsids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,11 +95,11 @@ static _Noreturn void child(const struct cryo_box_options *o, struct mnt_plan *p
 	_exit(110);
 }
 
-static int make_network(const struct cryo_box_options *o, pid_t pid)
+static int make_network(const struct cryo_box_options *o, const struct nsids *ids, pid_t pid)
 {
 	struct net_options n = {.images = o->images,
-				.id = NSID_NET,
-				.root = NSID_NET,
+				.id = ids->v[NS_NET],
+				.root = ids->v[NS_NET],
 				.ns = -1,
 				.externals = o->externals,
 				.nexternals = o->nexternals,
@@ -128,12 +129,15 @@ static int let_enter(const struct cryo_box_options *o, uint64_t flags, pid_t pid
 {
 	struct report rep;
 	ssize_t n;
-	int r = o->records && o->namespaces & CLONE_NEWUSER ? users_restore(o->images, pid) : 0;
+	struct nsids ids;
+	int r = o->records ? nsids_load(o->images, o->pid, &ids) : 0;
 
+	if (r == 0 && o->records && o->namespaces & CLONE_NEWUSER)
+		r = users_restore(o->images, ids.v[NS_USER], pid);
 	if (r == 0 && o->prepare)
 		r = o->prepare(o->prepare_arg, pid);
 	if (r == 0 && o->records && !o->empty_net && flags & CLONE_NEWNET)
-		r = make_network(o, pid);
+		r = make_network(o, &ids, pid);
 	if (r < 0)
 		return r;
 	if (write(talk, "", 1) != 1)
@@ -148,12 +152,16 @@ static int let_enter(const struct cryo_box_options *o, uint64_t flags, pid_t pid
 
 static int load_mounts(const struct cryo_box_options *o, struct mnt_plan **ret)
 {
-	const struct mnt_options m = {.root = o->root,
+	/* another CRIU takes our root directory where none is given */
+	const struct mnt_options m = {.root = o->root ?: (o->others ? "/" : NULL),
 				      .externals = o->externals,
 				      .nexternals = o->nexternals,
 				      .images = o->images};
 
-	return o->mounts ? mnt_plan_load(&m, NSID_MNT, ret) : 0;
+	struct nsids ids;
+	int r = o->mounts ? nsids_load(o->images, o->pid, &ids) : 0;
+
+	return r == 0 && o->mounts ? mnt_plan_load(&m, ids.v[NS_MNT], ret) : r;
 }
 
 /*
@@ -211,10 +219,13 @@ static int join_externals(const struct cryo_box_options *o, struct joins *j)
 {
 	CLEANUP(image_record_free) NetnsEntry *net = NULL;
 	CLEANUP(image_record_free) PidnsEntry *pids = NULL;
-	int r = image_load_optional(o->images, IMG_NETNS, NSID_NET, &net), fd;
+	struct nsids ids;
+	int r = nsids_load(o->images, o->pid, &ids), fd = -1;
 
+	if (r == 0)
+		r = image_load_optional(o->images, IMG_NETNS, ids.v[NS_NET], &net);
 	if (r >= 0)
-		r = image_load_optional(o->images, IMG_PIDNS, NSID_PID, &pids);
+		r = image_load_optional(o->images, IMG_PIDNS, ids.v[NS_PID], &pids);
 	r = r > 0 ? 0 : r;
 	if (r == 0 && net && net->ext_key) {
 		r = find_inherit(o, net->ext_key, &fd);
@@ -303,34 +314,15 @@ int cryo_box_fork(const struct cryo_box_options *o, struct cryo_box *ret)
 	return r < 0 ? r : fork_box(o, plan, ret);
 }
 
-/* Without IMAGE_EXTRA: did the root share all namespaces with whoever dumped it? */
-static int check_shared(int images, const PstreeEntry *root)
+/* Of images that another CRIU has written. */
+static int box_of_others(int images, pid_t root, struct box_record *ret)
 {
-	CLEANUP(image_record_free) InventoryEntry *inventory = NULL;
-	CLEANUP(image_record_free) CoreEntry *core = NULL;
-	const TaskKobjIdsEntry *ours, *its;
-	int r = inventory_load(images, &inventory);
+	struct nsids ids;
+	int r = nsids_load(images, root, &ids);
 
-	if (r == 0)
-		r = image_load_needed(images, IMG_CORE, root->pid, &core);
-	if (r < 0)
-		return r;
-	ours = inventory->root_ids;
-	its = core->ids;
-	if (!ours || !its)
-		return 0;
-#define CHECK_SHARED(kind)                                                                         \
-	if (ours->has_##kind##_ns_id && its->has_##kind##_ns_id &&                                 \
-	    ours->kind##_ns_id != its->kind##_ns_id)                                               \
-	return err_set(EOPNOTSUPP, "the tree had a " #kind " namespace of its own")
-	CHECK_SHARED(pid);
-	CHECK_SHARED(net);
-	CHECK_SHARED(ipc);
-	CHECK_SHARED(uts);
-	CHECK_SHARED(mnt);
-	CHECK_SHARED(user);
-	CHECK_SHARED(cgroup);
-	return 0;
+	ret->namespaces = ids.own;
+	ret->mounts = ids.own & CLONE_NEWNS;
+	return r;
 }
 
 int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
@@ -339,6 +331,7 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 	CLEANUP(image_record_free) PstreeEntry *root = NULL;
 	struct box_record box;
 	json_t *extra = NULL;
+	bool ours;
 	int r = image_open_needed(images, IMG_PSTREE, 0, &tree);
 
 	if (r == 0)
@@ -350,7 +343,8 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 	if (r == 0)
 		r = box_load(extra, &box);
 	if (r == 0 && !extra)
-		r = check_shared(images, root);
+		r = box_of_others(images, (pid_t)root->pid, &box);
+	ours = extra != NULL;
 	json_decref(extra);
 	if (r < 0)
 		return r;
@@ -359,6 +353,7 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 		.namespaces = box.namespaces & ~(unsigned)CLONE_NEWTIME,
 		.pid = (pid_t)root->pid,
 		.mounts = box.mounts,
+		.others = !ours,
 		.records = true,
 		.images = images,
 	};

@@ -149,6 +149,7 @@ struct cryo_box_options {
 	/* What IMAGES say is made: set by cryo_images_box(). */
 	bool mounts;  /* with CLONE_NEWNS */
 	bool records; /* IMAGES is set: network, maps of users */
+	bool others;  /* they are of another CRIU */
 	int images;
 	bool weak_sysctls;		       /* settings that cannot be made are left */
 	const struct cryo_external *externals; /* "mnt[NAME]" and its path, ... */
@@ -173,8 +174,7 @@ struct cryo_box_options {
 /*
  * What the images of a standalone tree say: number and namespaces of the root task.  *RET_CLOCKS:
  * CLOCK_MONOTONIC was another one (before a boot, in a time namespace), so that the tree needs a
- * time namespace to go on with it.  -EOPNOTSUPP: they were written by another program, and the tree
- * had namespaces of its own.
+ * time namespace to go on with it.
  */
 int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks) MUST_CHECK;
 

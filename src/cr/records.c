@@ -283,6 +283,8 @@ int records_load(struct restore *r)
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
 		ret = load_task(r, restore_task(r, i));
 	if (ret == 0)
+		ret = nsids_load(r->o.images, restore_task(r, 0)->nspid, &r->nsids);
+	if (ret == 0)
 		ret = users_load(r);
 	if (ret == 0)
 		ret = seccomp_load(r);

@@ -19,6 +19,7 @@
 #include "image/userns.pb-c.h"
 #include "kernel/ns.h"
 #include "kernel/pace.h"
+#include "state/ns/nsids.h"
 #include "state/options.h"
 
 #include <inttypes.h>
@@ -118,6 +119,7 @@ struct restore {
 	struct ttys *ttys;	     /* state/tty/pty.h */
 	GHashTable *named;	     /* ids of files that only name a terminal */
 	SeccompEntry *seccomp;
+	struct nsids nsids;
 	GPtrArray *spaces;		   /* struct rspace: state/ns/spaces.h */
 	int home[NS_COUNT];		   /* the box's namespaces, as far as asked for; -1 */
 	UsernsEntry *users;		   /* maps of its own user namespace, or NULL */

@@ -128,6 +128,11 @@ network() {
 	again
 	wait_for 5 eval 'pairs >"$DIR/after"; diff "$DIR/before" "$DIR/after"'
 	kill -9 "$PID" && PID=
+	"$REPO/tests/lib/as-criu" "$IMG" "$DIR/theirs" # as another CRIU would have written them
+	"$CRYO" restore -D "$DIR/theirs" -d --pidfile pid
+	PID=$(cat "$DIR/theirs/pid")
+	wait_for 5 eval 'pairs >"$DIR/after"; diff "$DIR/before" "$DIR/after"'
+	kill -9 "$PID" && PID=
 }
 
 ROOT_SCRIPT='
@@ -203,6 +208,38 @@ upper" ]
 	in_it /bin/mount -t tmpfs later /run/a/x
 	grep -q ' /opt/a/x ' "/proc/$PID/mountinfo" && grep -q ' /usr/a/x ' "/proc/$PID/mountinfo"
 	crit decode -i "$IMG"/mountpoints-*.img | jq -e '.entries | length == 14'
+	kill -9 "$PID" && PID=
+	umount -l "$ROOT"
+}
+
+@test "images of another CRIU: mounts, network, host name, IPC" {
+	make_root
+	setsid unshare -pmuin --fork /bin/busybox sh -euc "$ROOT_SCRIPT" "$ROOT" </dev/null >"$DIR/out" 2>&1 3>&- 4>&- 10>&- &
+	PARENT=$!
+	wait_for 5 eval 'PID=$(pgrep -P $PARENT) && [ "$(cat /proc/$PID/comm)" = sleep ]' || cat "$DIR/out"
+	nsenter -t "$PID" -n sh -euc 'ip link set lo up; ip link add br0 type bridge
+		ip address add 10.3.0.1/24 dev br0; ip link set br0 up; ip route add 10.4.0.0/16 via 10.3.0.9
+		ip link add v0 type veth peer name v1; ip link set v0 master br0; ip link set v0 up; ip link set v1 up
+		iptables -A INPUT -p tcp --dport 9 -j DROP; echo 1 >/proc/sys/net/ipv4/conf/br0/proxy_arp'
+	nsenter -t "$PID" -i ipcmk -M 4096 -p 0600 >/dev/null
+	state() {
+		mounts
+		nsenter -t "$PID" -n sh -euc 'ip -o -4 address; ip -o link | sed "s/ qdisc.*state [A-Z]*//;s/NO-CARRIER,//;s/,LOWER_UP//"
+			ip route | sed "s/ linkdown//"; iptables -S; cat /proc/sys/net/ipv4/conf/br0/proxy_arp'
+		nsenter -t "$PID" -i ipcs -m | grep 4096
+		nsenter -t "$PID" -u hostname
+		cat "/proc/$PID/root/run/file" "/proc/$PID/root/mnt/high" "/proc/$PID/root/etc/two"
+		stat -c %u:%g "/proc/$PID/root/run/file"
+	}
+	state >"$DIR/before"
+	grep -q proxy "$DIR/before" || grep -q 10.4.0.0 "$DIR/before"
+	"$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT"
+	wait "$PARENT" || true
+	"$REPO/tests/lib/as-criu" "$IMG" "$DIR/theirs"
+	[ ! -e "$DIR/theirs/cryo.json" ] && [ -e "$DIR/theirs/mountpoints-35.img" ]
+	"$CRYO" restore -D "$DIR/theirs" -d --pidfile pid --root "$ROOT"
+	PID=$(cat "$DIR/theirs/pid")
+	wait_for 5 eval 'state >"$DIR/after"; diff "$DIR/before" "$DIR/after"'
 	kill -9 "$PID" && PID=
 	umount -l "$ROOT"
 }

@@ -374,7 +374,7 @@ static int restore_vars(struct restore *r)
 	CLEANUP(image_record_free) IpcVarEntry *e = NULL;
 	g_autofree char *now = NULL;
 	char sem[64];
-	int ret = image_load_optional(r->o.images, IMG_IPC_VAR, NSID_IPC, &e);
+	int ret = image_load_optional(r->o.images, IMG_IPC_VAR, r->nsids.v[NS_IPC], &e);
 
 	if (ret != 0)
 		return ret < 0 ? ret : 0;
@@ -425,7 +425,7 @@ static int restore_queues(struct restore *r)
 {
 	CLEANUP(image_close) struct image *img = NULL;
 	CLEANUP(image_record_free) IpcMsgEntry *e = NULL;
-	int ret = image_open(r->o.images, IMG_IPCNS_MSG, NSID_IPC, &img);
+	int ret = image_open(r->o.images, IMG_IPCNS_MSG, r->nsids.v[NS_IPC], &img);
 
 	while (ret == 0 && (ret = image_read(img, &e)) == 0) {
 		struct msqid_ds q = {0};
@@ -477,7 +477,7 @@ static int restore_semaphores(struct restore *r)
 {
 	CLEANUP(image_close) struct image *img = NULL;
 	CLEANUP(image_record_free) IpcSemEntry *e = NULL;
-	int ret = image_open(r->o.images, IMG_IPCNS_SEM, NSID_IPC, &img);
+	int ret = image_open(r->o.images, IMG_IPCNS_SEM, r->nsids.v[NS_IPC], &img);
 
 	while (ret == 0 && (ret = image_read(img, &e)) == 0) {
 		ret = ipc_desc_check(e->desc);
@@ -510,7 +510,8 @@ static bool has_objects(struct restore *r)
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
 		CLEANUP(image_close) struct image *img = NULL;
 
-		if (image_open(r->o.images, kinds[i], NSID_IPC, &img) == 0 && image_rest(img) > 0)
+		if (image_open(r->o.images, kinds[i], r->nsids.v[NS_IPC], &img) == 0 &&
+		    image_rest(img) > 0)
 			return true;
 	}
 	err_clear();

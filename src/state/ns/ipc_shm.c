@@ -227,7 +227,7 @@ int ipc_shm_restore(struct restore *r)
 {
 	CLEANUP(image_close) struct image *img = NULL;
 	CLEANUP(image_record_free) IpcShmEntry *e = NULL;
-	int ret = image_open(r->o.images, IMG_IPCNS_SHM, NSID_IPC, &img);
+	int ret = image_open(r->o.images, IMG_IPCNS_SHM, r->nsids.v[NS_IPC], &img);
 
 	r->shms = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	while (ret == 0 && (ret = image_read(img, &e)) == 0) {
@@ -268,7 +268,7 @@ int ipc_shm_bytes(struct restore *r, uint64_t id, uint64_t *ret)
 
 	if (!s)
 		return err_set(EBADMSG, "segment %" PRIu64 " is not in ipcns-shm-%d.img", id,
-			       NSID_IPC);
+			       r->nsids.v[NS_IPC]);
 	*ret = s->bytes;
 	return 0;
 }

@@ -21,6 +21,7 @@ static const struct mnt_kind mnt_kinds[] = {
 	{"fusectl", FSTYPE__FUSECTL},
 	{"debugfs", FSTYPE__DEBUGFS},
 	{"tracefs", FSTYPE__TRACEFS},
+	{"binfmt_misc", FSTYPE__BINFMT_MISC},
 };
 
 const struct mnt_kind *mnt_kind_find(const char *fstype)

@@ -66,10 +66,11 @@ static const char *target_of(const struct mnt *m)
 static int take_outside(const struct mnt_options *o, struct mnt *m)
 {
 	const char *path = m->e->ext_key ? NULL : m->e->root;
-	g_autofree char *key = g_strdup_printf("mnt[%s]", m->e->ext_key ?: "");
+	g_autofree char *key = g_strdup_printf("mnt[%s]", m->e->ext_key ?: m->e->root);
 	int r;
 
-	for (unsigned i = 0; m->e->ext_key && i < o->nexternals; i++)
+	/* in older images of CRIU the root is the key */
+	for (unsigned i = 0; i < o->nexternals; i++)
 		if (strcmp(o->externals[i].key, key) == 0)
 			path = o->externals[i].name;
 	if (!path)

@@ -57,7 +57,7 @@ int users_check(struct dump *d) MUST_CHECK;
 uint32_t users_uid(const struct dump *d, uint32_t uid);
 uint32_t users_gid(const struct dump *d, uint32_t gid);
 int users_dump(struct dump *d) MUST_CHECK;
-int users_restore(int images, pid_t pid) MUST_CHECK; /* the maps of a new one */
+int users_restore(int images, uint32_t id, pid_t pid) MUST_CHECK; /* the maps of a new one */
 int users_load(struct restore *r) MUST_CHECK;
 uint32_t users_outer_uid(const struct restore *r, uint32_t uid); /* for what we do for the tree */
 uint32_t users_outer_gid(const struct restore *r, uint32_t gid);

@@ -8,6 +8,7 @@
 #include "state/ns/mnt.h"
 #include "state/ns/net.h"
 #include "state/ns/ns.h"
+#include "state/ns/nsids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,33 +17,14 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-static uint32_t id_of(const TaskKobjIdsEntry *e, enum ns_kind kind)
-{
-	const struct {
-		bool has;
-		uint32_t id;
-	} all[NS_COUNT] = {
-		[NS_USER] = {e->has_user_ns_id, e->user_ns_id},
-		[NS_MNT] = {e->has_mnt_ns_id, e->mnt_ns_id},
-		[NS_UTS] = {e->has_uts_ns_id, e->uts_ns_id},
-		[NS_IPC] = {e->has_ipc_ns_id, e->ipc_ns_id},
-		[NS_PID] = {e->has_pid_ns_id, e->pid_ns_id},
-		[NS_NET] = {e->has_net_ns_id, e->net_ns_id},
-		[NS_CGROUP] = {e->has_cgroup_ns_id, e->cgroup_ns_id},
-		[NS_TIME] = {e->has_time_ns_id, e->time_ns_id},
-	};
-
-	return all[kind].has ? all[kind].id : 0;
-}
-
 /* 0: not known, or that of the root. */
 static uint32_t task_id(const struct rtask *t, enum ns_kind kind)
 {
 	const TaskKobjIdsEntry *root = restore_task(t->restore, 0)->core->ids;
 	const TaskKobjIdsEntry *its = t->core && !t->zombie ? t->core->ids : NULL;
-	uint32_t id = its ? id_of(its, kind) : 0;
+	uint32_t id = its ? nsids_of(its, kind) : 0;
 
-	return root && id != id_of(root, kind) ? id : 0;
+	return root && id != nsids_of(root, kind) ? id : 0;
 }
 
 static struct rspace *find(const struct restore *r, enum ns_kind kind, uint32_t id)
@@ -121,7 +103,7 @@ static int add_of_files(struct restore *r)
 
 		for (unsigned k = 0; e && root && ret == 0 && k < NS_COUNT; k++)
 			if ((unsigned)ns_infos[k].flag == e->ns_cflag &&
-			    e->ns_id != id_of(root, (enum ns_kind)k))
+			    e->ns_id != nsids_of(root, (enum ns_kind)k))
 				ret = add(r, (enum ns_kind)k, e->ns_id, NULL);
 	}
 	return ret;
@@ -305,7 +287,7 @@ static int find_net(void *arg, uint32_t id, int *ret_fd)
 
 static uint32_t root_net(const struct restore *r)
 {
-	return id_of(restore_task(r, 0)->core->ids, NS_NET);
+	return r->nsids.v[NS_NET];
 }
 
 static struct net_options net_options(struct restore *r, uint32_t id, int ns)
@@ -380,7 +362,7 @@ static int find_outer(struct restore *r, GPtrArray *ret)
 {
 	const TaskKobjIdsEntry *ids = restore_task(r, 0)->core->ids;
 	struct mnt_outer *o = g_new0(struct mnt_outer, 1);
-	int e = image_load_all(r->o.images, IMG_MNTS, id_of(ids, NS_MNT), &o->records);
+	int e = image_load_all(r->o.images, IMG_MNTS, nsids_of(ids, NS_MNT), &o->records);
 
 	if (e < 0) {
 		g_free(o);

@@ -110,7 +110,7 @@ int time_restore(struct restore *r)
 
 	if (!r->o.time_namespace)
 		return 0;
-	ret = image_load_optional(r->o.images, IMG_TIMENS, NSID_TIME, &e);
+	ret = image_load_optional(r->o.images, IMG_TIMENS, r->nsids.v[NS_TIME], &e);
 	if (ret != 0)
 		return ret < 0 ? ret : 0;
 	ret = check_time(e->monotonic);

@@ -351,7 +351,7 @@ int tmpfs_restore(struct restore *r)
 
 	if (r->o.mounts_made)
 		return 0;
-	ret = image_load_all(r->o.images, IMG_MNTS, NSID_MNT, &mounts);
+	ret = image_load_all(r->o.images, IMG_MNTS, r->nsids.v[NS_MNT], &mounts);
 
 	for (unsigned i = 0; ret == 0 && i < mounts->len; i++) {
 		const MntEntry *m = g_ptr_array_index(mounts, i);

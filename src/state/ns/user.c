@@ -154,7 +154,7 @@ uint32_t users_outer_gid(const struct restore *r, uint32_t gid)
 
 int users_load(struct restore *r)
 {
-	int ret = image_load_optional(r->o.images, IMG_USERNS, NSID_USER, &r->users);
+	int ret = image_load_optional(r->o.images, IMG_USERNS, r->nsids.v[NS_USER], &r->users);
 
 	return ret < 0 ? ret : 0;
 }
@@ -176,11 +176,11 @@ int users_root_of(int dir, uid_t *ret)
 	return 0;
 }
 
-int users_restore(int images, pid_t pid)
+int users_restore(int images, uint32_t id, pid_t pid)
 {
 	CLEANUP(image_record_free) UsernsEntry *e = NULL;
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	int r = image_load_needed(images, IMG_USERNS, NSID_USER, &e);
+	int r = image_load_needed(images, IMG_USERNS, id, &e);
 
 	if (r == 0)
 		r = proc_open(pid, &p);

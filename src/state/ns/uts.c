@@ -93,7 +93,7 @@ int uts_restore(struct restore *r)
 	CLEANUP(batch_end) struct batch b = {0};
 	struct utsname u;
 	bool own = false;
-	int ret = image_load_optional(r->o.images, IMG_UTSNS, NSID_UTS, &e);
+	int ret = image_load_optional(r->o.images, IMG_UTSNS, r->nsids.v[NS_UTS], &e);
 
 	if (ret != 0)
 		return ret < 0 ? ret : 0;

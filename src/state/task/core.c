@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/task/task.h"
 
+#include "state/ns/nsids.h"
 #include "state/ns/spaces.h"
 
 #include <errno.h>
@@ -156,8 +157,10 @@ int core_load(struct restore *r, struct rtask *t)
 		return err_set(EOPNOTSUPP, "core-%d.img: state %u is not known", t->nspid,
 			       t->core->tc->task_state);
 	}
-	if (!t->core->ids)
-		return err_set(EBADMSG, "core-%d.img has no ids", t->nspid);
+	ret = nsids_complete(r->o.images, t->nspid, t->core);
+	if (ret == 0 && !t->core->ids)
+		return err_set(EBADMSG, "core-%d.img has no ids, and there is no ids-%d.img",
+			       t->nspid, t->nspid);
 	t->threads[0].core = t->core;
 	for (unsigned i = 0; ret == 0 && i < t->nthreads; i++)
 		ret = load_thread(r, &t->threads[i]);
