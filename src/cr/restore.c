@@ -216,6 +216,7 @@ static int close_ours(struct restore *r)
 {
 	socks_restore_end(r);
 	mqueue_close(r);
+	bpfmaps_end(r);
 	files_close(r);
 	shmem_close(r);
 	ttys_free(r);
@@ -350,6 +351,7 @@ static void restore_clear(struct restore *r)
 	if (r->ghosts_made && ghosts_unlink(r) < 0)
 		log_warn("%s", err_message());
 	mqueue_close(r);
+	bpfmaps_end(r);
 	socks_restore_end(r);
 	socks_tcp_end(r);
 	if (r->files)

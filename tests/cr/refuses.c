@@ -5,6 +5,7 @@
  */
 #include "cr.h"
 
+#include <linux/bpf.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 
@@ -13,6 +14,24 @@ static void expect(const char *text)
 	say("expect: ");
 	say(text);
 	say("\n");
+}
+
+/* A queue gives back only what it loses; what is mapped may change without a call. */
+static void refused_maps(void)
+{
+	union bpf_attr a = {.map_type = BPF_MAP_TYPE_QUEUE, .value_size = 4, .max_entries = 4};
+	int fd;
+
+	if (syscall(SYS_bpf, BPF_MAP_CREATE, &a, sizeof(a)) >= 0)
+		expect("a BPF map of kind 22 does not give back what it holds; close it first");
+	a = (union bpf_attr){.map_type = BPF_MAP_TYPE_ARRAY,
+			     .key_size = 4,
+			     .value_size = 4096,
+			     .max_entries = 1,
+			     .map_flags = BPF_F_MMAPABLE};
+	fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &a, sizeof(a));
+	if (fd >= 0 && mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED)
+		expect("is a BPF map, which is not saved while it is mapped; unmap it first");
 }
 
 int main(void)
@@ -31,6 +50,7 @@ int main(void)
 		expect("is secret memory, which cannot be saved");
 	if (socket(AF_XDP, SOCK_RAW, 0) >= 0)
 		expect("XDP sockets cannot be saved");
+	refused_maps();
 	fd = mkstemp(lock);
 	check(fd >= 0 && flock(fd, LOCK_EX) == 0 && unlink(lock) == 0);
 	expect("is locked; use --file-locks to keep file locks");

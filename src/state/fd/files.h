@@ -138,6 +138,8 @@ int memfd_dump_map(struct dump *d, const struct path_view *v, uint32_t *ret_id) 
 int memfd_open(struct restore *r, const MemfdFileEntry *e, unsigned flags, int *ret_fd) MUST_CHECK;
 int memfd_seal(struct restore *r) MUST_CHECK; /* all of them, once everything is mapped */
 
+void bpfmaps_end(struct restore *r); /* state/fd/bpfmap.c */
+
 /* The id that path_dump_new() gave the same file before. */
 bool files_known(struct dump *d, const struct path_view *v, uint32_t *ret_id);
 void files_remember(struct dump *d, const struct path_view *v, uint32_t id);

@@ -15,6 +15,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_signalfd,
 	&fd_timerfd,
 	&fd_inotify,
+	&fd_bpfmap,
 	&fd_fanotify,
 	&fd_memfd,
 	&fd_unix,

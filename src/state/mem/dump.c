@@ -75,6 +75,8 @@ static const char *why_not(struct dump *d, const struct dtask *t, const struct v
 		return "is shared memory without an object";
 	if (g_str_has_prefix(v->name, "anon_inode:[io_uring]"))
 		return "is a ring of io_uring, which cannot be saved; close it";
+	if (g_str_has_prefix(v->name, "anon_inode:bpf-map"))
+		return "is a BPF map, which is not saved while it is mapped; unmap it first";
 	if (v->ino != 0 && v->name[0] != '/' && !is_socket(v))
 		return "is a file without a name";
 	return NULL;
