@@ -185,10 +185,17 @@ int cryo_images_guests(int images, json_t **ret) MUST_CHECK;
 int cryo_box_fork(const struct cryo_box_options *options, struct cryo_box *ret) MUST_CHECK;
 
 /*
- * The packets of TCP connections that the images keep are held back since the dump, in the network
- * namespace at path NETNS (NULL: ours).  They will not be restored: their peers get a reset.
+ * The packets of TCP connections that images keep are held back since the dump, in the network
+ * namespace at path NETNS.  They will not be restored: their peers get a reset.  In our own
+ * namespace this is about IMAGES (or -1) only, in another one about all images.
  */
 int cryo_images_unlock(int images, const char *netns) MUST_CHECK;
+
+/*
+ * NETNS, at this path, is new, and IMAGES, which may keep connections, are to be restored in it:
+ * peers wait until that has succeeded, or for cryo_images_unlock().
+ */
+int cryo_images_hold(int images, const char *netns) MUST_CHECK;
 
 /*
  * Moves the root task, before it does anything, into the control groups where the tree's root was.

@@ -458,6 +458,11 @@ static int write_all(struct dump *d)
 	uint64_t start = step_now_us(), begun;
 	int r;
 
+	r = socks_hold_newcomers(d);
+	if (r < 0)
+		return r;
+	log_debug("dump: who connects: %" PRIu64 " us", step_now_us() - start);
+	start = step_now_us();
 	waits_look(d);
 	log_debug("dump: waits before: %" PRIu64 " us", step_now_us() - start);
 	start = step_now_us();

@@ -294,11 +294,25 @@ int records_load(struct restore *r)
 int cryo_images_unlock(int images, const char *netns)
 {
 	json_t *extra = NULL;
-	autoclose int ns = open(netns ? netns : "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	autoclose int ns = open(netns, O_RDONLY | O_CLOEXEC);
+	int r = ns < 0 ? err_errno("open %s", netns) : 0;
+
+	if (r == 0 && images >= 0)
+		r = records_load_extra(images, &extra);
+	if (r == 0)
+		socks_forget(extra, ns);
+	json_decref(extra);
+	return r;
+}
+
+int cryo_images_hold(int images, const char *netns)
+{
+	json_t *extra = NULL;
+	autoclose int ns = open(netns, O_RDONLY | O_CLOEXEC);
 	int r = ns < 0 ? err_errno("open %s", netns) : records_load_extra(images, &extra);
 
 	if (r == 0)
-		socks_forget(extra, ns);
+		r = socks_hold(extra, ns);
 	json_decref(extra);
 	return r;
 }

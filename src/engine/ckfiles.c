@@ -92,9 +92,10 @@ void ck_drop_connections(struct engine *e, const struct container *c)
 {
 	ERR_KEEP;
 	g_autofree char *path = ck_path(e, c, CK_IMAGES);
+	g_autofree char *netns = g_strdup_printf("/proc/%d/ns/net", c->state.pid);
 	autoclose int images = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (images >= 0 && cryo_images_unlock(images, c->state.netns) < 0)
+	if (cryo_images_unlock(images, netns) < 0)
 		log_debug("network lock: %s", err_message());
 }
 

@@ -110,9 +110,13 @@ char *container_mountpoint(struct engine *e, const struct container *c);
  * caller.
  */
 
-/* Root file system, network namespace and addresses (kept ones are used again), hosts and friends.
+/*
+ * Root file system, network namespace and addresses (kept ones are used again), hosts and friends.
+ * MADE (or NULL): network_request.made.
  */
-int container_prepare(struct engine *e, struct container *c) MUST_CHECK;
+struct network_hook;
+int container_prepare(struct engine *e, struct container *c, const struct network_hook *made)
+	MUST_CHECK;
 
 /* config.json in the static directory, anew; prepared. */
 int container_write_spec(struct engine *e, struct container *c) MUST_CHECK;

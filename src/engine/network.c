@@ -174,6 +174,8 @@ static int bring_up(struct engine *e, const struct network_request *r, const cha
 	k = save(e, r->id, netns, request);
 	if (k == 0)
 		k = netns_make(netns);
+	if (k == 0 && r->made)
+		k = r->made->fn(r->made->arg, netns);
 	if (k == 0 && request)
 		k = netavark_run("setup", netns, request, &answer);
 	if (k == 0 && request)

@@ -64,12 +64,19 @@ int network_port_parse(const char *text, json_t *to) MUST_CHECK;
 int network_check_ip(const char *ip) MUST_CHECK;
 int network_check_mac(const char *mac, char **ret_mac) MUST_CHECK;
 
+/* Called for a namespace that was made anew, before anything leads into it. */
+struct network_hook {
+	int (*fn)(void *arg, const char *netns);
+	void *arg;
+};
+
 struct network_request {
 	const char *id, *name;
 	const struct network_choice *choice; /* NETWORK_BRIDGE, NETWORK_NONE or NETWORK_HOST */
 	const char *ip, *mac;		     /* as asked for, or NULL */
 	const json_t *ports;		     /* from network_ports(), or NULL */
 	char *const *aliases;		     /* or NULL */
+	const struct network_hook *made;     /* or NULL */
 };
 
 struct network_result {

@@ -128,7 +128,7 @@ static int network_choice(struct container *c, struct network_choice *ret)
 }
 
 static int set_up_network(struct engine *e, struct container *c, const struct container_options *o,
-			  const struct network_choice *choice)
+			  const struct network_choice *choice, const struct network_hook *made)
 {
 	CLEANUP(network_result_clear) struct network_result net = {0};
 	const struct network_request request = {
@@ -139,6 +139,7 @@ static int set_up_network(struct engine *e, struct container *c, const struct co
 		.mac = o->mac_address,
 		.ports = json_object_get(c->config, "ports"),
 		.aliases = o->network_aliases,
+		.made = made,
 	};
 	int r;
 
@@ -205,7 +206,7 @@ static int clear_leftovers(struct engine *e, struct container *c)
 	return container_release(e, c, RELEASE_KEEP_NETWORK);
 }
 
-int container_prepare(struct engine *e, struct container *c)
+int container_prepare(struct engine *e, struct container *c, const struct network_hook *made)
 {
 	CLEANUP(network_choice_clear) struct network_choice choice = {0};
 	g_autofree char *run = container_run_dir(e, c);
@@ -224,7 +225,7 @@ int container_prepare(struct engine *e, struct container *c)
 	if (r == 0)
 		r = mount_shm(e, c, o);
 	if (r == 0)
-		r = set_up_network(e, c, o, &choice);
+		r = set_up_network(e, c, o, &choice, made);
 	if (r == 0)
 		r = write_files(e, c, o, &choice, run);
 	if (r == 0)

@@ -362,8 +362,17 @@ static int fill_shm(struct job *j)
 	return unpack_tree_file(tar, CK_SHM, shm);
 }
 
+/* Nothing that peers send meanwhile may be answered: there are no sockets yet. */
+static int hold_peers(void *arg, const char *netns)
+{
+	const struct job *j = arg;
+
+	return j->o->tcp_established ? cryo_images_hold(j->images, netns) : 0;
+}
+
 static int build(struct job *j, struct restore_report *ret)
 {
+	const struct network_hook made = {hold_peers, j};
 	g_autofree char *bundle = NULL, *exit_file = container_exit_file(j->e, j->c);
 	uint64_t caps = 0;
 	int64_t from;
@@ -375,7 +384,7 @@ static int build(struct job *j, struct restore_report *ret)
 	if (r == 0)
 		r = step_begin("box", "prepare");
 	if (r == 0)
-		r = container_prepare(j->e, j->c);
+		r = container_prepare(j->e, j->c, &made);
 	if (r == 0 && j->o->fresh)
 		r = container_write_spec(j->e, j->c);
 	if (r == 0)

@@ -52,9 +52,7 @@ int life_init(struct engine *e, struct container *c)
 	g_clear_pointer(&c->state.error, g_free);
 	r = c->state.started_ns ? network_renew(e, c->id) : 0;
 	if (r == 0)
-		r = container_prepare(e, c);
-	if (r == 0 && checkpointed)
-		ck_drop_connections(e, c);
+		r = container_prepare(e, c, NULL);
 	if (r == 0) {
 		r = life_write_spec(e, c);
 		if (r < 0) /* no such user or working directory: Podman's "cannot be invoked" */
@@ -62,6 +60,8 @@ int life_init(struct engine *e, struct container *c)
 	}
 	if (r == 0)
 		r = monitor_create(e, c, &mo);
+	if (r == 0 && checkpointed)
+		ck_drop_connections(e, c);
 	if (r == 0)
 		r = box_record(e, c);
 	if (r == 0) {

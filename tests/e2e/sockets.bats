@@ -3,15 +3,19 @@
 
 load ../lib/helpers
 setup_file() { engine_setup; }
-teardown() { engine_clear; }
+teardown() {
+	rm -f "$BATS_TEST_TMPDIR/hold"
+	engine_clear
+}
 teardown_file() { engine_teardown; }
 
 ip_of() { cryopod inspect --format '{{.NetworkSettings.IPAddress}}' "$1"; }
 serves() { curl -sf -m 5 "http://$(ip_of "$1")/passwd" | grep -q ^joe:; }
 
+RUNTIME=()
 # An echo server and a connection to it as descriptor 9.
 talk_to() {
-	cryopod run -d --name "$1" $IMAGE nc -ll -p 7000 -e cat >/dev/null
+	cryopod "${RUNTIME[@]}" run -d --name "$1" $IMAGE nc -ll -p 7000 -e cat >/dev/null
 	wait_for 5 cryopod exec "$1" grep -q ":1B58 " /proc/net/tcp /proc/net/tcp6
 	exec 9<>"/dev/tcp/$(ip_of "$1")/7000"
 	says one
@@ -100,6 +104,54 @@ in_state() { cryopod exec "$1" cat /proc/net/tcp /proc/net/tcp6 | grep -q ":1B58
 	[ "$status" -ne 0 ]
 	[ $SECONDS -lt 9 ]
 	exec 9>&-
+}
+
+# What was sent by the peer is still on its way, and nobody has answered.
+waits() { ss -tnH state established dport = :7000 | awk '$2 > 0 {n++} END {exit !n}'; }
+
+@test "peers wait for a restore, also in a new namespace that has no sockets yet" {
+	local hold=$BATS_TEST_TMPDIR/hold runtime=$BATS_TEST_TMPDIR/runtime restore
+	# A runtime that makes no container as long as there is this file: the network is up by then.
+	cat >"$runtime" <<-END
+	#!/bin/sh
+	case "\$*" in *create*) while [ -e "$hold" ]; do sleep 0.02; touch "$hold.met"; done ;; esac
+	exec $(cryopod info --format '{{.Host.OCIRuntime.Path}}') "\$@"
+	END
+	chmod +x "$runtime"
+	RUNTIME=(--runtime "$runtime")
+	talk_to later
+	expect 0 cryopod container checkpoint --tcp-established later
+	# Somebody who connects waits, too, and is not refused.
+	curl -s -m 2 "telnet://$(ip_of later):7000" </dev/null && status=0 || status=$?
+	[ "$status" -eq 28 ]
+	umount -l "$CP_RUN"/netns/*
+	rm -rf "$CP_RUN"
+	touch "$hold"
+	cryopod container restore --tcp-established later >/dev/null &
+	restore=$!
+	wait_for 10 test -e "$hold.met"
+	echo meanwhile >&9
+	run ! timeout 1 cat <&9
+	waits
+	rm "$hold"
+	wait $restore
+	read -r -t 10 line <&9
+	[ "$line" = meanwhile ]
+	says again
+	exec 9>&-
+}
+
+@test "ports are open after a fresh start, whatever has become of the checkpoint" {
+	cryopod run -d --name web $IMAGE httpd -f -p 80 -h /etc >/dev/null
+	wait_for 5 serves web
+	expect 0 cryopod container checkpoint --tcp-established --export "$BATS_TEST_TMPDIR/web.tar" web
+	rm "$BATS_TEST_TMPDIR/web.tar"
+	expect 0 cryopod start web
+	wait_for 5 serves web
+	expect 0 cryopod checkpoint create --leave-running web base
+	expect 0 cryopod container checkpoint --tcp-established web
+	expect 0 cryopod container restore --checkpoint base web
+	wait_for 5 serves web
 }
 
 @test "a peer that dies meanwhile is seen to have died" {

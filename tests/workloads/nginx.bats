@@ -79,6 +79,31 @@ ask() {
 	done
 }
 
+# Each request connects anew: whoever meets a frozen server, or one that is not there yet, waits.
+connecting() {
+	while [ ! -e "$BATS_TEST_TMPDIR/enough" ]; do
+		outside ab -q -c 4 -n 2000 -s 60 "$(url generation)" || return 1
+	done
+}
+
+@test "clients that connect again and again, through cycles" {
+	start
+	answers
+	CHECKPOINT=(--tcp-established) RESTORE=(--tcp-established)
+	connecting >"$BATS_TEST_TMPDIR/ab" 2>&1 &
+	served() { [ "$(get connection | cut -d' ' -f1)" -gt "$1" ]; }
+	wait_for 20 served 500
+	for _ in $(seq "$CYCLES"); do
+		cycle_w
+		wait_for 20 served $(($(get connection | cut -d' ' -f1) + 200))
+	done
+	freeze -R
+	touch "$BATS_TEST_TMPDIR/enough"
+	wait $! || { cat "$BATS_TEST_TMPDIR/ab"; return 1; }
+	grep -qE '^Failed requests: +0$' "$BATS_TEST_TMPDIR/ab"
+	run ! grep -E '^Failed requests: +[1-9]' "$BATS_TEST_TMPDIR/ab"
+}
+
 @test "another configuration after the restore: old workers end when their clients do" {
 	start
 	answers

@@ -9,6 +9,13 @@
 void socks_dump_end(struct dump *d);
 void socks_restore_end(struct restore *r);
 
+/*
+ * Just before the freeze of a tree whose connections are kept and that will be killed: whoever
+ * connects from now on waits, and those who are about to be accepted get that long, so that the
+ * freeze meets none that could not be saved.
+ */
+int socks_hold_newcomers(struct dump *d) MUST_CHECK;
+
 /* TCP connections that are kept: conns.c.  Frozen, before any is read. */
 int socks_lock(struct dump *d) MUST_CHECK;
 
@@ -27,6 +34,9 @@ void socks_tcp_end(struct restore *r);
 
 /* Nothing of the images with this IMAGE_EXTRA will go on in network namespace NS. */
 void socks_forget(const json_t *extra, int ns);
+
+/* All of TCP waits in network namespace NS, until these images are restored in it. */
+int socks_hold(const json_t *extra, int ns) MUST_CHECK;
 
 /* Socket INO is mapped (packet(7), PACKET_RX_RING): has the tree got it?  Its file, once dumped. */
 int socks_map_check(struct dump *d, uint64_t ino) MUST_CHECK;

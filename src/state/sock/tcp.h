@@ -22,6 +22,11 @@
 #define TCP_OUR_FIN   (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSING | 1 << TCP_LAST_ACK)
 #define TCP_THEIR_FIN (1 << TCP_CLOSE_WAIT | 1 << TCP_CLOSING | 1 << TCP_LAST_ACK)
 
+static inline bool tcp_is_connection(const struct diag_tcp *c)
+{
+	return c->state != TCP_LISTEN && c->state != TCP_CLOSE && c->state != TCP_TIME_WAIT;
+}
+
 /* A connection of the tree, until those who have it are dead. */
 int socks_keep(struct dump *d, int fd) MUST_CHECK;
 
@@ -31,7 +36,8 @@ const struct diag_tcp *socks_tcp(struct dump *d, uint32_t ino);
 /* May it be saved in this state? */
 int tcp_check(struct dump *d, const struct sock_view *s, int state) MUST_CHECK;
 
-/* "connections 10.0.0.2:80 - 10.0.0.1:4711, ... wait to be accepted" */
+/* May connections that wait be dropped?  "connections 10.0.0.2:80 - 10.0.0.1:4711, ... wait to be
+ * accepted" */
 int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waiting) MUST_CHECK;
 
 /* Its peer's address, also when it has been connected and is not any more. */

@@ -130,7 +130,22 @@ static void show_diag(const struct diag_tcp *t, char ret[static 170])
 	snprintf(ret, 170, "%s - %s", from, to);
 }
 
-/* Nobody has them open yet: they have no inode. */
+/* The other end of T is a socket of the tree. */
+static bool is_inside(struct dump *d, const struct diag_tcp *t, const GArray *all)
+{
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct diag_tcp *o = &g_array_index(all, struct diag_tcp, i);
+
+		if (o->sport == t->dport && o->dport == t->sport && o->family == t->family &&
+		    !memcmp(o->src, t->dst, sizeof(o->src)) && socks_has(d, o->ino))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Nobody has them open yet: they have no inode.  Those of others are left to a tree that goes on.
+ */
 int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waiting)
 {
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
@@ -145,22 +160,27 @@ int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waitin
 	if (r < 0)
 		return r;
 	getsockname(s->fd, &me.sa, &len);
-	for (unsigned i = 0; i < all->len && n < LIST_MAX; i++) {
+	for (unsigned i = 0; i < all->len; i++) {
 		const struct diag_tcp *t = &g_array_index(all, struct diag_tcp, i);
 		char name[170];
 
 		if (t->ino || t->sport != ntohs(me.v4.sin_port) ||
-		    (t->state != TCP_ESTABLISHED && t->state != TCP_CLOSE_WAIT))
+		    (t->state != TCP_ESTABLISHED && t->state != TCP_CLOSE_WAIT) ||
+		    (d->o.leave_running && !is_inside(d, t, all)) || n++ >= LIST_MAX)
 			continue;
 		show_diag(t, name);
-		g_string_append_printf(names, "%s%s", n++ ? ", " : "", name);
+		g_string_append_printf(names, "%s%s", n > 1 ? ", " : "", name);
 	}
+	if (d->o.leave_running)
+		waiting = n;
+	if (!waiting)
+		return 0;
 	return err_set(
 		EAGAIN,
 		"%s: %u TCP connection%s to be accepted (%s%s), which no kernel can be given "
 		"again; try again, or use --skip-in-flight to drop such connections",
 		s->v->link, waiting, waiting == 1 ? " waits" : "s wait", names->str,
-		waiting > n ? ", ..." : "");
+		waiting > LIST_MAX ? ", ..." : "");
 }
 
 struct tcp_stream {

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TCP connections of the tree that goes on: state/sock/conns.c. */
+#include "state/sock/inet.h"
+#include "state/sock/netlock.h"
+#include "state/sock/socks.h"
+#include "state/sock/tcp.h"
+
+#include "base/log.h"
+#include "kernel/ns.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct conns_restore {
+	GArray *kept; /* struct tcp_kept */
+	struct netlock *lock;
+	char *left;
+	int raw[2]; /* IPv4, IPv6; -1 */
+};
+
+static const char *left_by(const json_t *extra)
+{
+	const char *left = json_string_value(json_object_get(extra, "netlock"));
+
+	return netlock_is_left(left) ? left : NULL;
+}
+
+static bool unmap(const uint32_t *words, size_t n)
+{
+	return n == 4 && !words[0] && !words[1] && words[2] == htonl(0xffff);
+}
+
+static void add_file(GArray *list, const InetSkEntry *e)
+{
+	bool v4 = e->family == AF_INET || unmap(e->src_addr, e->n_src_addr);
+	size_t at = v4 && e->family == AF_INET6 ? 3 : 0, words = v4 ? 1 : 4;
+	struct diag_tcp t = {.family = v4 ? AF_INET : AF_INET6,
+			     .state = (uint8_t)e->state,
+			     .sport = (uint16_t)e->src_port,
+			     .dport = (uint16_t)e->dst_port};
+
+	if (e->type != SOCK_STREAM ||
+	    (!tcp_is_connection(&t) && (t.state != TCP_CLOSE || !t.dport)) ||
+	    e->n_src_addr < at + words || e->n_dst_addr < at + words)
+		return;
+	memcpy(t.src, e->src_addr + at, words * 4);
+	memcpy(t.dst, e->dst_addr + at, words * 4);
+	g_array_append_val(list, t);
+}
+
+int socks_lock_restore(struct restore *r)
+{
+	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	struct conns_restore *c = r->conns = g_new0(struct conns_restore, 1);
+	GHashTableIter it;
+	struct file *f;
+	int ret;
+
+	c->kept = g_array_new(FALSE, FALSE, sizeof(struct tcp_kept));
+	c->raw[0] = c->raw[1] = -1;
+	c->left = g_strdup(left_by(r->extra));
+	g_hash_table_iter_init(&it, r->files);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&f))
+		if (f->kind == &fd_inet)
+			add_file(list, f->entry->isk);
+	if (!list->len || r->o.tcp_close || r->o.no_netlock)
+		return 0;
+	ret = proc_open(r->stub.pid, &p);
+	return ret < 0 ? ret
+		       : netlock_take(p.dir, &(struct netlock_what){.connections = list}, &c->lock);
+}
+
+void socks_kept(struct restore *r, const struct tcp_kept *k)
+{
+	g_array_append_vals(r->conns->kept, k, 1);
+}
+
+static int open_raw(void *arg, int *ret_fd)
+{
+	int family = *(int *)arg, mark = NETLOCK_MARK;
+	autoclose int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
+		return err_errno("raw socket");
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int socks_raw(struct restore *r, int family, int *ret_fd)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	int *raw = &r->conns->raw[family == AF_INET6], ret = 0;
+	autoclose int ns = -1;
+
+	if (*raw < 0) {
+		ret = proc_open(r->stub.pid, &p);
+		if (ret == 0)
+			ret = ns_open(p.dir, NS_NET, &ns);
+		if (ret == 0)
+			ret = ns_run(&ns, 1, open_raw, &family, raw);
+	}
+	*ret_fd = *raw;
+	return ret;
+}
+
+/* Nothing here can undo the restore any more. */
+static void go(const struct tcp_kept *k)
+{
+	int off = TCP_REPAIR_OFF, one = 1, nodelay;
+
+	/* off sends a window probe, if it is established: tcp_send_window_probe() */
+	if (setsockopt(k->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)) < 0 ||
+	    setsockopt(k->fd, SOL_SOCKET, SO_REUSEADDR, &k->reuse, sizeof(k->reuse)) < 0)
+		log_warn("a TCP connection does not go on: %s", strerror(errno));
+	/* what could not be sent is sent now: __tcp_sock_set_nodelay() */
+	sock_get_int(k->fd, IPPROTO_TCP, TCP_NODELAY, &nodelay);
+	setsockopt(k->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(k->fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay));
+}
+
+/* In our namespace others' may be; in a container's, a table for ports of another dump would stay.
+ */
+static void forget(int ns, const char *left)
+{
+	autoclose int self = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct stat a, b;
+
+	if (self < 0 || fstat(self, &a) < 0 || fstat(ns, &b) < 0 || a.st_ino == b.st_ino) {
+		if (left)
+			netlock_forget(ns, left);
+	} else {
+		netlock_forget_all(ns);
+	}
+}
+
+void socks_go(struct restore *r)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	struct conns_restore *c = r->conns;
+	autoclose int ns = -1;
+
+	if (!c)
+		return;
+	/* what dumps have left keeps peers waiting as long as no restore has succeeded */
+	if (proc_open(r->stub.pid, &p) == 0 && ns_open(p.dir, NS_NET, &ns) == 0)
+		forget(ns, c->left);
+	else
+		err_clear();
+	netlock_drop(&c->lock);
+	for (unsigned i = 0; i < c->kept->len; i++)
+		go(&g_array_index(c->kept, struct tcp_kept, i));
+}
+
+void socks_tcp_end(struct restore *r)
+{
+	struct conns_restore *c = g_steal_pointer(&r->conns);
+
+	for (unsigned i = 0; c && i < c->kept->len; i++)
+		close(g_array_index(c->kept, struct tcp_kept, i).fd);
+	if (!c)
+		return;
+	netlock_drop(&c->lock);
+	cleanup_close(&c->raw[0]);
+	cleanup_close(&c->raw[1]);
+	g_array_unref(c->kept);
+	g_free(c->left);
+	g_free(c);
+}
+
+void socks_forget(const json_t *extra, int ns)
+{
+	forget(ns, left_by(extra));
+}
+
+int socks_hold(const json_t *extra, int ns)
+{
+	const char *left = left_by(extra);
+
+	return left ? netlock_hold(ns, left) : 0;
+}
