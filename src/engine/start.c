@@ -50,7 +50,9 @@ int life_init(struct engine *e, struct container *c)
 
 	forget_last_run(&c->state);
 	g_clear_pointer(&c->state.error, g_free);
-	r = c->state.started_ns ? network_renew(e, c->id) : 0;
+	/* Peers of a checkpoint are to find somebody there, who tells them that they are forgotten.
+	 */
+	r = c->state.started_ns && !checkpointed ? network_renew(e, c->id) : 0;
 	if (r == 0)
 		r = container_prepare(e, c, NULL);
 	if (r == 0) {
