@@ -387,7 +387,7 @@ static int build(struct job *j, struct restore_report *ret)
 		r = container_prepare(j->e, j->c, &made);
 	if (r == 0 && j->o->fresh)
 		r = container_write_spec(j->e, j->c);
-	if (r == 0)
+	if (r == 0 && !j->o->await) /* it comes with the images */
 		r = fill_shm(j);
 	if (r == 0)
 		r = step_begin("box", "bundle");
