@@ -43,21 +43,6 @@ static int check_group(const struct seized *s)
 	return 0;
 }
 
-/* Code may have changed since the scouting, by execve(2) for example. */
-static bool insns_still_there(pid_t pid, const struct insns *ins)
-{
-	uint8_t code[2][INSNS_OVERLAP];
-	struct insns found = {0};
-
-	if (!ins->syscall_ret || !ins->restorer ||
-	    task_read_memory(pid, ins->syscall_ret, code[0], sizeof(code[0])) < 0 ||
-	    task_read_memory(pid, ins->restorer, code[1], sizeof(code[1])) < 0)
-		return false;
-	insns_scan(code[0], sizeof(code[0]), ins->syscall_ret, &found);
-	insns_scan(code[1], sizeof(code[1]), ins->restorer, &found);
-	return found.syscall_ret == ins->syscall_ret && found.restorer == ins->restorer;
-}
-
 static int open_proc(pid_t pid, int *ret)
 {
 	char path[32];
@@ -211,7 +196,8 @@ static int find_place(struct agent *a, const struct insns *known)
 	r = open_proc(seized_alive(a->group), &dir);
 	if (r < 0)
 		return r;
-	if (known && insns_still_there(seized_alive(a->group), known))
+	/* code may have changed since the scouting, by execve(2) for example */
+	if (known && agent_insns_are_there(seized_alive(a->group), known))
 		a->insns = *known;
 	else
 		r = agent_scout(dir, seized_alive(a->group), &a->insns);

@@ -73,6 +73,9 @@ void agent_kill(struct agent *a);
 /* filter.c: whether the task's seccomp filters let all calls pass that a way home needs */
 bool agent_filters_allow_leaving(pid_t tid);
 
+/* scout.c: whether what was found once is (still) there */
+bool agent_insns_are_there(pid_t pid, const struct insns *ins);
+
 /* safeframe.c: the first thread's way home while it is moved by ptrace alone. */
 int safe_frames_lay(struct agent *a) MUST_CHECK;
 /* One call in the first thread; FROM is a->frame_at or a->chain_at: where it goes if we die. */

@@ -44,6 +44,24 @@ int file_read_at(int dir, const char *name, size_t max, char **ret, size_t *ret_
 	return 0;
 }
 
+int file_read_piece_at(int dir, const char *name, char *buf, size_t size)
+{
+	autoclose int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return err_errno("open %s", name);
+	do
+		n = read(fd, buf, size);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_errno("read %s", name);
+	if ((size_t)n == size)
+		return err_set(EFBIG, "read %s: larger than %zu bytes", name, size - 1);
+	buf[n] = 0;
+	return 0;
+}
+
 static int replace(int dir, const char *name, const void *data, size_t len, mode_t mode, bool sync)
 {
 	g_autofree char *aside = g_strdup_printf("%s.new-%d-%x", name, getpid(), g_random_int());

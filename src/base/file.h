@@ -12,6 +12,12 @@
  */
 int file_read_at(int dir, const char *name, size_t max, char **ret, size_t *ret_len) MUST_CHECK;
 
+/*
+ * A file of /proc that the kernel makes in one piece (fs/seq_file.c: single_open()), read with one
+ * call: into BUF, NUL-terminated.  -EFBIG: SIZE is not more than its length.
+ */
+int file_read_piece_at(int dir, const char *name, char *buf, size_t size) MUST_CHECK;
+
 /* Replaces NAME as a whole: a new file aside, synced, renamed.  -ENOSPC leaves the old one. */
 int file_replace_at(int dir, const char *name, const void *data, size_t len, mode_t mode)
 	MUST_CHECK;

@@ -300,11 +300,8 @@ static int find_threads(struct restore *r, struct rtask *t, GHashTable **ret)
 		ret_code = proc_tasks(p.dir, &tids);
 	for (size_t i = 0; ret_code == 0 && i < tids.n; i++) {
 		CLEANUP(procstatus_clear) struct procstatus s = {0};
-		autoclose int dir = -1;
 
-		ret_code = proc_open_task(p.dir, tids.v[i], &dir);
-		if (ret_code == 0)
-			ret_code = procstatus_read(dir, &s);
+		ret_code = procstatus_read_task(p.dir, tids.v[i], &s);
 		if (ret_code == 0)
 			g_hash_table_insert(found, GINT_TO_POINTER(pid_chain_inner(&s.nspid)),
 					    GINT_TO_POINTER(tids.v[i]));

@@ -406,13 +406,10 @@ static int expect_threads(struct dump *d, const struct dtask *t)
 
 	for (size_t i = 0; r == 0 && i < tids.n; i++) {
 		CLEANUP(procstatus_clear) struct procstatus s = {0};
-		autoclose int dir = -1;
 
 		if (tids.v[i] == t->pid)
 			continue;
-		r = proc_open_task(t->proc.dir, tids.v[i], &dir);
-		if (r == 0)
-			r = procstatus_read(dir, &s);
+		r = procstatus_read_task(t->proc.dir, tids.v[i], &s);
 		if (r == 0)
 			r = image_expect(&d->w, IMG_CORE, (uint64_t)pid_chain_inner(&s.nspid));
 	}

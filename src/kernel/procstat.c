@@ -34,13 +34,13 @@ static int take_comm(char *text, char comm[64], char **rest)
 
 int procstat_read(int dir, struct procstat *ret)
 {
-	g_autofree char *text = NULL;
+	char text[4096]; /* 52 numbers and a name */
 	uint64_t v[FIELDS + 1] = {0};
 	struct procstat st = {0};
 	char *at = NULL, *end;
 	int r, n;
 
-	r = file_read_at(dir, "stat", 65536, &text, NULL);
+	r = file_read_piece_at(dir, "stat", text, sizeof(text));
 	if (r < 0)
 		return r;
 	st.pid = (pid_t)strtol(text, NULL, 10);

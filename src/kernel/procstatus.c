@@ -3,6 +3,8 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,18 +156,12 @@ void procstatus_clear(struct procstatus *s)
 	*s = (struct procstatus){0};
 }
 
-int procstatus_read(int dir, struct procstatus *ret)
+static int parse(char *text, struct procstatus *ret)
 {
 	CLEANUP(procstatus_clear) struct procstatus s = {.seccomp_filters = -1};
-	g_autofree char *text = NULL;
 	unsigned next = 0;
 	char *save = NULL;
-	int r;
 
-	/* 65536 groups of 10 digits are the most that one line can hold. */
-	r = file_read_at(dir, "status", 1 << 20, &text, NULL);
-	if (r < 0)
-		return r;
 	s.thp_enabled = !strstr(text, "\nTHP_enabled:");
 	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
 		char *value = strchr(l, ':');
@@ -178,7 +174,7 @@ int procstatus_read(int dir, struct procstatus *ret)
 		for (unsigned tries = 0; tries < ARRAY_SIZE(lines); tries++) {
 			const struct line *row = &lines[(next + tries) % ARRAY_SIZE(lines)];
 
-			if (strcmp(row->key, l))
+			if (row->key[0] != l[0] || strcmp(row->key, l))
 				continue;
 			if (row->read(value, (char *)&s + row->at) < 0)
 				return err_set(EBADMSG, "status: cannot read %s: %s", l, value);
@@ -191,4 +187,40 @@ int procstatus_read(int dir, struct procstatus *ret)
 	*ret = s;
 	s.groups = NULL;
 	return 0;
+}
+
+static int read_file(int dir, const char *name, struct procstatus *ret)
+{
+	g_autofree char *large = NULL;
+	char text[8192];
+	int r = file_read_piece_at(dir, name, text, sizeof(text));
+
+	if (r == 0)
+		return parse(text, ret);
+	if (r != -EFBIG)
+		return r;
+	/* 65536 groups of 10 digits are the most that one line can hold. */
+	r = file_read_at(dir, name, 1 << 20, &large, NULL);
+	return r < 0 ? r : parse(large, ret);
+}
+
+int procstatus_read(int dir, struct procstatus *ret)
+{
+	return read_file(dir, "status", ret);
+}
+
+int procstatus_read_thread(pid_t pid, pid_t tid, struct procstatus *ret)
+{
+	char name[56];
+
+	snprintf(name, sizeof(name), "/proc/%d/task/%d/status", pid, tid);
+	return read_file(AT_FDCWD, name, ret);
+}
+
+int procstatus_read_task(int dir, pid_t tid, struct procstatus *ret)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "task/%d/status", tid);
+	return read_file(dir, name, ret);
 }

@@ -36,6 +36,9 @@ struct procstatus {
 };
 
 int procstatus_read(int dir, struct procstatus *ret) MUST_CHECK;
+/* Of one thread; DIR is the process'. */
+int procstatus_read_task(int dir, pid_t tid, struct procstatus *ret) MUST_CHECK;
+int procstatus_read_thread(pid_t pid, pid_t tid, struct procstatus *ret) MUST_CHECK;
 void procstatus_clear(struct procstatus *s);
 
 static inline pid_t pid_chain_inner(const struct pid_chain *c)

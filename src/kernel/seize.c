@@ -59,27 +59,10 @@ int ptrace_seize_running(pid_t tid, unsigned flags)
 	return err_errno("holding task %d", tid);
 }
 
-static int open_task_dir(const struct seized *s, pid_t tid, int *ret)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d", s->pid, tid);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_errno("open %s", path);
-	*ret = fd;
-	return 0;
-}
-
 /* 0 and the status, or an error if the thread is no more. */
 static int read_status(const struct seized *s, pid_t tid, struct procstatus *ret)
 {
-	autoclose int dir = -1;
-	int r;
-
-	r = open_task_dir(s, tid, &dir);
-	return r < 0 ? r : procstatus_read(dir, ret);
+	return procstatus_read_thread(s->pid, tid, ret);
 }
 
 static void free_thread(void *p)

@@ -280,13 +280,10 @@ static int fill_threads(struct dtask *t)
 	t->threads = g_new0(struct dthread, t->nthreads);
 	for (unsigned i = 0; r == 0 && i < t->nthreads; i++) {
 		struct dthread *h = &t->threads[i];
-		autoclose int dir = -1;
 
 		h->task = t;
 		h->tid = seized_at(&t->seized, i)->tid;
-		r = proc_open_task(t->proc.dir, h->tid, &dir);
-		if (r == 0)
-			r = procstatus_read(dir, &h->status);
+		r = procstatus_read_task(t->proc.dir, h->tid, &h->status);
 		h->nstid = pid_chain_inner(&h->status.nspid);
 	}
 	return r;
