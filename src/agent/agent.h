@@ -52,6 +52,7 @@ struct agent_slot {
 	bool gone;	 /* it has ended or crashed; batches fail with -ESRCH */
 	bool cures;	 /* a thread of an injected process: finds its own way home */
 	bool made;	 /* a task that we have made: dies with us */
+	bool outside;	 /* held, has not left its own code: enters with its first batch */
 	uint32_t offset; /* in the mailbox; all others in the slot */
 	uint32_t nops, ops, arena, arena_bytes, frame, stack;
 	struct slot *shm;

@@ -3,13 +3,15 @@
  * Into a held process, and out again.
  *
  * In: safe frames (safeframe.c), mmap of the mailbox, our own view of it through map_files (no
- * descriptor of the target is used), then the first thread enters the agent, then all others.
+ * descriptor of the target is used), then the first thread enters the agent, and each other one
+ * when there is something for it to do: it is woken once and not twice.
  * Out: the same backwards.  At every instant in between, each thread has a way home if we die:
  *
  *	thread		state				way home
  *	first		frames laid			through them
  *	first		in the agent, or going back	its bell says that we are gone; it waits
  *							for the others and takes the mailbox away
+ *	others		not entered yet			they never left
  *	others		in the agent			sent home by the first one
  *	others		being moved (INSIDE_MAYBE)	either has its registers already, or is at
  *the agent's entry with its own stack
@@ -167,16 +169,27 @@ static int enter_all(struct agent *a)
 	const struct seized *g = a->group;
 	int r;
 
-	for (unsigned i = 1; i < g->threads->len; i++)
-		lay_way_home(a, agent_thread_slot(a, i), seized_at(g, i));
+	for (unsigned i = 1; i < g->threads->len; i++) {
+		unsigned slot = agent_thread_slot(a, i);
+
+		lay_way_home(a, slot, seized_at(g, i));
+		a->slots[slot].tid = seized_at(g, i)->tid;
+		a->slots[slot].outside = true;
+	}
 	lay_first_way_home(a);
 	r = bell_own(a->slots[0].shm);
 	if (r == 0)
 		r = enter(a, 0, seized_at(g, 0),
 			  a->hurried ? own_stack(seized_at(g, 0)) : a->chain_at);
-	for (unsigned i = 1; i < g->threads->len && r == 0; i++)
-		r = enter(a, agent_thread_slot(a, i), seized_at(g, i), own_stack(seized_at(g, i)));
 	return r;
+}
+
+int agent_enter(struct agent *a, unsigned slot)
+{
+	const struct seized_thread *t = seized_at(a->group, slot - (a->nbig - 1));
+
+	a->slots[slot].outside = false;
+	return enter(a, slot, t, own_stack(t));
 }
 
 static size_t largest_frame(const struct seized *s)

@@ -73,6 +73,9 @@ void agent_kill(struct agent *a);
 /* filter.c: whether the task's seccomp filters let all calls pass that a way home needs */
 bool agent_filters_allow_leaving(pid_t tid);
 
+/* inject.c: a thread that is outside starts with what is in its slot */
+int agent_enter(struct agent *a, unsigned slot) MUST_CHECK;
+
 /* scout.c: whether what was found once is (still) there */
 bool agent_insns_are_there(pid_t pid, const struct insns *ins);
 

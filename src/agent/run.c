@@ -110,7 +110,14 @@ int batch_post(struct batch *b)
 	s->shm->done = 0;
 	__atomic_store_n(&s->shm->state, SLOT_POSTED, __ATOMIC_RELEASE);
 	__atomic_or_fetch(&s->shm->bell, BELL_RUNG, __ATOMIC_ACQ_REL);
-	futex(&s->shm->bell, FUTEX_WAKE, 1, NULL);
+	if (s->outside) {
+		int r = agent_enter(b->agent, b->slot);
+
+		if (r < 0)
+			return batch_fail(b, r);
+	} else {
+		futex(&s->shm->bell, FUTEX_WAKE, 1, NULL);
+	}
 	b->posted = true;
 	/* After the doorbell, so that an agent that stops early has received none too many. */
 	if (b->sends->len) {
