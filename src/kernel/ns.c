@@ -29,15 +29,19 @@ const struct ns_info ns_infos[NS_COUNT] = {
 };
 
 /* The link reads "net:[4026531840]"; a fixture has plain links with the same text. */
-static int link_id(int dir, const char *kind, uint64_t *ret)
+static int link_id(int dir, const char *name, uint64_t *ret)
 {
-	char name[40], text[64];
+	g_autofree char *parent = NULL;
+	char text[64];
 	const char *open;
 	ssize_t n;
 
-	snprintf(name, sizeof(name), "ns/%s", kind);
 	n = readlinkat(dir, name, text, sizeof(text) - 1);
-	if (n < 0 && errno == ENOENT && faccessat(dir, "ns", F_OK, 0) == 0) {
+	if (n < 0 && errno == ENOENT) {
+		parent = g_path_get_dirname(name);
+		errno = ENOENT;
+	}
+	if (parent && faccessat(dir, parent, F_OK, 0) == 0) {
 		*ret = 0; /* a kernel without this kind, or no such namespace yet */
 		return 0;
 	}
@@ -53,12 +57,26 @@ static int link_id(int dir, const char *kind, uint64_t *ret)
 
 int ns_id(int dir, enum ns_kind kind, uint64_t *ret)
 {
-	return link_id(dir, ns_infos[kind].name, ret);
+	char name[40];
+
+	snprintf(name, sizeof(name), "ns/%s", ns_infos[kind].name);
+	return link_id(dir, name, ret);
+}
+
+int ns_thread_id(int dir, pid_t tid, enum ns_kind kind, uint64_t *ret)
+{
+	char name[56];
+
+	snprintf(name, sizeof(name), "task/%d/ns/%s", tid, ns_infos[kind].name);
+	return link_id(dir, name, ret);
 }
 
 int ns_child_id(int dir, enum ns_kind kind, uint64_t *ret)
 {
-	return link_id(dir, ns_infos[kind].for_children, ret);
+	char name[40];
+
+	snprintf(name, sizeof(name), "ns/%s", ns_infos[kind].for_children);
+	return link_id(dir, name, ret);
 }
 
 int ns_ids(int dir, uint64_t ret[NS_COUNT])

@@ -18,6 +18,7 @@ extern const struct ns_info ns_infos[NS_COUNT];
 /* The namespace's inode number, its id as far as others see it.  0 when the kernel has no such
  * kind. */
 int ns_id(int dir, enum ns_kind kind, uint64_t *ret) MUST_CHECK;
+int ns_thread_id(int dir, pid_t tid, enum ns_kind kind, uint64_t *ret) MUST_CHECK;
 int ns_ids(int dir, uint64_t ret[NS_COUNT]) MUST_CHECK;
 int ns_child_id(int dir, enum ns_kind kind, uint64_t *ret) MUST_CHECK; /* NS_PID, NS_TIME */
 

@@ -187,19 +187,38 @@ static int look_at(struct dump *d, int dir, pid_t tid, const uint64_t *process)
 	return r;
 }
 
+/* The others are entered by processes without threads only (user_namespaces(7), setns(2)). */
+static const enum ns_kind of_threads[] = {NS_MNT, NS_UTS, NS_IPC, NS_NET, NS_CGROUP};
+
+static int look_at_thread(struct dump *d, const struct dtask *t, pid_t tid)
+{
+	const uint64_t *process = spaces_of(d, t->proc.pid);
+	bool differs = process != d->ns;
+	autoclose int dir = -1;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && !differs && i < ARRAY_SIZE(of_threads); i++) {
+		uint64_t id;
+
+		r = ns_thread_id(t->proc.dir, tid, of_threads[i], &id);
+		differs = r == 0 && id != process[of_threads[i]];
+	}
+	if (r < 0 || !differs)
+		return r;
+	r = proc_open_task(t->proc.dir, tid, &dir);
+	return r < 0 ? r : look_at(d, dir, tid, process);
+}
+
 static int look_at_threads(struct dump *d, const struct dtask *t)
 {
 	CLEANUP(pid_list_clear) struct pid_list tids = {0};
 	int r = proc_tasks(t->proc.dir, &tids);
 
 	for (size_t i = 0; r == 0 && i < tids.n; i++) {
-		autoclose int dir = -1;
-
+		/* a first thread that has ended is in none any more */
 		if (tids.v[i] == t->proc.pid || (t->leader_dead && tids.v[i] == t->pid))
 			continue;
-		r = proc_open_task(t->proc.dir, tids.v[i], &dir);
-		if (r == 0)
-			r = look_at(d, dir, tids.v[i], spaces_of(d, t->proc.pid));
+		r = look_at_thread(d, t, tids.v[i]);
 		if (r == -ESRCH || r == -ENOENT) {
 			err_clear();
 			r = 0;
