@@ -12,11 +12,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define DOCUMENT_MAX ((size_t)32 << 20)
 #define STATUS_MAX   ((size_t)1 << 20)
 #define LOG_MAX	     (UINT64_C(64) << 30)
 #define IMAGES_MAX   100000
+#define BEFORE_MAX   (UINT64_C(1) << 40) /* bytes of an archive before config.dump */
 
 struct reading {
 	struct archive_in *in;
@@ -284,6 +286,19 @@ static int take_member(struct reading *r)
 	return 0;
 }
 
+/*
+ * What cannot be on the disk at all need not be read to its end, be it ever so well compressed; not
+ * all that is in an archive comes on the disk, though.
+ */
+static uint64_t most_bytes(const struct archive_in *in)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(in->dir, &fs) < 0)
+		return UINT64_MAX;
+	return 2 * (uint64_t)fs.f_blocks * fs.f_frsize + DOCUMENT_MAX;
+}
+
 static int read_all(struct reading *r)
 {
 	struct unpack_member m;
@@ -291,6 +306,7 @@ static int read_all(struct reading *r)
 
 	e = unpack_open(&(struct unpack_options){.fd = r->in->fd >= 0 ? r->in->fd : r->in->o.fd,
 						 .shown = r->in->o.shown,
+						 .limits.bytes = most_bytes(r->in),
 						 .watch = r->in->o.watch,
 						 .watch_arg = r->in->o.watch_arg},
 			&r->u);
@@ -409,7 +425,9 @@ int archive_read_config(const char *file, json_t **ret)
 	e = open_file(what_of(&in.o), file, &in.fd);
 	if (e < 0)
 		return e;
-	e = unpack_open(&(struct unpack_options){.fd = in.fd, .shown = file}, &r.u);
+	e = unpack_open(
+		&(struct unpack_options){.fd = in.fd, .shown = file, .limits.bytes = BEFORE_MAX},
+		&r.u);
 	r.m = &m;
 	while (e == 0 && !*ret && (e = unpack_next(r.u, &m)) > 0) {
 		e = 0;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "engine/ckfiles.h"
+#include "engine/digest.h"
 #include "engine/exec_store.h"
 #include "engine/monitor.h"
 #include "engine/sessions.h"
@@ -185,12 +186,15 @@ static int launch(struct job *j, const char *id, pid_t nspid, int *ret_sock, pid
 	return 0;
 }
 
-/* A container that was imported beside the one where the session was born has one of its own. */
+/*
+ * A container that was imported beside the one where the session was born has one of its own; so
+ * has one whose images somebody has made up: what is no ID would be a path.
+ */
 static char *free_id(struct engine *e, const struct container *c, const char *id)
 {
 	char other[ENGINE_ID_LEN + 1];
 
-	if (strlen(id) == ENGINE_ID_LEN && !exec_is_others(e, id, c))
+	if (digest_is_hex(id, ENGINE_ID_LEN, ENGINE_ID_LEN) && !exec_is_others(e, id, c))
 		return g_strdup(id);
 	engine_random_id(other);
 	return g_strdup(other);
@@ -250,6 +254,24 @@ static int prepare(struct job *j, int images)
 	return r < 0 ? r : ns_open(j->init.dir, NS_PID, &j->pid_ns);
 }
 
+#define GUESTS_MAX 4096
+
+/* {"number": "name"}, from images that may be anybody's. */
+static int check_guests(const json_t *guests)
+{
+	const char *pid;
+	json_t *name;
+
+	if (guests && (!json_is_object(guests) || json_object_size(guests) > GUESTS_MAX))
+		return err_set(EBADMSG, "the sessions in the images are no list of sessions");
+	json_object_foreach((json_t *)guests, pid, name)
+	{
+		if (!json_is_string(name) || atoi(pid) <= 0)
+			return err_set(EBADMSG, "session %.20s in the images has no name", pid);
+	}
+	return 0;
+}
+
 int sessions_make_boxes(struct engine *e, struct container *c, int images, struct sessions_box *ret)
 {
 	CLEANUP(job_clear)
@@ -265,6 +287,8 @@ int sessions_make_boxes(struct engine *e, struct container *c, int images, struc
 		.pids = g_array_new(FALSE, FALSE, sizeof(pid_t)),
 		.ids = g_ptr_array_new_with_free_func(g_free),
 	};
+	if (r == 0)
+		r = check_guests(guests);
 	if (r == 0 && json_object_size(guests))
 		r = prepare(&j, images);
 	json_object_foreach(guests, pid, name) if (r == 0) r =

@@ -132,6 +132,11 @@ static int read_rest(struct unpack *u)
 
 	if (!u->entry || u->read || !S_ISREG(archive_entry_filetype(u->entry)))
 		return 0;
+	if ((uint64_t)archive_entry_size(u->entry) > u->stream.limits.bytes)
+		return err_set(EFBIG,
+			       "member %s: has %" PRId64
+			       " bytes, more than an archive can have here",
+			       u->name, (int64_t)archive_entry_size(u->entry));
 	while ((r = layer_reader_data(u->reader, &data, &len, &at)) > 0)
 		u->sum = crc32c(u->sum, data, len);
 	u->read = r == 0;

@@ -10,11 +10,17 @@ setup_file() {
 	wait_for 10 log_reaches a 2
 	cryopod container checkpoint -c none -e "$W/good.tar" a >/dev/null
 	cryopod rm a >/dev/null
+	store_list >"$W/store"
 }
 teardown() { engine_clear; }
 teardown_file() { engine_teardown; }
 
 restore() { cryopod container restore "$@"; }
+
+# Every file that is there, but what changes by itself: the database, what is locked, time stamps.
+store_list() {
+	(cd "$CP_ROOT" && find . ! -path './db.sql*' ! -path './tmp' -printf '%p %y %m %s %l\n' | grep -vE '^\./(overlay|overlay-containers|volumes|networks)? d ' | sort)
+}
 
 # nothing_left: no container, no volume, nothing half unpacked.
 nothing_left() {
@@ -22,6 +28,7 @@ nothing_left() {
 	[ -z "$(cryopod volume ls -q)" ]
 	[ -z "$(ls -A "$CP_ROOT/tmp" 2>/dev/null)" ]
 	[ -z "$(ls -A "$CP_ROOT/overlay-containers" 2>/dev/null)" ]
+	store_list | diff "$W/store" -
 	[ ! -e "$W/victim/new" ] && [ "$(cat "$W/victim/kept" 2>/dev/null || echo safe)" = safe ]
 }
 
@@ -270,6 +277,98 @@ edit() {
 	edit "$W/x.tar" "drop('rootfs-diff.tar', 'cryopod.sums'); members.append(new('rootfs-diff.tar', tar(new('l', type=tarfile.SYMTYPE, linkname='/etc/passwd'), new('null', type=tarfile.CHRTYPE, devmajor=1, devminor=3))))"
 	expect 0 restore -i "$W/x.tar"
 	expect 0 cryopod exec a grep -c root /l
+}
+
+@test "headers that say something else than what follows" {
+	needs_engine
+	mkdir -p "$W/victim" && echo safe >"$W/victim/kept"
+	while IFS='|' read -r text code; do
+		edit "$W/x.tar" "v = '$W/victim'; p = lambda name, data=b'', **h: members.append(new(name, data, pax_headers={k.replace('_', '.'): str(x) for k, x in h.items()})); $code"
+		refused "$text" "$W/x.tar"
+	done <<-'END'
+	its name leaves the archive|p("x", b"x", path="../../x")
+	its name leaves the archive|p("checkpoint/x.img", b"x", path="checkpoint/./../../x")
+	an absolute name|p("x", b"x", path=v + "/new")
+	its name is too long|p("x", b"x", path="checkpoint/" + "x" * 5000)
+	twice in the archive|p("x", b"x", path="checkpoint/inventory.img")
+	twice in the archive|p("x", b"x", path="./checkpoint//inventory.img")
+	no checkpoint has such a file|p("x", b"x", path="checkpoint/.hidden")
+	a link, which is not taken|members.append(new("checkpoint/x.img", type=tarfile.SYMTYPE, linkname="ok", pax_headers={"linkpath": v + "/kept"}))
+	a hard link|members.append(new("checkpoint/x.img", type=tarfile.LNKTYPE, linkname="ok", pax_headers={"linkpath": v + "/kept"}))
+	has holes|p("x", b"1\n0\n1\n".ljust(512, b"\0") + b"x", GNU_sparse_major=1, GNU_sparse_minor=0, GNU_sparse_name="checkpoint/x.img", GNU_sparse_realsize=1 << 50)
+	has holes|p("checkpoint/x.img", b"ab", GNU_sparse_map="0,1,1125899906842623,1", GNU_sparse_size=1 << 50)
+	member checkpoint/pages-9.img: has 1152921504606846976 bytes|p("checkpoint/pages-9.img", b"x", size=1 << 60)
+	member unknown: has 1152921504606846976 bytes, more than an archive can have here|p("unknown", b"x", size=1 << 60)
+	member ctr.log: larger than any log|drop("ctr.log"); p("ctr.log", b"x", size=1 << 60)
+	member config.dump: larger than|drop("config.dump"); p("config.dump", b"{}", size=1 << 30)
+	|p("checkpoint/x.img", b"x", size=-1)
+	|p("checkpoint/x.img", b"x", size="x")
+	|p("x", b"x", path="checkpoint/inventory.img" + chr(0) + "x")
+	END
+}
+
+@test "a little that unpacks to more than the disk could ever hold" {
+	needs_engine
+	small=$W/small
+	mkdir -p "$small"
+	mount -t tmpfs -o size=40m tmpfs "$small"
+	export CP_ROOT=$small/root CP_RUN=$W/small-run
+	cryopod import -q "$BATS_FILE_TMPDIR/busybox.tar" busybox >/dev/null
+	store_list >"$W/small-store"
+	# Behind the end of the archive; and a member that nobody asked for.
+	(cat "$W/good.tar" && head -c 150M /dev/zero) | zstd -q1 >"$W/bomb"
+	refuses 125 'it unpacks to more than' timeout 60 "$CP" container restore -i "$W/bomb"
+	store_list | diff "$W/small-store" -
+	edit "$W/x.tar" 'members.insert(2, new("unknown", bytes(150 << 20)))'
+	zstd -q1 <"$W/x.tar" >"$W/bomb"
+	refuses 125 'member unknown: has 157286400 bytes, more than' timeout 60 "$CP" container restore -i "$W/bomb"
+	store_list | diff "$W/small-store" -
+	[ -z "$(cryopod ps -aq)" ]
+	umount "$small"
+}
+
+@test "images whose sessions have names that are paths" {
+	needs_engine
+	v=$(mktemp -d /tmp/victim.XXXX)
+	echo safe >"$v/kept"
+	with_guests() {
+		edit "$W/x.tar" "x = get('checkpoint/cryo.json'); j = json.loads(x[1]); j['guests'] = json.loads('$1'); x[1] = json.dumps(j).encode(); drop('cryopod.sums')"
+		run timeout 60 "$CP" container restore -i "$W/x.tar"
+		echo "$1: $output"
+		[ "$status" -eq 125 ]
+		nothing_left
+		[ "$(cat "$v/kept")" = safe ]
+	}
+	# As long as an ID is.
+	name=$(printf '%64s' "../../../../../../../../..$v" | sed 's/ /.\//; s/ /\//g')
+	for name in "$name" '../x' ''; do
+		with_guests "{\"7\": \"$name\"}"
+	done
+	for guests in '[1]' '{"7": 5}' '{"-1": "x"}' '{"x": "y"}'; do with_guests "$guests"; done
+	rm -r "$v"
+}
+
+@test "an address, a MAC and a log that are none" {
+	needs_engine
+	while read -r status; do
+		edit "$W/x.tar" "get('network.status')[1] = json.dumps($status).encode(); config(lambda j: j['cryopod']['options'].pop('network', None))"
+		run timeout 60 "$CP" container restore -i "$W/x.tar"
+		echo "$status: $output"
+		[ "$status" -eq 0 ] || [ "$status" -eq 125 ]
+		cryopod rm -fa -t 0 >/dev/null
+		nothing_left
+	done <<-'END'
+	5
+	[]
+	{"x": []}
+	{"podman": {"interfaces": {"eth0": {"subnets": [{"ipnet": "10.88.0.9999/16"}], "mac_address": "zz"}}}}
+	{"podman": {"interfaces": {"eth0": {"subnets": [{"ipnet": "../../x"}], "mac_address": "ff:ff:ff:ff:ff:ff:ff"}}}}
+	{"podman": {"interfaces": {"eth0": {"subnets": [{"ipnet": 5}]}}}}
+	END
+	edit "$W/x.tar" "drop('cryopod.sums'); get('ctr.log')[1] = bytes(100) + b'x' * 3000000 + bytes([10]) + b'2026 stdout' + bytes([255])"
+	expect 0 restore -i "$W/x.tar"
+	run timeout 60 "$CP" logs a
+	[ "$status" -eq 0 ] || [ "$status" -eq 125 ]
 }
 
 @test "more than the disk has" {
