@@ -105,7 +105,7 @@ static void lay_way_home(struct agent *a, unsigned slot, const struct seized_thr
 
 	regs_fix(&home, REGS_RESTORE);
 	s->frame_bytes = sigframe_size(&t->xstate);
-	s->landing = ROUND_DOWN(sp - REGS_RED_ZONE - s->frame_bytes, SIGFRAME_ALIGN);
+	s->landing = ROUND_DOWN(sp - REGS_RED_ZONE - REGS_NOTES - s->frame_bytes, SIGFRAME_ALIGN);
 	s->own_sp = sp;
 	sigframe_build((uint8_t *)s + as->frame, s->landing, &home, &t->xstate, t->sigmask,
 		       a->insns.restorer);

@@ -114,7 +114,7 @@ static bool usable(const stack_t *alt, uint64_t own_sp, size_t need)
 int safe_frames_lay(struct agent *a)
 {
 	const struct seized_thread *t = first(a);
-	uint64_t top = regs_sp(&t->regs) - REGS_RED_ZONE, at;
+	uint64_t top = regs_sp(&t->regs) - REGS_RED_ZONE - REGS_NOTES, at;
 	stack_t alt = {.ss_flags = SS_DISABLE};
 	uint64_t args[6] = {0};
 	int64_t ret;

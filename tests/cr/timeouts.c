@@ -2,8 +2,7 @@
 /*
  * Calls that wait for so long or until then: each ends when it would have ended, after any number
  * of freezes, and with what it tells when its time is over.  The clock that all are compared with
- * is a wait until a moment, in the same process: on a busy machine all are late.  (Those that the
- * kernel restarts by itself: relative.c.)
+ * is a wait until a moment, in the same process: on a busy machine all are late.
  */
 #include "cr.h"
 
@@ -49,6 +48,25 @@ static long do_epoll_pwait2(void)
 static long do_sigtimedwait(void)
 {
 	return sigtimedwait(&usr1, NULL, &span);
+}
+
+static long do_poll(void)
+{
+	struct pollfd f = {.fd = empty[0], .events = POLLIN};
+
+	return poll(&f, 1, WAIT_MS);
+}
+
+static long do_nanosleep(void)
+{
+	return nanosleep(&span, NULL);
+}
+
+static long do_futex(void)
+{
+	int word = 5;
+
+	return syscall(SYS_futex, &word, FUTEX_WAIT, 5, &span, NULL, 0);
 }
 
 static long do_ppoll(void)
@@ -128,6 +146,9 @@ static const struct call {
 	{"epoll_pwait", do_epoll_pwait, 0},
 	{"epoll_pwait2", do_epoll_pwait2, 0},
 	{"sigtimedwait", do_sigtimedwait, EAGAIN},
+	{"poll", do_poll, 0},
+	{"nanosleep", do_nanosleep, 0},
+	{"futex", do_futex, ETIMEDOUT},
 	{"ppoll", do_ppoll, 0},
 	{"select", do_select, 0},
 	{"pselect", do_pselect, 0},

@@ -282,6 +282,11 @@ uint64_t regs_sp(const struct regs *r)
 	return r->gp.rsp;
 }
 
+uint64_t regs_tls(const struct regs *r)
+{
+	return r->gp.fs_base;
+}
+
 uint64_t regs_pc(const struct regs *r)
 {
 	return r->gp.rip;

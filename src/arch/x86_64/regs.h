@@ -113,6 +113,7 @@ void regs_set_call(struct regs *r, uint64_t pc, uint64_t sp, uint64_t arg);
 int64_t regs_result(const struct regs *r);
 uint64_t regs_sp(const struct regs *r);
 uint64_t regs_pc(const struct regs *r);
+uint64_t regs_tls(const struct regs *r); /* where a C library has its thread's control block */
 void regs_set_pc(struct regs *r, uint64_t pc);
 
 /* Stopped on the way out of a system call, not by an interrupt or fault. */
@@ -120,3 +121,6 @@ bool regs_in_syscall(const struct regs *r);
 
 /* How far below the stack pointer leaf functions may keep data (the red zone, System V ABI). */
 #define REGS_RED_ZONE 128
+/* Below it, what our own frames leave alone, for notes to later selves: state/task/waits_go.c.  It
+ * is nobody's: a signal frame of the kernel may come there at any time. */
+#define REGS_NOTES 64

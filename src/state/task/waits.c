@@ -8,15 +8,10 @@
  * a clock of the run queue (rq_clock_task()), compared with CLOCK_MONOTONIC on the same CPU.  Where
  * it stands still (interrupts, a hypervisor's other guests) the wait is longer, never shorter.
  *
- * Calls of one kind (nanosleep(2), poll(2), futex(2)) keep their end in restart_block, which
- * nothing shows and another task does not have; where the tree goes on they end on time by
- * themselves.  At restore the call is begun again, for the rest, and interrupted at once, which
- * leaves a restart_block as it was.  Those of the other kind (epoll_wait(2), sigtimedwait(2)) are
- * told EINTR by any interruption.  They are made again, for the rest: in the register, or in a
- * place below the stack, far enough for the frames of an agent.  The kernel reads it when the call
- * begins, and whatever else uses that place ends the call.  The program's own place is not touched.
+ * After an earlier freeze that thread ran when it was released; then what was left is known from
+ * the note that was left for us (waits_go.c).
  */
-#include "state/task/task.h"
+#include "state/task/waits.h"
 
 #include "base/file.h"
 
@@ -32,24 +27,13 @@
 #define FUTEX_OPS   0x7f
 #define FUTEX_WAIT_ 0
 #define STAT_CPU    36 /* number of fields between the name and "processor" in stat */
-#define NS	    INT64_C(1000000000)
-#define CODE_AFTER  48
-#define INSN_RET    0xc3
-#define INSN_CALL   0xe8
-#define FAR_BELOW   24576 /* two signal frames, with AMX: agent/safeframe.c */
 
 struct wait {
 	int64_t begun_ns; /* CLOCK_MONOTONIC */
 	uint64_t nr, args[6], pc;
 };
 
-/* How each of the calls has its time. */
-static const struct timed {
-	uint64_t nr;
-	unsigned time, rest; /* arguments; REST 0: nothing is written */
-	bool in_ms;	     /* the argument itself, an int */
-	bool again;	     /* has no restart_block */
-} timed[] = {
+static const struct timed timed[] = {
 	{SYS_nanosleep, 0, 1, false, false},	{SYS_clock_nanosleep, 2, 3, false, false},
 	{SYS_futex, 3, 0, false, false},	{SYS_poll, 2, 0, true, false},
 	{SYS_epoll_wait, 3, 0, true, true},	{SYS_epoll_pwait, 3, 0, true, true},
@@ -58,12 +42,12 @@ static const struct timed {
 	{SYS_io_pgetevents, 4, 0, false, true},
 };
 
-static int64_t now_ns(void)
+int64_t waits_now(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * NS + t.tv_nsec;
+	return (int64_t)t.tv_sec * WAITS_NS + t.tv_nsec;
 }
 
 /* FUTEX_WAIT_BITSET and the like, and TIMER_ABSTIME: until a moment. */
@@ -146,7 +130,7 @@ static bool read_offset(GHashTable *known, int cpu, int64_t *ret)
 	sched_yield(); /* brings it up to date */
 	dir = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	ok = dir >= 0 && read_exec_start(dir, &mine);
-	*ret = now_ns() - mine;
+	*ret = waits_now() - mine;
 	sched_setaffinity(0, sizeof(old), &old);
 	if (ok)
 		g_hash_table_insert(known, GINT_TO_POINTER(cpu), g_memdup2(ret, sizeof(*ret)));
@@ -191,8 +175,7 @@ void waits_look(struct dump *d)
 	err_clear(); /* whoever ends meanwhile does not wait */
 }
 
-/* The call that the thread is in, interrupted by us; NULL: it has no time to wait. */
-static const struct timed *interrupted(const struct regs *r)
+const struct timed *waits_interrupted(const struct regs *r)
 {
 	uint64_t args[6];
 	const struct timed *k;
@@ -213,19 +196,24 @@ static const struct wait *seen(const struct dump *d, const struct dthread *h, co
 	return w && w->pc == regs_pc(r) && memcmp(w->args, args, 4 * sizeof(*args)) == 0 ? w : NULL;
 }
 
-/* What is left at NOW.  1: not known, or without an end. */
-static int rest_at(const struct dump *d, const struct dthread *h, const struct regs *r,
-		   const struct timed *k, int64_t now, int64_t *ret_ns)
+int waits_rest(const struct dump *d, const struct dthread *h, const struct regs *r,
+	       const struct timed *k, int64_t now, int64_t *ret_ns)
 {
 	const struct wait *w = seen(d, h, r);
 	uint64_t args[6], place;
 	struct timespec t;
+	int64_t end;
 	int e;
 
 	regs_arguments(r, args);
 	place = k->rest && args[k->rest] ? args[k->rest] : args[k->time];
 	if (!(k->rest && args[k->rest]) && !w)
 		return 1;
+	if (!(k->rest && args[k->rest]) && w->nr == SYS_restart_syscall &&
+	    waits_note_read(h->task->proc.pid, r, w->begun_ns, &end)) {
+		*ret_ns = MAX(end - now, 1);
+		return 0;
+	}
 	if (k->in_ms) {
 		if ((int32_t)args[k->time] < 0)
 			return 1;
@@ -236,7 +224,7 @@ static int rest_at(const struct dump *d, const struct dthread *h, const struct r
 		e = task_read_memory(h->task->proc.pid, place, &t, sizeof(t));
 		if (e < 0)
 			return e;
-		*ret_ns = (int64_t)t.tv_sec * NS + t.tv_nsec;
+		*ret_ns = (int64_t)t.tv_sec * WAITS_NS + t.tv_nsec;
 	}
 	if (!(k->rest && args[k->rest]))
 		*ret_ns -= now - w->begun_ns;
@@ -248,11 +236,11 @@ int waits_dump(struct dump *d, struct dthread *h)
 {
 	unsigned i = (unsigned)(h - h->task->threads);
 	const struct regs *r = &seized_at(&h->task->seized, i)->regs;
-	const struct timed *k = interrupted(r);
+	const struct timed *k = waits_interrupted(r);
 	json_t *all = json_object_get(h->task->extra, "rests");
 	int64_t ns;
 	char tid[16];
-	int e = k ? rest_at(d, h, r, k, d->frozen_ns, &ns) : 1;
+	int e = k ? waits_rest(d, h, r, k, d->frozen_ns, &ns) : 1;
 
 	if (e != 0) { /* then all of it again */
 		err_clear();
@@ -267,110 +255,5 @@ int waits_dump(struct dump *d, struct dthread *h)
 
 void waits_freeze(struct dump *d)
 {
-	d->frozen_ns = now_ns();
-}
-
-struct place { /* in the task, for a time */
-	uint64_t at;
-	struct timespec was;
-};
-
-static int put_time(pid_t pid, uint64_t at, int64_t ns, struct place *ret)
-{
-	struct timespec t = {.tv_sec = (time_t)(ns / NS), .tv_nsec = (long)(ns % NS)};
-	int e = task_read_memory(pid, at, &ret->was, sizeof(ret->was));
-
-	ret->at = at;
-	return e < 0 ? e : task_write_memory(pid, at, &t, sizeof(t));
-}
-
-/*
- * Whether the code after the call takes the argument's register for changed, as it does after any
- * function: there is a return or a call soon.  A loop around a bare "syscall" may go on with what
- * the register had.
- */
-static bool forgets_arguments(pid_t pid, const struct regs *r)
-{
-	uint8_t code[CODE_AFTER];
-
-	return task_read_memory(pid, regs_pc(r), code, sizeof(code)) == 0 &&
-	       (memchr(code, INSN_RET, sizeof(code)) || memchr(code, INSN_CALL, sizeof(code)));
-}
-
-/* The call of R is to wait for NS. */
-static int set_time(pid_t pid, const struct timed *k, struct regs *r, int64_t ns, struct place *ret)
-{
-	uint64_t below = (regs_sp(r) - REGS_RED_ZONE - sizeof(struct timespec)) & ~UINT64_C(15);
-	int e;
-
-	ret->at = 0;
-	if (k->again && !forgets_arguments(pid, r))
-		return err_set(EOPNOTSUPP, "its arguments are still in use");
-	if (k->in_ms) {
-		regs_set_argument(r, k->time, (uint64_t)((ns + 999999) / 1000000));
-		return 0;
-	}
-	e = put_time(pid, below - FAR_BELOW, ns, ret);
-	if (e < 0) { /* a small stack */
-		err_clear();
-		e = put_time(pid, below, ns, ret);
-	}
-	regs_set_argument(r, k->time, ret->at);
-	return e;
-}
-
-/* Cured, not yet released. */
-static int go_on(const struct dump *d, const struct dthread *h, const struct regs *was)
-{
-	const struct timed *k = interrupted(was);
-	struct place place;
-	struct regs r;
-	int64_t ns;
-	int e = k && k->again ? rest_at(d, h, was, k, now_ns(), &ns) : 1;
-
-	if (e == 0)
-		e = ptrace_get_regs(h->tid, &r);
-	if (e == 0)
-		e = set_time(h->task->proc.pid, k, &r, ns, &place);
-	return e == 0 ? ptrace_set_regs(h->tid, &r) : e;
-}
-
-void waits_resume(struct dtask *t)
-{
-	for (unsigned i = 0; t->dump->waits && i < t->nthreads; i++)
-		if (go_on(t->dump, &t->threads[i], &seized_at(&t->seized, i)->regs) < 0)
-			err_clear(); /* all of it again */
-}
-
-int waits_restore(struct rthread *h, struct regs *r)
-{
-	const struct timed *k = interrupted(r);
-	pid_t pid = rtask_pid(h->task), tid = agent_tid(h->task->restore->agent, h->slot);
-	struct regs begin = *r;
-	struct place place;
-	int64_t result;
-	json_t *rest;
-	char name[16];
-	int e;
-
-	g_snprintf(name, sizeof(name), "%d", h->nstid);
-	rest = json_object_get(json_object_get(h->task->extra, "rests"), name);
-	if (!k || !json_is_integer(rest))
-		return 0;
-	e = set_time(pid, k, k->again ? r : &begin, json_integer_value(rest), &place);
-	if (e < 0) { /* then all of it again */
-		err_clear();
-		return 0;
-	}
-	if (k->again)
-		return 0;
-	regs_make_call(&begin);
-	e = ptrace_interrupted_syscall(tid, &begin, &result);
-	if (e == 0 && place.at)
-		e = task_write_memory(pid, place.at, &place.was, sizeof(place.was));
-	if (e < 0)
-		return err_wrap(e, "thread %d: its wait", h->nstid);
-	regs_set_result(r, result);
-	regs_fix(r, REGS_CURE); /* what it waited for may be there */
-	return 0;
+	d->frozen_ns = waits_now();
 }
