@@ -29,6 +29,8 @@ struct fd_kind { /* a NULL hook means: nothing to do for this kind */
 	 * are more descriptions than we may have, these come and go.
 	 */
 	bool alone;
+	/* The same, of some only. */
+	bool (*lone)(const struct restore *r, const struct file *f);
 	/* Is what the kernel shows mine?  Asked in the order of fd_kinds[]. */
 	bool (*match)(const struct dump *d, const struct fd_view *v);
 	/* Before anything is frozen: can it be saved?  Says why not with err_set(EOPNOTSUPP). */

@@ -119,6 +119,17 @@ static int open_(struct restore *r, struct file *f)
 	return fown_restore(r, f, e->fown, e->flags);
 }
 
+/* By a name that stays.  What maps it or needs it earlier opens it then. */
+static bool is_lone(const struct restore *r, const struct file *f)
+{
+	const RegFileEntry *e = f->entry->reg;
+	void *id = GUINT_TO_POINTER(f->id);
+
+	return e->has_mode && S_ISREG(e->mode) && !e->ext &&
+	       !g_hash_table_contains(r->ghosts, id) && !g_hash_table_contains(r->linked, id) &&
+	       restore_inherited(r, e->name + 1) < 0;
+}
+
 const struct fd_kind fd_regular = {
 	.name = "file",
 	.type = FD_TYPES__REG,
@@ -127,4 +138,5 @@ const struct fd_kind fd_regular = {
 	.dump = dump,
 	.load = load,
 	.open = open_,
+	.lone = is_lone,
 };

@@ -183,6 +183,12 @@ int restore_file(struct restore *r, uint32_t id, struct file **ret)
 	return 0;
 }
 
+/* Can it be made when the first task gets it, and be closed when the last one has? */
+static bool comes_late(const struct restore *r, const struct file *f)
+{
+	return f->kind->alone || (f->kind->lone && f->kind->lone(r, f));
+}
+
 /* Do we have room for all descriptions at once?  If not, how often is each to be passed on? */
 static void plan_windows(struct restore *r)
 {
@@ -207,7 +213,7 @@ static void plan_windows(struct restore *r)
 /* The last descriptor of it is where it belongs. */
 static void pass_on(struct restore *r, struct file *f)
 {
-	if (!r->windowed || !f->kind->alone || --f->uses || f->async)
+	if (!r->windowed || !comes_late(r, f) || --f->uses || f->async)
 		return;
 	cleanup_close(&f->fd);
 	f->fd = -1;
@@ -224,7 +230,7 @@ int files_open(struct restore *r)
 	g_hash_table_iter_init(&it, r->files);
 	while (g_hash_table_iter_next(&it, &id, (void **)&f)) {
 		if ((r->named && g_hash_table_contains(r->named, id)) ||
-		    (r->windowed && f->kind->alone))
+		    (r->windowed && comes_late(r, f)))
 			continue;
 		ret = restore_file(r, GPOINTER_TO_UINT(id), &f);
 		if (ret < 0)
@@ -256,7 +262,7 @@ static int receive(struct restore *r, struct rtask *t, struct batch *b, unsigned
 		const FdinfoEntry *e = g_ptr_array_index(t->fds, from + i);
 		struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
 
-		ret = r->windowed && f->kind->alone ? restore_file(r, e->id, &f) : 0;
+		ret = r->windowed && comes_late(r, f) ? restore_file(r, e->id, &f) : 0;
 		if (ret < 0)
 			return ret;
 		fds[i] = f->fd;

@@ -483,7 +483,7 @@ static void advise(const struct rtask *t, struct batch *b, const VmaEntry *v)
 static int set_mm(struct restore *r, struct rtask *t, struct batch *b)
 {
 	const MmEntry *m = t->mm;
-	struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(m->exe_file_id));
+	struct file *f;
 	struct prctl_mm_map map = {
 		.start_code = m->mm_start_code,
 		.end_code = m->mm_end_code,
@@ -498,10 +498,12 @@ static int set_mm(struct restore *r, struct rtask *t, struct batch *b)
 		.env_end = m->mm_env_end,
 		.auxv_size = (uint32_t)(m->n_mm_saved_auxv * sizeof(uint64_t)),
 	};
-	int ret, tfd, brk;
+	int ret = restore_file(r, m->exe_file_id, &f), tfd, brk;
 	struct arg auxv;
 
-	if (!f || !f->entry->reg)
+	if (ret < 0)
+		return err_wrap(ret, "program");
+	if (!f->entry->reg)
 		return err_set(EBADMSG, "the program's file %u is not in files.img",
 			       m->exe_file_id);
 	batch_recv_fds(b, &f->fd, 1, &tfd);
