@@ -6,6 +6,7 @@
 #include "engine/ckfiles.h"
 #include "engine/cknamed.h"
 #include "engine/describe.h"
+#include "engine/exported.h"
 #include "engine/inspect.h"
 #include "engine/restore.h"
 
@@ -78,27 +79,6 @@ static int named(struct engine *e, const struct container *c, const char *custom
 	return complete(images, meta, ret);
 }
 
-int ckinspect(struct engine *e, const struct container *c, const char *custom, const char *name,
-	      json_t **ret)
-{
-	autoclose int images = -1;
-	g_autofree char *path = NULL;
-	json_t *meta;
-
-	if (name)
-		return named(e, c, custom, name, ret);
-	meta = ckinspect_own(e, c);
-	if (!meta)
-		return err_set(ENOENT, "container %s has no checkpoint", c->name);
-	path = ck_path(e, c, CK_IMAGES);
-	images = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (images < 0) {
-		json_decref(meta);
-		return err_errno("open %s", path);
-	}
-	return complete(images, meta, ret);
-}
-
 static const char *text_of(const json_t *j, const char *key)
 {
 	const char *s = json_string_value(json_object_get(j, key));
@@ -128,6 +108,43 @@ static int archive(struct engine *e, const char *path, json_t **ret)
 				  text_of(in.config, "name"), "image",
 				  text_of(in.config, "rootfsImageName")),
 			ret);
+}
+
+/* It may be in an archive or an image only. */
+static int elsewhere(struct engine *e, const struct container *c, json_t **ret)
+{
+	g_autofree char *path = NULL;
+	int r = exported_find(e, c, &path);
+
+	if (r < 0)
+		return err_wrap(r, "the checkpoint of container %s", c->name);
+	if (r > 0)
+		return err_set(ENOENT, "container %s has no checkpoint", c->name);
+	r = archive(e, path, ret);
+	if (r == 0)
+		json_object_set_new(*ret, "name", json_string(""));
+	return r;
+}
+
+int ckinspect(struct engine *e, const struct container *c, const char *custom, const char *name,
+	      json_t **ret)
+{
+	autoclose int images = -1;
+	g_autofree char *path = NULL;
+	json_t *meta;
+
+	if (name)
+		return named(e, c, custom, name, ret);
+	meta = ckinspect_own(e, c);
+	if (!meta)
+		return elsewhere(e, c, ret);
+	path = ck_path(e, c, CK_IMAGES);
+	images = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (images < 0) {
+		json_decref(meta);
+		return err_errno("open %s", path);
+	}
+	return complete(images, meta, ret);
 }
 
 int ckinspect_path(struct engine *e, const char *path, json_t **ret)

@@ -46,6 +46,18 @@ static uint64_t pages_within(const struct page_set *s, unsigned *at, uint64_t st
 	return pages;
 }
 
+/* Of the object that it shows; others may show the same. */
+static uint64_t shared_pages(const struct describing *d, const VmaEntry *v)
+{
+	CLEANUP(page_set_clear) struct page_set set = {0};
+	unsigned at = 0;
+
+	if (pages_open(d->images, IMG_SHMEM_PAGEMAP, v->shmid, &set) == 0)
+		return pages_within(&set, &at, v->pgoff, v->pgoff + (v->end - v->start));
+	err_clear();
+	return 0;
+}
+
 static json_t *mapping(const struct describing *d, const VmaEntry *v, uint64_t pages)
 {
 	const char prot[4] = {v->prot & PROT_READ ? 'r' : '-', v->prot & PROT_WRITE ? 'w' : '-',
@@ -86,7 +98,10 @@ int describe_memory(const struct describing *d, uint32_t pid, const MmEntry *mm,
 		if (!(v->status & VMA_STATUS_VSYSCALL))
 			size += v->end - v->start;
 		json_array_append_new(list,
-				      mapping(d, v, pages_within(&set, &at, v->start, v->end)));
+				      mapping(d, v,
+					      v->status & VMA_STATUS_ANON_SHARED
+						      ? shared_pages(d, v)
+						      : pages_within(&set, &at, v->start, v->end)));
 	}
 	*ret = json_pack("{sI sI so}", "size", (json_int_t)size, "pages", (json_int_t)set.nr_pages,
 			 "mappings", list);

@@ -125,14 +125,19 @@ bool exported_is_noted(int dir)
 	return dir >= 0 && faccessat(dir, CK_EXPORTED "/" RECORD, F_OK, 0) == 0;
 }
 
-bool exported_is_there(struct engine *e, const struct container *c)
+int exported_find(struct engine *e, const struct container *c, char **ret_path)
 {
-	g_autofree char *path = NULL;
 	autoclose int dir = -1;
 	int r = ck_open_static(e, c, &dir);
 
-	if (r == 0)
-		r = read_record(e, dir, &path);
+	return r < 0 ? r : read_record(e, dir, ret_path);
+}
+
+bool exported_is_there(struct engine *e, const struct container *c)
+{
+	g_autofree char *path = NULL;
+	int r = exported_find(e, c, &path);
+
 	err_clear();
 	return r == 0;
 }

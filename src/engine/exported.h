@@ -26,6 +26,9 @@ bool exported_is_noted(int dir);
 /* There is one, and its archive is what it was. */
 bool exported_is_there(struct engine *e, const struct container *c);
 
+/* Where it is, for the caller to free; 1: there is none. */
+int exported_find(struct engine *e, const struct container *c, char **ret_path) MUST_CHECK;
+
 /* Its images, and what of /dev/shm is beside them, into the container's directory DIR, as
  * CK_IMAGES.  1: there is none. */
 int exported_fetch(struct engine *e, const struct container *c, int dir) MUST_CHECK;

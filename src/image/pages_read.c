@@ -23,6 +23,9 @@ struct load {
 	uint64_t nr_pages;
 	/* this image */
 	char name[IMAGE_NAME_MAX];
+	int dir;
+	uint32_t pages_id;
+	bool is_open; /* its pages: FD_INDEX, FILE_BYTES */
 	unsigned fd_index;
 	uint64_t file_bytes, offset, end;
 	struct page_set *parent;
@@ -112,10 +115,35 @@ static int add_from_parent(struct load *l, uint64_t vaddr, uint64_t nr_pages)
 	return 0;
 }
 
+/* With the first page that is in it: what has none may have no such file (zombies). */
+static int open_pages(struct load *l)
+{
+	char name[IMAGE_NAME_MAX];
+	struct stat st;
+	int fd;
+
+	image_name(IMG_PAGES, l->pages_id, name);
+	fd = openat(l->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return err_errno("open image %s", name);
+	l->is_open = true;
+	l->fd_index = l->fds->len;
+	g_array_append_val(l->fds, fd);
+	if (fstat(fd, &st) < 0)
+		return err_errno("stat image %s", name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(EBADMSG, "image %s is not a regular file", name);
+	l->file_bytes = st.st_size;
+	return 0;
+}
+
 static int add_present(struct load *l, uint64_t vaddr, uint64_t nr_pages, uint32_t flags)
 {
 	uint64_t bytes = nr_pages * IMAGE_PAGE_SIZE;
+	int r = l->is_open ? 0 : open_pages(l);
 
+	if (r < 0)
+		return r;
 	if (bytes > l->file_bytes - l->offset)
 		return err_set(EBADMSG, "image %s: the pages image is too short", l->name);
 	add_run(l, (struct image_run){.vaddr = vaddr,
@@ -155,26 +183,6 @@ static int add_entry(struct load *l, const PagemapEntry *e)
 		       e->vaddr);
 }
 
-static int open_pages(struct load *l, int dir, uint32_t pages_id)
-{
-	char name[IMAGE_NAME_MAX];
-	struct stat st;
-	int fd;
-
-	image_name(IMG_PAGES, pages_id, name);
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return err_errno("open image %s", name);
-	l->fd_index = l->fds->len;
-	g_array_append_val(l->fds, fd);
-	if (fstat(fd, &st) < 0)
-		return err_errno("stat image %s", name);
-	if (!S_ISREG(st.st_mode))
-		return err_set(EBADMSG, "image %s is not a regular file", name);
-	l->file_bytes = st.st_size;
-	return 0;
-}
-
 static int read_entries(struct load *l, int dir)
 {
 	CLEANUP(image_record_free) PagemapEntry *e = NULL;
@@ -188,9 +196,8 @@ static int read_entries(struct load *l, int dir)
 	r = image_read(img, &head);
 	if (r != 0)
 		return r < 0 ? r : err_set(EBADMSG, "image %s has no head", l->name);
-	r = open_pages(l, dir, head->pages_id);
-	if (r < 0)
-		return r;
+	l->dir = dir;
+	l->pages_id = head->pages_id;
 	while ((r = image_read_as(img, &pagemap_entry__descriptor, &e)) == 0) {
 		r = add_entry(l, e);
 		if (r < 0)

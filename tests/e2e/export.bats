@@ -409,6 +409,8 @@ members() { tar -tf "$1" | sort; }
 	expect 0 checkpoint -e "$BATS_TEST_TMPDIR/a.tar" a
 	dir=$(cryopod inspect --format '{{.StaticDir}}' a)
 	[ ! -e "$dir/checkpoint" ] # written once
+	expect 0 cryopod checkpoint inspect a
+	has "Container:   a" "echo \$i"
 	expect 0 restore a
 	is a
 	goes_on a
@@ -447,7 +449,7 @@ members() { tar -tf "$1" | sort; }
 		expect 0 checkpoint $how -e "$BATS_TEST_TMPDIR/a.tar" a
 		cryopod rm -f -t 0 a >/dev/null
 		expect 0 restore -i "$BATS_TEST_TMPDIR/a.tar"
-		expect 0 cryopod exec a sh -c 'rm /tmp/sum.?; sleep 1; cat /tmp/sum.1 /tmp/sum.2 /tmp/sum.3'
+		expect 0 cryopod exec a sh -c 'rm /tmp/sum.?; for i in 1 2 3; do until [ -e /tmp/sum.$i ]; do sleep 0.1; done; done; cat /tmp/sum.1 /tmp/sum.2 /tmp/sum.3'
 		is "$was"
 	done
 }

@@ -156,7 +156,7 @@ diff_of() { echo "$CP_ROOT/overlay/$(cryopod inspect --format '{{.Id}}' "$1")/di
 	text = open(sys.argv[1]).read()
 	p = Page()
 	p.feed(text)
-	assert not p.stack and p.tags["svg"] == 3 and p.tags["rect"] > 10, p.tags
+	assert not p.stack and p.tags["svg"] == 4 and p.tags["rect"] > 10, p.tags
 	assert "httpd -f -p 80" in text
 	END
 	refuses 125 'is no checkpoint: there is no inventory.img' cryopod checkpoint inspect /tmp
@@ -182,6 +182,14 @@ diff_of() { echo "$CP_ROOT/overlay/$(cryopod inspect --format '{{.Id}}' "$1")/di
 	cryopod container checkpoint -e "$BATS_TEST_TMPDIR/c.tar.zst" c
 	expect 0 cryopod checkpoint inspect "$BATS_TEST_TMPDIR/c.tar.zst"
 	has "Container:   c" "COMMAND" "sh -c i=0; while true"
+	# One that has ended and that nobody has waited for has no memory.
+	cryopod run -d --name z --network none $IMAGE sh -c 'sleep 0 & exec sleep 1000' >/dev/null
+	wait_for 10 bash -c "grep -q 'State:.Z' /proc/\$(cat /proc/$(pid_of z)/task/$(pid_of z)/children | tr -d ' ')/status"
+	for how in none gzip; do
+		cryopod container checkpoint -R -c $how -e "$BATS_TEST_TMPDIR/z.tar" z
+		expect 0 cryopod checkpoint inspect "$BATS_TEST_TMPDIR/z.tar"
+		has "sleep 1000" "└─ "
+	done
 	echo no >"$BATS_TEST_TMPDIR/no"
 	refuses 125 "$BATS_TEST_TMPDIR/no" cryopod checkpoint inspect "$BATS_TEST_TMPDIR/no"
 }
