@@ -92,6 +92,11 @@ static int take_blobs(struct engine *e, const char *scratch, int dir, int fd)
 	return r < 0 ? r : unpack_finish(u);
 }
 
+int migrate_has_image(struct engine *e, const json_t *hello)
+{
+	return image_in_store(e, json_string_value(json_object_get(hello, "imageID")));
+}
+
 int migrate_take_image(struct engine *e, struct channel *ch, const json_t *hello)
 {
 	const char *digest = json_string_value(json_object_get(hello, "imageDigest"));

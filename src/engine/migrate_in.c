@@ -6,11 +6,11 @@
 #include "engine/migrate_parts.h"
 
 #include "base/file.h"
+#include "cr/step.h"
 #include "engine/archive_out.h"
 #include "engine/arrivals.h"
 #include "engine/blobs.h"
 #include "engine/container_store.h"
-#include "engine/image.h"
 #include "engine/import.h"
 #include "engine/unpack.h"
 
@@ -95,7 +95,7 @@ static int greet(struct receiving *v)
 	if (r == 0)
 		r = check_hello(v);
 	if (r == 0)
-		r = there = image_in_store(v->e, text_of(v->hello, "imageID"));
+		r = there = migrate_has_image(v->e, v->hello);
 	if (r < 0)
 		return r;
 	r = channel_say(v->ch, json_pack("{sb}", "needImage", !there));
@@ -202,7 +202,8 @@ static int take_part(struct receiving *v, bool *ret_last)
 	if (r < 0)
 		return r;
 	*ret_last = parts[i].last;
-	return parts[i].take(v);
+	r = step_begin("arrival", parts[i].name);
+	return r < 0 ? r : parts[i].take(v);
 }
 
 /* The box is there, and the stub in it waits. */
@@ -214,6 +215,8 @@ static int await(void *arg, struct container *c, const struct cryo_box *box,
 	int r = stage_new(box->sock, v->aside, &v->stage);
 
 	v->c = c;
+	if (r == 0)
+		r = step_begin("arrival", "box");
 	if (r == 0)
 		r = channel_in_end(v->ch); /* the archive is read */
 	if (r == 0)
@@ -228,8 +231,11 @@ static int announce(void *arg, const char *id, const GPtrArray *volumes)
 {
 	struct receiving *v = arg;
 
+	int r;
+
 	g_strlcpy(v->id, id, sizeof(v->id));
-	return arrival_begin(v->e, id, volumes, &v->arrival);
+	r = arrival_begin(v->e, id, volumes, &v->arrival);
+	return r < 0 ? r : step_begin("arrival", "announced");
 }
 
 /* All is thawed and held: it runs here only when it does not run there any more. */
@@ -244,7 +250,7 @@ static int ready(void *arg)
 	if (r == 0 && !json_is_true(json_object_get(answer, "go")))
 		r = err_set(EBADMSG, "the other side did not say that it may run");
 	json_decref(answer);
-	return r;
+	return r < 0 ? r : step_begin("arrival", "go");
 }
 
 static void running(void *arg)

@@ -12,6 +12,7 @@ struct image; /* engine/image.h, whose name image/image.h has, too */
 
 /* An image as its blobs, byte for byte; it comes to be in the store when all of them are right. */
 int migrate_send_image(struct engine *e, struct channel *ch, const struct image *img) MUST_CHECK;
+int migrate_has_image(struct engine *e, const json_t *hello) MUST_CHECK; /* 1 or 0 */
 int migrate_take_image(struct engine *e, struct channel *ch, const json_t *hello) MUST_CHECK;
 
 /*

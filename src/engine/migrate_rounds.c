@@ -6,6 +6,7 @@
 #include "engine/migrate_out.h"
 
 #include "cr/cryo.h"
+#include "cr/step.h"
 #include "engine/checkpoint.h"
 #include "engine/ckfiles.h"
 #include "engine/cktree.h"
@@ -88,6 +89,8 @@ static int dump_locked(struct round *x, int images)
 	cktree_await(m->c, &tree);
 	cktree_options(m->c, &tree, &o);
 	r = channel_say(m->ch, json_pack("{ss}", "next", "round"));
+	if (r == 0)
+		r = step_begin("migrate", "round");
 	if (r == 0)
 		r = cryo_predump(&o, images, &x->stats);
 	return r < 0 ? r : memory_out_end(&out);

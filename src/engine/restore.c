@@ -409,7 +409,7 @@ static int build(struct job *j, struct restore_report *ret)
 }
 
 /* First the record, then the files: a crash between leaves a checkpoint, never half of one. */
-static int settle(struct job *j)
+static int consume(struct job *j)
 {
 	static const char *const consumed[] = {CK_IMAGES,   CK_PRE_IMAGES, CK_RESTORE_LOG,
 					       CK_DUMP_LOG, CK_STATS_DUMP, CK_STATS_RESTORE,
@@ -428,6 +428,18 @@ static int settle(struct job *j)
 		err_clear();
 	for (size_t i = 0; !j->o->keep && i < ARRAY_SIZE(consumed); i++)
 		ck_remove(j->dir, consumed[i]);
+	return 0;
+}
+
+static int settle(struct job *j)
+{
+	int r = consume(j);
+
+	if (r == 0 || !j->o->await)
+		return r;
+	/* It runs, and nowhere else is there one of it any more. */
+	log_warn("container %s: %s", j->c->name, err_message());
+	err_clear();
 	return 0;
 }
 
@@ -454,12 +466,6 @@ static int restore_locked(struct job *j, struct restore_report *ret)
 		r = build(j, ret);
 	if (r == 0)
 		r = settle(j);
-	if (r < 0 && j->late.images >= 0 && j->o->await && j->c->state.thawed &&
-	    j->c->state.status == CONTAINER_RUNNING) {
-		log_warn("container %s: %s", j->c->name, err_message());
-		err_clear(); /* nowhere else is there one of it any more */
-		r = 0;
-	}
 	if (r < 0) {
 		take_down(j);
 		return r;

@@ -127,8 +127,12 @@ static int end_running(struct engine *e, struct container *c, int timeout)
 	int r;
 
 	r = signal_gone_is_fine(e, c, timeout > 0 ? sig : SIGKILL);
-	if (r == 0 && paused)
-		r = runtime_resume(e, c);
+	if (r == 0 && paused && runtime_resume(e, c) < 0) {
+		if (timeout > 0)
+			return -EIO;
+		log_debug("%s: %s", c->name, err_message());
+		err_clear(); /* runc thaws by itself what it kills */
+	}
 	if (r < 0)
 		return r;
 	c->state.status = CONTAINER_STOPPING;

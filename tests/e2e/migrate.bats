@@ -2,35 +2,10 @@
 # container migrate between two "hosts": two roots in two network namespaces, with a command in the place of ssh.
 
 load ../lib/helpers
-setup_file() {
-	engine_setup
-	export THERE="$BATS_FILE_TMPDIR/there" NS="$BATS_FILE_TMPDIR/ns" SSH="$BATS_FILE_TMPDIR/ssh"
-	export OTHER="$CRYOPOD_BIN --root $THERE/root --runroot $THERE/run"
-	mkdir "$THERE"
-	touch "$NS"
-	unshare --net="$NS" ip link set lo up
-	printf '#!/bin/sh\nshift\nexec nsenter --net=%s sh -c "$*"\n' "$NS" >"$SSH"
-	chmod +x "$SSH"
-}
-teardown() {
-	there rm -fa -t 0 >/dev/null
-	engine_clear
-}
-teardown_file() {
-	umount "$THERE"/run/netns/* 2>/dev/null || true
-	umount "$NS"
-	engine_teardown
-}
-
-there() { nsenter --net="$NS" $OTHER "$@"; }
-migrate() { cryopod container migrate --ssh "$SSH" --remote-command "$OTHER" "$@" other; }
-counter() {
-	cryopod run -d --name "$1" $IMAGE sh -c 'i=0; while true; do echo $i; echo $i >/count; i=$(expr $i + 1); sleep 0.05; done' >/dev/null
-	wait_for 10 at_least "$1" 3
-}
-at_least() { [ "$(cryopod logs --tail 1 "$1")" -ge "$2" ]; }
-there_at_least() { [ "$(there logs --tail 1 "$1")" -ge "$2" ]; }
-whole() { there logs "$1" | awk '$1 != NR - 1 {exit 1}'; }
+load ../lib/migrate
+setup_file() { migrate_setup; }
+teardown() { migrate_clear; }
+teardown_file() { migrate_teardown; }
 
 @test "a container moves: image, log, files and memory; it goes on there and is gone here" {
 	there rmi -a >/dev/null 2>&1 || true
@@ -70,10 +45,122 @@ whole() { there logs "$1" | awk '$1 != NR - 1 {exit 1}'; }
 	counter c
 	run --separate-stderr migrate --pre-copy 3 --format json c
 	[ "$status" -eq 0 ]
-	[ "$(jq .rounds <<<"$output")" -eq 3 ]
+	[ "$(jq '.rounds, (.round | length)' <<<"$output")" = $'3\n3' ]
+	# The first has all, the others what is new; the downtime is the sum of its parts.
+	jq -e '.round[0].bytes > .round[2].bytes and .round[2].dirtyBytesPerSecond > 0 and .round[2].expectedDowntimeMicroseconds > 0' <<<"$output"
+	jq -e '(.downtimeMicroseconds - .dumpMicroseconds - .thawMicroseconds - .agreementMicroseconds) | . > -1000 and . < 1000' <<<"$output"
+	jq -e '.memoryBytes >= ([.round[].bytes] | add) and .totalMicroseconds > .downtimeMicroseconds' <<<"$output"
 	n=$(there logs --tail 1 c)
 	wait_for 10 there_at_least c $((n + 3))
 	whole c
+}
+
+# turns CTR: the least that one of its processes has done; -1: one was wrong.
+turns() { $1 logs "$2" | awk '/WRONG/ {bad = 1} {n[$1] = $2} END {m = 1e9; for (i in n) if (n[i] < m) m = n[i]; print bad ? -1 : m}'; }
+turned() { [ "$(turns "$1" "$2")" -ge "$3" ]; }
+
+@test "memory that changes in every way while it moves" {
+	cc -O2 -static -o "$BATS_TEST_TMPDIR/churn" "$REPO/tests/lib/churn.c"
+	for children in 0 3; do
+		cryopod create --name m --network none $IMAGE /churn $children >/dev/null
+		root=$(cryopod mount m)
+		cp "$BATS_TEST_TMPDIR/churn" "$root/churn"
+		cryopod umount m >/dev/null
+		cryopod start m >/dev/null
+		wait_for 30 turned cryopod m 8
+		run --separate-stderr migrate --pre-copy 4 --format json m
+		echo "$output $stderr"
+		[ "$status" -eq 0 ]
+		n=$(turns there m)
+		[ "$n" -ge 8 ]
+		wait_for 30 turned there m $((n + 16))
+		# What waited for it is one mapping again, where it was.
+		pid=$(there inspect --format '{{.State.Pid}}' m)
+		[ "$(awk '$NF == "[heap]"' "/proc/$pid/maps" | wc -l)" = 1 ]
+		[ -z "$(awk '/^3[0-9a-f]{11}-/' "/proc/$pid/maps")" ]
+		there rm -ft 0 m >/dev/null
+	done
+}
+
+@test "files that change on the way: new, other, gone, links, attributes, on the root and on volumes" {
+	cryopod volume create kept >/dev/null
+	cryopod run -d --name f --network none -v kept:/kept -v /own $IMAGE sh -c '
+		mkdir -p /old/sub /kept/old; echo 1 >/old/sub/a; echo 1 >/old/same; ln /old/same /old/link; echo 1 >/kept/old/a; rm /etc/group
+		echo ready
+		while [ ! -e /go ]; do sleep 0.02; done
+		rm -r /old/sub /kept/old /go; echo 2 >/old/sub; echo 2 >>/old/same; chmod 4711 /old/same; ln -s /etc/passwd /old/lnk
+		mkdir -p /new/deep; echo 2 >/new/deep/f; chown 7:8 /new; mkfifo /new/fifo; rm /etc/passwd; rm /home/joe -r
+		mkdir /home/joe; echo 2 >/home/joe/new; echo 2 >/kept/b; mkdir /own/d; echo 2 >/own/d/c
+		truncate -s 1M /new/sparse; echo changed
+		while sleep 0.1; do :; done' >/dev/null
+	wait_for 10 eval 'cryopod logs f | grep -q ready'
+	# Between the first copy and the last part: ssh waits with the rounds until the files have changed.
+	cat >"$BATS_TEST_TMPDIR/ssh" <<-END
+	#!/usr/bin/python3
+	import os, subprocess, sys, time
+	p = subprocess.Popen(["nsenter", "--net=$NS", "sh", "-c", sys.argv[2]], stdin=subprocess.PIPE)
+	begun = False
+	while True:
+	    data = os.read(0, 65536)
+	    if not data:
+	        break
+	    if not begun and b'"next":"round"' in data:
+	        begun = True
+	        open("$BATS_TEST_TMPDIR/begun", "w").close()
+	        while not os.path.exists("$BATS_TEST_TMPDIR/changed"):
+	            time.sleep(0.01)
+	    p.stdin.write(data)
+	    p.stdin.flush()
+	p.stdin.close()
+	p.wait()
+	END
+	chmod +x "$BATS_TEST_TMPDIR/ssh"
+	cryopod container migrate --pre-copy 2 --ssh "$BATS_TEST_TMPDIR/ssh" --remote-command "$OTHER" f other &
+	wait_for 10 test -e "$BATS_TEST_TMPDIR/begun"
+	touch "/proc/$(cryopod inspect --format '{{.State.Pid}}' f)/root/go"
+	wait_for 10 eval 'cryopod logs f | grep -q changed'
+	touch "$BATS_TEST_TMPDIR/changed"
+	wait $!
+	expect 0 there exec f sh -c 'cd /; find old new kept own home etc | sort; cat old/sub old/same old/link new/deep/f home/joe/new kept/b own/d/c; stat -c "%a %h %u %g %F %s" old/same new/fifo new/sparse; stat -c "%a %u %g" new; readlink old/lnk; test ! -e go'
+	is "$(cat <<-END
+	etc
+	etc/hostname
+	etc/hosts
+	etc/resolv.conf
+	home
+	home/joe
+	home/joe/new
+	kept
+	kept/b
+	new
+	new/deep
+	new/deep/f
+	new/fifo
+	new/sparse
+	old
+	old/link
+	old/lnk
+	old/same
+	old/sub
+	own
+	own/d
+	own/d/c
+	2
+	1
+	2
+	1
+	2
+	2
+	2
+	2
+	2
+	4711 2 0 0 regular file 4
+	644 1 0 0 fifo 0
+	644 1 0 0 regular file 1048576
+	755 7 8
+	/etc/passwd
+	END
+	)"
 }
 
 @test "what fails there leaves it running here, and nothing there" {

@@ -67,31 +67,60 @@ static void show_round(void *arg, const struct migrate_round *r)
 	fprintf(stderr, ", expected downtime %.0fms\n", (double)r->expected_us / 1000);
 }
 
+static json_t *rounds_of(const struct migrate_report *r)
+{
+	json_t *all = json_array();
+
+	for (unsigned i = 0; i < r->rounds; i++) {
+		const struct migrate_round *x = &r->round[i];
+
+		json_array_append_new(
+			all, json_pack("{sI sI sI sI sI}", "bytes", (json_int_t)x->bytes,
+				       "microseconds", (json_int_t)x->took_us,
+				       "dirtyBytesPerSecond", (json_int_t)x->dirty_rate,
+				       "readWhileDownBytes", (json_int_t)x->aside,
+				       "expectedDowntimeMicroseconds", (json_int_t)x->expected_us));
+	}
+	return all;
+}
+
+/* The downtime's parts: see engine/migrate.h. */
+static void print_json(const char *host, const struct container *c, const struct migrate_report *r)
+{
+	json_t *j = json_pack(
+		"{ss ss ss si so sI sI sI sI sI sI sI sI sI sI}", "container", c->name, "host",
+		host, "id", r->id, "rounds", (int)r->rounds, "round", rounds_of(r), "imageBytes",
+		(json_int_t)r->image_bytes, "filesBytes", (json_int_t)r->files_bytes, "memoryBytes",
+		(json_int_t)r->memory_bytes, "lastBytes", (json_int_t)r->last_bytes,
+		"expectedDowntimeMicroseconds", (json_int_t)r->expected_us, "downtimeMicroseconds",
+		(json_int_t)r->downtime_us, "dumpMicroseconds", (json_int_t)r->dump_us,
+		"thawMicroseconds", (json_int_t)r->thaw_us, "agreementMicroseconds",
+		(json_int_t)r->agree_us, "totalMicroseconds", (json_int_t)r->total_us);
+
+	report_json(j, 5);
+	json_decref(j);
+}
+
 static void print_report(const struct migrate_opts *o, const char *host, const struct container *c,
 			 const struct migrate_report *r)
 {
 	g_autofree char *memory = human_size((double)r->memory_bytes);
+	g_autofree char *files = human_size((double)r->files_bytes);
 	g_autofree char *last = human_size((double)r->last_bytes);
 
 	if (o->format) {
-		json_t *j = json_pack(
-			"{ss ss ss si sI sI sI sI sI}", "container", c->name, "host", host, "id",
-			r->id, "rounds", (int)r->rounds, "imageBytes", (json_int_t)r->image_bytes,
-			"memoryBytes", (json_int_t)r->memory_bytes, "lastBytes",
-			(json_int_t)r->last_bytes, "downtimeMicroseconds",
-			(json_int_t)r->downtime_us, "totalMicroseconds", (json_int_t)r->total_us);
-
-		report_json(j, 5);
-		json_decref(j);
+		print_json(host, c, r);
 		return;
 	}
 	puts(r->id);
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr,
-			"%s runs on %s: down for %.0fms of %.2fs, %u rounds, %s of memory, %s "
-			"while frozen\n",
+			"%s runs on %s: down for %.0fms of %.2fs (%.0f dumped and sent, %.0f "
+			"thawed, "
+			"%.0f agreed), %u rounds, %s of memory, %s of files, %s while frozen\n",
 			c->name, host, (double)r->downtime_us / 1000, (double)r->total_us / 1e6,
-			r->rounds, memory, last);
+			(double)r->dump_us / 1000, (double)r->thaw_us / 1000,
+			(double)r->agree_us / 1000, r->rounds, memory, files, last);
 }
 
 static int run(struct cli *cli)
@@ -145,12 +174,17 @@ const struct command cmd_migrate = {
 	.usage = "[options] CONTAINER [USER@]HOST",
 	.brief = "Move a running container to another host",
 	.text = "Moves a running container over ssh to a host that has " CLI_NAME
-		". Its memory is sent "
-		"in rounds\nwhile it runs, until what is left fits the downtime that is aimed at; "
-		"then it "
-		"is frozen,\nthe rest is sent, and it goes on there. Whatever fails before leaves "
+		". Its image (if it is\nmissing there), files, volumes and memory are sent while "
 		"it "
-		"running here and\nnothing there. Its image is sent if it is missing there.",
+		"runs, in rounds, until what is left\nfits the downtime that is aimed at; then it "
+		"is "
+		"frozen, the rest is sent, and it goes on there.\nWhatever fails until it may run "
+		"there leaves it running here and nothing there. If the connection\nbreaks in that "
+		"very moment, it stays paused here: unpause lets it go on if it does not run "
+		"there.\n"
+		"The downtime that is reported is measured here, from the freeze to the other "
+		"side's "
+		"word that it\nruns.",
 	.examples = "web backup.example.com\n--pre-copy 0 --keep web root@10.0.0.7\n"
 		    "--remote-command \"" CLI_NAME " --root /srv/pods\" web host",
 	.options = options,

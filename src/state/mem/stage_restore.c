@@ -179,7 +179,7 @@ bool stage_move(struct rtask *t, struct batch *b, uint64_t *at, uint64_t end, un
 	uint64_t waits, len;
 	unsigned i;
 
-	if (!t->staged)
+	if (!t->staged || *at >= end) /* what waits may go on behind it */
 		return false;
 	i = stage_seg_from(t->staged, *at);
 	g = i < t->staged->segs->len ? &g_array_index(t->staged->segs, struct stage_seg, i) : NULL;
