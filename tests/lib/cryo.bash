@@ -16,9 +16,10 @@ teardown() {
 	fi
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds.
+# wait_for SECONDS COMMAND...: until it succeeds.  SECONDS are those of a machine that does nothing
+# else; on others whoever waits for what will come has more patience.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * 4))
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || { echo "timed out: $*"; return 1; }

@@ -143,9 +143,10 @@ leaks_nothing() {
 	return 1
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds.
+# wait_for SECONDS COMMAND...: until it succeeds.  SECONDS are those of a machine that does nothing
+# else; on others whoever waits for what will come has more patience.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * 4))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || { echo "timed out: $*"; return 1; }

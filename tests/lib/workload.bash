@@ -82,7 +82,7 @@ inside() { cryopod exec w "$@"; }
 # talk HOST PORT: opens a connection as descriptor $TALK; say LINE and hear [SECONDS] use it.
 talk() { exec {TALK}<>"/dev/tcp/$1/$2"; }
 say() { printf '%s\r\n' "$*" >&"$TALK"; }
-hear() { local line && IFS= read -r -t "${1:-10}" line <&"$TALK" && printf '%s\n' "${line%$'\r'}"; }
+hear() { local line && IFS= read -r -t "${1:-40}" line <&"$TALK" && printf '%s\n' "${line%$'\r'}"; }
 hang_up() { exec {TALK}>&-; }
 
 # session NAME COMMAND...: a client outside that reads commands; tell NAME LINE and told NAME use it.
@@ -96,15 +96,15 @@ session() {
 	TO[$name]=$in FROM[$name]=$out
 }
 tell() { printf '%s\n' "${*:2}" >&"${TO[$1]}"; }
-told() { local line && IFS= read -r -t "${2:-20}" -u "${FROM[$1]}" line && printf '%s\n' "$line"; }
+told() { local line && IFS= read -r -t "${2:-60}" -u "${FROM[$1]}" line && printf '%s\n' "$line"; }
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 note() { echo "# $(basename "$BATS_TEST_FILENAME" .bats): $*" >&3; }
 phase() { PHASE=$* && echo "--- $*"; }
 
-# answers: within half a minute.
+# answers: within two minutes, if nothing at all works as fast as it should.
 answers() {
-	local end=$((SECONDS + 30))
+	local end=$((SECONDS + 120))
 	# In a subshell: a descriptor that it talks over is its own.
 	until (ready) 2>/dev/null; do
 		if [ $SECONDS -ge $end ] || ! state_is w running; then

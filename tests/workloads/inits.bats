@@ -25,7 +25,7 @@ mark() { N=$(jobs_done); }
 verify() {
 	wait_for 20 eval '[ "$(jobs_done)" -gt $((N + 5)) ]'
 	# zombies are only what is being reaped just now
-	wait_for 5 eval '[ "$(inside ps -eo stat= | grep -c Z)" -eq 0 ]'
+	wait_for 20 eval '[ "$(inside ps -eo stat= | grep -c Z)" -eq 0 ]'
 }
 @test "tini: every cycle" { INIT=(tini --) && every_cycle; }
 @test "dumb-init: every cycle" { INIT=(dumb-init) && every_cycle; }

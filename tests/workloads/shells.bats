@@ -54,6 +54,42 @@ tree() { cryopod top w pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	[ "$(tree | grep -c sleep)" -eq 0 ]
 }
 
+@test "bash and vim: going on, twice from one checkpoint, after a reboot" {
+	shell
+	screen_type 'sleep 1001 & X=kept' Enter
+	screen_type 'vi -u NONE -N /tmp/x' Enter
+	screen_shows '"/tmp/x" [New]'
+	screen_type 'ifirst' Escape
+	screen_shows first
+	# Whoever is attached notices nothing.
+	expect 0 cryopod container checkpoint -R w
+	screen_type 'osecond' Escape C-l
+	screen_shows second
+	screen >"$BATS_TEST_TMPDIR/before"
+	tree >"$BATS_TEST_TMPDIR/tree"
+	again --keep
+	for way in again after_reboot; do
+		tree | diff "$BATS_TEST_TMPDIR/tree" -
+		screen_type C-l
+		screen_shows second
+		screen | diff "$BATS_TEST_TMPDIR/before" -
+		screen_type 'othird' Escape
+		screen_shows third
+		screen_close
+		cryopod kill w >/dev/null && cryopod wait w >/dev/null
+		[ $way = again ] || reboot
+		expect 0 cryopod container restore --keep w
+		screen_open 24x80 "$CP" attach w
+	done
+	screen_type C-l
+	screen_shows second
+	screen_type ':x' Enter
+	wait_for 5 eval '[ "$(cryopod exec w cat /tmp/x)" = "$(printf "first\nsecond")" ]'
+	screen_type 'jobs; echo $X$?' Enter
+	screen_shows kept0
+	screen_shows 'sleep 1001'
+}
+
 @test "vim: the same screen, undo, a recording under way" {
 	shell
 	cryopod exec w sh -c 'seq 1000 >/tmp/text'
