@@ -56,16 +56,6 @@ static int scout(struct dump *d, struct dtask *t)
 	return 0;
 }
 
-static int tracer_error(pid_t pid)
-{
-	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	char name[64] = "?";
-
-	if (proc_open(pid, &p) < 0 || proc_comm(p.dir, name) < 0)
-		err_clear();
-	return err_set(EOPNOTSUPP, "process %d (%s) traces it; end that one", pid, name);
-}
-
 static int check_task(struct dump *d, struct dtask *t)
 {
 	int r;
@@ -73,7 +63,7 @@ static int check_task(struct dump *d, struct dtask *t)
 	if (t->zombie)
 		return 0;
 	if (t->status.tracer)
-		return dump_refuse(d, dtask_wrap(t, tracer_error(t->status.tracer)));
+		return dump_refuse(d, dtask_wrap(t, look_tracer(d, t->status.tracer)));
 	r = scout(d, t);
 	if (r == 0)
 		r = maps_read_vmflags(t->proc.dir, &t->maps);

@@ -8,9 +8,11 @@
 #include "cr/look.h"
 
 #include "base/log.h"
+#include "kernel/procmisc.h"
 #include "state/tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #define LOOKS		5
 #define PATIENT_LOOKS	50
@@ -33,6 +35,35 @@ int look_at(struct dump *d, struct dtask *t, int (*check)(struct dump *d, struct
 		return 0;
 	}
 	return r;
+}
+
+/*
+ * A task has one tracer (kernel/ptrace.c: ptrace_attach()), and only that one can stop it so that
+ * its registers are to be had, or let it go.  The debugger is not asked for that: what it has set
+ * in the task (breakpoints, the stop that it looks at) would be lost if we ended before it had it
+ * back.
+ */
+int look_tracer(const struct dump *d, pid_t tid)
+{
+	CLEANUP(procstatus_clear) struct procstatus s = {0};
+	g_autofree char *path = g_strdup_printf("/proc/%d", tid);
+	autoclose int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char name[64] = "?";
+
+	if (dir < 0 || procstatus_read(dir, &s) < 0 || proc_comm(dir, name) < 0)
+		err_clear();
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+
+		if (t->pid == s.tgid)
+			return err_set(EOPNOTSUPP,
+				       "process %d (%s) traces it; end that one, or let it detach",
+				       t->nspid, t->stat.comm);
+	}
+	return err_set(EOPNOTSUPP,
+		       "process %d (%s), which is not of the tree, traces it; end that one, or let "
+		       "it detach",
+		       s.tgid ?: tid, name);
 }
 
 int look_patiently(struct dump *d, int (*look)(struct dump *d))

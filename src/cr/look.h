@@ -8,5 +8,8 @@
 int look_at(struct dump *d, struct dtask *t, int (*check)(struct dump *d, struct dtask *t))
 	MUST_CHECK;
 
+/* The error for a task that TID, as we see it, traces. */
+int look_tracer(const struct dump *d, pid_t tid) MUST_CHECK;
+
 /* LOOK until nothing is refused; several times if it does not pass. */
 int look_patiently(struct dump *d, int (*look)(struct dump *d)) MUST_CHECK;

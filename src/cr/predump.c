@@ -36,9 +36,7 @@ static int check_task(struct dump *d, struct dtask *t)
 	if (t->zombie)
 		return 0;
 	if (t->status.tracer)
-		return dump_refuse(
-			d, dtask_wrap(t, err_set(EOPNOTSUPP, "process %d traces it; end that one",
-						 t->status.tracer)));
+		return dump_refuse(d, dtask_wrap(t, look_tracer(d, t->status.tracer)));
 	ins = g_new0(struct insns, 1);
 	if (agent_scout(t->proc.dir, t->proc.pid, ins) < 0)
 		err_clear(); /* asked again when it stands still */

@@ -90,7 +90,8 @@ static int seize_thread(struct seized *s, pid_t tid)
 	if (st.tracer == (pid_t)syscall(SYS_gettid))
 		return 0; /* SEIZE_NEWBORN: held from birth on */
 	if (st.tracer)
-		return err_set(EBUSY, "task %d is traced by process %d already", tid, st.tracer);
+		return err_set(EBUSY, "process %d traces thread %d; end that one, or let it detach",
+			       st.tracer, tid);
 	if (saved == EPERM && (s->options & SUSPEND_SECCOMP) && st.seccomp == 0) {
 		s->options &= ~(uint64_t)SUSPEND_SECCOMP;
 		return seize_thread(s, tid);

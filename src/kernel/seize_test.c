@@ -246,7 +246,7 @@ static void test_traced_already(void **state)
 	tracer = start(traces);
 	await(&tracer);
 	assert_int_equal(seize_begin(c.pid, 0, &s), -EBUSY);
-	assert_non_null(strstr(err_message(), "is traced by process"));
+	assert_non_null(strstr(err_message(), "traces thread"));
 	finish(&tracer);
 	finish(&c);
 }
