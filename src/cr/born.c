@@ -4,6 +4,7 @@
 #include "state/mem/cow.h"
 #include "state/mem/staged.h"
 #include "state/ns/spaces.h"
+#include "state/task/levels.h"
 #include "state/task/task.h"
 #include "state/tty/tty.h"
 
@@ -22,6 +23,15 @@
 static bool adopts(const struct rtask *t)
 {
 	return t->core && t->core->tc->has_child_subreaper && t->core->tc->child_subreaper;
+}
+
+/* The first of a pid namespace below the root's. */
+static bool is_init(const struct rtask *t)
+{
+	const json_t *all = json_object_get(json_object_get(t->extra, "levels"), "pid");
+	size_t n = json_array_size(all);
+
+	return n && json_integer_value(json_array_get(all, n - 1)) == 1;
 }
 
 static void add_helpers(struct restore *r, const struct plan *p)
@@ -93,7 +103,7 @@ int born_plan(struct restore *r)
 					  .zombie = t->zombie,
 					  .guest = i > 0 && t->parent < 0,
 					  .maker = t->maker,
-					  .reaper = adopts(t)};
+					  .reaper = adopts(t) || is_init(t)};
 	}
 	/* 0: it was led from outside of the pid namespace, as that of a container's init may be */
 	if ((plan_outside(v, r->nimages) || (v[0].sid == 0 && v[0].pid != 1)) && !r->o.shell_job)
@@ -106,7 +116,7 @@ int born_plan(struct restore *r)
 	give_slots(r);
 	r->steps = g_steal_pointer(&p.steps);
 	note_forkers(r);
-	return 0;
+	return levels_load(r);
 }
 
 /* Whom it makes will have the same directories. */
@@ -136,21 +146,24 @@ static int exit_signal_of(const struct rtask *t)
 static int fork_task(struct restore *r, struct rtask *parent, struct rtask *child)
 {
 	CLEANUP(batch_end) struct batch b = {0};
+	pid_t tids[LEVELS_MAX + 1];
 	struct clone_spec c = {
 		.child = child->slot,
 		.flags = sharing_flags(parent, child),
 		.exit_signal = child->maker ? 0 : exit_signal_of(child),
-		.tids = &child->nspid,
-		.ntids = 1,
+		.tids = tids,
+		.ntids = levels_tids(child, tids),
 	};
 	int op, ret = cow_settle(r, parent);
 
+	if (ret == 0)
+		ret = spaces_before_fork(r, parent, child, &c.flags);
 	if (ret < 0)
 		return ret;
 	rtask_batch(parent, &b);
 	stage_before_fork(r, parent, child, &b);
 	op = batch_clone(&b, &c);
-	batch_expect(&b, op, child->nspid);
+	batch_expect(&b, op, levels_seen_by(parent, child));
 	ret = batch_run(&b);
 	cow_born(parent, child, c.flags & CLONE_VM);
 	child->mounts = parent->mounts;
@@ -158,6 +171,8 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 		return proc_number_taken(child->nspid);
 	if (ret == 0)
 		ret = stage_after_fork(r, parent, child);
+	if (ret == 0)
+		ret = spaces_after_fork(r, parent, child);
 	if (ret == 0 && has_sharer(r, child))
 		ret = spaces_enter_early(r, child);
 	if (ret < 0 || !adopts(child))
@@ -195,13 +210,13 @@ static int end_task(struct restore *r, struct rtask *t, uint32_t nr, uint64_t a0
 static int end_helper(struct restore *r, struct rtask *t, struct rtask *parent)
 {
 	CLEANUP(batch_end) struct batch b = {0};
+	pid_t pid = levels_seen_by(parent, t);
 	int ret = end_task(r, t, SYS_exit_group, 0, 0);
 
 	if (ret < 0)
 		return ret;
 	rtask_batch(parent, &b);
-	batch_expect(&b, batch_add(&b, SYS_wait4, IMM(t->nspid), IMM(0), IMM(__WALL), IMM(0)),
-		     t->nspid);
+	batch_expect(&b, batch_add(&b, SYS_wait4, IMM(pid), IMM(0), IMM(__WALL), IMM(0)), pid);
 	return batch_run(&b);
 }
 
@@ -212,9 +227,10 @@ static int setgroup(struct rtask *t, const struct plan_step *s)
 
 	rtask_batch(t, &b);
 	if (s->verb == PLAN_SETSID)
-		batch_expect(&b, batch_add(&b, SYS_setsid), t->nspid);
-	else
-		batch_add(&b, SYS_setpgid, IMM(0), IMM(s->pgid));
+		batch_expect(&b, batch_add(&b, SYS_setsid), levels_own(t));
+	else if (t->nspid == s->pgid || levels_group(t, s->pgid))
+		batch_add(&b, SYS_setpgid, IMM(0),
+			  IMM(t->nspid == s->pgid ? 0 : levels_group(t, s->pgid)));
 	ret = batch_run(&b);
 	return ret == 0 && s->verb == PLAN_SETSID ? tty_session_restore(t->restore, t) : ret;
 }
@@ -275,7 +291,7 @@ static int end_zombie(struct restore *r, struct rtask *t)
 	batch_add(&b, SYS_rt_sigprocmask, IMM(SIG_SETMASK), batch_in(&b, &no_mask, 8), IMM(0),
 		  IMM(8));
 	ret = batch_run(&b);
-	return ret < 0 ? ret : end_task(r, t, SYS_kill, (uint64_t)t->nspid, sig);
+	return ret < 0 ? ret : end_task(r, t, SYS_kill, (uint64_t)levels_own(t), sig);
 }
 
 int born_end_zombies(struct restore *r)
@@ -303,8 +319,9 @@ static int find_threads(struct restore *r, struct rtask *t, GHashTable **ret)
 
 		ret_code = procstatus_read_task(p.dir, tids.v[i], &s);
 		if (ret_code == 0)
-			g_hash_table_insert(found, GINT_TO_POINTER(pid_chain_inner(&s.nspid)),
-					    GINT_TO_POINTER(tids.v[i]));
+			g_hash_table_insert(
+				found, GINT_TO_POINTER(s.nspid.v[MIN(r->depth, s.nspid.n - 1)]),
+				GINT_TO_POINTER(tids.v[i]));
 	}
 	if (ret_code == 0)
 		*ret = g_steal_pointer(&found);
@@ -342,22 +359,23 @@ int born_threads(struct restore *r, struct rtask *t)
 		return 0;
 	rtask_batch(t, &b);
 	for (unsigned i = 1; i < t->nthreads; i++) {
+		pid_t tids[LEVELS_MAX + 1];
 		struct clone_spec c = {
 			.child = t->threads[i].slot,
 			.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 				 CLONE_SYSVSEM | CLONE_UNTRACED,
-			.tids = &t->threads[i].nstid,
-			.ntids = 1,
+			.tids = tids,
+			.ntids = levels_thread_tids(&t->threads[i], tids),
 		};
 
 		ops[i] = batch_clone(&b, &c);
-		batch_expect(&b, ops[i], t->threads[i].nstid);
+		batch_expect(&b, ops[i], tids[0]);
 	}
 	ret = batch_run(&b);
 	for (unsigned i = 1; ret < 0 && i < t->nthreads; i++) {
 		int64_t tid = batch_result(&b, ops[i]);
 
-		if (tid == t->threads[i].nstid)
+		if (tid == levels_own_tid(&t->threads[i]))
 			continue;
 		if (tid == -EEXIST && shares_pids(r))
 			return proc_number_taken(t->threads[i].nstid);

@@ -150,12 +150,13 @@ static int let_enter(const struct cryo_box_options *o, uint64_t flags, pid_t pid
 	return n == sizeof(rep) ? err_adopt(rep.result, rep.story) : 0;
 }
 
-static int load_mounts(const struct cryo_box_options *o, struct mnt_plan **ret)
+static int load_mounts(const struct cryo_box_options *o, json_t *extra, struct mnt_plan **ret)
 {
 	/* another CRIU takes our root directory where none is given */
 	const struct mnt_options m = {.root = o->root ?: (o->others ? "/" : NULL),
 				      .externals = o->externals,
 				      .nexternals = o->nexternals,
+				      .extra = extra,
 				      .images = o->images};
 
 	struct nsids ids;
@@ -306,12 +307,23 @@ static int fork_box(const struct cryo_box_options *o, struct mnt_plan *plan, str
 	return r;
 }
 
-int cryo_box_fork(const struct cryo_box_options *o, struct cryo_box *ret)
+static int fork_with_mounts(const struct cryo_box_options *o, json_t *extra, struct cryo_box *ret)
 {
 	CLEANUP(mnt_plan_free) struct mnt_plan *plan = NULL;
-	int r = load_mounts(o, &plan);
+	int r = load_mounts(o, extra, &plan);
 
 	return r < 0 ? r : fork_box(o, plan, ret);
+}
+
+int cryo_box_fork(const struct cryo_box_options *o, struct cryo_box *ret)
+{
+	json_t *extra = NULL;
+	int r = o->records ? records_load_extra(o->images, &extra) : 0;
+
+	if (r == 0)
+		r = fork_with_mounts(o, extra, ret);
+	json_decref(extra);
+	return r;
 }
 
 /* Of images that another CRIU has written. */

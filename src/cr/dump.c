@@ -25,6 +25,7 @@
 #include "state/ns/ns.h"
 #include "state/ns/spaces.h"
 #include "state/sock/socks.h"
+#include "state/task/levels.h"
 #include "state/task/task.h"
 #include "state/tree.h"
 #include "state/tty/tty.h"
@@ -103,7 +104,7 @@ static int check_plan(struct dump *d)
 					  .zombie = t->zombie,
 					  .guest = t->guest != NULL,
 					  .maker = t->maker,
-					  .reaper = t->reaper || !d->frozen};
+					  .reaper = t->reaper || !d->frozen || levels_is_init(t)};
 	}
 	if ((plan_outside(v, d->tasks->len) ||
 	     (d->o.standalone && !(d->own & CLONE_NEWPID) && v[0].sid == 0)) &&
@@ -308,6 +309,7 @@ static const struct dump_step dump_steps[] = {
 	{"cores", .any_task = core_dump_begin},
 	{"threads' own", .thread = sharing_dump},
 	{"namespaces of threads", .task = spaces_dump_threads},
+	{"numbers further in", .any_task = levels_dump},
 	{"clocks", .all = time_dump},
 	{"box", .all = box_dump},
 	{"control groups", .all = cgroups_dump},
@@ -401,7 +403,7 @@ static int expect_threads(struct dump *d, const struct dtask *t)
 			continue;
 		r = procstatus_read_task(t->proc.dir, tids.v[i], &s);
 		if (r == 0)
-			r = image_expect(&d->w, IMG_CORE, (uint64_t)pid_chain_inner(&s.nspid));
+			r = image_expect(&d->w, IMG_CORE, (uint64_t)level_of_root(d, &s.nspid));
 	}
 	return r;
 }

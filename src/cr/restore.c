@@ -138,6 +138,7 @@ static int read_box(struct restore *r)
 		ret = procstatus_read(p.dir, &s);
 	if (ret < 0)
 		return ret;
+	r->depth = s.nspid.n ? s.nspid.n - 1 : 0;
 	r->caps = s.cap_prm;
 	r->bounding = s.cap_bnd;
 	read_stdio(&p, r->stdio);
@@ -246,6 +247,7 @@ static const struct restore_step fork_steps[] = {
 	{"inner namespaces", .all = spaces_make},
 	{"address space", .all = mem_clear},
 	{"tree", .all = born_make},
+	{"inner mounts", .all = spaces_make_mounts},
 	{"control groups", .all = cgroups_restore},
 	{"zombies", .all = born_end_zombies},
 };
@@ -253,6 +255,7 @@ static const struct restore_step fork_steps[] = {
 static const struct restore_step restore_steps[] = {
 	{"files", .all = files_open},
 	{"shared memory", .all = shmem_make},
+	{"inner IPC", .task = spaces_enter_ipc},
 	{"mappings", .space = mem_map},
 	{"end of ipc", .all = ipc_restore_end},
 	{"memory", .all = mem_fill},

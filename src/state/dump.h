@@ -75,6 +75,9 @@ struct dump {
 	struct mountinfo mounts;
 	uint64_t ns[NS_COUNT]; /* of the root task */
 	unsigned own;	       /* CLONE_NEW* of those that are not ours; of a standalone tree */
+	uint32_t ipc_id;       /* the IPC namespace that is being read, as images number it */
+	unsigned depth;	       /* pid namespaces between ours and the root's */
+	bool unborn;	       /* somebody has made a pid namespace for children that are to come */
 	GPtrArray *spaces;     /* struct space: state/ns/spaces.h */
 	GHashTable *strays;    /* pid or tid -> uint64_t[NS_COUNT]: those that are in any of them */
 	GArray *uids, *gids;   /* struct id_extent: state/ns/user.c */
@@ -93,7 +96,7 @@ struct dump {
 	GHashTable *scouted;	     /* pid -> struct insns, from the look */
 	struct conns_dump *conns;    /* state/sock/conns.c */
 	struct socks_dump *socks;    /* state/sock/sock.h */
-	int mqueues; /* the file system of its message queues, once looked at; -1 */
+	int mqueues;		     /* the file system of its message queues, once looked at; -1 */
 	struct peek *peek;	     /* dump_peek() */
 	bool no_peek;		     /* it was tried */
 	GHashTable *shmem;	     /* inode -> struct shmem_dump: state/mem/shmem.c */

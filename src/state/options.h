@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+enum { LEVELS_MAX = 8 }; /* of pid namespaces below the root's */
+
 /*
  * A thing outside the tree that stays outside: "pipe:[INODE]", "tty[RDEV:DEV]" (hex, as CRIU's
  * --external wants them), "file[MNT_ID:INODE]" (hex) or "dev[MAJOR:MINOR]" (decimal).  Recorded by

@@ -56,9 +56,12 @@ struct rtask {
 	unsigned maker;		    /* the sibling that shares with it; 0: its parent makes it */
 	struct rthread *threads;
 	unsigned nthreads;
-	json_t *extra;		   /* borrowed; may be NULL */
-	uint32_t mounts;	   /* the space that its mounts are of by now; 0: the box's */
-	int forker;		   /* index of the task that forks it; -1: a root */
+	json_t *extra;	  /* borrowed; may be NULL */
+	unsigned nlevels; /* state/task/levels.h */
+	pid_t levels[LEVELS_MAX];
+	uint32_t forks;	 /* the space that its children are born in by now; 0: the box's */
+	uint32_t mounts; /* the space that its mounts are of by now; 0: the box's */
+	int forker;	 /* index of the task that forks it; -1: a root */
 	struct stage_task *staged; /* state/mem/staged.h: some of its memory is there; or NULL */
 
 	/* state/mem/cow.h: mappings that are there already, whose content they have */
@@ -121,6 +124,8 @@ struct restore {
 	GHashTable *named;	     /* ids of files that only name a terminal */
 	SeccompEntry *seccomp;
 	struct nsids nsids;
+	uint32_t ipc_id;		   /* the IPC namespace that is being made */
+	unsigned depth;			   /* pid namespaces between ours and the box's */
 	GPtrArray *spaces;		   /* struct rspace: state/ns/spaces.h */
 	int home[NS_COUNT];		   /* the box's namespaces, as far as asked for; -1 */
 	UsernsEntry *users;		   /* maps of its own user namespace, or NULL */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "kernel/cgroup.h"
 #include "state/mem/track.h"
+#include "state/task/levels.h"
 #include "state/task/task.h"
 
 #include <errno.h>
@@ -284,7 +285,7 @@ static int fill_threads(struct dtask *t)
 		h->task = t;
 		h->tid = seized_at(&t->seized, i)->tid;
 		r = procstatus_read_task(t->proc.dir, h->tid, &h->status);
-		h->nstid = pid_chain_inner(&h->status.nspid);
+		h->nstid = level_of_root(t->dump, &h->status.nspid);
 	}
 	return r;
 }

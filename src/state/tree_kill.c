@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The end of a tree that has been dumped. */
+#include "state/task/levels.h"
 #include "state/tree.h"
 
 #include "base/log.h"
@@ -87,8 +88,10 @@ static void reap_children(struct dump *d, struct dtask *parent, const struct fam
 	dtask_batch(parent, &b);
 	for (int i = f->child[parent->index]; i >= 0; i = f->sibling[i]) {
 		take_note(d, (unsigned)i, (unsigned)i + 1);
-		batch_may_fail(&b, batch_add(&b, SYS_wait4, IMM(dump_task(d, (unsigned)i)->nspid),
-					     IMM(0), IMM(__WALL | WNOHANG), IMM(0)));
+		batch_may_fail(&b,
+			       batch_add(&b, SYS_wait4,
+					 IMM(levels_seen_by_parent(d, dump_task(d, (unsigned)i))),
+					 IMM(0), IMM(__WALL | WNOHANG), IMM(0)));
 	}
 	if (batch_run(&b) < 0)
 		log_debug("children of process %d: %s", parent->nspid, err_message());

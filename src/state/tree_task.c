@@ -2,6 +2,8 @@
 /* What is known of a process from outside. */
 #include "state/tree.h"
 
+#include "state/task/levels.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -68,9 +70,11 @@ int task_read(struct dtask *t)
 	if (r < 0)
 		return r;
 	t->zombie = t->stat.state == 'Z' || t->stat.state == 'X';
-	t->nspid = pid_chain_inner(&t->status.nspid);
-	t->nspgid = pid_chain_inner(&t->status.nspgid);
-	t->nssid = pid_chain_inner(&t->status.nssid);
+	if (t->index == 0)
+		t->dump->depth = t->status.nspid.n ? t->status.nspid.n - 1 : 0;
+	t->nspid = level_of_root(t->dump, &t->status.nspid);
+	t->nspgid = level_of_root(t->dump, &t->status.nspgid);
+	t->nssid = level_of_root(t->dump, &t->status.nssid);
 	t->leader_dead = t->zombie && t->stat.threads > 1;
 	if (t->leader_dead) {
 		r = read_living(t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tasks in other network, mount and UTS namespaces than the first one's: their devices, mounts and
- * names; what they have open in there; who shares one with whom; one that only a descriptor holds;
+ * Tasks in other network, mount, UTS, IPC and cgroup namespaces than the first one's: their devices,
+ * mounts, names and objects; what they have open in there; who shares one with whom; one that only a descriptor holds;
  * a thread that has gone to one.
  */
 #include "cr.h"
@@ -13,7 +13,11 @@
 #include <sched.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -141,6 +145,50 @@ static int verify_uts(void)
 	return gethostname(name, sizeof(name)) < 0 || strcmp(name, "inner") != 0;
 }
 
+static int segment, queue, semaphores;
+static char *attached;
+
+static int make_ipc(void)
+{
+	unsigned short v[2] = {3, 4};
+	struct {
+		long type;
+		char text[6];
+	} m = {5, "hello"};
+
+	if (unshare(CLONE_NEWIPC) < 0)
+		return -1;
+	segment = shmget(77, 8192, IPC_CREAT | 0600);
+	attached = shmat(segment, NULL, 0);
+	queue = msgget(78, IPC_CREAT | 0600);
+	semaphores = semget(79, 2, IPC_CREAT | 0600);
+	check(segment >= 0 && attached != (void *)-1 && queue >= 0 && semaphores >= 0);
+	strcpy(attached + 5000, "shared");
+	check(msgsnd(queue, &m, 6, 0) == 0 && semctl(semaphores, 0, SETALL, v) == 0);
+	return 0;
+}
+
+static int verify_ipc(void)
+{
+	unsigned short v[2];
+	struct {
+		long type;
+		char text[16];
+	} m;
+	struct shmid_ds s;
+
+	check(strcmp(attached + 5000, "shared") == 0);
+	check(shmget(77, 0, 0) == segment && msgget(78, 0) == queue && semget(79, 0, 0) == semaphores);
+	check(shmctl(segment, IPC_STAT, &s) == 0 && s.shm_nattch == 1, "%d", (int)s.shm_nattch);
+	check(msgrcv(queue, &m, sizeof(m.text), 5, IPC_NOWAIT) == 6 && strcmp(m.text, "hello") == 0);
+	return semctl(semaphores, 0, GETALL, v) < 0 || v[0] != 3 || v[1] != 4;
+}
+
+static int make_cgroup(void)
+{
+	return unshare(CLONE_NEWCGROUP);
+}
+
 static pid_t net_pid, mnt_pid;
 
 static void join(pid_t pid, const char *kind, int flag)
@@ -193,7 +241,7 @@ static void *other(void *arg)
 
 int main(void)
 {
-	struct child net, mnt, uts, both;
+	struct child net, mnt, uts, both, ipc, cgroup;
 	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), pair[2], far;
 	struct stat a, b;
 	pthread_t thread;
@@ -202,6 +250,8 @@ int main(void)
 	net = child_start(make_net, verify_net);
 	mnt = child_start(make_mnt, verify_mnt);
 	uts = child_start(make_uts, verify_uts);
+	ipc = child_start(make_ipc, verify_ipc);
+	cgroup = child_start(make_cgroup, NULL);
 	net_pid = net.pid;
 	mnt_pid = mnt.pid;
 	both = child_start(make_both, verify_both);
@@ -221,6 +271,8 @@ int main(void)
 	check(!same(net.pid, getpid(), "net") && same(net.pid, getpid(), "mnt"));
 	check(!same(mnt.pid, getpid(), "mnt") && same(mnt.pid, getpid(), "net"));
 	check(!same(uts.pid, getpid(), "uts") && same(uts.pid, getpid(), "mnt"));
+	check(!same(ipc.pid, getpid(), "ipc") && !same(cgroup.pid, getpid(), "cgroup"));
+	check(shmget(77, 0, 0) < 0 && errno == ENOENT);
 	check(connect_to(PORT) < 0 && connect_to(PORT + 1) < 0);
 	close(abstract(false));
 	check(fstat(home, &a) == 0 && stat("/proc/self/ns/net", &b) == 0 && a.st_ino == b.st_ino);
@@ -234,5 +286,7 @@ int main(void)
 	child_go(&net);
 	child_go(&mnt);
 	child_go(&uts);
+	child_go(&ipc);
+	child_go(&cgroup);
 	return ok();
 }

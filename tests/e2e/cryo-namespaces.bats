@@ -244,6 +244,58 @@ upper" ]
 	umount -l "$ROOT"
 }
 
+@test "mounts: of files and directories that have been deleted since" {
+	make_root
+	setsid unshare -pm --fork /bin/busybox sh -euc 'mount --bind "$0" "$0"; cd "$0"; pivot_root . old
+		mount -t proc proc /proc; umount -l /old; mkdir -p /run/t /a/b/c; mount -t tmpfs t /run/t
+		echo gone >/a/b/file; chmod 640 /a/b/file; echo more >/run/t/file; touch /opt/f /opt/g; mkdir /opt/d
+		mount --bind /a/b/file /opt/f; mount --bind /a/b/c /opt/d; mount --bind /run/t/file /opt/g
+		rm -r /a /run/t/file; exec /bin/sleep 1000 <&- >&- 2>&-' "$ROOT" </dev/null >"$DIR/out" 2>&1 3>&- 4>&- 10>&- &
+	ln -sf busybox "$ROOT/bin/rm"; ln -sf busybox "$ROOT/bin/touch"; ln -sf busybox "$ROOT/bin/chmod"
+	PARENT=$!
+	wait_for 5 eval 'PID=$(pgrep -P $PARENT) && [ "$(cat /proc/$PID/comm)" = sleep ]' || cat "$DIR/out"
+	mounts >"$DIR/before"
+	[ "$(grep -c '//deleted' "$DIR/before")" = 3 ]
+	"$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT"
+	wait "$PARENT" || true
+	"$CRYO" restore -D "$IMG" -d --pidfile pid --root "$ROOT"
+	PID=$(cat "$IMG/pid")
+	mounts | diff "$DIR/before" -
+	[ "$(cat "/proc/$PID/root/opt/f" "/proc/$PID/root/opt/g")" = "gone
+more" ]
+	[ "$(stat -c %a:%h "/proc/$PID/root/opt/f")" = 640:0 ]
+	[ ! -e "$ROOT/a" ] && [ -z "$(ls "/proc/$PID/root/opt/d")" ]
+	kill -9 "$PID" && PID=
+	umount -l "$ROOT"
+}
+
+@test "mounts: --enable-external-sharing, --enable-external-masters, --enable-fs, --mntns-compat-mode" {
+	make_root
+	mkdir "$DIR/shared" "$DIR/master" "$ROOT/s" "$ROOT/m"
+	mount -t tmpfs shared "$DIR/shared" && mount --make-shared "$DIR/shared"
+	mount -t tmpfs master "$DIR/master" && mount --make-shared "$DIR/master"
+	setsid unshare -pm --propagation unchanged --fork /bin/busybox sh -euc 'mount --make-private "$0"
+		mount --bind "$0" "$0"; cd "$0"; mount --bind "$1" s; mount --bind "$2" m; mount --make-slave m
+		pivot_root . old; mount -t proc proc /proc; umount -l /old
+		exec /bin/sleep 1000 <&- >&- 2>&-' "$ROOT" "$DIR/shared" "$DIR/master" </dev/null >"$DIR/out" 2>&1 3>&- 4>&- 10>&- &
+	PARENT=$!
+	wait_for 5 eval 'PID=$(pgrep -P $PARENT) && [ "$(cat /proc/$PID/comm)" = sleep ]' || cat "$DIR/out"
+	x=(--root "$ROOT" --external 'mnt[/s]:s' --external 'mnt[/m]:m')
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID" "${x[@]}"
+	[[ $output = *"use --enable-external-sharing"* && $output = *"use --enable-external-masters"* ]]
+	"$CRYO" dump -D "$IMG" -t "$PID" "${x[@]}" --enable-external-sharing --enable-external-masters \
+		--enable-fs all --mntns-compat-mode
+	wait "$PARENT" || true
+	"$CRYO" restore -D "$IMG" -d --pidfile pid --root "$ROOT" --external "mnt[s]:$DIR/shared" \
+		--external "mnt[m]:$DIR/master" --mntns-compat-mode
+	PID=$(cat "$IMG/pid")
+	for d in shared master; do mkdir "$DIR/$d/d" && mount -t tmpfs below "$DIR/$d/d"; done
+	grep -q ' /s/d ' "/proc/$PID/mountinfo" && grep -q ' /m/d ' "/proc/$PID/mountinfo"
+	umount "$DIR/shared/d" "$DIR/master/d"
+	kill -9 "$PID" && PID=
+	umount -l "$DIR/shared" "$DIR/master" "$ROOT"
+}
+
 @test "mounts: external ones" {
 	make_root
 	mkdir "$DIR/other" "$ROOT/ext" && echo outside >"$DIR/other/file"

@@ -7,6 +7,7 @@
 #include "state/mem/mem.h"
 
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,7 +30,7 @@ int sysv_check(struct dump *d, const struct dtask *t, size_t i)
 
 	if (r < 0)
 		return r;
-	if (!own)
+	if (!own && spaces_id(d, NS_IPC, spaces_of(d, t->proc.pid)[NS_IPC]) < NSID_FIRST_SPACE)
 		return err_set(EOPNOTSUPP,
 			       "mapping %" PRIx64 " is System V shared memory of the host; "
 			       "give the container an IPC namespace of its own (--ipc=private)",
@@ -59,7 +60,7 @@ int sysv_map(struct restore *r, struct rtask *t, struct batch *b, size_t i)
 	const MmEntry *m = t->mm;
 	const VmaEntry *v = m->vmas[i];
 	uint64_t bytes, at = v->end;
-	int op, ret = ipc_shm_bytes(r, v->shmid, &bytes);
+	int op, ret = ipc_shm_bytes(r, spaces_number(t, NS_IPC), v->shmid, &bytes);
 
 	if (ret < 0 || v->pgoff > 0)
 		return ret;

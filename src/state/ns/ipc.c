@@ -2,6 +2,7 @@
 /* Message queues, semaphores, limits of the namespace; shared memory is ipc_shm.c. */
 #include "state/ns/ipc.h"
 #include "state/ns/mqueue.h"
+#include "state/ns/spaces.h"
 
 #include "base/file.h"
 #include "image/ipc-msg.pb-c.h"
@@ -88,12 +89,32 @@ static int be_root(int r)
 	return r;
 }
 
+int ipc_in_space(int dir, int ns, int (*fn)(void *arg), void *arg)
+{
+	CLEANUP(proc_close) struct proc self = PROC_NONE;
+	autoclose int ours = -1;
+	uid_t owner;
+	int r = proc_open(getpid(), &self);
+
+	if (r == 0)
+		r = ns_open(self.dir, NS_IPC, &ours);
+	if (r == 0)
+		r = be_owner(dir, self.dir, &owner);
+	if (r < 0)
+		return r;
+	if (setns(ns, CLONE_NEWIPC) < 0)
+		return err_errno("enter the IPC namespace");
+	r = fn(arg);
+	if (setns(ours, CLONE_NEWIPC) < 0)
+		return err_errno("leave the IPC namespace");
+	return owner ? be_root(r) : r;
+}
+
 int ipc_in_namespace(int dir, int (*fn)(void *arg), void *arg)
 {
 	CLEANUP(proc_close) struct proc self = PROC_NONE;
-	autoclose int its = -1, ours = -1;
+	autoclose int its = -1;
 	uint64_t a, b;
-	uid_t owner;
 	int r = proc_open(getpid(), &self);
 
 	if (r == 0)
@@ -103,19 +124,7 @@ int ipc_in_namespace(int dir, int (*fn)(void *arg), void *arg)
 	if (r < 0 || a == b)
 		return r < 0 ? r : 1;
 	r = ns_open(dir, NS_IPC, &its);
-	if (r == 0)
-		r = ns_open(self.dir, NS_IPC, &ours);
-	if (r < 0)
-		return r;
-	r = be_owner(dir, self.dir, &owner);
-	if (r < 0)
-		return r;
-	if (setns(its, CLONE_NEWIPC) < 0)
-		return err_errno("enter the IPC namespace");
-	r = fn(arg);
-	if (setns(ours, CLONE_NEWIPC) < 0)
-		return err_errno("leave the IPC namespace");
-	return owner ? be_root(r) : r;
+	return r < 0 ? r : ipc_in_space(dir, its, fn, arg);
 }
 
 int ipc_is_own(struct dump *d, bool *ret)
@@ -225,9 +234,9 @@ static int dump_messages(struct dump *d, int id, const struct msqid_ds *q)
 		memset(m->data + n, 0, 8);
 		e.mtype = (uint64_t)m->type;
 		e.msize = (uint32_t)n;
-		r = image_write(&d->w, IMG_IPCNS_MSG, NSID_IPC, &e.base);
+		r = image_write(&d->w, IMG_IPCNS_MSG, d->ipc_id, &e.base);
 		if (r == 0)
-			r = image_write_raw(&d->w, IMG_IPCNS_MSG, NSID_IPC, m->data,
+			r = image_write_raw(&d->w, IMG_IPCNS_MSG, d->ipc_id, m->data,
 					    ROUND_UP((size_t)n, 8));
 		if (r < 0)
 			return r;
@@ -248,7 +257,7 @@ static int dump_queue(struct dump *d, int id)
 	e.desc = &desc;
 	e.qbytes = (uint32_t)q.msg_qbytes;
 	e.qnum = (uint32_t)q.msg_qnum;
-	r = image_write(&d->w, IMG_IPCNS_MSG, NSID_IPC, &e.base);
+	r = image_write(&d->w, IMG_IPCNS_MSG, d->ipc_id, &e.base);
 	return r < 0 ? r : dump_messages(d, id, &q);
 }
 
@@ -268,9 +277,9 @@ static int dump_semaphores(struct dump *d, int id)
 	v = g_new0(unsigned short, s.sem_nsems + 4);
 	if (semctl(id, 0, GETALL, v) < 0)
 		return err_errno("values");
-	r = image_write(&d->w, IMG_IPCNS_SEM, NSID_IPC, &e.base);
+	r = image_write(&d->w, IMG_IPCNS_SEM, d->ipc_id, &e.base);
 	return r < 0 ? r
-		     : image_write_raw(&d->w, IMG_IPCNS_SEM, NSID_IPC, v,
+		     : image_write_raw(&d->w, IMG_IPCNS_SEM, d->ipc_id, v,
 				       ROUND_UP(s.sem_nsems * sizeof(*v), 8));
 }
 
@@ -330,7 +339,7 @@ static int dump_vars(struct dump *d)
 	e.has_mq_msg_default = e.has_mq_msgsize_default = true;
 	e.mq_msg_default = (uint32_t)read_var(MQ_MSG_DEFAULT);
 	e.mq_msgsize_default = (uint32_t)read_var(MQ_SIZE_DEFAULT);
-	return image_write(&d->w, IMG_IPC_VAR, NSID_IPC, &e.base);
+	return image_write(&d->w, IMG_IPC_VAR, d->ipc_id, &e.base);
 }
 
 static int dump_inside(void *arg)
@@ -344,13 +353,26 @@ static int dump_inside(void *arg)
 		r = each(d, "msg", dump_queue);
 	if (r == 0)
 		r = each(d, "sem", dump_semaphores);
-	return r < 0 ? r : mqueue_dump(d);
+	return r < 0 || d->ipc_id != NSID_IPC ? r : mqueue_dump(d);
 }
 
 int ipc_dump(struct dump *d)
 {
-	int r = ipc_in_namespace(dump_task(d, 0)->proc.dir, dump_inside, d);
+	int r;
 
+	d->ipc_id = NSID_IPC;
+	r = ipc_in_namespace(dump_task(d, 0)->proc.dir, dump_inside, d);
+	for (unsigned i = 0; r >= 0 && i < d->spaces->len; i++) {
+		const struct space *s = g_ptr_array_index(d->spaces, i);
+		CLEANUP(proc_close) struct proc p = PROC_NONE;
+
+		if (s->kind != NS_IPC)
+			continue;
+		d->ipc_id = s->id;
+		r = proc_open(s->pid, &p);
+		if (r == 0)
+			r = ipc_in_space(p.dir, s->fd, dump_inside, d);
+	}
 	return r < 0 ? err_wrap(r, "IPC objects") : 0;
 }
 
@@ -374,7 +396,7 @@ static int restore_vars(struct restore *r)
 	CLEANUP(image_record_free) IpcVarEntry *e = NULL;
 	g_autofree char *now = NULL;
 	char sem[64];
-	int ret = image_load_optional(r->o.images, IMG_IPC_VAR, r->nsids.v[NS_IPC], &e);
+	int ret = image_load_optional(r->o.images, IMG_IPC_VAR, r->ipc_id, &e);
 
 	if (ret != 0)
 		return ret < 0 ? ret : 0;
@@ -425,7 +447,7 @@ static int restore_queues(struct restore *r)
 {
 	CLEANUP(image_close) struct image *img = NULL;
 	CLEANUP(image_record_free) IpcMsgEntry *e = NULL;
-	int ret = image_open(r->o.images, IMG_IPCNS_MSG, r->nsids.v[NS_IPC], &img);
+	int ret = image_open(r->o.images, IMG_IPCNS_MSG, r->ipc_id, &img);
 
 	while (ret == 0 && (ret = image_read(img, &e)) == 0) {
 		struct msqid_ds q = {0};
@@ -477,7 +499,7 @@ static int restore_semaphores(struct restore *r)
 {
 	CLEANUP(image_close) struct image *img = NULL;
 	CLEANUP(image_record_free) IpcSemEntry *e = NULL;
-	int ret = image_open(r->o.images, IMG_IPCNS_SEM, r->nsids.v[NS_IPC], &img);
+	int ret = image_open(r->o.images, IMG_IPCNS_SEM, r->ipc_id, &img);
 
 	while (ret == 0 && (ret = image_read(img, &e)) == 0) {
 		ret = ipc_desc_check(e->desc);
@@ -500,7 +522,7 @@ static int restore_inside(void *arg)
 		ret = restore_queues(r);
 	if (ret == 0)
 		ret = restore_semaphores(r);
-	return ret < 0 ? ret : mqueue_restore(r);
+	return ret < 0 || r->ipc_id != r->nsids.v[NS_IPC] ? ret : mqueue_restore(r);
 }
 
 static bool has_objects(struct restore *r)
@@ -510,8 +532,7 @@ static bool has_objects(struct restore *r)
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
 		CLEANUP(image_close) struct image *img = NULL;
 
-		if (image_open(r->o.images, kinds[i], r->nsids.v[NS_IPC], &img) == 0 &&
-		    image_rest(img) > 0)
+		if (image_open(r->o.images, kinds[i], r->ipc_id, &img) == 0 && image_rest(img) > 0)
 			return true;
 	}
 	err_clear();
@@ -523,6 +544,7 @@ int ipc_restore(struct restore *r)
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	int ret = proc_open(r->stub.pid, &p);
 
+	r->ipc_id = r->nsids.v[NS_IPC];
 	if (ret == 0)
 		ret = ipc_in_namespace(p.dir, restore_inside, r);
 	if (ret == 1)
@@ -531,6 +553,17 @@ int ipc_restore(struct restore *r)
 					 "the checkpoint has IPC objects, but here is no IPC "
 					 "namespace of its own for them")
 			       : 0;
+	return ret < 0 ? err_wrap(ret, "IPC objects") : 0;
+}
+
+int ipc_restore_space(struct restore *r, uint32_t id, int ns)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	int ret = proc_open(r->stub.pid, &p);
+
+	r->ipc_id = id;
+	if (ret == 0)
+		ret = ipc_in_space(p.dir, ns, restore_inside, r);
 	return ret < 0 ? err_wrap(ret, "IPC objects") : 0;
 }
 
@@ -544,7 +577,15 @@ int ipc_restore_end(struct restore *r)
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	int ret = r->shms ? proc_open(r->stub.pid, &p) : 1;
 
+	r->ipc_id = r->nsids.v[NS_IPC];
 	if (ret == 0)
 		ret = ipc_in_namespace(p.dir, end_inside, r);
+	for (unsigned i = 0; ret >= 0 && p.pid > 0 && i < r->spaces->len; i++) {
+		const struct rspace *s = g_ptr_array_index(r->spaces, i);
+
+		r->ipc_id = s->id;
+		if (s->kind == NS_IPC)
+			ret = ipc_in_space(p.dir, s->fd, end_inside, r);
+	}
 	return ret < 0 ? err_wrap(ret, "IPC objects") : 0;
 }

@@ -15,6 +15,9 @@
 /* Runs FN in the IPC namespace of process DIR.  1: that is our own, FN was not called. */
 int ipc_in_namespace(int dir, int (*fn)(void *arg), void *arg) MUST_CHECK;
 
+/* In namespace NS, with the rights of its owner, as process DIR has them. */
+int ipc_in_space(int dir, int ns, int (*fn)(void *arg), void *arg) MUST_CHECK;
+
 /* /proc/sysvipc/KIND of the namespace we are in: the ids, ascending. */
 int ipc_ids(const char *kind, GArray *ret) MUST_CHECK;
 

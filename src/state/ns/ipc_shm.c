@@ -26,6 +26,7 @@
 #endif
 
 struct shm {		   /* at restore */
+	uint32_t ns;	   /* number of its namespace */
 	uint64_t bytes;	   /* of whole pages */
 	IpcDescEntry desc; /* numbers only */
 };
@@ -79,7 +80,7 @@ static int dump_content(struct dump *d, int from, uint64_t bytes)
 {
 	autoclose int to = -1;
 	off_t at = 0, end, place;
-	int r = image_write_fd(&d->w, IMG_IPCNS_SHM, NSID_IPC, &to);
+	int r = image_write_fd(&d->w, IMG_IPCNS_SHM, d->ipc_id, &to);
 
 	if (r < 0)
 		return r;
@@ -123,7 +124,7 @@ static int dump_segment(struct dump *d, int id)
 		return r;
 	e.has_hugetlb_flag = huge != 0;
 	e.hugetlb_flag = huge ? huge | SHM_HUGETLB : 0;
-	r = image_write(&d->w, IMG_IPCNS_SHM, NSID_IPC, &e.base);
+	r = image_write(&d->w, IMG_IPCNS_SHM, d->ipc_id, &e.base);
 	return r < 0 ? r : dump_content(d, fd, s.shm_segsz);
 }
 
@@ -140,6 +141,12 @@ int ipc_shm_dump(struct dump *d)
 			r = err_wrap(r, "shm %d", id);
 	}
 	return r;
+}
+
+/* Each namespace counts for itself. */
+static void *key_of(uint32_t ns, uint32_t id)
+{
+	return GSIZE_TO_POINTER((gsize)ns << 32 | id);
 }
 
 static int make_segment(key_t key, int flags, const void *arg)
@@ -204,7 +211,8 @@ static int restore_segment(struct restore *r, struct image *img, const IpcShmEnt
 
 	s->bytes = ROUND_UP(e->size, e->hugetlb_flag ? hugetlb_page_bytes(e->hugetlb_flag) : PAGE);
 	s->desc = *e->desc;
-	g_hash_table_insert(r->shms, GUINT_TO_POINTER(e->desc->id), s);
+	s->ns = r->ipc_id;
+	g_hash_table_insert(r->shms, key_of(r->ipc_id, e->desc->id), s);
 	if (ret == 0 && e->size == 0)
 		ret = err_set(EBADMSG, "it is empty");
 	if (ret == 0 && e->has_in_pagemaps && e->in_pagemaps)
@@ -227,9 +235,10 @@ int ipc_shm_restore(struct restore *r)
 {
 	CLEANUP(image_close) struct image *img = NULL;
 	CLEANUP(image_record_free) IpcShmEntry *e = NULL;
-	int ret = image_open(r->o.images, IMG_IPCNS_SHM, r->nsids.v[NS_IPC], &img);
+	int ret = image_open(r->o.images, IMG_IPCNS_SHM, r->ipc_id, &img);
 
-	r->shms = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+	if (!r->shms)
+		r->shms = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	while (ret == 0 && (ret = image_read(img, &e)) == 0) {
 		struct shmid_ds all = {.shm_perm = {.mode = 0600}};
 
@@ -251,6 +260,8 @@ int ipc_shm_end(struct restore *r)
 	while (g_hash_table_iter_next(&it, NULL, (void **)&s)) {
 		struct shmid_ds d = {0};
 
+		if (s->ns != r->ipc_id)
+			continue;
 		ipc_perm_of(&s->desc, &d.shm_perm);
 		if (shmctl((int)s->desc.id, IPC_SET, &d) < 0)
 			return err_errno("shm %u: owner", s->desc.id);
@@ -260,15 +271,14 @@ int ipc_shm_end(struct restore *r)
 	return 0;
 }
 
-int ipc_shm_bytes(struct restore *r, uint64_t id, uint64_t *ret)
+int ipc_shm_bytes(struct restore *r, uint32_t ns, uint64_t id, uint64_t *ret)
 {
 	const struct shm *s = r->shms && id <= INT32_MAX
-				      ? g_hash_table_lookup(r->shms, GUINT_TO_POINTER((uint32_t)id))
+				      ? g_hash_table_lookup(r->shms, key_of(ns, (uint32_t)id))
 				      : NULL;
 
 	if (!s)
-		return err_set(EBADMSG, "segment %" PRIu64 " is not in ipcns-shm-%d.img", id,
-			       r->nsids.v[NS_IPC]);
+		return err_set(EBADMSG, "segment %" PRIu64 " is not in ipcns-shm-%d.img", id, ns);
 	*ret = s->bytes;
 	return 0;
 }

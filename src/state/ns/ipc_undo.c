@@ -10,14 +10,17 @@
  * without one have the same.  In IMAGE_EXTRA of the task: "undo": {"SEM ID": [adjustment, ...]}.
  */
 #include "state/ns/ipc.h"
+#include "state/ns/spaces.h"
 
 #include "kernel/kcmp.h"
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/sem.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct sets {
@@ -162,6 +165,54 @@ static bool is_asked(const struct dump *d, const struct dtask *t)
 	return true;
 }
 
+/* The IPC namespace that T is in although the first task is not; NULL: it is in the same. */
+static const struct space *space_of(const struct dtask *t)
+{
+	return spaces_find(t->dump, NS_IPC, spaces_of(t->dump, t->proc.pid)[NS_IPC]);
+}
+
+/* We may have threads, and so a list of our own: compared with somebody who has none. */
+static int has_own_list(const struct dtask *t)
+{
+	pid_t bare = fork();
+	int r;
+
+	if (bare < 0)
+		return err_errno("fork");
+	if (bare == 0) {
+		pause();
+		_exit(0);
+	}
+	r = kcmp_compare(bare, t->proc.pid, KCMP_SYSVSEM, 0, 0);
+	kill(bare, SIGKILL);
+	waitpid(bare, NULL, 0);
+	return r < 0 ? r : r > 0;
+}
+
+/* There they are not read: who may have some is refused where there are semaphores. */
+static int check_spaces(struct dump *d)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+		const struct space *x = t->zombie ? NULL : space_of(t);
+		CLEANUP(sets_clear)
+		struct sets s = {.ids = g_array_new(FALSE, FALSE, sizeof(int)),
+				 .counts = g_array_new(FALSE, FALSE, sizeof(unsigned))};
+
+		if (!x || has_own_list(t) <= 0)
+			continue;
+		r = ipc_in_space(t->proc.dir, x->fd, list_sets, &s);
+		if (r == 0 && s.ids->len)
+			r = err_set(EOPNOTSUPP,
+				    "it may have to give semaphores back (SEM_UNDO) in an "
+				    "IPC namespace that the first task is not in");
+		r = dtask_wrap(t, r);
+	}
+	return r;
+}
+
 int ipc_undo_dump(struct dump *d)
 {
 	CLEANUP(sets_clear)
@@ -169,14 +220,16 @@ int ipc_undo_dump(struct dump *d)
 			 .counts = g_array_new(FALSE, FALSE, sizeof(unsigned))};
 	CLEANUP(kcmp_set_drop) struct kcmp_set *seen = kcmp_set_new(KCMP_SYSVSEM);
 	uint32_t id;
-	int r = ipc_in_namespace(dump_task(d, 0)->proc.dir, list_sets, &s);
+	int r = check_spaces(d);
 
+	if (r == 0)
+		r = ipc_in_namespace(dump_task(d, 0)->proc.dir, list_sets, &s);
 	if (r < 0)
 		return r;
 	r = 0; /* 1: it is our own, and others use it, too */
 	for (unsigned i = 0; r == 0 && s.ids->len && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
-		int has = is_asked(d, t) ? has_list(t) : 0;
+		int has = is_asked(d, t) && !space_of(t) ? has_list(t) : 0;
 
 		if (has > 0)
 			has = kcmp_set_add(seen, t->proc.pid, 0, 0, &id);

@@ -14,6 +14,8 @@
 
 #include "state/dump.h"
 
+#include <jansson.h>
+
 #include "image/mnt.pb-c.h"
 
 struct mnt_kind {
@@ -33,6 +35,7 @@ struct mnt_seen {
 	const struct mnt_kind *kind; /* MNT_NEW; MNT_VIEW of such */
 	const char *key;	     /* MNT_EXTERNAL, borrowed; NULL: it is at HOST_PATH */
 	char *host_path;
+	uint32_t pids; /* MNT_NEW of proc: the pid namespace that it shows; 0: the root's */
 };
 void mnt_seen_clear(struct mnt_seen *s);
 
@@ -63,6 +66,11 @@ int mnt_dump_spaces(struct dump *d) MUST_CHECK;
 /* Calls FN for the root's namespace (if ROOT) or for each space. */
 int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *s)) MUST_CHECK;
 
+/* mnt_gone.c: mounts of what has been deleted. */
+bool mnt_is_gone(const struct mount_entry *m);
+char *mnt_root_of(const struct mount_entry *m); /* without the mark; the caller's */
+int mnt_gone_dump(const struct mnt_scope *s, size_t i) MUST_CHECK;
+
 /* A detached copy of mount I with nothing mounted on it, also where it is covered. */
 int mnt_open_bare(const struct mnt_scope *s, size_t i, int *ret_fd) MUST_CHECK;
 
@@ -74,7 +82,11 @@ struct mnt_options {
 	int images;
 	/* Of a space: the namespaces before it, whose mounts it shows; NULL: the root's. */
 	GPtrArray *outer; /* struct mnt_outer */
-	int space;	  /* a namespace: that of the root; the new one is a copy of it */
+	json_t *extra;	  /* borrowed; may be NULL */
+	/* Of the pid namespace that a mount shows; -1: of whoever mounts it. */
+	int (*pids)(void *arg, uint32_t mnt_id);
+	void *arg;
+	int space; /* a namespace: that of the root; the new one is a copy of it */
 };
 
 struct mnt_outer {

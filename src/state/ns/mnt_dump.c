@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -51,7 +52,7 @@ static int write_record(const struct mnt_scope *scope, const struct mount_entry 
 {
 	struct dump *d = scope->d;
 	g_autofree char *target = g_strconcat(".", m->target, NULL), *options = NULL;
-	g_autofree char *inside = NULL;
+	g_autofree char *inside = NULL, *root = mnt_root_of(m);
 	MntEntry e = MNT_ENTRY__INIT;
 
 	e.fstype = s->kind ? s->kind->code : FSTYPE__UNSUPPORTED;
@@ -60,7 +61,8 @@ static int write_record(const struct mnt_scope *scope, const struct mount_entry 
 	e.parent_mnt_id = (uint32_t)m->parent;
 	e.root_dev = m->major << 20 | m->minor; /* MKKDEV */
 	e.flags = mountflags_of_mount(m->options);
-	e.root = s->host_path ?: (char *)m->root;
+	e.root = s->host_path ?: root;
+	e.has_deleted = e.deleted = mnt_is_gone(m);
 	e.mountpoint = target;
 	e.source = (char *)m->source;
 	e.has_sb_flags = true;
@@ -115,6 +117,18 @@ static bool is_first_of_fs(const struct mnt_scope *s, size_t i)
 	return true;
 }
 
+/* In IMAGE_EXTRA "proc_mounts": {"MOUNT": number of the pid namespace} */
+static void note_pids(struct dump *d, const struct mount_entry *m, uint32_t pids)
+{
+	json_t *all = json_object_get(d->extra, "proc_mounts");
+	char id[16];
+
+	if (!all)
+		json_object_set_new(d->extra, "proc_mounts", all = json_object());
+	snprintf(id, sizeof(id), "%d", m->id);
+	json_object_set_new(all, id, json_integer(pids));
+}
+
 static int dump_scope(const struct mnt_scope *s)
 {
 	int r = 0;
@@ -123,10 +137,14 @@ static int dump_scope(const struct mnt_scope *s)
 		CLEANUP(mnt_seen_clear) struct mnt_seen seen;
 
 		r = mnt_look(s, i, &seen);
+		if (r == 0 && seen.pids)
+			note_pids(s->d, &s->its->v[i], seen.pids);
 		if (r == 0 && seen.way != MNT_SKIPPED && seen.way != MNT_OURS)
 			r = write_record(s, &s->its->v[i], &seen);
 		if (r == 0 && seen.way == MNT_NEW && seen.kind->content && is_first_of_fs(s, i))
 			r = tmpfs_dump_mount(s, i);
+		if (r == 0 && seen.way == MNT_VIEW && mnt_is_gone(&s->its->v[i]))
+			r = mnt_gone_dump(s, i);
 	}
 	return r;
 }

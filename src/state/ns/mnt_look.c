@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool same_fs(const struct mount_entry *a, const struct mount_entry *b)
 {
@@ -97,7 +98,8 @@ static const struct mount_entry *find_shown(const struct mountinfo *all,
 	for (size_t k = 0; k < all->n; k++) {
 		const struct mount_entry *o = &all->v[k];
 
-		if (!same_fs(o, m) || !below(m->root, o->root) || mountinfo_is_covered(all, o))
+		if (!same_fs(o, m) || mnt_is_gone(o) || !below(m->root, o->root) ||
+		    mountinfo_is_covered(all, o))
 			continue;
 		if (!found || (is_related(o, m) && !is_related(found, m)))
 			found = o;
@@ -108,7 +110,8 @@ static const struct mount_entry *find_shown(const struct mountinfo *all,
 static bool has_wider(const struct mountinfo *all, const struct mount_entry *m)
 {
 	for (size_t k = 0; k < all->n; k++)
-		if (same_fs(&all->v[k], m) && below(m->root, all->v[k].root))
+		if (same_fs(&all->v[k], m) && !mnt_is_gone(&all->v[k]) &&
+		    below(m->root, all->v[k].root))
 			return true;
 	return false;
 }
@@ -130,9 +133,27 @@ static bool is_shown_outside(const struct mnt_scope *s, const struct mount_entry
 	return false;
 }
 
-/* Is the namespace whose objects a new mount would show another one than outside? */
-static bool is_bound_elsewhere(const struct mnt_scope *s, unsigned bound)
+/* The pid namespace that a proc of a space shows, by its first process. */
+static uint32_t mnt_pids_of(const struct mnt_scope *s, const struct mount_entry *m)
 {
+	g_autofree char *path = g_strdup_printf("%s/1/ns/pid", m->target + 1);
+	char link[64] = "";
+	uint32_t id;
+
+	if (strcmp(m->fstype, "proc") != 0 ||
+	    readlinkat(s->space->root, path, link, sizeof(link) - 1) < 0 ||
+	    !g_str_has_prefix(link, "pid:["))
+		return 0;
+	id = spaces_id(s->d, NS_PID, g_ascii_strtoull(link + strlen("pid:["), NULL, 10));
+	return id < NSID_FIRST_SPACE ? 0 : id;
+}
+
+/* Is the namespace whose objects a new mount would show another one than outside? */
+static bool is_bound_elsewhere(const struct mnt_scope *s, const struct mount_entry *m,
+			       unsigned bound)
+{
+	if (s->space && bound == CLONE_NEWPID)
+		return mnt_pids_of(s, m) != 0;
 	for (unsigned k = 0; s->space && k < NS_COUNT; k++)
 		if ((unsigned)ns_infos[k].flag == bound)
 			return s->space->around[k] != s->d->ns[k];
@@ -146,7 +167,7 @@ static bool can_make(const struct mnt_scope *s, const struct mount_entry *m,
 	if (k->own)
 		return !is_fs_outside(s, m);
 	if (k->bound)
-		return is_fs_outside(s, m) == !is_bound_elsewhere(s, k->bound);
+		return is_fs_outside(s, m) == !is_bound_elsewhere(s, m, k->bound);
 	return true;
 }
 
@@ -156,7 +177,7 @@ static const struct mount_entry *find_wider(const struct mnt_scope *s, const str
 	for (size_t i = 0; i < s->its->n; i++) {
 		const struct mount_entry *o = &s->its->v[i];
 
-		if (o == m || !same_fs(o, m) || !below(m->root, o->root))
+		if (o == m || !same_fs(o, m) || mnt_is_gone(o) || !below(m->root, o->root))
 			continue;
 		if ((!s->space && is_root(s->its, o)) || find_external(s->d, o->target) ||
 		    (has_all_outside(s->d) && find_shown(s->ours, o)))
@@ -180,8 +201,29 @@ static bool is_enabled(const struct dump *d, const char *fstype)
 	return list && (mount_option(list, fstype, NULL) || mount_option(list, "all", NULL));
 }
 
+/* File systems that live by a process. */
+static const struct {
+	const char *fstype, *why;
+} served[] = {
+	{"autofs", "the automounter that it waits for cannot be told of it again; stop that"},
+	{"fuse",
+	 "it is served by a process over a device that cannot be connected again; unmount it"},
+	{"fuseblk",
+	 "it is served by a process over a device that cannot be connected again; unmount it"},
+	{"9p", "it is a connection to a server; unmount it"},
+	{"nfs", "it is a connection to a server; unmount it"},
+	{"nfs4", "it is a connection to a server; unmount it"},
+	{"cifs", "it is a connection to a server; unmount it"},
+};
+
 static int refuse(const struct mount_entry *m)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(served); i++)
+		if (strcmp(m->fstype, served[i].fstype) == 0 ||
+		    (g_str_has_prefix(m->fstype, "fuse.") && i == 1))
+			return err_set(EOPNOTSUPP,
+				       "mount %s (%s): %s, or use --external mnt[%s]:NAME",
+				       m->target, m->fstype, served[i].why, m->target);
 	if (g_str_has_suffix(m->root, "//deleted"))
 		return err_set(EOPNOTSUPP,
 			       "mount %s (%s): what is mounted there has been deleted; unmount it",
@@ -190,6 +232,20 @@ static int refuse(const struct mount_entry *m)
 		       "mount %s (%s of %s, %s): it can neither be made again nor found below the "
 		       "root; use --external mnt[%s]:NAME",
 		       m->target, m->root, m->fstype, m->source, m->target);
+}
+
+/* What was deleted can be made again in a mount that shows where it was. */
+static bool find_living(const struct mnt_scope *s, const struct mount_entry *m)
+{
+	if (!s->space && !s->d->own_root)
+		return false;
+	for (size_t i = 0; i < s->its->n; i++) {
+		const struct mount_entry *o = &s->its->v[i];
+
+		if (o != m && same_fs(o, m) && !mnt_is_gone(o) && below(m->root, o->root))
+			return true;
+	}
+	return false;
 }
 
 /* What has been there before: in the namespace that the new one begins as a copy of. */
@@ -221,8 +277,10 @@ int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 	} else if (x) {
 		ret->way = MNT_EXTERNAL;
 		ret->key = x->name;
-	} else if (g_str_has_suffix(m->root, "//deleted")) {
-		return refuse(m);
+	} else if (mnt_is_gone(m)) {
+		if (!find_living(s, m))
+			return refuse(m);
+		ret->way = MNT_VIEW;
 	} else if (is_below_ours(s) && (ret->host_path = find_host_path(s->ours, m)) != NULL) {
 		ret->way = MNT_EXTERNAL;
 	} else if (s->space && is_shown_outside(s, m)) {
@@ -230,6 +288,7 @@ int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 	} else if (k && can_make(s, m, k)) {
 		ret->way = MNT_NEW;
 		ret->kind = k;
+		ret->pids = s->space ? mnt_pids_of(s, m) : 0;
 	} else if ((s->space || s->d->own_root) && find_wider(s, m)) {
 		ret->way = MNT_VIEW;
 	} else if (has_all_outside(s->d) && (ret->host_path = find_host_path(s->ours, m)) != NULL) {

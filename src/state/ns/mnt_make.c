@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -30,6 +31,7 @@ static void mnt_free(void *p)
 
 	cleanup_close(&m->source);
 	cleanup_close(&m->peer);
+	cleanup_close(&m->content);
 	cleanup_close(&m->archive);
 	cleanup_close(&m->fd);
 	cleanup_close(&m->at);
@@ -127,7 +129,8 @@ static int add(struct mnt_plan *p, const MntEntry *e)
 	g_autofree uint8_t *bytes = NULL;
 	size_t n = mnt_entry__get_packed_size(e);
 
-	*m = (struct mnt){.source = -1, .peer = -1, .archive = -1, .fd = -1, .at = -1};
+	*m = (struct mnt){
+		.source = -1, .peer = -1, .content = -1, .archive = -1, .fd = -1, .at = -1};
 	bytes = g_malloc(n + 1);
 	mnt_entry__pack(e, bytes);
 	m->e = mnt_entry__unpack(NULL, n, bytes);
@@ -151,6 +154,8 @@ static int prepare(const struct mnt_options *o, struct mnt_plan *p, struct mnt *
 		return take_root(o, m);
 	if (mnt_find_outer(o, m))
 		return 0;
+	if (m->e->deleted)
+		return mnt_gone_load(o, m);
 	if (m->e->ext_mount)
 		return take_outside(o, m);
 	return open_archive(o, p, m);
@@ -230,7 +235,7 @@ const char *mnt_below(const char *inner, const char *outer)
 	return inner + len + strspn(inner + len, "/");
 }
 
-static int view(struct mnt_plan *p, int wide, const char *rest, int *ret)
+int mnt_view(struct mnt_plan *p, int wide, const char *rest, int *ret)
 {
 	int r = 0;
 
@@ -264,7 +269,7 @@ static int fill_part(struct mnt_plan *p, struct mnt *m, int whole)
 	if (fd < 0)
 		return err_errno("open %s of a new %s", m->e->root, fstype_of(m));
 	r = fill(m, fd);
-	return r < 0 ? r : view(p, fd, "", &m->fd);
+	return r < 0 ? r : mnt_view(p, fd, "", &m->fd);
 }
 
 /* Paths in options (overlay) are those of the tree, whose root is made first. */
@@ -317,7 +322,7 @@ static struct mnt *find_wider(const struct mnt_plan *p, const struct mnt *m)
 	for (unsigned i = 0; i < p->all->len; i++) {
 		struct mnt *o = g_ptr_array_index(p->all, i);
 
-		if (o != m && o->fd >= 0 && o->e->root_dev == m->e->root_dev &&
+		if (o != m && o->fd >= 0 && !o->e->deleted && o->e->root_dev == m->e->root_dev &&
 		    mnt_below(m->e->root, o->e->root))
 			return o;
 	}
@@ -337,14 +342,48 @@ static bool is_better_first(const struct mnt_plan *p, const struct mnt *m)
 	return false;
 }
 
+const json_t *mnt_about_gone(const struct mnt_plan *p, const struct mnt *m)
+{
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", m->e->mnt_id);
+	return json_object_get(json_object_get(p->o.extra, "deleted_mounts"), id);
+}
+
+bool mnt_is_on_dir(const struct mnt_plan *p, const struct mnt *m)
+{
+	const char *rest = m->parent ? mnt_below(target_of(m), target_of(m->parent)) : NULL;
+	struct stat st;
+
+	return rest && m->parent->fd >= 0 &&
+	       fstatat(m->parent->fd, *rest ? rest : ".", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(st.st_mode);
+}
+
 static bool can_be_new(const struct mnt *m)
 {
-	return m->kind || m->e->fstype == FSTYPE__AUTO;
+	return !m->e->deleted && (m->kind || m->e->fstype == FSTYPE__AUTO);
 }
 
 /* 1: not yet. */
+static int make_proc(void *arg, int *ret_fd)
+{
+	const struct mount_param params[] = {{"source", "proc"}, {NULL}};
+
+	return mount_make("proc", params, 0, ret_fd);
+}
+
+/* Whose child is in the namespace: setns(2). */
+static int make_proc_there(void *arg, int *ret_fd)
+{
+	if (setns(*(int *)arg, CLONE_NEWPID) < 0)
+		return err_errno("enter the pid namespace");
+	return ns_run(NULL, 0, make_proc, NULL, ret_fd);
+}
+
 static int make_one(struct mnt_plan *p, struct mnt *m)
 {
+	int pids = p->o.pids ? p->o.pids(p->o.arg, m->e->mnt_id) : -1, r;
 	const struct mnt *wide;
 
 	if (m->source >= 0) {
@@ -352,10 +391,16 @@ static int make_one(struct mnt_plan *p, struct mnt *m)
 		return mnt_yard(p, m->fd);
 	}
 	wide = find_wider(p, m);
+	if (wide && m->e->deleted)
+		return mnt_gone_make(p, m, wide->fd, mnt_below(m->e->root, wide->e->root), &m->fd);
 	if (wide)
-		return view(p, wide->fd, mnt_below(m->e->root, wide->e->root), &m->fd);
+		return mnt_view(p, wide->fd, mnt_below(m->e->root, wide->e->root), &m->fd);
 	if (is_better_first(p, m) || !can_be_new(m))
 		return 1;
+	if (pids >= 0) {
+		r = ns_run(NULL, 0, make_proc_there, &pids, &m->fd);
+		return r < 0 ? r : mnt_yard(p, m->fd);
+	}
 	return make_new(p, m);
 }
 
@@ -475,6 +520,7 @@ int mnt_plan_make(struct mnt_plan *p)
 		r = mnt_unshare_all(p);
 	if (r == 0)
 		r = each(p, put, false);
+	mnt_gone_end(p);
 	if (r == 0)
 		r = mnt_share(p);
 	if (r == 0)

@@ -62,14 +62,15 @@ bool mnt_find_outer(const struct mnt_options *o, struct mnt *m)
 {
 	unsigned best = 0;
 
-	for (unsigned i = 0; o->outer && !m->e->ext_mount && i < o->outer->len; i++) {
+	for (unsigned i = 0; o->outer && !m->e->ext_mount && !m->e->deleted && i < o->outer->len;
+	     i++) {
 		const struct mnt_outer *out = g_ptr_array_index(o->outer, i);
 
 		for (unsigned k = 0; k < out->records->len; k++) {
 			const MntEntry *e = g_ptr_array_index(out->records, k);
 
 			if (e->root_dev != m->e->root_dev || !mnt_below(m->e->root, e->root) ||
-			    rank(out->records, e, m->e) <= best)
+			    e->deleted || rank(out->records, e, m->e) <= best)
 				continue;
 			best = rank(out->records, e, m->e);
 			m->shown = e;

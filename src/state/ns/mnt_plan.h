@@ -12,6 +12,7 @@ struct mnt {
 	const struct mnt_outer *outer; /* that namespace */
 	int source;		       /* detached copy of what is outside; -1 */
 	int peer;		       /* of its group outside, in the yard; -1 */
+	int content;		       /* of a file that was deleted; -1 */
 	int archive;		       /* content; -1 */
 	int fd;			       /* its root; -1: not made yet */
 	int at;			       /* O_PATH: where it goes */
@@ -21,6 +22,7 @@ struct mnt_plan {
 	GPtrArray *all; /* struct mnt, in the order of mountinfo: parents first */
 	struct mnt *root;
 	struct mnt_options o;
+	GPtrArray *gone; /* struct gone: mnt_gone.c */
 	int yard;
 	unsigned places;
 };
@@ -30,6 +32,18 @@ const char *mnt_below(const char *inner, const char *outer);
 int mnt_yard(struct mnt_plan *p, int fd) MUST_CHECK;
 
 const char *mnt_target(const MntEntry *e);
+
+/* A view of what is at REST in WIDE. */
+int mnt_view(struct mnt_plan *p, int wide, const char *rest, int *ret) MUST_CHECK;
+
+/* mnt_gone.c */
+int mnt_gone_load(const struct mnt_options *o, struct mnt *m) MUST_CHECK;
+int mnt_gone_make(struct mnt_plan *p, struct mnt *m, int wide, const char *rest, int *ret)
+	MUST_CHECK;
+void mnt_gone_end(struct mnt_plan *p); /* all are in their places: the names go */
+const json_t *mnt_about_gone(const struct mnt_plan *p, const struct mnt *m);
+bool mnt_is_on_dir(const struct mnt_plan *p,
+		   const struct mnt *m); /* its mount point is a directory */
 
 /* mnt_outer.c: what a space shows of the namespaces before it. */
 bool mnt_find_outer(const struct mnt_options *o, struct mnt *m);

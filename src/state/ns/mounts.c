@@ -54,7 +54,7 @@ int mounts_dump(struct dump *d)
 		return r;
 	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
 		const struct mount_entry *m = &d->mounts.v[i];
-		g_autofree char *root = g_strdup(m->root), *target = NULL;
+		g_autofree char *root = mnt_root_of(m), *target = NULL;
 		g_autofree char *source = g_strdup(m->source), *fs = g_strdup(m->fstype);
 		g_autofree char *options = g_strdup(m->sb_options);
 		MntEntry e = MNT_ENTRY__INIT;
@@ -67,6 +67,7 @@ int mounts_dump(struct dump *d)
 		e.parent_mnt_id = (uint32_t)m->parent;
 		e.root_dev = m->major << 20 | m->minor; /* MKKDEV */
 		e.root = root;
+		e.has_deleted = e.deleted = mnt_is_gone(m);
 		e.mountpoint = target;
 		e.source = source;
 		e.options = options;

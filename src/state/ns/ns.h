@@ -27,10 +27,11 @@ int ipc_dump(struct dump *d) MUST_CHECK;
 /* ipc_undo.c: what semaphores get back at the end of a process */
 int ipc_undo_dump(struct dump *d) MUST_CHECK; /* with agents */
 int ipc_undo_restore(struct restore *r, struct rtask *t) MUST_CHECK;
-int ipc_restore(struct restore *r) MUST_CHECK;	   /* before anybody attaches */
+int ipc_restore(struct restore *r) MUST_CHECK; /* before anybody attaches */
+int ipc_restore_space(struct restore *r, uint32_t id, int ns) MUST_CHECK; /* of a space */
 int ipc_restore_end(struct restore *r) MUST_CHECK; /* everybody has attached: owners, removals */
 /* Whole pages of shared memory segment ID. */
-int ipc_shm_bytes(struct restore *r, uint64_t id, uint64_t *ret) MUST_CHECK;
+int ipc_shm_bytes(struct restore *r, uint32_t ns, uint64_t id, uint64_t *ret) MUST_CHECK;
 
 /* box.c: what the box must have, for trees without a container around them */
 struct box_record {

@@ -4,10 +4,13 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "kernel/mount.h"
 #include "state/ns/net.h"
 #include "state/ns/ns.h"
+#include "state/task/levels.h"
 #include "state/tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -25,7 +28,8 @@ static const uint32_t numbers[NS_COUNT] = {
 	[NS_CGROUP] = NSID_CGROUP, [NS_TIME] = NSID_TIME,
 };
 
-static const bool can_make[NS_COUNT] = {[NS_MNT] = true, [NS_UTS] = true, [NS_NET] = true};
+static const bool can_make[NS_COUNT] = {[NS_MNT] = true, [NS_UTS] = true,    [NS_NET] = true,
+					[NS_PID] = true, [NS_CGROUP] = true, [NS_IPC] = true};
 
 static void space_free(void *p)
 {
@@ -110,6 +114,57 @@ static int read_mounts(struct space *s)
 	return r < 0 ? r : mountinfo_parse(text, &s->mounts);
 }
 
+static int count_queues(void *arg, int *ret_fd)
+{
+	const struct mount_param none[] = {{NULL}};
+	autoclose int fd = -1;
+	struct dirent *e;
+	int r = mount_make("mqueue", none, 0, &fd);
+	DIR *dir = r < 0 ? NULL : fdopendir(dup(fd));
+
+	for (r = MIN(r, 0); dir && (e = readdir(dir));)
+		r += e->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
+static int check_queues(const struct space *s)
+{
+	int r = ns_run(&s->fd, 1, count_queues, NULL, NULL);
+
+	return r > 0 ? err_set(EOPNOTSUPP,
+			       "there are POSIX message queues in an IPC namespace that the first "
+			       "task is not in; remove them")
+		     : r;
+}
+
+/* What it sees of its own control groups. */
+static int is_at_root(void *arg, int *ret_fd)
+{
+	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = NULL;
+	int r = file_read_at(*(int *)arg, "cgroup", MOUNTINFO_MAX, &text, NULL);
+
+	if (r < 0)
+		return r;
+	lines = g_strsplit(text, "\n", -1);
+	for (char **l = lines; *l; l++)
+		if (**l && !g_str_has_suffix(*l, ":/"))
+			return 1;
+	return 0;
+}
+
+static int check_cgroups(const struct space *s, int dir)
+{
+	int r = ns_run(&s->fd, 1, is_at_root, &dir, NULL);
+
+	return r > 0 ? err_set(EOPNOTSUPP,
+			       "it is not in the control groups that are the root of its cgroup "
+			       "namespace, by which that could be made again; move it there")
+		     : r;
+}
+
 static int add(struct dump *d, enum ns_kind kind, uint64_t ino, int fd_take, struct space **ret)
 {
 	struct space *s = g_new0(struct space, 1);
@@ -119,7 +174,7 @@ static int add(struct dump *d, enum ns_kind kind, uint64_t ino, int fd_take, str
 	memcpy(s->around, d->ns, sizeof(s->around));
 	g_ptr_array_add(d->spaces, s);
 	*ret = s;
-	return kind == NS_MNT ? read_mounts(s) : 0;
+	return kind == NS_MNT ? read_mounts(s) : kind == NS_IPC ? check_queues(s) : 0;
 }
 
 int spaces_add_fd(struct dump *d, enum ns_kind kind, uint64_t ino, int fd)
@@ -129,7 +184,7 @@ int spaces_add_fd(struct dump *d, enum ns_kind kind, uint64_t ino, int fd)
 
 	if (spaces_id(d, kind, ino))
 		return 0;
-	if (!can_make[kind] || kind == NS_MNT)
+	if (kind != NS_NET && kind != NS_UTS)
 		return err_set(EOPNOTSUPP,
 			       "%s:[%" PRIu64 "] is not a namespace of the tree; close it",
 			       ns_infos[kind].name, ino);
@@ -153,6 +208,8 @@ static int add_of(struct dump *d, int dir, pid_t pid, enum ns_kind kind, const u
 			       ns_infos[kind].name);
 	if (r == 0 && !s)
 		r = add(d, kind, its[kind], take_fd(&fd), &s);
+	if (r == 0 && kind == NS_CGROUP)
+		r = check_cgroups(s, dir);
 	if (r == 0 && !s->pid) {
 		s->pid = pid;
 		memcpy(s->around, its, sizeof(s->around));
@@ -179,7 +236,8 @@ static int look_at(struct dump *d, int dir, pid_t tid, const uint64_t *process)
 	for (unsigned k = 0; r == 0 && k < NS_COUNT; k++) {
 		if (its[k] == d->ns[k])
 			continue;
-		if (!can_make[k] || (process && k == NS_MNT && its[k] != process[k]))
+		if (!can_make[k] ||
+		    (process && (k == NS_MNT || k == NS_PID) && its[k] != process[k]))
 			return refuse((enum ns_kind)k);
 		r = add_of(d, dir, tid, (enum ns_kind)k, its);
 	}
@@ -227,12 +285,38 @@ static int look_at_threads(struct dump *d, const struct dtask *t)
 	return r;
 }
 
+/* A pid namespace that only children are in (unshare(2), setns(2)); its first one may have ended.
+ */
+static int look_at_children(struct dump *d, const struct dtask *t)
+{
+	uint64_t own, id;
+	struct space *s;
+	int fd, r = ns_id(t->proc.dir, NS_PID, &own);
+
+	if (r == 0)
+		r = ns_child_id(t->proc.dir, NS_PID, &id);
+	if (r < 0 || own == id)
+		return r;
+	d->unborn = d->unborn || !id;
+	if (t->status.threads > 1)
+		return err_set(EOPNOTSUPP, "it has threads, and its children go to another pid "
+					   "namespace");
+	if (!id || spaces_id(d, NS_PID, id))
+		return 0;
+	r = proc_open_link(t->proc.dir, "ns/pid_for_children", O_RDONLY | O_CLOEXEC, &fd);
+	return r < 0 ? r : add(d, NS_PID, id, fd, &s);
+}
+
 static int look_at_task(struct dump *d, struct dtask *t)
 {
 	int r = t->zombie ? 0 : look_at(d, t->proc.dir, t->proc.pid, NULL);
 
 	if (r == 0 && !t->zombie)
+		r = look_at_children(d, t);
+	if (r == 0 && !t->zombie)
 		r = look_at_threads(d, t);
+	if (r == 0)
+		r = levels_check(t);
 	/* it ends, and has given up its namespaces already */
 	if (r == -ESRCH || r == -ENOENT || (r < 0 && !d->frozen && task_is_ending(t))) {
 		err_clear();
@@ -257,6 +341,7 @@ int spaces_look(struct dump *d)
 {
 	spaces_end(d);
 	d->spaces = g_ptr_array_new_with_free_func(space_free);
+	d->unborn = false;
 	return look_at_all(d);
 }
 

@@ -65,14 +65,22 @@ struct rspace {
 	GPtrArray *records; /* MntEntry */
 };
 
-int spaces_make(struct restore *r) MUST_CHECK; /* once the box is as it was */
+int spaces_make(struct restore *r) MUST_CHECK;	      /* once the box is as it was */
+int spaces_make_mounts(struct restore *r) MUST_CHECK; /* once the tree is there */
 void spaces_free(struct restore *r);
 /* The root directory that a file's record of mount MNT_ID is found below. */
 int spaces_root_of(const struct restore *r, int mnt_id);
 /* The namespace of this number; the box's own for those of the root.  Borrowed. */
 int spaces_fd(struct restore *r, enum ns_kind kind, uint32_t id, int *ret_fd) MUST_CHECK;
+/* That T is in, the root's included. */
+uint32_t spaces_number(const struct rtask *t, enum ns_kind kind);
 bool spaces_is(const struct restore *r, enum ns_kind kind, uint32_t id);
 uint32_t spaces_of_mount(const struct restore *r, int mnt_id); /* 0: the box's */
+/* Pid namespaces: flags for the fork, and what follows from it. */
+int spaces_before_fork(struct restore *r, struct rtask *parent, struct rtask *child,
+		       uint64_t *flags) MUST_CHECK;
+int spaces_after_fork(struct restore *r, struct rtask *parent, struct rtask *child) MUST_CHECK;
+int spaces_enter_ipc(struct restore *r, struct rtask *t) MUST_CHECK; /* before it attaches */
 int spaces_enter(struct restore *r, struct rtask *t) MUST_CHECK;
 int spaces_enter_early(struct restore *r, struct rtask *t) MUST_CHECK;
 /* Threads of those that have the descriptors of T enter namespaces. */

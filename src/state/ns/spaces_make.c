@@ -27,6 +27,13 @@ static uint32_t task_id(const struct rtask *t, enum ns_kind kind)
 	return root && id != nsids_of(root, kind) ? id : 0;
 }
 
+uint32_t spaces_number(const struct rtask *t, enum ns_kind kind)
+{
+	uint32_t id = task_id(t, kind);
+
+	return id ? id : t->restore->nsids.v[kind];
+}
+
 static struct rspace *find(const struct restore *r, enum ns_kind kind, uint32_t id)
 {
 	for (unsigned i = 0; r->spaces && i < r->spaces->len; i++) {
@@ -58,7 +65,7 @@ void spaces_free(struct restore *r)
 
 static bool can_make(enum ns_kind kind)
 {
-	return kind == NS_NET || kind == NS_UTS || kind == NS_MNT;
+	return kind != NS_USER && kind != NS_TIME;
 }
 
 static int add(struct restore *r, enum ns_kind kind, uint32_t id, const struct rtask *of)
@@ -224,10 +231,11 @@ static int become_root(void)
 
 static int make_one(void *arg, int *ret_fd)
 {
-	const struct making *m = arg;
+	struct making *m = arg;
 	char name[32];
-	int r = m->users ? become_root() : 0;
+	int r = 0;
 
+	r = m->users ? become_root() : 0;
 	if (r < 0)
 		return r;
 	if (m->plan)
@@ -349,6 +357,14 @@ static int make_uts(struct restore *r, struct rspace *s)
 	return ret < 0 ? ret : run(r, &m, NULL, 0, &s->fd);
 }
 
+static int make_ipc(struct restore *r, struct rspace *s)
+{
+	struct making m = {.kind = NS_IPC};
+	int ret = run(r, &m, NULL, 0, &s->fd);
+
+	return ret < 0 ? ret : ipc_restore_space(r, s->id, s->fd);
+}
+
 static void outer_free(void *p)
 {
 	struct mnt_outer *o = p;
@@ -382,6 +398,19 @@ static int find_outer(struct restore *r, GPtrArray *ret)
 	return e;
 }
 
+static int pids_of_mount(void *arg, uint32_t mnt_id)
+{
+	struct restore *r = arg;
+	const struct rspace *s;
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", mnt_id);
+	s = find(r, NS_PID,
+		 (uint32_t)json_integer_value(
+			 json_object_get(json_object_get(r->extra, "proc_mounts"), id)));
+	return s ? s->fd : -1;
+}
+
 static int make_mnt(struct restore *r, struct rspace *s)
 {
 	g_autoptr(GPtrArray) outer = g_ptr_array_new_with_free_func(outer_free);
@@ -389,7 +418,10 @@ static int make_mnt(struct restore *r, struct rspace *s)
 	struct mnt_options o = {.images = r->o.images,
 				.externals = r->o.externals,
 				.nexternals = r->o.nexternals,
-				.outer = outer};
+				.outer = outer,
+				.extra = r->extra,
+				.pids = pids_of_mount,
+				.arg = r};
 	struct making m = {.kind = NS_MNT};
 	int with[NS_COUNT], ret = home(r, NS_MNT, &o.space);
 	unsigned n = 0;
@@ -415,22 +447,58 @@ static int make_mnt(struct restore *r, struct rspace *s)
 static const struct {
 	enum ns_kind kind;
 	int (*make)(struct restore *r, struct rspace *s);
-} makers[] = {{NS_NET, make_net}, {NS_UTS, make_uts}, {NS_MNT, make_mnt}};
+} makers[] = {{NS_NET, make_net}, {NS_UTS, make_uts}, {NS_IPC, make_ipc}, {NS_MNT, make_mnt}};
 
-int spaces_make(struct restore *r)
+static int make_all(struct restore *r, bool mounts)
 {
-	int ret = restore_task(r, 0)->core->ids ? collect(r) : 0;
+	int ret = 0;
 
 	for (unsigned i = 0; ret == 0 && r->spaces && i < r->spaces->len; i++) {
 		struct rspace *s = g_ptr_array_index(r->spaces, i);
 
+		if (s->fd >= 0 || (s->kind == NS_MNT) != mounts)
+			continue;
 		for (unsigned k = 0; k < ARRAY_SIZE(makers); k++)
 			if (makers[k].kind == s->kind)
 				ret = makers[k].make(r, s);
 		if (ret < 0)
 			return err_wrap(ret, "%s namespace %u", ns_infos[s->kind].name, s->id);
 	}
-	return ret == 0 && r->spaces && r->spaces->len ? complete_net(r) : ret;
+	return ret;
+}
+
+/* fs/namespace.c: mntns_install(): whoever shares its directories enters before others have them.
+ */
+static bool has_early(const struct restore *r)
+{
+	for (unsigned i = 0; i < r->nimages; i++) {
+		const struct rtask *t = restore_task(r, i);
+
+		for (unsigned k = 0; task_id(t, NS_MNT) && k < i; k++) {
+			const struct rtask *o = restore_task(r, k);
+
+			if (o->core && o->core->ids && !o->zombie &&
+			    o->core->ids->fs_id == t->core->ids->fs_id)
+				return true;
+		}
+	}
+	return false;
+}
+
+int spaces_make(struct restore *r)
+{
+	int ret = restore_task(r, 0)->core->ids ? collect(r) : 0;
+
+	if (ret == 0)
+		ret = make_all(r, false);
+	if (ret == 0 && r->spaces && r->spaces->len)
+		ret = complete_net(r);
+	return ret == 0 && r->spaces && has_early(r) ? make_all(r, true) : ret;
+}
+
+int spaces_make_mounts(struct restore *r)
+{
+	return make_all(r, true);
 }
 
 /* Tasks. */
@@ -468,17 +536,134 @@ int spaces_enter_early(struct restore *r, struct rtask *t)
 	return r->spaces && r->spaces->len && t->core && !t->zombie ? enter_mounts(r, t) : 0;
 }
 
+/* Pid namespaces are entered by being born there. */
+
+#define PIDS_UNKNOWN UINT32_MAX /* of one whose only process has ended */
+
+static uint32_t pids_of(const struct restore *r, const struct rtask *t)
+{
+	const struct rtask *p = t->parent >= 0 ? restore_task(r, (unsigned)t->parent) : NULL;
+	json_t *children = p ? json_object_get(p->extra, "children_pid_ns") : NULL;
+
+	if (!t->helper && !t->zombie)
+		return task_id(t, NS_PID);
+	if (!p || t->nlevels == p->nlevels)
+		return p ? pids_of(r, p) : 0;
+	return children ? (uint32_t)json_integer_value(children) : PIDS_UNKNOWN;
+}
+
+static int fork_into(struct restore *r, struct rtask *t, uint32_t id)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	if (t->forks == id)
+		return 0;
+	t->forks = id;
+	rtask_batch(t, &b);
+	return enter(&b, r, NS_PID, id);
+}
+
+static int unshare_pids(struct rtask *t, uint32_t id)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	t->forks = id;
+	rtask_batch(t, &b);
+	batch_add(&b, SYS_unshare, IMM(CLONE_NEWPID));
+	return batch_run(&b);
+}
+
+int spaces_before_fork(struct restore *r, struct rtask *parent, struct rtask *child,
+		       uint64_t *flags)
+{
+	uint32_t id = pids_of(r, child);
+	const struct rspace *s = find(r, NS_PID, id);
+	json_t *children = json_object_get(parent->extra, "children_pid_ns");
+	int ret;
+
+	if (id == parent->forks || (id && id != PIDS_UNKNOWN && s && s->fd >= 0) || !id)
+		return fork_into(r, parent, id);
+	/* its first process: from a namespace of its own only, copy_pid_ns() */
+	ret = fork_into(r, parent, pids_of(r, parent));
+	if (ret == 0 && children && (uint32_t)json_integer_value(children) == id)
+		return unshare_pids(parent, id);
+	*flags |= CLONE_NEWPID;
+	return ret;
+}
+
+int spaces_after_fork(struct restore *r, struct rtask *parent, struct rtask *child)
+{
+	struct rspace *s = find(r, NS_PID, pids_of(r, child));
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	int ret;
+
+	child->forks = pids_of(r, child);
+	if (!s || s->fd >= 0)
+		return 0;
+	ret = proc_open(rtask_pid(child), &p);
+	return ret < 0 ? ret : ns_open(p.dir, NS_PID, &s->fd);
+}
+
+/* Where its next children go. */
+static int settle_children(struct restore *r, struct rtask *t, struct batch *b)
+{
+	json_t *children = json_object_get(t->extra, "children_pid_ns");
+	uint32_t id = children ? (uint32_t)json_integer_value(children) : pids_of(r, t);
+
+	if (children && !id) { /* nobody is there yet */
+		int ret = fork_into(r, t, pids_of(r, t));
+
+		return ret < 0 ? ret : unshare_pids(t, PIDS_UNKNOWN);
+	}
+	return fork_into(r, t, id);
+}
+
+/* Its root is the control groups of whoever makes it: cgroup_namespaces(7). */
+static int enter_cgroups(struct restore *r, struct rtask *t, struct batch *b)
+{
+	uint32_t id = task_id(t, NS_CGROUP);
+	struct rspace *s = id ? find(r, NS_CGROUP, id) : NULL;
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	int ret;
+
+	if (!s)
+		return 0;
+	if (s->fd >= 0)
+		return enter(b, r, NS_CGROUP, id);
+	batch_add(b, SYS_unshare, IMM(CLONE_NEWCGROUP));
+	ret = batch_run(b);
+	if (ret == 0)
+		ret = proc_open(rtask_pid(t), &p);
+	return ret < 0 ? ret : ns_open(p.dir, NS_CGROUP, &s->fd);
+}
+
+int spaces_enter_ipc(struct restore *r, struct rtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	uint32_t id = task_id(t, NS_IPC);
+
+	if (!id)
+		return 0;
+	rtask_batch(t, &b);
+	return enter(&b, r, NS_IPC, id);
+}
+
 int spaces_enter(struct restore *r, struct rtask *t)
 {
 	CLEANUP(batch_end) struct batch b = {0};
 	int ret = 0;
 
-	if (!r->spaces || !r->spaces->len)
+	if (!r->spaces || (!r->spaces->len && !json_object_get(t->extra, "children_pid_ns")))
 		return 0;
 	rtask_batch(t, &b);
 	for (unsigned k = 0; ret == 0 && k < NS_COUNT; k++)
-		if (k != NS_MNT && task_id(t, (enum ns_kind)k))
+		if (k != NS_MNT && k != NS_PID && k != NS_IPC && k != NS_CGROUP &&
+		    task_id(t, (enum ns_kind)k))
 			ret = enter(&b, r, (enum ns_kind)k, task_id(t, (enum ns_kind)k));
+	if (ret == 0)
+		ret = enter_cgroups(r, t, &b);
+	if (ret == 0)
+		ret = settle_children(r, t, &b);
 	return ret < 0 ? ret : enter_mounts(r, t);
 }
 

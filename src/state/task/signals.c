@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/task/levels.h"
 #include "state/task/task.h"
 
 #include <errno.h>
@@ -166,11 +167,11 @@ int sigpending_restore(struct restore *r, struct rtask *t)
 		rthread_batch(h, &b);
 		if (i == 0) {
 			flush(&b);
-			ret = queue_restore(&b, t->core->tc->signals_s, t->nspid, 0);
+			ret = queue_restore(&b, t->core->tc->signals_s, levels_own(t), 0);
 		}
 		if (ret == 0)
-			ret = queue_restore(&b, h->core->thread_core->signals_p, t->nspid,
-					    h->nstid);
+			ret = queue_restore(&b, h->core->thread_core->signals_p, levels_own(t),
+					    levels_own_tid(h));
 	}
 	return ret;
 }

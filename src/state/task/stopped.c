@@ -10,6 +10,7 @@
  * traced task goes on from a group stop when its tracer lets it, and is stopped again when it is
  * released (kernel/ptrace.c: __ptrace_unlink()).
  */
+#include "state/task/levels.h"
 #include "state/task/task.h"
 
 #include <errno.h>
@@ -43,7 +44,8 @@ static int ask_parent(struct dump *d, unsigned from, unsigned to)
 	dtask_batch(parent, &b);
 	for (unsigned i = from; i < to; i++)
 		if (!dump_task(d, i)->zombie)
-			batch_add(&b, SYS_waitid, IMM(P_PID), IMM(dump_task(d, i)->nspid),
+			batch_add(&b, SYS_waitid, IMM(P_PID),
+				  IMM(levels_seen_by_parent(d, dump_task(d, i))),
 				  batch_out(&b, &si[i - from], sizeof(*si)),
 				  IMM(WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL), IMM(0));
 	r = batch_run(&b);
@@ -121,13 +123,15 @@ static int stop(struct restore *r, struct rtask *t, int sig)
 
 static int tell_parent(struct restore *r, struct rtask *t)
 {
+	struct rtask *parent = restore_task(r, (unsigned)t->parent);
 	CLEANUP(batch_end) struct batch b = {0};
+	pid_t pid = levels_seen_by(parent, t);
 
-	rtask_batch(restore_task(r, (unsigned)t->parent), &b);
+	rtask_batch(parent, &b);
 	batch_expect(&b,
-		     batch_add(&b, SYS_wait4, IMM(t->nspid), IMM(0),
-			       IMM(WUNTRACED | WNOHANG | __WALL), IMM(0)),
-		     t->nspid);
+		     batch_add(&b, SYS_wait4, IMM(pid), IMM(0), IMM(WUNTRACED | WNOHANG | __WALL),
+			       IMM(0)),
+		     pid);
 	return batch_run(&b);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/task/levels.h"
 #include "state/task/task.h"
 
 #include "kernel/procmisc.h"
@@ -195,6 +196,16 @@ static int posix_restore(struct batch *b, const TaskTimersEntry *e)
 	return r < 0 ? r : batch_run(b);
 }
 
+/* As the process itself sees its thread. */
+static void own_tid(const struct rtask *t, PosixTimerEntry *e)
+{
+	for (unsigned i = 0; e->has_notify_thread_id && i < t->nthreads; i++)
+		if (t->threads[i].nstid == (pid_t)e->notify_thread_id) {
+			e->notify_thread_id = levels_own_tid(&t->threads[i]);
+			return;
+		}
+}
+
 int timers_restore(struct restore *r, struct rtask *t)
 {
 	const TaskTimersEntry *e = t->core->tc->timers;
@@ -207,6 +218,8 @@ int timers_restore(struct restore *r, struct rtask *t)
 	itimer_restore(&b, ITIMER_REAL, e->real);
 	itimer_restore(&b, ITIMER_VIRTUAL, e->virt);
 	itimer_restore(&b, ITIMER_PROF, e->prof);
+	for (size_t i = 0; t->nlevels && i < e->n_posix; i++)
+		own_tid(t, e->posix[i]);
 	ret = posix_restore(&b, e);
 	return ret < 0 ? ret : batch_run(&b);
 }
