@@ -7,13 +7,11 @@
 #include "state/tree.h"
 
 #include "base/log.h"
-#include "kernel/cgroup.h"
 #include "state/mem/track.h"
 #include "state/task/levels.h"
 #include "state/task/task.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
@@ -90,6 +88,25 @@ static int find(struct dump *d, pid_t pid)
 	return GPOINTER_TO_INT(g_hash_table_lookup(d->by_pid, GINT_TO_POINTER(pid))) - 1;
 }
 
+/* A process whose parent ignores SIGCHLD leaves nothing behind when it ends. */
+static bool has_gone(int r)
+{
+	if (r != -ESRCH && r != -ENOENT) /* of /proc/PID; of a file in there */
+		return false;
+	err_clear();
+	return true;
+}
+
+static void forget(struct dump *d, unsigned i)
+{
+	g_hash_table_remove(d->by_pid, GINT_TO_POINTER(dump_task(d, i)->pid));
+	g_ptr_array_remove_index(d->tasks, i);
+	for (; i < d->tasks->len; i++) {
+		dump_task(d, i)->index = i;
+		remember(d, dump_task(d, i));
+	}
+}
+
 /* 1: it has ended meanwhile. */
 static int add(struct dump *d, pid_t pid, struct dtask **ret)
 {
@@ -107,7 +124,7 @@ static int add(struct dump *d, pid_t pid, struct dtask **ret)
 		r = task_read(t);
 	if (r < 0) {
 		task_free(t);
-		return r == -ESRCH && d->tasks->len ? 1 : r;
+		return d->tasks->len && has_gone(r) ? 1 : r;
 	}
 	if (d->tasks->len >= TASKS_MAX) {
 		task_free(t);
@@ -290,6 +307,21 @@ static int fill_threads(struct dtask *t)
 	return r;
 }
 
+/* 1: it has ended meanwhile. */
+static int add_held(struct dump *d, pid_t pid, struct dtask **ret)
+{
+	int r = add(d, pid, ret);
+
+	if (r != 0)
+		return r;
+	r = begin(*ret);
+	if (r < 0 && has_gone(r)) {
+		forget(d, (*ret)->index);
+		return 1;
+	}
+	return dtask_wrap(*ret, r);
+}
+
 /*
  * Children of all that stand still, or (not ALL) of those that do for the first time; *RET_NEW says
  * whether there was an unknown one.  A child is not held before its parent stands still: after
@@ -316,10 +348,8 @@ static int look_again(struct dump *d, bool all, bool *ret_new)
 
 			if (find(d, children.v[k]) >= 0)
 				continue;
-			r = add(d, children.v[k], &t);
-			if (r == 0)
-				r = dtask_wrap(t, begin(t));
-			*ret_new = *ret_new || t;
+			r = add_held(d, children.v[k], &t);
+			*ret_new = *ret_new || r == 0;
 			r = r == 1 ? 0 : r;
 		}
 		if (r < 0)
@@ -352,9 +382,7 @@ static int begin_frozen(struct dump *d)
 
 		r = proc_children(dump_task(d, i)->proc.dir, &children);
 		for (size_t k = 0; r == 0 && k < children.n; k++) {
-			r = add(d, children.v[k], &t);
-			if (r == 0)
-				r = dtask_wrap(t, begin(t));
+			r = add_held(d, children.v[k], &t);
 			r = r == 1 ? 0 : r;
 		}
 	}
@@ -384,38 +412,15 @@ static int freeze_all(struct dump *d)
 		if (r == 0)
 			r = settle_all(d);
 	}
-	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
-		r = dtask_wrap(dump_task(d, i), fill_threads(dump_task(d, i)));
-	return r < 0 ? r : finish(d);
-}
-
-static int refuse_stranger(pid_t pid)
-{
-	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	struct procstat st = {.comm = "?"};
-
-	if (proc_open(pid, &p) == 0 && procstat_read(p.dir, &st) < 0)
-		err_clear();
-	return err_set(EOPNOTSUPP,
-		       "process %d (%s) was brought in from outside, but not by exec: end it first",
-		       pid, st.comm);
-}
-
-/* Whoever is in the cgroup but not below the root came in from outside. */
-static int check_strangers(struct dump *d)
-{
-	for (unsigned i = 0; i < d->o.ncgroups; i++) {
-		CLEANUP(pid_list_clear) struct pid_list all = {0};
-		autoclose int fd = open(d->o.cgroups[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		int r = fd < 0 ? err_errno("open %s", d->o.cgroups[i]) : cgroup_procs(fd, &all);
-
-		for (size_t k = 0; r == 0 && k < all.n; k++)
-			if (all.v[k] > 0 && find(d, all.v[k]) < 0)
-				return refuse_stranger(all.v[k]);
-		if (r < 0)
-			return r;
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		r = fill_threads(dump_task(d, i));
+		if (r < 0 && i > 0 && dump_task(d, i)->zombie && has_gone(r)) {
+			forget(d, i--);
+			r = 0;
+		}
+		r = r < 0 ? dtask_wrap(dump_task(d, i), r) : 0;
 	}
-	return 0;
+	return r < 0 ? r : finish(d);
 }
 
 int tree_freeze(struct dump *d)
@@ -425,7 +430,7 @@ int tree_freeze(struct dump *d)
 	d->frozen = true;
 	r = freeze_all(d);
 	if (r == 0)
-		r = check_strangers(d);
+		r = tree_check_strangers(d);
 	if (r == 0 && dump_task(d, 0)->zombie)
 		return err_set(ESRCH, "process %d has ended", d->o.pid);
 	return r;

@@ -39,6 +39,9 @@ void thaw_undo(struct dump *d);
 /* The tree is to be frozen when it is released, by whichever of its cgroups has a freezer. */
 int thaw_undo_later(struct dump *d) MUST_CHECK;
 
+/* tree_strangers.c */
+int tree_check_strangers(struct dump *d) MUST_CHECK;
+
 /* tree_task.c: its state, names and numbers; again when it is frozen */
 int task_read(struct dtask *t) MUST_CHECK;
 /* The process is looked at through its thread TID from now on. */
