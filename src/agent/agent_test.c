@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -543,6 +544,42 @@ static void *open_gate(void *data)
 	return NULL;
 }
 
+/* A ring of io_uring may not be sent by anybody: an error, not a wait without end. */
+static void test_unsendable(void **state)
+{
+	struct io_uring_params p = {0};
+	autoclose int ring = (int)syscall(SYS_io_uring_setup, 1, &p);
+	struct target t;
+
+	if (ring < 0)
+		skip();
+	t = target_start(reads);
+	target_expect(&t, 'r');
+	{
+		CLEANUP(seized_release) struct seized s = hold(t.pid);
+		CLEANUP(agent_free) struct agent *a = NULL;
+		CLEANUP(batch_end) struct batch b = {0}, c = {0};
+		struct arg fd;
+		int r;
+
+		must(agent_inject(&s, NULL, NULL, &a));
+		batch_begin(&b, a, 0);
+		fd = batch_recv_fds(&b, &ring, 1, NULL);
+		batch_add(&b, SYS_close, batch_int_at(&b, fd, 0));
+		r = batch_run(&b);
+		if (r < 0) { /* since Linux 6.7 */
+			assert_non_null(strstr(err_message(), "sending descriptors to task"));
+			err_clear();
+		}
+		batch_begin(&c, a, 0);
+		batch_add(&c, SYS_getpid);
+		must(batch_run(&c));
+		must(agent_cure(a));
+	}
+	target_tell(&t, 'x');
+	assert_left_with(&t, 0);
+}
+
 /* What is running is waited for; what would come after it is not begun. */
 static void test_interrupt(void **state)
 {
@@ -650,12 +687,13 @@ static void test_snapshot(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_state_is_kept),	 cmocka_unit_test(test_waiting_calls_go_on),
-		cmocka_unit_test(test_signals_wait),	 cmocka_unit_test(test_stopped_target),
-		cmocka_unit_test(test_seccomp),		 cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_static_target),	 cmocka_unit_test(test_full_table),
-		cmocka_unit_test(test_batches),		 cmocka_unit_test(test_interrupt),
-		cmocka_unit_test(test_death_is_noticed), cmocka_unit_test(test_snapshot),
+		cmocka_unit_test(test_state_is_kept), cmocka_unit_test(test_waiting_calls_go_on),
+		cmocka_unit_test(test_signals_wait),  cmocka_unit_test(test_stopped_target),
+		cmocka_unit_test(test_seccomp),	      cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_static_target), cmocka_unit_test(test_full_table),
+		cmocka_unit_test(test_batches),	      cmocka_unit_test(test_unsendable),
+		cmocka_unit_test(test_interrupt),     cmocka_unit_test(test_death_is_noticed),
+		cmocka_unit_test(test_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,15 +81,31 @@ static int wait_done(struct batch *b)
 	return b->children->len ? look_after(b->agent, b->slot, b->children) : 0;
 }
 
+/*
+ * The agent waits for a message that cannot be sent: it gets one with nothing in it, and stops
+ * there, as what follows would use descriptors that it has not got.
+ */
+static void release_waiting(struct batch *b)
+{
+	ERR_KEEP;
+
+	__atomic_store_n(&b->agent->slots[b->slot].shm->nops, 0, __ATOMIC_RELEASE);
+	if (fd_send(b->agent->sock, "f", 1, NULL, 0) < 0)
+		err_clear();
+}
+
+/* Some may not be sent at all: net/core/scm.c: scm_fp_copy(), io_is_uring_fops() (Linux 6.7) */
 static int send_descriptors(struct batch *b)
 {
 	for (unsigned i = 0; i < b->sends->len; i++) {
 		const struct batch_send *s = &g_array_index(b->sends, struct batch_send, i);
 		int r = fd_send(b->agent->sock, "f", 1, s->fds, s->n);
 
-		if (r < 0)
+		if (r < 0) {
+			release_waiting(b);
 			return err_wrap(r, "sending descriptors to task %d",
 					b->agent->slots[b->slot].tid);
+		}
 	}
 	return 0;
 }
