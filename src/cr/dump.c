@@ -438,7 +438,7 @@ static int expect(struct dump *d)
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
 		if (!dump_task(d, i)->zombie)
 			r = expect_task(d, dump_task(d, i));
-	return r;
+	return r < 0 ? r : mem_prepare_pages(d);
 }
 
 static int write_all(struct dump *d)

@@ -56,6 +56,14 @@ void image_writer_init(struct image_writer *w, int dir);
  */
 int image_expect(struct image_writer *w, enum image_kind kind, uint64_t id) MUST_CHECK;
 
+/*
+ * The same for a file that is written by others: *RET_FD, open for reading and writing, is borrowed
+ * for now.  image_take() gives it away, or -1 when it was not expected or could not be kept open.
+ */
+int image_expect_fd(struct image_writer *w, enum image_kind kind, uint64_t id, int *ret_fd)
+	MUST_CHECK;
+int image_take(struct image_writer *w, enum image_kind kind, uint64_t id);
+
 /* Appends one record. */
 int image_write(struct image_writer *w, enum image_kind kind, uint64_t id,
 		const ProtobufCMessage *msg) MUST_CHECK;

@@ -411,10 +411,43 @@ static void test_expected(void **state)
 	assert_int_equal(st.st_size, 3);
 }
 
+/* Pages whose file is there before: cut to what came, removed if nobody took it. */
+static void test_prepared(void **state)
+{
+	const struct room *t = *state;
+	CLEANUP(image_writer_drop) struct image_writer w;
+	CLEANUP(pages_writer_drop) struct pages_writer p = PAGES_WRITER_NONE;
+	CLEANUP(page_set_clear) struct page_set s = {0};
+	char page[IMAGE_PAGE_SIZE], back[IMAGE_PAGE_SIZE];
+	uint64_t at;
+	struct stat st;
+
+	memset(page, 'p', sizeof(page));
+	image_writer_init(&w, t->fd);
+	assert_int_equal(pages_expect(&w, 1, 300 << 10), 0);
+	assert_int_equal(pages_expect(&w, 2, 0), 0);
+	assert_int_equal(fstatat(t->fd, "pages-1.img", &st, 0), 0);
+	assert_true(st.st_size >= 300 << 10);
+	assert_int_equal(pages_create(&p, &w, IMG_PAGEMAP, 1, 1), 0);
+	assert_true(pages_are_prepared(&p));
+	assert_int_equal(pages_add(&p, 0x1000, 1, PE_PRESENT, &at), 0);
+	assert_int_equal(pwrite(p.fd, page, sizeof(page), (off_t)at), sizeof(page));
+	assert_int_equal(pages_finish(&p), 0);
+	assert_int_equal(image_writer_finish(&w), 0);
+	assert_int_equal(fstatat(t->fd, "pages-1.img", &st, 0), 0);
+	assert_int_equal(st.st_size, IMAGE_PAGE_SIZE);
+	assert_int_equal(fstatat(t->fd, "pages-2.img", &st, 0), -1);
+	assert_int_equal(pages_open(t->fd, IMG_PAGEMAP, 1, &s), 0);
+	assert_int_equal(pread(s.runs[0].fd, back, sizeof(back), (off_t)s.runs[0].offset),
+			 sizeof(back));
+	assert_memory_equal(page, back, sizeof(page));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
+		cmocka_unit_test_setup_teardown(test_prepared, room_make, room_drop),
 		cmocka_unit_test_setup_teardown(test_expected, room_make, room_drop),
 		cmocka_unit_test_setup_teardown(test_records, room_make, room_drop),
 		cmocka_unit_test_setup_teardown(test_payload, room_make, room_drop),

@@ -74,16 +74,16 @@ static struct pending *get_file(struct image_writer *w, enum image_kind kind, ui
 	return p;
 }
 
-int image_expect(struct image_writer *w, enum image_kind kind, uint64_t id)
+static int expect(struct image_writer *w, enum image_kind kind, uint64_t id, int flags,
+		  struct pending **ret)
 {
 	uint64_t key = make_key(kind, id);
-	struct pending *p;
+	struct pending *p = *ret = g_hash_table_lookup(w->files, &key);
 
-	if (g_hash_table_lookup(w->files, &key))
+	if (p)
 		return 0;
-	p = add_file(w, kind, id);
-	p->fd = openat(w->dir, p->name,
-		       O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	p = *ret = add_file(w, kind, id);
+	p->fd = openat(w->dir, p->name, flags | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (p->fd < 0)
 		return err_errno("create image %s", p->name);
 	p->exists = true;
@@ -92,6 +92,33 @@ int image_expect(struct image_writer *w, enum image_kind kind, uint64_t id)
 	close(p->fd);
 	p->fd = -1;
 	return 0;
+}
+
+int image_expect(struct image_writer *w, enum image_kind kind, uint64_t id)
+{
+	struct pending *p;
+
+	return expect(w, kind, id, O_WRONLY | O_APPEND, &p);
+}
+
+int image_expect_fd(struct image_writer *w, enum image_kind kind, uint64_t id, int *ret_fd)
+{
+	struct pending *p;
+	int r = expect(w, kind, id, O_RDWR, &p);
+
+	*ret_fd = p->fd;
+	return r;
+}
+
+int image_take(struct image_writer *w, enum image_kind kind, uint64_t id)
+{
+	uint64_t key = make_key(kind, id);
+	struct pending *p = g_hash_table_lookup(w->files, &key);
+
+	if (!p)
+		return -1;
+	p->used = true;
+	return take_fd(&p->fd);
 }
 
 void image_writer_init(struct image_writer *w, int dir)

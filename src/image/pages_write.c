@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/pages.h"
 
+#include "base/fd.h"
+
 #include "image/pagemap.pb-c.h"
 
 #include <errno.h>
@@ -24,10 +26,30 @@ int pages_create(struct pages_writer *p, struct image_writer *w, enum image_kind
 	if (r < 0)
 		return r;
 	image_name(IMG_PAGES, pages_id, name);
-	p->fd = openat(w->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	p->fd = image_take(w, IMG_PAGES, pages_id);
+	if (p->fd < 0)
+		p->fd = openat(w->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+			       0600);
 	if (p->fd < 0)
 		return err_errno("create image %s", name);
 	return 0;
+}
+
+int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes)
+{
+	static const uint8_t zeros[256 << 10];
+	int fd, r = image_expect_fd(w, IMG_PAGES, pages_id, &fd);
+
+	for (uint64_t at = 0; r == 0 && fd >= 0 && at < bytes; at += sizeof(zeros))
+		r = fd_pwrite_full(fd, zeros, MIN(sizeof(zeros), bytes - at), (off_t)at);
+	return err_wrap(r, "pages-%u.img", pages_id);
+}
+
+bool pages_are_prepared(const struct pages_writer *p)
+{
+	struct stat st;
+
+	return fstat(p->fd, &st) == 0 && st.st_size > 0;
 }
 
 static int write_entry(struct pages_writer *p, uint64_t vaddr, uint64_t nr)

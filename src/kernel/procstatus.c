@@ -132,6 +132,8 @@ static const struct line lines[] = {
 	{"NSpgid", read_chain, AT(nspgid)},
 	{"NSsid", read_chain, AT(nssid)},
 	{"VmLck", read_kib, AT(vm_locked_bytes)},
+	{"RssAnon", read_kib, AT(anon_bytes)},
+	{"VmSwap", read_kib, AT(swap_bytes)},
 	{"THP_enabled", read_bool, AT(thp_enabled)},
 	{"Threads", read_int, AT(threads)},
 	{"SigQ", read_sigq, 0},

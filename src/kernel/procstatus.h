@@ -31,7 +31,7 @@ struct procstatus {
 	bool no_new_privs;
 	int seccomp;	     /* 0 none, 1 strict, 2 filter */
 	int seccomp_filters; /* -1: this kernel does not say (before 5.9) */
-	uint64_t vm_locked_bytes;
+	uint64_t vm_locked_bytes, anon_bytes, swap_bytes;
 	bool thp_enabled; /* false: PR_SET_THP_DISABLE */
 };
 

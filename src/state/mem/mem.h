@@ -39,6 +39,9 @@ int mem_dump_layout(struct dump *d, struct dtask *t) MUST_CHECK;
 /* What the agent knows of it: end of the heap, dumpable. */
 extern const struct question mem_question;
 
+/* Before the freeze: the files of what the next one writes. */
+int mem_prepare_pages(struct dump *d) MUST_CHECK;
+
 /* The pages of all processes, written by their agents at the same time. */
 int mem_dump_pages(struct dump *d) MUST_CHECK;
 

@@ -104,7 +104,7 @@ static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 
 	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .dir = t->proc.dir, .mem = -1};
 	r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
-	if (r == 0 && is_large(d, t) && !d->pages->stream)
+	if (r == 0 && is_large(d, t) && !d->pages->stream && !pages_are_prepared(&l->w))
 		r = pages_reopen_direct(l->w.fd, true, &direct);
 	if (r < 0)
 		return r;

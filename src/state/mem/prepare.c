@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pages images that are there before the freeze.
+ *
+ * Little memory goes through the page cache: past it, each write waits for the disk.  But finding
+ * a page for it takes longer than the copy does (in a virtual machine, whose memory may have to
+ * come from the host first, up to ten times as long), and so does making the file.  Both are done
+ * while the processes run: zeros are written, as much as a process seems to have, and only copied
+ * over while it stands still.
+ */
+#include "state/mem/mem.h"
+
+#include "image/pages.h"
+
+/* Of the whole tree.  More goes past the page cache. */
+#define PREPARED_MAX (UINT64_C(32) << 20)
+
+/* The numbers are given anew when it is frozen: a guess that misses costs time, nothing else. */
+int mem_prepare_pages(struct dump *d)
+{
+	uint64_t left = PREPARED_MAX;
+	uint32_t id = d->next_pages_id;
+	int r = 0;
+
+	if (d->o.pages_elsewhere || d->o.pages_stream || d->o.lazy)
+		return 0;
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+		uint64_t bytes = t->status.anon_bytes + t->status.swap_bytes;
+
+		if (t->zombie)
+			continue;
+		/* most of it is its parent's and written with that one's */
+		if (bytes > left || t->stat.flags & PROC_PF_FORKNOEXEC)
+			bytes = 0;
+		left -= bytes;
+		r = pages_expect(&d->w, id++, bytes);
+	}
+	return r;
+}
