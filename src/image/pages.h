@@ -51,8 +51,8 @@ int pages_create(struct pages_writer *p, struct image_writer *w, enum image_kind
 
 /*
  * Before: the file that pages_create() with that number will take, with BYTES of zeros in it, so
- * that there is room in the page cache.  What is too much is cut off at the end, an expected file that
- * nobody takes is removed.
+ * that there is room in the page cache.  What is too much is cut off at the end, an expected file
+ * that nobody takes is removed.
  */
 int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes) MUST_CHECK;
 bool pages_are_prepared(const struct pages_writer *p);
