@@ -27,6 +27,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -35,6 +36,7 @@
 #define STREAM_BUFFER ((size_t)1 << 20)
 #define DIRECT_MIN    (UINT64_C(1) << 20) /* of mappings that may hold pages of their own */
 #define AHEAD_BYTES   (UINT64_C(32) << 20)
+#define SMALL_BYTES   (UINT64_C(512) << 10) /* copied by us: a channel to its agent costs more */
 
 /* Below this, writing takes no longer than a fork and its end. */
 #define SNAPSHOT_MIN_PAGES ((UINT64_C(32) << 20) / IMAGE_PAGE_SIZE)
@@ -49,6 +51,8 @@ struct lane { /* one process */
 	int dir, mem;  /* /proc/PID of whoever holds the memory; mem in it, when it is needed */
 	pid_t nspid;   /* of the snapshot, as its parent sees it; 0: there is none */
 	GArray *found; /* struct found: what is to be written later; may be NULL */
+	uint64_t kept; /* bytes of it, as long as it is not clear whether there is much */
+	bool scanned;  /* all of that is known */
 	bool ahead;    /* the first of its memory is being written already */
 };
 
@@ -99,12 +103,19 @@ static bool is_large(const struct dump *d, const struct dtask *t)
 
 static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 {
-	autoclose int direct = -1;
-	int r;
-
 	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .dir = t->proc.dir, .mem = -1};
-	r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
-	if (r == 0 && is_large(d, t) && !d->pages->stream && !pages_are_prepared(&l->w))
+	l->found = g_array_new(FALSE, FALSE, sizeof(struct found));
+	return pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
+}
+
+/* The agent has the image. */
+static int lane_connect(struct dump *d, struct lane *l)
+{
+	struct dtask *t = l->t;
+	autoclose int direct = -1;
+	int r = 0;
+
+	if (is_large(d, t) && !d->pages->stream && !pages_are_prepared(&l->w))
 		r = pages_reopen_direct(l->w.fd, true, &direct);
 	if (r < 0)
 		return r;
@@ -114,7 +125,9 @@ static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 		return 0;
 	l->x = (struct transfer){.b = &l->b, .write = true, .fd = l->w.fd, .tfds = {-1, -1}};
 	batch_recv_fds(&l->b, (const int[]){l->w.fd, direct}, direct < 0 ? 1 : 2, l->x.tfds);
-	return batch_run(&l->b);
+	r = batch_run(&l->b);
+	l->b.interruptible = true;
+	return r;
 }
 
 static int copy_out(struct lane *l, uint64_t addr, uint64_t len, uint64_t offset)
@@ -182,6 +195,52 @@ static uint32_t flags_of(struct lane *l, const struct vma *v, uint64_t start, ui
 	return PE_LAZY;
 }
 
+/*
+ * A page that is shared since fork(2) would be copied for process_vm_readv(2), which pins it
+ * (mm/gup.c: gup_must_unshare()).
+ */
+static int read_small(struct lane *l, const struct iovec *v, unsigned n, const struct iovec *to)
+{
+	uint8_t *at = to->iov_base;
+	int r = 0;
+
+	if (n <= IOV_MAX && !mem_is_shared(l->t->dump, l->t) &&
+	    process_vm_readv(l->t->proc.pid, to, 1, v, n, 0) == (ssize_t)to->iov_len)
+		return 0;
+	if (l->mem < 0) {
+		l->mem = openat(l->dir, "mem", O_RDONLY | O_CLOEXEC);
+		if (l->mem < 0)
+			return err_errno("open mem of process %d", l->t->proc.pid);
+	}
+	for (unsigned i = 0; r == 0 && i < n; at += v[i++].iov_len)
+		r = err_wrap(fd_pread_full(l->mem, at, v[i].iov_len, (off_t)v[i].iov_base),
+			     "memory at %p", v[i].iov_base);
+	return r;
+}
+
+static int copy_small(struct lane *l)
+{
+	g_autofree struct iovec *v = g_new(struct iovec, l->found->len + 1);
+	g_autofree uint8_t *buf = g_malloc(l->kept + 1);
+	struct iovec to = {buf, 0};
+	unsigned n = 0;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < l->found->len; i++) {
+		const struct found *f = &g_array_index(l->found, struct found, i);
+		size_t len = f->end - f->start;
+
+		r = pages_add(&l->w, f->start, len / IMAGE_PAGE_SIZE, f->flags, NULL);
+		if (f->flags & PE_PRESENT) {
+			v[n++] = (struct iovec){(void *)(uintptr_t)f->start, len};
+			to.iov_len += len;
+		}
+	}
+	if (r == 0 && n)
+		r = read_small(l, v, n, &to);
+	return r < 0 ? r : fd_pwrite_full(l->w.fd, buf, to.iov_len, 0);
+}
+
 static int keep_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
 {
 	const struct found f = {start, end, flags, is_readable(v)};
@@ -189,6 +248,16 @@ static int keep_found(void *arg, const struct vma *v, uint64_t start, uint64_t e
 
 	g_array_append_val(l->found, f);
 	return 0;
+}
+
+static int write_kept(struct lane *l)
+{
+	int r = l->begun ? 0 : lane_connect(l->t->dump, l);
+
+	for (unsigned i = 0; r == 0 && i < l->found->len; i++)
+		r = dump_run(l, &g_array_index(l->found, struct found, i));
+	g_array_set_size(l->found, 0);
+	return r;
 }
 
 /* The first of it is written while we look for the rest. */
@@ -200,12 +269,16 @@ static int write_found(void *arg, const struct vma *v, uint64_t start, uint64_t 
 
 	if (l->ahead)
 		return keep_found(arg, v, start, end, f.flags);
+	if (!l->begun) {
+		l->kept += f.flags & PE_PRESENT ? end - start : 0;
+		r = keep_found(arg, v, start, end, f.flags);
+		return l->kept <= SMALL_BYTES ? r : write_kept(l);
+	}
 	r = dump_run(l, &f);
 	if (r < 0 || l->x.bytes < AHEAD_BYTES)
 		return r;
 	transfer_flush(&l->x);
 	l->ahead = true;
-	l->found = g_array_new(FALSE, FALSE, sizeof(struct found));
 	return batch_post(&l->b);
 }
 
@@ -214,7 +287,7 @@ static int lane_scan(struct dump *d, struct lane *l)
 {
 	if (!l->t->track)
 		return 0;
-	l->found = g_array_new(FALSE, FALSE, sizeof(struct found));
+	l->scanned = true;
 	return track_pages(d, l->t, l->dir, keep_found, l);
 }
 
@@ -222,18 +295,20 @@ static int lane_post(struct lane *l)
 {
 	int r = l->ahead ? batch_wait(&l->b) : 0;
 
-	for (unsigned i = 0; r == 0 && l->found && i < l->found->len; i++)
-		r = dump_run(l, &g_array_index(l->found, struct found, i));
+	if (!l->begun)
+		return copy_small(l);
+	if (r == 0)
+		r = write_kept(l);
 	transfer_flush(&l->x);
 	return r < 0 ? r : batch_post(&l->b);
 }
 
 static int lane_finish(struct dump *d, struct lane *l)
 {
-	int r = batch_wait(&l->b);
+	int r = l->begun ? batch_wait(&l->b) : 0;
 
 	l->b.interruptible = false;
-	if (r == 0 && !l->nspid) {
+	if (r == 0 && l->begun && !l->nspid) {
 		batch_close_fds(&l->b);
 		r = batch_run(&l->b);
 	}
@@ -334,10 +409,8 @@ static int stream_lane(struct dump *d, struct lane *l, uint8_t *buf)
 	char name[IMAGE_NAME_MAX];
 	int r = 0;
 
-	if (!l->found) {
-		l->found = g_array_new(FALSE, FALSE, sizeof(struct found));
+	if (!l->scanned)
 		r = track_pages(d, l->t, l->dir, keep_found, l);
-	}
 	for (unsigned i = 0; r == 0 && i < l->found->len; i++) {
 		const struct found *f = &g_array_index(l->found, struct found, i);
 
@@ -396,11 +469,11 @@ static int write_lanes(struct dump *d, struct pages_dump *p)
 	if (d->o.lazy) /* they decide what may stay */
 		r = find_guards(p);
 	for (unsigned i = 0; i < p->n; i++)
-		p->lanes[i].b.interruptible = true;
+		p->lanes[i].b.interruptible = p->lanes[i].begun;
 	for (unsigned i = 0; r == 0 && i < p->n; i++) {
 		struct lane *l = &p->lanes[i];
 
-		if (!l->found)
+		if (!l->scanned)
 			r = dtask_wrap(l->t, track_pages(d, l->t, l->dir, write_found, l));
 	}
 	for (unsigned i = 0; r == 0 && i < p->n; i++)
@@ -481,6 +554,8 @@ static int dump_here(struct dump *d)
 			continue;
 		}
 		r = lane_begin(d, t, &p->lanes[p->n++]);
+		if (r == 0 && snapshot)
+			r = lane_connect(d, &p->lanes[p->n - 1]);
 		if (r == 0 && snapshot)
 			r = mem_guards_dump(t);
 		if (r == 0 && snapshot)
