@@ -42,7 +42,7 @@ int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes)
 
 	for (uint64_t at = 0; r == 0 && fd >= 0 && at < bytes; at += sizeof(zeros))
 		r = fd_pwrite_full(fd, zeros, MIN(sizeof(zeros), bytes - at), (off_t)at);
-	return err_wrap(r, "pages-%u.img", pages_id);
+	return r < 0 ? err_wrap(r, "pages-%u.img", pages_id) : 0;
 }
 
 bool pages_are_prepared(const struct pages_writer *p)

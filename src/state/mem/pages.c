@@ -14,6 +14,7 @@
  * and MADV_WIPEONFORK keep from it: processes with those are written while they are frozen.
  */
 #include "state/mem/cow.h"
+#include "state/mem/lanes.h"
 #include "state/mem/lazy.h"
 #include "state/mem/mem.h"
 #include "state/mem/readout.h"
@@ -32,41 +33,13 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#define COPY_MAX      (1u << 20)
-#define STREAM_BUFFER ((size_t)1 << 20)
-#define DIRECT_MIN    (UINT64_C(1) << 20) /* of mappings that may hold pages of their own */
-#define AHEAD_BYTES   (UINT64_C(32) << 20)
-#define SMALL_BYTES   (UINT64_C(512) << 10) /* copied by us: a channel to its agent costs more */
+#define COPY_MAX    (1u << 20)
+#define DIRECT_MIN  (UINT64_C(1) << 20) /* of mappings that may hold pages of their own */
+#define AHEAD_BYTES (UINT64_C(32) << 20)
+#define SMALL_BYTES (UINT64_C(512) << 10) /* copied by us: a channel to its agent costs more */
 
 /* Below this, writing takes no longer than a fork and its end. */
 #define SNAPSHOT_MIN_PAGES ((UINT64_C(32) << 20) / IMAGE_PAGE_SIZE)
-#define SNAPSHOT_SLOT	   1 /* the first spare one */
-
-struct lane { /* one process */
-	struct dtask *t;
-	struct pages_writer w;
-	struct batch b;
-	struct transfer x;
-	bool begun;
-	int dir, mem;  /* /proc/PID of whoever holds the memory; mem in it, when it is needed */
-	pid_t nspid;   /* of the snapshot, as its parent sees it; 0: there is none */
-	GArray *found; /* struct found: what is to be written later; may be NULL */
-	uint64_t kept; /* bytes of it, as long as it is not clear whether there is much */
-	bool scanned;  /* all of that is known */
-	bool ahead;    /* the first of its memory is being written already */
-};
-
-struct found {
-	uint64_t start, end;
-	uint32_t flags; /* PE_* */
-	bool readable;
-};
-
-struct pages_dump {
-	struct lane *lanes;
-	unsigned n;
-	bool stream; /* not to the pages images */
-};
 
 static void lane_clear(struct lane *l)
 {
@@ -130,17 +103,19 @@ static int lane_connect(struct dump *d, struct lane *l)
 	return r;
 }
 
+int lane_open_mem(struct lane *l)
+{
+	if (l->mem < 0)
+		l->mem = openat(l->dir, "mem", O_RDONLY | O_CLOEXEC);
+	return l->mem < 0 ? err_errno("open mem of process %d", l->t->proc.pid) : 0;
+}
+
 static int copy_out(struct lane *l, uint64_t addr, uint64_t len, uint64_t offset)
 {
 	g_autofree uint8_t *buf = g_malloc(COPY_MAX);
-	int r;
+	int r = lane_open_mem(l);
 
-	if (l->mem < 0) {
-		l->mem = openat(l->dir, "mem", O_RDONLY | O_CLOEXEC);
-		if (l->mem < 0)
-			return err_errno("open mem of process %d", l->t->proc.pid);
-	}
-	for (uint64_t done = 0; done < len;) {
+	for (uint64_t done = 0; r == 0 && done < len;) {
 		size_t n = MIN(len - done, COPY_MAX);
 
 		r = interrupt_check();
@@ -152,7 +127,7 @@ static int copy_out(struct lane *l, uint64_t addr, uint64_t len, uint64_t offset
 			return err_wrap(r, "memory at %" PRIx64, addr + done);
 		done += n;
 	}
-	return 0;
+	return r;
 }
 
 static int dump_run(struct lane *l, const struct found *f)
@@ -202,19 +177,17 @@ static uint32_t flags_of(struct lane *l, const struct vma *v, uint64_t start, ui
 static int read_small(struct lane *l, const struct iovec *v, unsigned n, const struct iovec *to)
 {
 	uint8_t *at = to->iov_base;
-	int r = 0;
+	int r;
 
 	if (n <= IOV_MAX && !mem_is_shared(l->t->dump, l->t) &&
 	    process_vm_readv(l->t->proc.pid, to, 1, v, n, 0) == (ssize_t)to->iov_len)
 		return 0;
-	if (l->mem < 0) {
-		l->mem = openat(l->dir, "mem", O_RDONLY | O_CLOEXEC);
-		if (l->mem < 0)
-			return err_errno("open mem of process %d", l->t->proc.pid);
+	r = lane_open_mem(l);
+	for (unsigned i = 0; r == 0 && i < n; at += v[i++].iov_len) {
+		r = fd_pread_full(l->mem, at, v[i].iov_len, (off_t)v[i].iov_base);
+		if (r < 0)
+			return err_wrap(r, "memory at %p", v[i].iov_base);
 	}
-	for (unsigned i = 0; r == 0 && i < n; at += v[i++].iov_len)
-		r = err_wrap(fd_pread_full(l->mem, at, v[i].iov_len, (off_t)v[i].iov_base),
-			     "memory at %p", v[i].iov_base);
 	return r;
 }
 
@@ -241,7 +214,7 @@ static int copy_small(struct lane *l)
 	return r < 0 ? r : fd_pwrite_full(l->w.fd, buf, to.iov_len, 0);
 }
 
-static int keep_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
+int lane_keep_found(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
 {
 	const struct found f = {start, end, flags, is_readable(v)};
 	struct lane *l = arg;
@@ -268,10 +241,10 @@ static int write_found(void *arg, const struct vma *v, uint64_t start, uint64_t 
 	int r;
 
 	if (l->ahead)
-		return keep_found(arg, v, start, end, f.flags);
+		return lane_keep_found(arg, v, start, end, f.flags);
 	if (!l->begun) {
 		l->kept += f.flags & PE_PRESENT ? end - start : 0;
-		r = keep_found(arg, v, start, end, f.flags);
+		r = lane_keep_found(arg, v, start, end, f.flags);
 		return l->kept <= SMALL_BYTES ? r : write_kept(l);
 	}
 	r = dump_run(l, &f);
@@ -288,7 +261,7 @@ static int lane_scan(struct dump *d, struct lane *l)
 	if (!l->t->track)
 		return 0;
 	l->scanned = true;
-	return track_pages(d, l->t, l->dir, keep_found, l);
+	return track_pages(d, l->t, l->dir, lane_keep_found, l);
 }
 
 static int lane_post(struct lane *l)
@@ -317,134 +290,6 @@ static int lane_finish(struct dump *d, struct lane *l)
 	if (r == 0)
 		r = pages_finish(&l->w);
 	return r < 0 ? dtask_wrap(l->t, err_wrap(r, "write its memory to the image")) : 0;
-}
-
-/*
- * Pieces of memory on their way through a buffer of ours: read with one call as long as they are
- * neighbours in it.
- */
-struct gather {
-	struct lane *l;
-	pid_t pid;
-	const struct cryo_pages_stream *to;
-	uint8_t *buf;
-	size_t bytes;
-	unsigned n;
-	struct iovec v[TRANSFER_PIECES];
-};
-
-/* What the process may not read itself, FOLL_FORCE may. */
-static int read_slowly(struct gather *g)
-{
-	struct lane *l = g->l;
-	size_t at = 0;
-
-	if (l->mem < 0) {
-		l->mem = openat(l->dir, "mem", O_RDONLY | O_CLOEXEC);
-		if (l->mem < 0)
-			return err_errno("open mem of process %d", g->pid);
-	}
-	for (unsigned i = 0; i < g->n; i++) {
-		int r = fd_pread_full(l->mem, g->buf + at, g->v[i].iov_len,
-				      (off_t)(uintptr_t)g->v[i].iov_base);
-
-		if (r < 0)
-			return err_wrap(r, "memory at %p", g->v[i].iov_base);
-		at += g->v[i].iov_len;
-	}
-	return 0;
-}
-
-static int gather_flush(struct gather *g)
-{
-	const struct iovec to = {g->buf, g->bytes};
-	int r = 0;
-
-	if (!g->n)
-		return 0;
-	if (process_vm_readv(g->pid, &to, 1, g->v, g->n, 0) != (ssize_t)g->bytes)
-		r = read_slowly(g);
-	if (r == 0)
-		r = g->to->data(g->to->arg, g->buf, g->bytes);
-	g->n = 0;
-	g->bytes = 0;
-	return r;
-}
-
-static int gather_add(struct gather *g, uint64_t start, uint64_t end)
-{
-	int r = 0;
-
-	while (r == 0 && start < end) {
-		size_t n = MIN(end - start, STREAM_BUFFER - g->bytes);
-
-		g->v[g->n++] = (struct iovec){(void *)(uintptr_t)start, n};
-		g->bytes += n;
-		start += n;
-		if (g->n == TRANSFER_PIECES || g->bytes == STREAM_BUFFER)
-			r = gather_flush(g);
-	}
-	return r;
-}
-
-static int stream_pages(struct dump *d, struct lane *l, uint8_t *buf)
-{
-	struct gather g = {.l = l, .to = d->o.pages_stream, .buf = buf};
-	int r = 0;
-
-	g.pid = l->nspid ? agent_tid(l->t->agent, SNAPSHOT_SLOT) : l->t->proc.pid;
-	for (unsigned i = 0; r == 0 && i < l->found->len; i++) {
-		const struct found *f = &g_array_index(l->found, struct found, i);
-
-		if (f->flags & PE_PRESENT)
-			r = gather_add(&g, f->start, f->end);
-	}
-	return r < 0 ? r : gather_flush(&g);
-}
-
-/* The pagemap says what there is; the pages file itself is only where it goes. */
-static int stream_lane(struct dump *d, struct lane *l, uint8_t *buf)
-{
-	const struct cryo_pages_stream *to = d->o.pages_stream;
-	char name[IMAGE_NAME_MAX];
-	int r = 0;
-
-	if (!l->scanned)
-		r = track_pages(d, l->t, l->dir, keep_found, l);
-	for (unsigned i = 0; r == 0 && i < l->found->len; i++) {
-		const struct found *f = &g_array_index(l->found, struct found, i);
-
-		r = pages_add(&l->w, f->start, (f->end - f->start) / IMAGE_PAGE_SIZE, f->flags,
-			      NULL);
-	}
-	image_name(IMG_PAGES, l->w.pages_id, name);
-	if (r == 0)
-		r = to->begin(to->arg, name, l->w.offset_bytes);
-	if (r == 0)
-		r = stream_pages(d, l, buf);
-	if (r == 0)
-		r = to->end(to->arg);
-	if (r == 0)
-		r = pages_finish(&l->w);
-	if (r == 0 && unlinkat(d->dir, name, 0) < 0)
-		r = err_errno("remove %s", name);
-	d->stats.pages_written += l->w.present_pages;
-	d->stats.pages_skipped_parent += l->w.parent_pages;
-	return r < 0 ? dtask_wrap(l->t, r) : 0;
-}
-
-static int stream_lanes(struct dump *d, struct pages_dump *p)
-{
-	/* The kernel copies much slower from where no cache line begins. */
-	uint8_t *buf = mmap(NULL, STREAM_BUFFER, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int r = buf == MAP_FAILED ? err_errno("map a buffer") : 0;
-
-	for (unsigned i = 0; r == 0 && i < p->n; i++)
-		r = stream_lane(d, &p->lanes[i], buf);
-	if (buf != MAP_FAILED)
-		munmap(buf, STREAM_BUFFER);
-	return r;
 }
 
 /* Of those that still stand. */
