@@ -37,11 +37,11 @@ beside() {
 	wait_for 20 "$CP" exec "$name" test -e /tmp/ready
 }
 
-@test "namespaces of a process's own, all named at once" {
-	cryopod run -d --name a --network none --privileged $IMAGE sh -c "unshare -n sleep 1000 & unshare -m sleep 1001 & $FAST_LOOP" >/dev/null
+@test "user namespaces of processes of their own, all named at once" {
+	cryopod run -d --name a --network none --privileged $IMAGE sh -c "unshare -U sleep 1000 & unshare -U tail -f /dev/null & $FAST_LOOP" >/dev/null
 	wait_for 10 log_reaches a 2
-	untouched a 'sleep' 'another net namespace' 'another mnt namespace' 'end it'
-	cryopod exec a killall sleep
+	untouched a "(sleep)" "(tail)" "another user namespace" "end it"
+	cryopod exec a killall sleep tail
 	cycle a
 	goes_on a
 }

@@ -173,7 +173,7 @@ int waits_restore(struct rthread *h, struct regs *r)
 	pid_t pid = rtask_pid(h->task), tid = agent_tid(h->task->restore->agent, h->slot);
 	struct regs begin = *r;
 	struct place place;
-	int64_t result;
+	int64_t result, ns;
 	json_t *rest;
 	char name[16];
 	bool noted;
@@ -183,10 +183,11 @@ int waits_restore(struct rthread *h, struct regs *r)
 	rest = json_object_get(json_object_get(h->task->extra, "rests"), name);
 	if (!k || !json_is_integer(rest))
 		return 0;
+	ns = MAX(json_integer_value(rest), 1);
 	noted = may_note_loaded(h->task, r);
 	if (k->again && !k->in_ms && !noted)
 		return 0;
-	e = set_time(pid, k, k->again ? r : &begin, json_integer_value(rest), &place);
+	e = set_time(pid, k, k->again ? r : &begin, ns, &place);
 	if (e < 0) { /* then all of it again */
 		err_clear();
 		return 0;
@@ -198,7 +199,7 @@ int waits_restore(struct rthread *h, struct regs *r)
 	if (e == 0 && place.at)
 		e = task_write_memory(pid, place.at, &place.was, sizeof(place.was));
 	if (e == 0 && noted)
-		e = note_end(pid, r, waits_now() + json_integer_value(rest));
+		e = note_end(pid, r, waits_now() + ns);
 	if (e < 0)
 		return err_wrap(e, "thread %d: its wait", h->nstid);
 	regs_set_result(r, result);
