@@ -218,6 +218,63 @@ turned() { [ "$(turns "$1" "$2")" -ge "$3" ]; }
 	cryopod logs c | awk '$1 != NR - 1 {exit 1}'
 }
 
+@test "another image than the one that was named; a disk there that is full; Ctrl-C" {
+	counter c
+	there rmi -a >/dev/null 2>&1 || true
+	cat >"$BATS_TEST_TMPDIR/ssh" <<-END
+	#!/usr/bin/python3
+	import re, subprocess, sys, os
+	p = subprocess.Popen(["nsenter", "--net=$NS", "sh", "-c", sys.argv[2]], stdin=subprocess.PIPE)
+	data = os.read(0, 65536)
+	while data:
+	    p.stdin.write(re.sub(b'sha256:........', b'sha256:00000000', data) if b"imageDigest" in data else data)
+	    p.stdin.flush()
+	    data = os.read(0, 65536)
+	p.stdin.close()
+	p.wait()
+	END
+	chmod +x "$BATS_TEST_TMPDIR/ssh"
+	expect 125 cryopod container migrate --ssh "$BATS_TEST_TMPDIR/ssh" --remote-command "$OTHER" c other
+	has "there: "
+	has "c goes on running here"
+	nothing_there
+	expect 0 there images -q
+	is ""
+	mkdir "$BATS_TEST_TMPDIR/small" "$BATS_TEST_TMPDIR/run"
+	mount -t tmpfs -o size=3m none "$BATS_TEST_TMPDIR/small"
+	expect 125 migrate --remote-command "$CRYOPOD_BIN --root $BATS_TEST_TMPDIR/small --runroot $BATS_TEST_TMPDIR/run" c
+	umount "$BATS_TEST_TMPDIR/small"
+	has "there: "
+	has "free on the disk"
+	has "c goes on running here"
+	# It is interrupted when the other side has been told of the last part.
+	cat >"$BATS_TEST_TMPDIR/ssh" <<-END
+	#!/usr/bin/python3
+	import subprocess, sys, os, signal
+	signal.signal(signal.SIGINT, signal.SIG_IGN)
+	p = subprocess.Popen(["nsenter", "--net=$NS", "sh", "-c", sys.argv[2]], stdin=subprocess.PIPE)
+	data = os.read(0, 65536)
+	while data:
+	    if b'"next":"rest"' in data:
+	        os.kill(os.getppid(), signal.SIGINT)
+	        break
+	    p.stdin.write(data)
+	    p.stdin.flush()
+	    data = os.read(0, 65536)
+	os.set_blocking(0, True)
+	while data:
+	    data = os.read(0, 65536)
+	p.stdin.close()
+	p.wait()
+	END
+	expect 125 cryopod container migrate --ssh "$BATS_TEST_TMPDIR/ssh" --remote-command "$OTHER" c other
+	has "interrupted; c goes on running here"
+	wait_for 10 nothing_there
+	n=$(cryopod logs --tail 1 c)
+	wait_for 10 at_least c $((n + 3))
+	whole_here c
+}
+
 @test "what was asked for wrongly" {
 	refuses 125 '--pre-copy x: use auto or a number' cryopod container migrate --pre-copy x c other
 	refuses 125 'accepts 2 arg(s), received 1' cryopod container migrate c

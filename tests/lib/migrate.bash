@@ -15,7 +15,9 @@ migrate_setup() {
 
 migrate_clear() {
 	there rm -fa -t 0 >/dev/null
+	there volume rm -fa >/dev/null
 	engine_clear
+	cryopod volume rm -fa >/dev/null
 }
 
 migrate_teardown() {
