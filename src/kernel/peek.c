@@ -72,7 +72,7 @@ static int load_program(struct peek *k)
 			    .prog_flags = BPF_F_SLEEPABLE,
 			    .insns = (uintptr_t)v,
 			    .insn_cnt = ARRAY_SIZE(v),
-			    .license = (uintptr_t) "GPL"}; /* the helper asks for it */
+			    .license = (uintptr_t) "Dual BSD/GPL"}; /* the helper asks for one */
 
 	k->program = bpf(BPF_PROG_LOAD, &a);
 	return k->program < 0
