@@ -128,7 +128,7 @@ sessions() {
 	printf 'one\n' >&7
 	wait_for 5 cryopod exec a test -s /tmp/first
 	printf 'two\nthree' >&7
-	p=$(inside a "$(cryopod top a pid,args | awk '/read l/ {print $1}')")
+	p=$(inside a "$(cryopod top a pid,args | awk '/read l/ {print $1; exit}')")
 	wait_for 5 python3 -c 'import fcntl, os, struct, sys, termios
 assert struct.unpack("i", fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK), termios.FIONREAD, b"0000"))[0] == 9' "/proc/$p/fd/0"
 	cycle a

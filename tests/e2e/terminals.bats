@@ -22,12 +22,14 @@ at() {
 # jobs_again CTR PROMPT: job control before and after: a stopped job, a running one, one in the
 # foreground; a variable, the size, the modes.
 jobs_again() {
-	local p=$2
-	at "$1" -r 33x111 -s '\n' -e "$p" -s 'sleep 300\n' -e 'sleep 300' -s '\x1a' -e Stopped -e "$p" \
-		-s 'sleep 400 &\n' -e "$p" -s 'A=$((40+2))\n' -e "$p" -s 'stty -echoctl; sleep 500\n' -e 'sleep 500'
+	local p=$2 until="'$CP' top $1 state,args | grep -qE"
+	# Keys are for who is in the foreground: it is there, and at work.
+	sleeps() { echo "until $until '^[SD] +sleep $1\$'; do sleep 0.05; done"; }
+	at "$1" -r 33x111 -s '\n' -e "$p" -s 'sleep 300\n' -x "$(sleeps 300)" -s '\x1a' -e Stopped -e "$p" \
+		-s 'sleep 400 &\n' -e "$p" -s 'A=$((40+2))\n' -e "$p" -s 'stty -echoctl; sleep 500\n' -x "$(sleeps 500)"
 	cycle "$1"
 	at "$1" -r 40x120 -s '\x03' -e "$p" -s 'stty size\n' -e '40 120' -e "$p" -s 'echo =$A=\n' -e '=42=' -e "$p" \
-		-s 'jobs\n' -e Stopped -e 'sleep 300' -e 'sleep 400' -e "$p" -s 'fg %1\n' -e 'sleep 300' -s '\x03' -e "$p" \
+		-s 'jobs\n' -e Stopped -e 'sleep 300' -e 'sleep 400' -e "$p" -s 'fg %1\n' -x "$(sleeps 300)" -s '\x03' -e "$p" \
 		-s 'jobs\n' -e 'sleep 400' -e "$p" -s 'stty -a\n' -e '-echoctl' -e "$p"
 }
 
