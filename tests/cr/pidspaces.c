@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pid namespaces inside: made by clone(2), by unshare(2); two levels; with a /proc of their own; with
- * threads, sessions, groups, a child that has ended; a process that has joined one; one that is yet
- * to be born in.
+ * Pid namespaces inside: made by clone(2), by unshare(2); two levels; with a /proc of their own;
+ * with threads, sessions, groups, a child that has ended; a process that has joined one; one that
+ * is yet to be born in.
  */
 #include "cr.h"
 
@@ -77,12 +77,14 @@ static int verify_init(void)
 	pid_t next;
 
 	check(getpid() == 1 && getppid() == 0 && getsid(0) == 1 && getpgrp() == 1);
-	check(readlink("/proc/self", self, sizeof(self) - 1) > 0 && strcmp(self, "1") == 0, "%s", self);
+	check(readlink("/proc/self", self, sizeof(self) - 1) > 0 && strcmp(self, "1") == 0, "%s",
+	      self);
 	check(is_there(grandchild) && !is_there(grandchild + 50));
 	check(waitpid(zombie, &status, 0) == zombie && WEXITSTATUS(status) == 7);
 	check(syscall(SYS_tgkill, 1, tid, 0) == 0, "errno %d", errno);
 	check(getpgid(grandchild) == grandchild && kill(grandchild, SIGUSR1) == 0);
-	check(waitpid(grandchild, &status, 0) == grandchild && WEXITSTATUS(status) == 9, "%#x", status);
+	check(waitpid(grandchild, &status, 0) == grandchild && WEXITSTATUS(status) == 9, "%#x",
+	      status);
 	next = fork();
 	if (next == 0)
 		_exit(0);

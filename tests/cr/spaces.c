@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tasks in other network, mount, UTS, IPC and cgroup namespaces than the first one's: their devices,
- * mounts, names and objects; what they have open in there; who shares one with whom; one that only a descriptor holds;
- * a thread that has gone to one.
+ * Tasks in other network, mount, UTS, IPC and cgroup namespaces than the first one's: their
+ * devices, mounts, names and objects; what they have open in there; who shares one with whom; one
+ * that only a descriptor holds; a thread that has gone to one.
  */
 #include "cr.h"
 
@@ -178,9 +178,11 @@ static int verify_ipc(void)
 	struct shmid_ds s;
 
 	check(strcmp(attached + 5000, "shared") == 0);
-	check(shmget(77, 0, 0) == segment && msgget(78, 0) == queue && semget(79, 0, 0) == semaphores);
+	check(shmget(77, 0, 0) == segment && msgget(78, 0) == queue &&
+	      semget(79, 0, 0) == semaphores);
 	check(shmctl(segment, IPC_STAT, &s) == 0 && s.shm_nattch == 1, "%d", (int)s.shm_nattch);
-	check(msgrcv(queue, &m, sizeof(m.text), 5, IPC_NOWAIT) == 6 && strcmp(m.text, "hello") == 0);
+	check(msgrcv(queue, &m, sizeof(m.text), 5, IPC_NOWAIT) == 6 &&
+	      strcmp(m.text, "hello") == 0);
 	return semctl(semaphores, 0, GETALL, v) < 0 || v[0] != 3 || v[1] != 4;
 }
 

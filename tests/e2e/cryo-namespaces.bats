@@ -296,6 +296,37 @@ more" ]
 	umount -l "$DIR/shared" "$DIR/master" "$ROOT"
 }
 
+@test "mounts: namespaces inside that are peers and slaves of the root's" {
+	mkdir "$DIR/m"
+	setsid unshare -pm --fork bash -euc 'mount -t proc proc /proc; mount -t tmpfs p "$0"; mount --make-shared "$0"
+		mkdir "$0/x" "$0/y"; echo 1 >"$0/f"
+		unshare -m --propagation slave sleep 2001 & a=$!
+		unshare -m --propagation unchanged sleep 2002 & b=$!
+		until [ "$(cat /proc/$a/comm)$(cat /proc/$b/comm)" = sleepsleep ]; do sleep 0.05; done
+		exec sleep 2000 <&- >&- 2>&-' "$DIR/m" </dev/null >"$DIR/out" 2>&1 3>&- 4>&- 10>&- &
+	PARENT=$!
+	wait_for 5 eval 'PID=$(pgrep -P $PARENT) && [ "$(cat /proc/$PID/comm)" = sleep ]' || cat "$DIR/out"
+	shown() {
+		local p
+		for p in "$PID" $(pgrep -P "$PID"); do
+			tr '\0' ' ' <"/proc/$p/cmdline"
+			grep " $DIR/m " "/proc/$p/mountinfo" | cut -d' ' -f4- | sed 's/shared:[0-9]*/shared/;s/master:[0-9]*/master/'
+		done
+	}
+	shown >"$DIR/before"
+	[ "$(grep -c shared "$DIR/before")" = 2 ] && [ "$(grep -c master "$DIR/before")" = 1 ]
+	again
+	shown | diff "$DIR/before" -
+	nsenter -t "$PID" -m mount -t tmpfs late "$DIR/m/x"
+	for p in $(pgrep -P "$PID"); do
+		grep -q " $DIR/m/x " "/proc/$p/mountinfo"
+		[ "$(nsenter -t "$p" -m cat "$DIR/m/f")" = 1 ]
+	done
+	nsenter -t "$(pgrep -P "$PID" -f 2002)" -m mount -t tmpfs later "$DIR/m/y"
+	grep -q " $DIR/m/y " "/proc/$PID/mountinfo"
+	kill -9 "$PID" && PID=
+}
+
 @test "mounts: external ones" {
 	make_root
 	mkdir "$DIR/other" "$ROOT/ext" && echo outside >"$DIR/other/file"

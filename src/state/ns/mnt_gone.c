@@ -87,6 +87,24 @@ int mnt_gone_load(const struct mnt_options *o, struct mnt *m)
 	return m->content < 0 && errno != ENOENT ? err_errno("open %s", name) : 0;
 }
 
+static const json_t *about_gone(const struct mnt_plan *p, const struct mnt *m)
+{
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", m->e->mnt_id);
+	return json_object_get(json_object_get(p->o.extra, "deleted_mounts"), id);
+}
+
+static bool is_on_dir(const struct mnt_plan *p, const struct mnt *m)
+{
+	const char *rest = m->parent ? mnt_below(mnt_target(m->e), mnt_target(m->parent->e)) : NULL;
+	struct stat st;
+
+	return rest && m->parent->fd >= 0 &&
+	       fstatat(m->parent->fd, *rest ? rest : ".", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(st.st_mode);
+}
+
 /* Directories on the way that are gone as well are made; how many. */
 static int make_way(int top, const char *dir)
 {
@@ -162,11 +180,11 @@ static void note(struct mnt_plan *p, int top_take, char *name_take, bool is_dir,
 
 int mnt_gone_make(struct mnt_plan *p, struct mnt *m, int wide, const char *rest, int *ret)
 {
-	const json_t *about = mnt_about_gone(p, m);
+	const json_t *about = about_gone(p, m);
 	mode_t mode = (mode_t)json_integer_value(json_object_get(about, "mode"));
 	g_autofree char *dir = g_path_get_dirname(rest), *base = g_path_get_basename(rest);
 	g_autofree char *name = g_build_filename(dir, base, NULL);
-	bool is_dir = about ? S_ISDIR(mode) : mnt_is_on_dir(p, m);
+	bool is_dir = about ? S_ISDIR(mode) : is_on_dir(p, m);
 	autoclose int top = openat(wide, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int made = top < 0 ? err_errno("open what it is in") : make_way(top, dir), r;
 

@@ -2,6 +2,9 @@
 /* File systems that come into being, or into sight, by being mounted. */
 #include "state/ns/mnt_plan.h"
 
+#include "kernel/mount.h"
+
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 
@@ -38,4 +41,24 @@ const struct mnt_kind *mnt_kind_by_code(unsigned code)
 		if (mnt_kinds[i].code == code)
 			return &mnt_kinds[i];
 	return NULL;
+}
+
+static int make_proc(void *arg, int *ret_fd)
+{
+	const struct mount_param params[] = {{"source", "proc"}, {NULL}};
+
+	return mount_make("proc", params, 0, ret_fd);
+}
+
+/* Whose child is in the namespace: setns(2). */
+static int make_proc_there(void *arg, int *ret_fd)
+{
+	if (setns(*(int *)arg, CLONE_NEWPID) < 0)
+		return err_errno("enter the pid namespace");
+	return ns_run(NULL, 0, make_proc, NULL, ret_fd);
+}
+
+int mnt_make_proc(int pids, int *ret_fd)
+{
+	return ns_run(NULL, 0, make_proc_there, &pids, ret_fd);
 }

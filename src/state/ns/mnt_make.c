@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -342,45 +341,12 @@ static bool is_better_first(const struct mnt_plan *p, const struct mnt *m)
 	return false;
 }
 
-const json_t *mnt_about_gone(const struct mnt_plan *p, const struct mnt *m)
-{
-	char id[16];
-
-	snprintf(id, sizeof(id), "%u", m->e->mnt_id);
-	return json_object_get(json_object_get(p->o.extra, "deleted_mounts"), id);
-}
-
-bool mnt_is_on_dir(const struct mnt_plan *p, const struct mnt *m)
-{
-	const char *rest = m->parent ? mnt_below(target_of(m), target_of(m->parent)) : NULL;
-	struct stat st;
-
-	return rest && m->parent->fd >= 0 &&
-	       fstatat(m->parent->fd, *rest ? rest : ".", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISDIR(st.st_mode);
-}
-
 static bool can_be_new(const struct mnt *m)
 {
 	return !m->e->deleted && (m->kind || m->e->fstype == FSTYPE__AUTO);
 }
 
 /* 1: not yet. */
-static int make_proc(void *arg, int *ret_fd)
-{
-	const struct mount_param params[] = {{"source", "proc"}, {NULL}};
-
-	return mount_make("proc", params, 0, ret_fd);
-}
-
-/* Whose child is in the namespace: setns(2). */
-static int make_proc_there(void *arg, int *ret_fd)
-{
-	if (setns(*(int *)arg, CLONE_NEWPID) < 0)
-		return err_errno("enter the pid namespace");
-	return ns_run(NULL, 0, make_proc, NULL, ret_fd);
-}
-
 static int make_one(struct mnt_plan *p, struct mnt *m)
 {
 	int pids = p->o.pids ? p->o.pids(p->o.arg, m->e->mnt_id) : -1, r;
@@ -398,7 +364,7 @@ static int make_one(struct mnt_plan *p, struct mnt *m)
 	if (is_better_first(p, m) || !can_be_new(m))
 		return 1;
 	if (pids >= 0) {
-		r = ns_run(NULL, 0, make_proc_there, &pids, &m->fd);
+		r = mnt_make_proc(pids, &m->fd);
 		return r < 0 ? r : mnt_yard(p, m->fd);
 	}
 	return make_new(p, m);

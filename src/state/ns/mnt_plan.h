@@ -36,14 +36,14 @@ const char *mnt_target(const MntEntry *e);
 /* A view of what is at REST in WIDE. */
 int mnt_view(struct mnt_plan *p, int wide, const char *rest, int *ret) MUST_CHECK;
 
+/* A detached one that shows the pid namespace PIDS. */
+int mnt_make_proc(int pids, int *ret_fd) MUST_CHECK;
+
 /* mnt_gone.c */
 int mnt_gone_load(const struct mnt_options *o, struct mnt *m) MUST_CHECK;
 int mnt_gone_make(struct mnt_plan *p, struct mnt *m, int wide, const char *rest, int *ret)
 	MUST_CHECK;
 void mnt_gone_end(struct mnt_plan *p); /* all are in their places: the names go */
-const json_t *mnt_about_gone(const struct mnt_plan *p, const struct mnt *m);
-bool mnt_is_on_dir(const struct mnt_plan *p,
-		   const struct mnt *m); /* its mount point is a directory */
 
 /* mnt_outer.c: what a space shows of the namespaces before it. */
 bool mnt_find_outer(const struct mnt_options *o, struct mnt *m);
