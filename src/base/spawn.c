@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/spawn.h"
 #include "base/fd.h"
+#include "base/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +11,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define CAPTURE_MAX ((size_t)64 << 20)
+#define CAPTURE_MAX  ((size_t)64 << 20)
+#define INTERRUPT_MS 200
 
 extern char **environ;
 
@@ -158,7 +160,7 @@ static int launch(const struct spawn *s, struct pipes *p, pid_t *ret_pid)
 }
 
 /* Feeds and collects at once, so that neither side can block the other for ever. */
-static int exchange(const struct spawn *s, struct pipes *p, GString *out, GString *err)
+static int exchange(const struct spawn *s, pid_t pid, struct pipes *p, GString *out, GString *err)
 {
 	const char *in = s->input;
 	size_t left = s->input_len;
@@ -171,8 +173,16 @@ static int exchange(const struct spawn *s, struct pipes *p, GString *out, GStrin
 				      {.fd = p->out[0], .events = POLLIN},
 				      {.fd = p->err[0], .events = POLLIN}};
 
-		if (poll(f, 3, -1) < 0 && errno != EINTR)
+		int ready = poll(f, 3, s->interruptible ? INTERRUPT_MS : -1);
+
+		if (ready < 0 && errno != EINTR)
 			return err_errno("poll");
+		if (ready <= 0 && s->interruptible && interrupt_check() < 0) {
+			err_clear();
+			kill(pid, SIGTERM); /* and what it says is read to its end */
+		}
+		if (ready <= 0)
+			continue;
 		if (f[0].revents) {
 			ssize_t n = left ? write(p->in[1], in, left) : 0;
 
@@ -213,7 +223,7 @@ int spawn_run(const struct spawn *s, struct spawn_result *ret)
 	if (r < 0)
 		return r;
 	sigaction(SIGPIPE, &ignore, &old);
-	r = exchange(s, &p, out, err);
+	r = exchange(s, pid, &p, out, err);
 	sigaction(SIGPIPE, &old, NULL);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)

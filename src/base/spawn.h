@@ -19,15 +19,16 @@ struct spawn {
 #define SPAWN_CAPTURE -2	 /* OUT, ERR: into the result */
 	const int *fds;		 /* become 3, 4, ... in the child, in this order */
 	unsigned nfds;
-	const char *dir;	/* working directory or NULL */
-	const void *input;	/* fed to stdin (IN is ignored), or NULL */
+	const char *dir;   /* working directory or NULL */
+	const void *input; /* fed to stdin (IN is ignored), or NULL */
 	size_t input_len;
-	bool new_session;	/* setsid(2): keeps the child away from our terminal */
+	bool new_session;   /* setsid(2): keeps the child away from our terminal */
+	bool interruptible; /* base/interrupt.h: it is told to end; only with capturing */
 };
 
 struct spawn_result {
-	int status;		/* as from waitpid(2) */
-	char *out, *err;	/* captured, NUL-terminated; at most 64 MiB each */
+	int status;	 /* as from waitpid(2) */
+	char *out, *err; /* captured, NUL-terminated; at most 64 MiB each */
 	size_t out_len, err_len;
 };
 

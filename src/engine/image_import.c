@@ -3,6 +3,7 @@
  * `import`: one pass over the tar file unpacks it, writes it uncompressed as the layer's blob and
  * computes its digest; the layer gets its name when that is known.
  */
+#include "base/interrupt.h"
 #include "engine/blobs.h"
 #include "engine/events.h"
 #include "engine/image_change.h"
@@ -131,6 +132,8 @@ static int check(const struct import_options *o, char **ret_name)
 int image_import(struct engine *e, const char *path, const struct import_options *o,
 		 struct image *ret)
 {
+	CLEANUP(interrupt_end)
+	struct interrupt interrupt __attribute__((unused)) = interrupt_begin();
 	CLEANUP(blobs_scratch_drop) char *scratch = NULL;
 	g_autofree char *name = NULL;
 	char digest[DIGEST_MAX], id[ENGINE_ID_LEN + 1], *names[2] = {NULL, NULL};

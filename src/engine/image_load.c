@@ -107,6 +107,8 @@ int image_load(struct engine *e, const char *path, bool quiet, char ***ret)
 
 	if (r == 0)
 		r = image_load_from(&t, path, said, id);
+	if (r < 0)
+		return transport_give_up(&t, r);
 	transport_close(&t);
 	if (r == 0)
 		r = image_collect_garbage(e);

@@ -197,7 +197,7 @@ static int pull(struct engine *e, const char *name, const struct pull_options *o
 	if (r == 0)
 		r = load_by_id(e, id, full, ret);
 	if (r < 0)
-		return r;
+		return transport_give_up(&t, r);
 	event_image(e, "pull", ret->id, ret->name);
 	transport_close(&t);
 	return image_collect_garbage(e);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/layer_stream.h"
 #include "base/fd.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#define CHUNK ((size_t)256 << 10)
-#define TAIL  1024 /* two blocks of zeros end an archive (POSIX, pax) */
+#define CHUNK	     ((size_t)256 << 10)
+#define INTERRUPT_MS 200
+#define TAIL	     1024 /* two blocks of zeros end an archive (POSIX, pax) */
 
 struct layer_reader {
 	const struct layer_stream *s;
@@ -15,6 +20,8 @@ struct layer_reader {
 	uint64_t packed_bytes, tar_bytes, entries;
 	char tail[TAIL]; /* the last bytes of the tar file */
 	char *buf;
+	bool is_pipe;		   /* or a socket */
+	struct progress *progress; /* of a layer, where somebody looks */
 	int failed; /* the first failure inside a callback, whose story must not be lost */
 };
 
@@ -31,11 +38,27 @@ static void accept_filters(struct archive *a)
 	archive_clear_error(a);
 }
 
+/* A pipe may keep us waiting for long; a read(2) would go on after a signal (SA_RESTART). */
+static int await_data(const struct layer_reader *r)
+{
+	struct pollfd p = {.fd = r->s->fd, .events = POLLIN};
+	int e;
+
+	do {
+		e = interrupt_check();
+	} while (e == 0 && r->is_pipe && poll(&p, 1, INTERRUPT_MS) <= 0);
+	return e;
+}
+
 static ssize_t read_packed(struct layer_reader *r, const void **ret)
 {
 	ssize_t n;
 
 	*ret = r->buf;
+	progress_at(r->progress, r->packed_bytes);
+	r->failed = await_data(r);
+	if (r->failed < 0)
+		return r->failed;
 	if (r->s->read) {
 		n = r->s->read(r->s->read_arg, ret);
 		if (n < 0)
@@ -118,6 +141,23 @@ static la_ssize_t on_tar(struct archive *a, void *data, const void **ret)
 	return n;
 }
 
+static void begin_progress(struct layer_reader *r)
+{
+	const char *digest = r->s->digest ? r->s->digest : r->s->diff_id;
+	struct stat st = {0};
+	g_autofree char *what = digest ? g_strdup_printf("unpack layer %.12s", digest_hex(digest))
+				       : g_strdup("unpack");
+
+	if (r->s->fd < 0 || fstat(r->s->fd, &st) < 0)
+		return;
+	r->is_pipe = S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode);
+	if (r->s->plain)
+		return;
+	r->progress = progress_begin(what);
+	if (S_ISREG(st.st_mode))
+		progress_total(r->progress, (uint64_t)st.st_size);
+}
+
 int layer_reader_open(const struct layer_stream *s, struct layer_reader **ret)
 {
 	struct layer_reader *r = g_new0(struct layer_reader, 1);
@@ -125,6 +165,7 @@ int layer_reader_open(const struct layer_stream *s, struct layer_reader **ret)
 
 	*ret = r;
 	r->s = s;
+	begin_progress(r);
 	r->buf =
 		g_aligned_alloc(1, CHUNK, 4096); /* the kernel copies to whole cache lines faster */
 	if (!s->plain) {
@@ -225,6 +266,7 @@ void layer_reader_close(struct layer_reader **p)
 
 	if (!r)
 		return;
+	progress_end(&r->progress);
 	if (r->tar)
 		archive_read_free(r->tar);
 	if (r->raw)

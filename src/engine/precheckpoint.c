@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/precheckpoint.h"
 #include "base/atomicdir.h"
+#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "cr/step.h"
 #include "engine/archive_out.h"
 #include "engine/ckfiles.h"
@@ -25,6 +27,7 @@ struct job {
 	int dir, before; /* userdata; the newest round; -1 */
 	struct cktree tree;
 	struct archive_out *archive;
+	struct progress *progress;
 	struct cklog log;
 };
 #define JOB_NONE ((struct job){.dir = -1, .before = -1, .log = CKLOG_NONE})
@@ -115,6 +118,21 @@ static int take_before(struct job *j, const struct atomicdir *d, const struct cr
 		       : 0;
 }
 
+static uint64_t written(void *arg)
+{
+	return ck_pages_bytes(*(const int *)arg, true);
+}
+
+/* Bytes that went into the archive; a moment to stop, too. */
+static int archive_watch(void *arg, uint64_t bytes)
+{
+	struct job *j = arg;
+
+	progress_total(j->progress, pack_bytes_announced(archive_pack(j->archive)));
+	progress_at(j->progress, bytes);
+	return interrupt_check();
+}
+
 static int write_images(struct job *j, struct cryo_dump_stats *ret)
 {
 	CLEANUP(atomicdir_drop) struct atomicdir d = ATOMICDIR_NONE;
@@ -127,8 +145,10 @@ static int write_images(struct job *j, struct cryo_dump_stats *ret)
 	};
 	int r = atomicdir_begin(&d, j->dir, CK_PRE_IMAGES);
 
+	progress_ask(j->progress, written, &d.fd);
 	if (r == 0)
 		r = cryo_predump(&o, d.fd, ret);
+	progress_ask(j->progress, NULL, NULL);
 	if (r == 0)
 		r = ck_copy(d.fd, CK_STATS_DUMP, j->dir);
 	if (r == 0)
@@ -187,10 +207,13 @@ static int precheckpoint_locked(struct job *j, const struct archive_options *exp
 				struct checkpoint_report *ret)
 {
 	int64_t from = g_get_monotonic_time();
+	struct archive_options archive = export ? *export : (struct archive_options){};
 	int r = checkpoint_check_state(j->e, j->c, export != NULL);
 
+	archive.watch = archive_watch;
+	archive.watch_arg = j;
 	if (r == 0 && export)
-		r = archive_create(export, &j->archive);
+		r = archive_create(&archive, &j->archive);
 
 	if (r == 0)
 		r = ck_open_static(j->e, j->c, &j->dir);
@@ -219,11 +242,16 @@ static int precheckpoint_locked(struct job *j, const struct archive_options *exp
 int container_precheckpoint(struct engine *e, struct container *c,
 			    const struct archive_options *export, struct checkpoint_report *ret)
 {
+	CLEANUP(interrupt_end) struct interrupt interrupt __attribute__((unused)) = {0};
+	g_autofree char *what = g_strdup_printf("pre-checkpoint %s", c->name);
+	CLEANUP(progress_end) struct progress *progress = NULL;
 	CLEANUP(job_clear) struct job j = JOB_NONE;
 	int r = container_lock(e, c);
 
 	if (r < 0)
 		return r;
+	interrupt = interrupt_begin();
+	j.progress = progress = progress_begin(what);
 	j.e = e;
 	j.c = c;
 	*ret = (struct checkpoint_report){0};

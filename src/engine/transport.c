@@ -16,7 +16,7 @@ int transport_open(struct engine *e, const struct pull_options *o, struct transp
 {
 	int r;
 
-	*ret = (struct transport){.e = e, .options = o, .hold = -1};
+	*ret = (struct transport){.e = e, .options = o, .hold = -1, .interrupt = interrupt_begin()};
 	r = blobs_hold(e, &ret->hold);
 	return r < 0 ? r : blobs_scratch(e, "pull", &ret->scratch);
 }
@@ -26,6 +26,18 @@ void transport_close(struct transport *t)
 	blobs_scratch_drop(&t->scratch);
 	if (t->hold >= 0)
 		close(take_fd(&t->hold));
+	interrupt_end(&t->interrupt);
+	t->interrupt.begun = false;
+}
+
+int transport_give_up(struct transport *t, int r)
+{
+	ERR_KEEP;
+
+	transport_close(t);
+	if (r == -EINTR && image_collect_garbage(t->e) < 0)
+		err_clear();
+	return r;
 }
 
 static void add(GPtrArray *argv, const char *option, const char *value)
@@ -150,8 +162,11 @@ static int run_skopeo(struct transport *t, const GPtrArray *argv)
 				      .err = SPAWN_CAPTURE,
 				      .fds = &t->hold,
 				      .nfds = 1,
-				      .dir = t->scratch},
+				      .dir = t->scratch,
+				      .interruptible = true},
 		      &res);
+	if (r == 0)
+		r = interrupt_check();
 	if (r < 0)
 		return r;
 	if (res.status == 0)

@@ -7,20 +7,24 @@
  */
 #pragma once
 
+#include "base/interrupt.h"
 #include "engine/blobs.h"
 #include "engine/image.h"
 
 struct transport {
 	struct engine *e;
 	const struct pull_options *options;
-	char *scratch; /* a private directory; skopeo runs in it */
-	int hold;      /* blobs_hold(): handed to skopeo as descriptor 3 */
+	char *scratch;		    /* a private directory; skopeo runs in it */
+	int hold;		    /* blobs_hold(): handed to skopeo as descriptor 3 */
+	struct interrupt interrupt; /* Ctrl-C takes back what is not complete */
 };
 
 /* Takes the lock and makes the directory. */
 int transport_open(struct engine *e, const struct pull_options *o, struct transport *ret)
 	MUST_CHECK;
 void transport_close(struct transport *t);
+/* After the failure R: closed, and what Ctrl-C has left half-way is removed.  Returns R. */
+int transport_give_up(struct transport *t, int r) MUST_CHECK;
 
 /*
  * Fetches one image, so that all its blobs are in the store; RET is its manifest's digest.

@@ -70,3 +70,62 @@ filled() {
 		rm -f "$BATS_TEST_TMPDIR"/*
 	done
 }
+
+# nothing_new: one image, as at the start, and nothing half-made.
+nothing_new() {
+	[ "$(cryopod images -aq | wc -l)" -eq 1 ]
+	[ -z "$(ls -A "$CP_ROOT/tmp" 2>/dev/null)" ]
+	[ "$(find "$CP_ROOT/blobs" -type f | wc -l)" -eq "$(cat "$BATS_FILE_TMPDIR/blobs")" ]
+}
+
+@test "import: how far it is, and Ctrl-C, also while a pipe keeps it waiting" {
+	needs_engine
+	find "$CP_ROOT/blobs" -type f | wc -l >"$BATS_FILE_TMPDIR/blobs"
+	T=$BATS_TEST_TMPDIR
+	head -c 16M /dev/urandom >"$T/big"
+	tar -C "$T" -cjf "$T/big.tar.bz2" big
+	expect 125 "$PTY" -e "unpack: " -e "MB of" -s '\x03' -- "$CP" import -q "$T/big.tar.bz2" big
+	has interrupted
+	nothing_new
+	mkfifo "$T/fifo"
+	sleep 1000 >"$T/fifo" 3>&- &
+	pid=$!
+	expect 125 "$PTY" -x 'until ls -l /proc/$PID/fd 2>/dev/null | grep -q /fifo; do sleep 0.05; done' -s '\x03' -- "$CP" import -q "$T/fifo" big
+	has interrupted
+	nothing_new
+	kill $pid
+	wait $pid || true
+}
+
+@test "pull and push: Ctrl-C or SIGTERM while a registry does not answer" {
+	needs_engine
+	find "$CP_ROOT/blobs" -type f | wc -l >"$BATS_FILE_TMPDIR/blobs"
+	python3 -c '
+import socket, time
+s = socket.create_server(("127.0.0.1", 5998))
+held = []
+while True: held.append(s.accept())' 3>&- &
+	server=$!
+	wait_for 10 bash -c 'echo >/dev/tcp/127.0.0.1/5998'
+	asked='until c=$(pgrep -P $PID skopeo) && ls -l /proc/$c/fd | grep -q socket; do sleep 0.05; done'
+	for what in "pull docker://127.0.0.1:5998/x" "push $IMAGE docker://127.0.0.1:5998/x"; do
+		expect 125 "$PTY" -x "$asked" -s '\x03' -- "$CP" $what
+		has interrupted
+		nothing_new
+		expect 125 "$PTY" -x "$asked; kill \$PID" -- "$CP" $what
+		has "told to end"
+		nothing_new
+	done
+	kill $server
+	wait $server || true
+}
+
+@test "pre-checkpoint: Ctrl-C in its export" {
+	needs_engine
+	filled a 100
+	expect 125 "$PTY" -e "MB" -s '\x03' -- "$CP" container checkpoint -P -c gzip -e "$BATS_TEST_TMPDIR/a.tar" a
+	has "Error: pre-checkpoint a: " interrupted
+	[ ! -e "$BATS_TEST_TMPDIR/a.tar" ]
+	goes_on a
+	cycle a
+}
