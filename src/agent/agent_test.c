@@ -366,6 +366,24 @@ static int five_threads(int say, int ask)
 	return 0;
 }
 
+/* Who has nothing to do does not leave its own code, and goes on from there. */
+static void visit_one_thread(pid_t pid)
+{
+	CLEANUP(seized_release) struct seized s = hold(pid);
+	CLEANUP(agent_free) struct agent *a = NULL;
+	unsigned second = 1;
+
+	must(agent_inject(&s, NULL, NULL, &a));
+	second = agent_thread_slot(a, 1);
+	assert_false(a->slots[0].outside);
+	for (unsigned i = 1; i < s.threads->len; i++)
+		assert_true(a->slots[agent_thread_slot(a, i)].outside);
+	run_hundred(a, second);
+	for (unsigned i = 1; i < s.threads->len; i++)
+		assert_int_equal(a->slots[agent_thread_slot(a, i)].outside, i != 1);
+	must(agent_cure(a));
+}
+
 static void test_threads(void **state)
 {
 	struct target t = target_start(five_threads);
@@ -374,6 +392,7 @@ static void test_threads(void **state)
 	target_wait_in(&t, SYS_read);
 	for (int i = 0; i < 5; i++)
 		visit(t.pid);
+	visit_one_thread(t.pid);
 	target_tell(&t, 'x');
 	assert_left_with(&t, 0);
 }

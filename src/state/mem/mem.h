@@ -107,7 +107,7 @@ uint64_t hugetlb_page_bytes(uint32_t flags);
 int hugetlb_wrap(int r) MUST_CHECK; /* says what helps against ENOMEM */
 
 /* state/mem/numa.c: memory policies of mappings and threads */
-int numa_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* with an agent */
+extern const struct question numa_maps_question;
 extern const struct question numa_question;
 int numa_restore(struct rtask *t) MUST_CHECK; /* mappings are there, pages are not */
 int numa_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;

@@ -72,26 +72,55 @@ static int dump_mapping(struct dtask *t, struct batch *b, const struct vma *v)
 	return r;
 }
 
-/* Most have none: only its mode is asked for first. */
-int numa_dump(struct dump *d, struct dtask *t)
-{
-	g_autofree int *modes = g_new0(int, t->maps.n + 1);
-	CLEANUP(batch_end) struct batch b = {0};
-	int r;
+struct modes {
+	int *v; /* of each mapping */
+};
 
-	dtask_batch(t, &b);
-	for (size_t i = 0; i < t->maps.n; i++)
-		if (t->maps.v[i].special < VMA_VDSO) /* CONFIG_NUMA */
-			batch_may_fail(&b, batch_add(&b, SYS_get_mempolicy,
-						     batch_out(&b, &modes[i], sizeof(int)), IMM(0),
-						     IMM(0), IMM(t->maps.v[i].start),
-						     IMM(MPOL_F_ADDR_)));
-	r = batch_run(&b);
-	for (size_t i = 0; r == 0 && i < t->maps.n; i++)
-		if (modes[i] != MPOL_DEFAULT_)
-			r = dump_mapping(t, &b, &t->maps.v[i]);
+/* Most have none: only its mode is asked for first. */
+static int maps_ask(struct dthread *h, struct batch *b, void *data)
+{
+	const struct dtask *t = h->task;
+	const struct maps *m = &t->maps;
+	int *modes;
+
+	if (t->vm != t->index) /* those of an earlier process */
+		return 0;
+	modes = ((struct modes *)data)->v = g_new0(int, m->n + 1);
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].special < VMA_VDSO) /* CONFIG_NUMA */
+			batch_may_fail(b, batch_add(b, SYS_get_mempolicy,
+						    batch_out(b, &modes[i], sizeof(int)), IMM(0),
+						    IMM(0), IMM(m->v[i].start), IMM(MPOL_F_ADDR_)));
+	return 0;
+}
+
+static int maps_take(struct dump *d, struct dthread *h, const struct answers *a)
+{
+	const int *modes = ((const struct modes *)a->data)->v;
+	struct dtask *t = h->task;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && modes && i < t->maps.n; i++) {
+		CLEANUP(batch_end) struct batch b = {0};
+
+		if (modes[i] == MPOL_DEFAULT_)
+			continue;
+		dtask_batch(t, &b);
+		r = dump_mapping(t, &b, &t->maps.v[i]);
+	}
 	return r;
 }
+
+static void maps_clear_modes(void *data)
+{
+	g_free(((struct modes *)data)->v);
+}
+
+const struct question numa_maps_question = {.bytes = sizeof(struct modes),
+					    .leader = true,
+					    .ask = maps_ask,
+					    .take = maps_take,
+					    .clear = maps_clear_modes};
 
 static int ask(struct dthread *h, struct batch *b, void *data)
 {
