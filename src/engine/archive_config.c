@@ -9,6 +9,7 @@
 #include "engine/image.h"
 #include "engine/inspect.h"
 #include "engine/mounts.h"
+#include "engine/network.h"
 #include "engine/options.h"
 #include "engine/spec.h"
 
@@ -81,6 +82,11 @@ static int put_volumes(json_t *to, const struct container_options *o)
 	return r;
 }
 
+const char *archive_network_name(const char *name)
+{
+	return strcmp(name, NETWORK_DEFAULT) ? name : "podman";
+}
+
 static void put_network(json_t *to, struct container *c, const struct container_options *o)
 {
 	const char *mode = container_text(c, "networkMode"), *arg = container_text(c, "networkArg");
@@ -103,7 +109,7 @@ static void put_network(json_t *to, struct container *c, const struct container_
 		put_string(net, "static_mac", o->mac_address);
 	put(net, "aliases", strings(o->network_aliases));
 	if (bridge)
-		put(to, "newNetworks", json_pack("{s:O}", arg, net));
+		put(to, "newNetworks", json_pack("{s:O}", archive_network_name(arg), net));
 	json_decref(net);
 }
 

@@ -289,12 +289,25 @@ static int put_log(struct archive_out *a, struct engine *e, struct container *c)
 	return r < 0 ? r : 0;
 }
 
+static int put_network(struct archive_out *a, const struct container *c)
+{
+	json_t *all = c->state.network ? json_object() : NULL, *v;
+	const char *name;
+	int r;
+
+	json_object_foreach(c->state.network, name, v)
+		json_object_set(all, archive_network_name(name), v);
+	r = put_json(a, ARCHIVE_NETWORK, all);
+	json_decref(all);
+	return r;
+}
+
 int archive_put_files(struct archive_out *a, struct engine *e, struct container *c)
 {
 	int r = a->o.ignore_shm ? 0 : put_shm(a, e, c);
 
 	if (r == 0)
-		r = put_json(a, ARCHIVE_NETWORK, c->state.network);
+		r = put_network(a, c);
 	if (r == 0)
 		r = put_log(a, e, c);
 

@@ -257,6 +257,10 @@ members() { tar -tf "$1" | sort; }
 	net='{{.NetworkSettings.IPAddress}} {{.NetworkSettings.MacAddress}}'
 	was=$(cryopod inspect --format "$net" a)
 	expect 0 checkpoint -e "$BATS_TEST_TMPDIR/a.tar" a
+	# The default network has Podman's name there.
+	for f in config.dump network.status; do tar -xOf "$BATS_TEST_TMPDIR/a.tar" $f >"$BATS_TEST_TMPDIR/$f"; done
+	jq -e '.newNetworks | keys == ["podman"]' "$BATS_TEST_TMPDIR/config.dump"
+	jq -e ".podman.interfaces.eth0 | (.subnets[0].ipnet | startswith(\"${was% *}/\")) and .mac_address == \"${was#* }\"" "$BATS_TEST_TMPDIR/network.status"
 	cryopod rm a >/dev/null
 	run curl -s http://127.0.0.1:18080/
 	[ "$status" -eq 7 ]
