@@ -42,28 +42,47 @@ static void note(struct dtask *t, const struct vma *v, const char *key, json_t *
 	json_object_set_new(one, key, value);
 }
 
+static bool may_have_guards(const struct vma *v)
+{
+	return !(v->vmflags & (VMF(IO) | VMF(PF))) && v->special < VMA_VDSO;
+}
+
+static void note_guards(struct dtask *t, uint64_t start, uint64_t end)
+{
+	json_t *all = json_object_get(t->extra, "guards");
+
+	if (!all)
+		json_object_set_new(t->extra, "guards", all = json_array());
+	json_array_append_new(all, json_integer((json_int_t)start));
+	json_array_append_new(all, json_integer((json_int_t)((end - start) / IMAGE_PAGE_SIZE)));
+}
+
+/*
+ * Neighbours are scanned together: of thousands of mappings one call for each is most of the time.
+ * What is between them is a hole, which costs PAGEMAP_SCAN nothing.
+ */
 int mem_guards_dump(struct dtask *t)
 {
 	static const struct page_filter guards = {.all = PAGE_GUARD};
 	CLEANUP(pagemap_close) struct pagemap pm = PAGEMAP_NONE;
-	json_t *all = NULL;
+	const struct vma *v = t->maps.v;
 	struct page_run run;
 	int r = pagemap_open(&pm, t->proc.dir);
 
-	for (size_t i = 0; r == 0 && i < t->maps.n; i++) {
-		const struct vma *v = &t->maps.v[i];
-
-		if (v->vmflags & (VMF(IO) | VMF(PF)) || v->special >= VMA_VDSO)
+	for (size_t i = 0, to; r == 0 && i < t->maps.n; i = to) {
+		to = i + 1;
+		if (!may_have_guards(&v[i]))
 			continue;
-		pagemap_begin(&pm, v->start, v->end, &guards);
+		while (pm.scan && to < t->maps.n && may_have_guards(&v[to]))
+			to++;
+		pagemap_begin(&pm, v[i].start, v[to - 1].end, &guards);
 		while ((r = pagemap_next(&pm, &run)) > 0) {
 			if (!(run.categories & PAGE_GUARD)) /* a kernel that knows none */
 				continue;
-			if (!all)
-				json_object_set_new(t->extra, "guards", all = json_array());
-			json_array_append_new(all, json_integer((json_int_t)run.start));
-			json_array_append_new(all, json_integer((json_int_t)((run.end - run.start) /
-									     IMAGE_PAGE_SIZE)));
+			while (v[i].end <= run.start)
+				i++;
+			for (size_t k = i; k < to && v[k].start < run.end; k++)
+				note_guards(t, MAX(run.start, v[k].start), MIN(run.end, v[k].end));
 		}
 	}
 	return r;
