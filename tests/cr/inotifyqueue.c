@@ -114,6 +114,18 @@ static void live(bool mounted)
 		check(umount(mnt) == 0);
 }
 
+/* Whoever looks through the file system meanwhile (a search for names, too) opens directories. */
+static void without_visitors(struct list *l)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < l->n; i++)
+		if (!(l->v[i].mask & IN_ISDIR &&
+		      l->v[i].mask & (IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE)))
+			l->v[n++] = l->v[i];
+	l->n = n;
+}
+
 /* Cookies are the kernel's: only which are the same. */
 static void same(const struct list *a, const struct list *b)
 {
@@ -194,6 +206,8 @@ int main(void)
 	ready();
 
 	got = drain(in);
+	without_visitors(&want);
+	without_visitors(&got);
 	same(&want, &got);
 	check(want.n > 20);
 	want = drain(model_full);
@@ -209,6 +223,7 @@ int main(void)
 	in_dir("new", name);
 	close(open(name, O_RDWR | O_CREAT, 0600));
 	got = drain(in);
+	without_visitors(&got);
 	check(got.n >= 2 && got.v[0].wd == 2 && got.v[0].mask == IN_CREATE &&
 	      !strcmp(got.v[0].name, "new"));
 	check(unlink(name) == 0 && ioctl(in, FIONREAD, &n) == 0 && n > 0);
