@@ -60,10 +60,10 @@ pty() { "$REPO/tests/lib/pty" "$@"; }
 
 @test "logs -f: follows to the end of the container" {
 	cryopod run -d --name f --network none $IMAGE sh -c 'for i in 1 2 3 4 5; do echo $i; sleep 0.1; done' >/dev/null
-	expect 0 timeout 10 "$CP" logs -f f
+	expect 0 timeout 60 "$CP" logs -f f
 	is $'1\n2\n3\n4\n5'
 	# Of a container that has ended: what there is, then it returns.
-	expect 0 timeout 5 "$CP" logs -f --tail 1 f
+	expect 0 timeout 60 "$CP" logs -f --tail 1 f
 	is 5
 }
 
@@ -78,7 +78,7 @@ pty() { "$REPO/tests/lib/pty" "$@"; }
 
 @test "attach: output and input" {
 	cryopod run -d -i --name a --network none $IMAGE sh -c 'read x; echo "got $x"; exit 8' >/dev/null
-	run timeout 10 "$CP" attach a <<<hello
+	run timeout 60 "$CP" attach a <<<hello
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ "$output" = "got hello" ]

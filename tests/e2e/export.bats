@@ -355,8 +355,8 @@ members() { tar -tf "$1" | sort; }
 	[ "$(ls -A "$BATS_TEST_TMPDIR" | sort | tr '\n' ' ')" = "link real " ]
 	tar -tf "$BATS_TEST_TMPDIR/real" | grep -qx config.dump
 	mkfifo "$BATS_TEST_TMPDIR/fifo"
-	timeout 20 cat "$BATS_TEST_TMPDIR/fifo" >"$BATS_TEST_TMPDIR/copy" 3>&- &
-	expect 0 timeout 20 "$CP" container checkpoint -e "$BATS_TEST_TMPDIR/fifo" a
+	timeout 90 cat "$BATS_TEST_TMPDIR/fifo" >"$BATS_TEST_TMPDIR/copy" 3>&- &
+	expect 0 timeout 90 "$CP" container checkpoint -e "$BATS_TEST_TMPDIR/fifo" a
 	wait $!
 	expect 0 restore -i "$BATS_TEST_TMPDIR/copy" -n b
 	goes_on b

@@ -59,7 +59,7 @@ tree() { cryopod top s pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	wait_for 5 eval '! tree | grep -q "sleep 1001"'
 	screen_type 'exit 9' Enter
 	screen_type 'exit 9' Enter
-	[ "$(timeout 10 "$CP" wait s)" = 9 ]
+	[ "$(timeout 60 "$CP" wait s)" = 9 ]
 }
 
 @test "vi: the same screen, also in another size; what was typed can be undone and saved" {

@@ -13,7 +13,7 @@ teardown_file() { engine_teardown; }
 		sleep "$(printf 0.%03d "$ms")"
 		kill -9 $! 2>/dev/null || true
 		wait $! 2>/dev/null || true
-		expect 0 timeout 20 "$CP" ps -a
+		expect 0 timeout 60 "$CP" ps -a
 	done
 	expect 0 timeout 60 "$CP" rm -fa -t 0
 	[ "$(cryopod ps -aq)" = "" ]
@@ -34,7 +34,7 @@ teardown_file() { engine_teardown; }
 		if [ "$(cryopod inspect --format '{{.State.Status}}' a)" = running ]; then
 			wait_for 10 log_reaches a $(($(last_number a) + 2))
 		else
-			expect 0 timeout 20 "$CP" container restore a
+			expect 0 timeout 60 "$CP" container restore a
 		fi
 	done
 	goes_on a

@@ -38,7 +38,7 @@ verify() {
 		begin
 		cycle_w
 		cryopod kill -s TERM w >/dev/null
-		expect 0 timeout 20 "$CP" wait w
+		expect 0 timeout 90 "$CP" wait w
 		[ "$output" = 0 ]
 		cryopod rm -f w >/dev/null
 	done
