@@ -427,6 +427,49 @@ static int scan_vma(struct scan *s)
 	return r == 1 && !s->v->ino ? pass(s, false, false) : MIN(r, 0);
 }
 
+static bool is_scanned(const struct vma *v)
+{
+	return mem_has_pages(v) && !aio_is_ring(v);
+}
+
+/*
+ * Mapping I and its neighbours within a stretch, where nothing is to be marked: one call for all of
+ * them.  *RET_NEXT is the first that is not among them.
+ */
+static int pass_neighbours(struct scan *s, size_t i, size_t *ret_next)
+{
+	struct page_filter f = PAGES_PRIVATE;
+	const struct maps *m = &s->t->maps;
+	uint64_t start = m->v[i].start;
+	struct page_run run;
+	size_t to = i;
+	int r;
+
+	f.none |= PAGE_GUARD;
+	for (; to < m->n && is_scanned(&m->v[to]) && m->v[to].end - start <= STRETCH; to++)
+		s->d->stats.pages_scanned += vma_len(&m->v[to]) / IMAGE_PAGE_SIZE;
+	*ret_next = to;
+	if (to == i)
+		return 0;
+	pagemap_begin(&s->pm, start, m->v[to - 1].end, &f);
+	while ((r = pagemap_next(&s->pm, &run)) > 0) {
+		if (run.categories & PAGE_GUARD)
+			continue;
+		while (m->v[i].end <= run.start)
+			i++;
+		for (size_t k = i; k < to && m->v[k].start < run.end; k++) {
+			struct page_run part = {MAX(run.start, m->v[k].start),
+						MIN(run.end, m->v[k].end), run.categories};
+
+			s->v = &m->v[k];
+			r = give(s, &part);
+			if (r < 0)
+				return r;
+		}
+	}
+	return r;
+}
+
 int track_pages(struct dump *d, struct dtask *t, int proc_dir, track_page_fn each, void *arg)
 {
 	CLEANUP(scan_clear)
@@ -440,7 +483,14 @@ int track_pages(struct dump *d, struct dtask *t, int proc_dir, track_page_fn eac
 	};
 	int r = pagemap_open(&s.pm, proc_dir);
 
-	for (size_t i = 0; r == 0 && i < t->maps.n; i++) {
+	for (size_t i = 0, next; r == 0 && i < t->maps.n; i++) {
+		if (!d->o.track_mem && s.pm.scan) {
+			r = pass_neighbours(&s, i, &next);
+			if (r < 0 || next > i) {
+				i = next - 1;
+				continue;
+			}
+		}
 		s.v = &t->maps.v[i];
 		if (aio_is_ring(s.v)) /* of a file, and never private */
 			r = each(arg, s.v, s.v->start, s.v->end, PE_PRESENT);
