@@ -186,6 +186,9 @@ static int parse(char *text, struct procstatus *ret)
 	}
 	if (!s.pid || !s.state)
 		return err_set(EBADMSG, "status: no Pid or State");
+	/* released, but its struct pid is still there (fs/proc/array.c: task_state()) */
+	if (s.nspid.n && !pid_chain_inner(&s.nspid))
+		return err_set(ESRCH, "process %d has ended", s.pid);
 	*ret = s;
 	s.groups = NULL;
 	return 0;
