@@ -111,3 +111,19 @@ jump() {
 	wait_for 10 sh -c "[ \$('$CP' logs a | wc -l) -gt $((n + 3)) ]"
 	[ "$(jump a 1)" = 86400 ] && [ "$(jump a 2)" = 86400 ]
 }
+
+@test "processes in network and mount namespaces of their own" {
+	cryopod run -d --name a --network none --privileged $IMAGE sh -c \
+		'unshare -n sleep 1000 & unshare -m sh -c "mount -t tmpfs x /tmp; echo kept >/tmp/file; exec sleep 1001" & exec sleep 1002' >/dev/null
+	pid_of() { cryopod exec a sh -c "grep -lz '^$1\$' /proc/[0-9]*/cmdline" | cut -d / -f 3; }
+	wait_for 20 "$CP" exec a sh -c 'for p in /proc/[0-9]*; do case "$(tr "\0" " " <$p/cmdline)" in "sleep 1001 ") exit 0; esac; done; exit 1'
+	for _ in 1 2; do
+		net=$(pid_of 1000) mnt=$(pid_of 1001)
+		expect 0 cryopod exec a sh -c "for p in 1/ns/net $net/ns/net 1/ns/mnt $mnt/ns/mnt; do readlink /proc/\$p; done; cat /proc/$mnt/root/tmp/file; ls /tmp"
+		[ "${#lines[@]}" -eq 5 ] && [ "${lines[0]}" != "${lines[1]}" ] && [ "${lines[2]}" != "${lines[3]}" ]
+		[ "${lines[4]}" = kept ]
+		cryopod container checkpoint a
+		cryopod container restore a
+	done
+	[ "$(pid_of 1000) $(pid_of 1001)" = "$net $mnt" ]
+}
