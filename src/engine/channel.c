@@ -82,19 +82,28 @@ bool channel_was_refused(const struct channel *ch)
 	return ch->refused;
 }
 
+#define SLICE_MS 50
+
+/* In slices: a signal may come just before poll(2). */
 static int await(const struct channel *ch, int fd, short what)
 {
-	for (;;) {
+	for (int left = ch->patience_ms;;) {
 		struct pollfd p = {.fd = fd, .events = what};
-		int n = poll(&p, 1, ch->patience_ms);
+		int slice = left < 0 ? SLICE_MS : MIN(left, SLICE_MS);
+		int n = poll(&p, 1, slice);
 
-		if (n >= 0)
-			return n ? 0 : -ETIMEDOUT;
-		if (errno != EINTR)
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (interrupt_check() < 0) {
 			err_clear();
 			return -EINTR;
+		}
+		if (n == 0 && left >= 0) {
+			left -= slice;
+			if (left == 0)
+				return -ETIMEDOUT;
 		}
 	}
 }
