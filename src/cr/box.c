@@ -78,6 +78,8 @@ struct report {
 static _Noreturn void child(const struct cryo_box_options *o, struct mnt_plan *plan, int stub,
 			    int sock, int talk)
 {
+	/* before /proc is another one */
+	int label = o->lsm_exec ? open("/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC) : -1;
 	struct report rep = {0};
 	char go;
 
@@ -87,6 +89,9 @@ static _Noreturn void child(const struct cryo_box_options *o, struct mnt_plan *p
 	for (int i = 0; rep.result == 0 && o->stdio && i < 3; i++)
 		if (dup2(o->stdio[i], i) < 0)
 			rep.result = err_errno("descriptor %d", i);
+	if (rep.result == 0 && o->lsm_exec &&
+	    write(label, o->lsm_exec, strlen(o->lsm_exec)) != (ssize_t)strlen(o->lsm_exec))
+		rep.result = err_errno("security profile %s", o->lsm_exec);
 	if (rep.result == 0)
 		rep.result = stub_exec(stub, sock);
 	g_strlcpy(rep.story, err_message(), sizeof(rep.story));
@@ -390,7 +395,7 @@ static int root_set(int images, uint32_t *ret)
 	return r;
 }
 
-int cryo_box_cgroups(int images, pid_t pid, const char *mode, char *const *roots)
+int cryo_box_cgroups(int images, pid_t pid, const char *mode, char *const *roots, const char *yard)
 {
 	static const char *const modes[] = {"none", "props", "soft", "full", "strict", NULL};
 	CLEANUP(cgroups_clear) struct cgroups c = {0};
@@ -403,6 +408,7 @@ int cryo_box_cgroups(int images, pid_t pid, const char *mode, char *const *roots
 		if (strcmp(modes[i], mode) == 0)
 			m = (enum cgroups_mode)i;
 	r = cgroups_load(images, m, roots, &c);
+	c.yard = yard;
 	if (r == 0)
 		r = cgroups_make(&c);
 	if (r == 0)

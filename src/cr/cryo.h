@@ -155,7 +155,8 @@ struct cryo_box_options {
 	const struct cryo_external *externals; /* "mnt[NAME]" and its path, ... */
 	unsigned nexternals;
 
-	bool empty_net; /* a new network namespace stays empty */
+	const char *lsm_exec; /* written into attr/exec of the root task, or NULL */
+	bool empty_net;	      /* a new network namespace stays empty */
 	/* Descriptors of namespaces that it is born in, instead of new ones or ours. */
 	const struct cryo_join {
 		unsigned flag; /* CLONE_NEW*: net, uts, ipc or pid */
@@ -200,9 +201,11 @@ int cryo_images_hold(int images, const char *netns) MUST_CHECK;
 /*
  * Moves the root task, before it does anything, into the control groups where the tree's root was.
  * MODE is that of --manage-cgroups: "none": they must be there; "props", "soft", "full", "strict".
- * ROOTS, NULL-terminated or NULL: "[CONTROLLER:]PATH" to be taken instead.
+ * ROOTS, NULL-terminated or NULL: "[CONTROLLER:]PATH" to be taken instead.  YARD, or NULL: a
+ * directory where hierarchies are mounted.
  */
-int cryo_box_cgroups(int images, pid_t pid, const char *mode, char *const *roots) MUST_CHECK;
+int cryo_box_cgroups(int images, pid_t pid, const char *mode, char *const *roots, const char *yard)
+	MUST_CHECK;
 
 /* Ends and reaps a box that is not to be restored into. */
 void cryo_box_drop(struct cryo_box *box);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cryo dump, cryo dump --dry-run. */
 #include "cryo/dump.h"
+
+#include "cryo/cgprops.h"
 #include "cryo/external.h"
 #include "cryo/guard.h"
 #include "cryo/images.h"
@@ -159,6 +161,7 @@ static int check_options(const struct options *o)
 
 static int dump(struct session *s)
 {
+	CLEANUP(cgprops_clear) struct cryo_cgroup_props props = {0};
 	CLEANUP(externals_clear) struct externals x = {0};
 	g_autofree char *enabled = s->o.enabled_fs ? g_strjoinv(",", s->o.enabled_fs) : NULL;
 	struct job j = {.s = s, .images = IMAGES_NONE};
@@ -188,6 +191,8 @@ static int dump(struct session *s)
 		.skipped_mounts = (const char *const *)s->o.skipped_mounts,
 		.nskipped_mounts = s->o.skipped_mounts ? g_strv_length(s->o.skipped_mounts) : 0,
 		.cgroup_controllers = s->o.cgroup_controllers,
+		.cgroup_props = &props,
+		.cgroup_yard = s->cgroup_yard,
 		.empty_net = s->o.empty_ns,
 		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
 		.stage = stage_tell,
@@ -197,6 +202,8 @@ static int dump(struct session *s)
 
 	if (r == 0)
 		r = externals_parse(&s->o, &x);
+	if (r == 0)
+		r = cgprops_parse(&s->o, &props);
 	if (r == 0 && s->o.ext_unix_sk && s->o.ext_unix_sk[0])
 		r = externals_add_unix(s->o.ext_unix_sk, &x);
 	if (r < 0)

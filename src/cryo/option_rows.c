@@ -12,8 +12,9 @@
 		.name = name_, .brief = brief_, .kind = kind_, .arg = arg_,                        \
 		.at = offsetof(struct options, field), __VA_ARGS__                                 \
 	}
-#define LATER_FLAG(name_, brief_)  FLAG(name_, brief_, ignored_flag)
-#define LATER(name_, brief_, arg_) VALUE(OPT_TEXT, name_, brief_, arg_, ignored)
+#define TLS                                                                                        \
+	.why_not = "pages are sent as they are; lead the connection through a tunnel (ssh -L), "   \
+		   "and give --ps-socket or its --port"
 
 const struct option_row option_rows[] = {
 	VALUE(OPT_NUMBER, "tree", 't', "PID", tree, .help = "The root of the tree to be dumped"),
@@ -165,23 +166,37 @@ const struct option_row option_rows[] = {
 	FLAG("help", 'h', help, .help = "Print this"),
 	FLAG("version", 'V', version, .help = "Print the version"),
 
-	LATER_FLAG("stream", 0),
-	LATER_FLAG("exec-cmd", 0),
-	LATER_FLAG("unprivileged", 0),
-	LATER("namespaces", 'n', "NS"),
-	LATER("cgroup-yard", 0, "DIR"),
-	LATER("cgroup-props", 0, "TEXT"),
-	LATER("cgroup-props-file", 0, "FILE"),
-	LATER_FLAG("cgroup-props-ignore-default", 0),
-	LATER("lsm-profile", 0, "TYPE:NAME"),
-	LATER("lsm-mount-context", 0, "CONTEXT"),
-	LATER_FLAG("tls", 0),
-	LATER_FLAG("tls-no-cn-verify", 0),
-	LATER("tls-cacert", 0, "FILE"),
-	LATER("tls-cacrl", 0, "FILE"),
-	LATER("tls-cert", 0, "FILE"),
-	LATER("tls-key", 0, "FILE"),
-	LATER_FLAG("close", 0),
-	LATER_FLAG("ms", 0),
+	FLAG("exec-cmd", 0, exec_cmd,
+	     .help = "restore: execute the command after --, as the parent of the tree"),
+	FLAG("unprivileged", 0, unprivileged,
+	     .help = "Accepted: nothing is asked for that a tree does not need"),
+	VALUE(OPT_TEXT, "cgroup-yard", 0, "DIR", cgroup_yard,
+	      .help = "Where the hierarchies of control groups are mounted, instead of where they "
+		      "are found; relative to the work directory"),
+	VALUE(OPT_TEXT, "cgroup-props", 0, "TEXT", cgroup_props,
+	      .help = "Which settings of control groups are saved: \"CONTROLLER\": with lines - "
+		      "\"strategy\": \"merge\" or \"replace\", and - \"properties\": [\"NAME\", "
+		      "...]"),
+	VALUE(OPT_TEXT, "cgroup-props-file", 0, "FILE", cgroup_props_file,
+	      .help = "The same, from a file"),
+	FLAG("cgroup-props-ignore-default", 0, cgroup_props_only,
+	     .help = "Save no other settings than those"),
+	VALUE(OPT_TEXT, "lsm-profile", 0, "TYPE:NAME", lsm_profile,
+	      .help = "restore: apparmor:NAME or selinux:CONTEXT becomes that of the tree"),
+	VALUE(OPT_TEXT, "namespaces", 'n', "NS", ignored, .help = "Accepted: they are found"),
+	FLAG("close", 0, ignored_flag, .help = "Accepted"),
+	FLAG("ms", 0, ignored_flag, .help = "Accepted"),
+
+	VALUE(OPT_TEXT, "lsm-mount-context", 0, "CONTEXT", ignored,
+	      .why_not = "mounts are made with the context that they had"),
+	FLAG("stream", 0, ignored_flag,
+	     .why_not = "images are files, which the processes write themselves; stream the "
+			"directory when it is complete, or send pages to a page server"),
+	FLAG("tls", 0, ignored_flag, TLS),
+	FLAG("tls-no-cn-verify", 0, ignored_flag, TLS),
+	VALUE(OPT_TEXT, "tls-cacert", 0, "FILE", ignored, TLS),
+	VALUE(OPT_TEXT, "tls-cacrl", 0, "FILE", ignored, TLS),
+	VALUE(OPT_TEXT, "tls-cert", 0, "FILE", ignored, TLS),
+	VALUE(OPT_TEXT, "tls-key", 0, "FILE", ignored, TLS),
 };
 const size_t option_count = ARRAY_SIZE(option_rows);

@@ -28,9 +28,11 @@ struct options {
 	const char *root, *empty_ns;
 	char **action_scripts, **join_ns, **veth_pairs, **cgroup_roots, **cgroup_controllers;
 	bool orphan_pts_master, weak_sysctls;
+	const char *cgroup_yard, *cgroup_props, *cgroup_props_file, *lsm_profile;
+	bool cgroup_props_only, unprivileged;
 
 	/* restore */
-	bool detached, sibling;
+	bool detached, sibling, exec_cmd;
 	char **inherit_fds;
 	int64_t status_fd; /* -1: none */
 
@@ -70,6 +72,7 @@ struct option_row {
 	size_t at;
 	const char *arg;     /* NULL: takes none; "[MODE]": may be left out */
 	const char *help;    /* NULL: known to CRIU, refused here */
+	const char *why_not; /* NULL, or why it is refused */
 	const char *choices; /* " a b c ", or NULL */
 };
 extern const struct option_row option_rows[];

@@ -3,6 +3,7 @@
 #include "cryo/external.h"
 #include "cryo/guard.h"
 #include "cryo/lazypages.h"
+#include "cryo/lsm.h"
 #include "cryo/session.h"
 #include "cryo/stage.h"
 
@@ -48,6 +49,9 @@ static bool shift_clocks(bool wanted)
 
 static int check_options(const struct options *o)
 {
+	if (o->exec_cmd && (o->detached || o->words->len < 2))
+		return err_set(EINVAL, "--exec-cmd wants a command after --, and excludes "
+				       "--restore-detached");
 	if (o->sibling && !o->detached)
 		return err_set(EINVAL,
 			       "--restore-sibling only makes sense with --restore-detached");
@@ -91,7 +95,8 @@ static int enter_cgroups(const struct session *s, pid_t pid)
 
 	if (!mode || strcmp(mode, "ignore") == 0)
 		return 0;
-	return cryo_box_cgroups(s->images, pid, *mode ? mode : "soft", s->o.cgroup_roots);
+	return cryo_box_cgroups(s->images, pid, *mode ? mode : "soft", s->o.cgroup_roots,
+				s->cgroup_yard);
 }
 
 /* The task is there and does nothing yet: what it sees of control groups begins where it is. */
@@ -128,6 +133,14 @@ static int wait_for(pid_t pid)
 	if (r < 0)
 		return err_errno("waiting for process %d", pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The parent of the tree is this program from now on. */
+static int become(const struct options *o)
+{
+	g_ptr_array_add(o->words, NULL);
+	execvp(g_ptr_array_index(o->words, 1), (char **)&g_ptr_array_index(o->words, 1));
+	return err_errno("execute %s", (char *)g_ptr_array_index(o->words, 1));
 }
 
 /* "NS:FILE" or "NS:PID" */
@@ -199,11 +212,16 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		.work = s->work,
 		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
 		.cgroup_roots = s->o.cgroup_roots,
+		.cgroup_yard = s->cgroup_yard,
 		.commit = commit_tree,
 		.commit_arg = &commit,
 	};
+	g_autofree char *label = NULL;
 	autoclose int lazy = -1;
 	int r = s->o.cpu_cap ? cryo_cpuinfo_check(s->images, s->o.cpu_cap) : 0;
+
+	if (r == 0)
+		r = lsm_parse(&s->o, &label);
 
 	if (r == 0 && s->o.lazy_pages)
 		r = lazy_pages_connect(s, &lazy);
@@ -226,6 +244,7 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 	bo.weak_sysctls = s->o.weak_sysctls;
 	bo.inherits = o.inherits;
 	bo.ninherits = o.ninherits;
+	bo.lsm_exec = label;
 	bo.joins = (const struct cryo_join *)(void *)joins->data;
 	bo.njoins = joins->len;
 	bo.prepare = prepare;
@@ -285,6 +304,8 @@ static int restore(struct session *s)
 		print_stats(&done.stats);
 	fflush(stdout);
 	session_ready(s);
+	if (s->o.exec_cmd)
+		return become(&s->o);
 	return s->o.detached ? 0 : wait_for(done.pid);
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -78,6 +79,25 @@ static enum log_level level_of(int64_t verbosity)
 	return verbosity < (int64_t)ARRAY_SIZE(levels) ? levels[verbosity] : LOG_DEBUG;
 }
 
+/* As CRIU has it, from the work directory. */
+static int open_yard(struct session *s)
+{
+	const char *given = s->o.cgroup_yard;
+	g_autofree char *path = NULL;
+	char *real;
+
+	if (!given || s->work < 0)
+		return 0;
+	path = *given == '/' ? g_strdup(given)
+			     : g_strdup_printf("/proc/self/fd/%d/%s", s->work, given);
+	real = realpath(path, NULL);
+	if (!real)
+		return err_errno("option --cgroup-yard %s", given);
+	s->cgroup_yard = g_strdup(real);
+	free(real);
+	return 0;
+}
+
 int session_open(struct session *s, const struct action *a)
 {
 	int r = 0;
@@ -87,12 +107,15 @@ int session_open(struct session *s, const struct action *a)
 	log_printer = print;
 	if (a->needs_images)
 		r = open_dirs(s);
+	if (r == 0)
+		r = open_yard(s);
 	return r < 0 ? r : open_log(s, s->o.log_file ?: a->log);
 }
 
 void session_close(struct session *s)
 {
 	options_clear(&s->o);
+	g_clear_pointer(&s->cgroup_yard, g_free);
 	cleanup_close(&s->log);
 	log_fd = -1;
 	if (s->work != s->images)

@@ -14,7 +14,8 @@ struct session {
 	int log;
 	int notify; /* the RPC's socket, when it wants to be told of stages; -1 */
 	bool rpc;
-	pid_t restored; /* the root, when it is there again */
+	char *cgroup_yard; /* --cgroup-yard, from the root; NULL */
+	pid_t restored;	   /* the root, when it is there again */
 };
 #define SESSION_NONE ((struct session){.images = -1, .work = -1, .log = -1, .notify = -1})
 

@@ -67,6 +67,18 @@ struct cryo_pages_out {
 	void *arg;
 };
 
+/* Settings of control groups beside, or instead of, those that are saved anyway. */
+struct cryo_cgroup_prop {
+	char *controller;
+	bool replace;
+	char **names; /* "memory.high", NULL-terminated; NULL: none */
+};
+struct cryo_cgroup_props {
+	struct cryo_cgroup_prop *v;
+	unsigned n;
+	bool no_defaults;
+};
+
 struct cryo_dump_options {
 	cryo_stage_fn stage; /* "network-lock", "network-unlock"; may be NULL */
 	void *stage_arg;
@@ -155,8 +167,10 @@ struct cryo_dump_options {
 	 */
 	const struct cryo_pages_stream *pages_stream;
 	const struct cryo_pages_out *pages_out; /* or here: no pagemap-N.img is written; or NULL */
-	bool empty_net;			 /* nothing of the tree's network namespace is wanted */
-	bool manage_cgroups;		 /* record control groups of all tasks */
+	bool empty_net;	     /* nothing of the tree's network namespace is wanted */
+	bool manage_cgroups; /* record control groups of all tasks */
+	const struct cryo_cgroup_props *cgroup_props; /* NULL: none */
+	const char *cgroup_yard; /* where hierarchies are mounted, or NULL: where we see them */
 	char *const *cgroup_controllers; /* only those of these, NULL-terminated; NULL: all */
 
 	/* Mount namespaces of a standalone tree. */
@@ -245,7 +259,8 @@ struct cryo_restore_options {
 	bool lazy;
 	int lazy_sock;
 
-	bool manage_cgroups; /* tasks go into their control groups */
+	bool manage_cgroups;	 /* tasks go into their control groups */
+	const char *cgroup_yard; /* as above */
 	char *const *cgroup_roots;
 
 	/* "mnt[NAME]" and the path that takes its place, for mount namespaces below the root's. */

@@ -9,12 +9,13 @@
  * memory is saved in rounds before); rounds (it changes its memory between them); lazy (its memory
  *comes after it); faults (each step of a dump fails once; the last dump does not); refused (cannot
  *be dumped, for the reasons that the program names in lines "expect: ..." before it is ready, and
- *goes on as if nothing had happened).
+ *goes on as if nothing had happened); look (only by cryo dump --dry-run, which has nothing to say).
  * --tcp-established, first of all, keeps TCP connections.
  * --ext-unix-sk lets unix sockets have peers outside.
  * --peer after it: PROGRAM runs outside of the tree as well, with the one argument "peer"; what it
  * says in its first line is an argument of the program.  It must end with 0.
- * --cryo PROGRAM before it: without a box, as a plain tree, by the command.
+ * --cryo PROGRAM before it: without a box, as a plain tree, by the command.  Refused is then what
+ * --dry-run says; it and look do not disturb the program: it is not even woken up.
  * --flavour NAME after that: with namespaces and a root directory of its own, see flavour.c.
  * --keep DIR before it leaves the images there.  Exit status: the program's; 77 for a skip.
  */
@@ -311,6 +312,89 @@ static int check_images(struct run *r)
 	return words[0] ? err_wrap(command(r, argv), "images") : 0;
 }
 
+/*
+ * All that /proc tells of the program, which stands still; how often it was woken up, too.  Whoever
+ * reads its memory makes pages of files present.
+ */
+static int picture(pid_t pid, char **ret)
+{
+	g_autofree char *script =
+		g_strdup_printf("cd /proc/%d && grep -v -e ^VmHWM -e ^VmRSS -e ^RssFile -e ^VmPTE "
+				"-e ^SigQ status && "
+				"cat maps limits && cut -d' ' -f 1-9 stat && "
+				"for i in fd/*; do readlink $i; cat fdinfo/${i#fd/}; done; ls task",
+				pid);
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	const struct spawn s = {.argv = argv, .in = SPAWN_NULL, .err = SPAWN_CAPTURE};
+
+	return spawn_check(&s, ret, NULL);
+}
+
+static int say_all(const struct run *r, const char *text)
+{
+	for (unsigned i = 0; i < r->expected->len; i++)
+		if (!strstr(text, g_ptr_array_index(r->expected, i)))
+			return err_set(EPROTO, "it does not say \"%s\": %s",
+				       (char *)g_ptr_array_index(r->expected, i), text);
+	return 0;
+}
+
+static int compare(const char *before, const char *after)
+{
+	g_auto(GStrv) was = g_strsplit(before, "\n", -1), is = g_strsplit(after, "\n", -1);
+
+	for (unsigned i = 0; was[i]; i++)
+		if (g_strcmp0(was[i], is[i]) != 0)
+			return err_set(EPROTO, "the program is another one: \"%s\" was \"%s\"",
+				       is[i] ?: "", was[i]);
+	return 0;
+}
+
+/* Whoever has said a word is not asleep yet. */
+static int settle(pid_t pid, char **ret)
+{
+	g_autofree char *before = NULL;
+	int e = picture(pid, &before);
+
+	for (unsigned i = 0; e == 0; i++) {
+		g_usleep(10000);
+		e = picture(pid, ret);
+		if (e == 0 && (strcmp(before, *ret) == 0 || i == PATIENCE_MS / 10))
+			return 0;
+		g_free(before);
+		before = e == 0 ? g_steal_pointer(ret) : NULL;
+	}
+	return e;
+}
+
+/* POSSIBLE: nothing is to stop a dump. */
+static int look(struct run *r, bool possible)
+{
+	g_autofree char *pid = g_strdup_printf("%d", r->pid), *before = NULL, *after = NULL;
+	const int fds[] = {r->in[0], r->out[1]};
+	const char *const argv[] = {r->cryo, "dump", "--dry-run", "-D", r->dir, "-t", pid, NULL};
+	const struct spawn s = {.argv = argv,
+				.in = SPAWN_NULL,
+				.out = SPAWN_CAPTURE,
+				.err = SPAWN_CAPTURE,
+				.fds = fds,
+				.nfds = 2};
+	CLEANUP(spawn_result_clear) struct spawn_result done = {0};
+	int e = settle(r->pid, &before);
+
+	if (e == 0)
+		e = spawn_run(&s, &done);
+	if (e == 0)
+		e = picture(r->pid, &after);
+	if (e < 0)
+		return e;
+	printf("look: %s%s", done.out, done.err);
+	if (spawn_exit_code(done.status) != !possible)
+		return err_set(EPROTO, "it ended with status %d", spawn_exit_code(done.status));
+	e = say_all(r, done.out);
+	return e < 0 ? e : compare(before, after);
+}
+
 /* A child of ours again: its parent is that of cryo. */
 static int by_command(struct run *r)
 {
@@ -381,7 +465,9 @@ static int cycle(struct run *r, const char *mode)
 	int e;
 
 	if (r->cryo)
-		return by_command(r);
+		return strcmp(mode, "look") == 0      ? look(r, true)
+		       : strcmp(mode, "refused") == 0 ? look(r, false)
+						      : by_command(r);
 	if (strcmp(mode, "predump") == 0 || strcmp(mode, "rounds") == 0) {
 		e = predump(r, mode[0] == 'r', &parent, &parent_dir);
 		if (e < 0)
@@ -400,11 +486,7 @@ static int cycle(struct run *r, const char *mode)
 		if (e != -EOPNOTSUPP)
 			return e < 0 ? e : err_set(EPROTO, "it was not refused");
 		printf("refused: %s\n", err_message());
-		for (unsigned i = 0; i < r->expected->len; i++)
-			if (!strstr(err_message(), g_ptr_array_index(r->expected, i)))
-				return err_set(EPROTO, "it does not say \"%s\"",
-					       (char *)g_ptr_array_index(r->expected, i));
-		return 0;
+		return say_all(r, err_message());
 	}
 	if (e == 0 && how == CRYO_KILL)
 		e = restore(r, dir, strcmp(mode, "lazy") == 0);

@@ -24,9 +24,13 @@ load ../lib/cryo
 	done
 }
 
-@test "what is not there yet is refused by its name" {
-	run -1 "$CRYO" dump -t 1 --tls
-	[ "$output" = "Error: option --tls is not supported yet" ]
+@test "what is not there is refused by its name, with the reason" {
+	local option
+	for option in tls "tls-cert /x" stream "lsm-mount-context x"; do
+		# shellcheck disable=SC2086
+		run -1 "$CRYO" dump -t 1 --$option
+		[[ $output = "Error: option --${option%% *}: "* ]]
+	done
 	"$CRYO" check --no-lazy-pages >/dev/null
 }
 

@@ -56,3 +56,65 @@ while True:
 	[ "$(du -k -c "$DIR/1"/pages-*.img "$IMG"/pages-*.img | tail -n 1 | cut -f 1)" -lt 1000 ]
 	[ "$(cat "$DIR/1"/pages-*.img | wc -c)" = "$size" ]
 }
+
+# A hierarchy of control groups, mounted where only we know.
+yard() {
+	mkdir "$DIR/yard"
+	mount -t cgroup -o pids none "$DIR/yard" 2>/dev/null || skip "version 1 has no hierarchy for pids here"
+	GROUP=$DIR/yard/cryo-yard-$$
+	mkdir "$GROUP" && echo 77 >"$GROUP/pids.max"
+	launch sleep 1000
+	echo "$PID" >"$GROUP/cgroup.procs"
+}
+
+unyard() {
+	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+	rmdir "$GROUP" && umount "$DIR/yard"
+	PID=
+}
+
+settings_of() {
+	crit decode -i "$IMG/cgroup.img" | jq -c --arg of "$1" \
+		'[.entries[0].controllers[] | select(.cnames == [$of]) | .dirs[].properties[]?.name] | sort'
+}
+
+@test "--cgroup-yard, --cgroup-props: where groups are, and what is saved of them" {
+	yard
+	dump -R --manage-cgroups --cgroup-yard ../yard --cgroup-props-ignore-default
+	[ "$(settings_of pids)" = "[]" ]
+	printf '"pids":\n - "strategy": "replace"\n - "properties": ["pids.current", "cgroup.procs"]\n' >"$DIR/props"
+	dump -R --manage-cgroups --cgroup-yard "$DIR/yard" --cgroup-props-file "$DIR/props"
+	[ "$(settings_of pids)" = '["cgroup.procs","pids.current"]' ]
+	dump --manage-cgroups --cgroup-yard "$DIR/yard" --cgroup-props "$(sed s/replace/merge/ "$DIR/props")"
+	[ "$(settings_of pids)" = '["cgroup.procs","notify_on_release","pids.current","pids.max"]' ]
+	reap
+	wait_for 5 rmdir "$GROUP"
+	run -1 restore --manage-cgroups --cgroup-yard ../nowhere
+	[[ $output = *"--cgroup-yard ../nowhere"* ]]
+	restore --manage-cgroups --cgroup-yard ../yard
+	[ "$(cat "$GROUP/pids.max")" = 77 ] && [ "$(cat "$GROUP/cgroup.procs")" = "$PID" ]
+	unyard
+}
+
+@test "restore --exec-cmd: the command is the parent of the tree" {
+	launch sleep 1000
+	dump
+	reap
+	run -1 restore --exec-cmd -- true
+	run -1 "$CRYO" restore -D "$IMG" --exec-cmd
+	"$CRYO" restore -D "$IMG" --exec-cmd -- sh -c 'cat /proc/$$/task/$$/children; echo' >"$DIR/children"
+	[ "$(head -n 1 "$DIR/children" | cut -d" " -f 1)" = "$PID" ]
+}
+
+@test "security profiles: only where there are some" {
+	launch sleep 1000
+	dump
+	reap
+	run -1 restore --lsm-profile frob:x
+	[[ $output = "Error: option --lsm-profile: "* ]]
+	[ -e /sys/kernel/security/apparmor ] || {
+		run -1 restore --lsm-profile apparmor:x
+		[[ $output = *"this kernel has no apparmor"* ]]
+	}
+	restore --unprivileged --namespaces x
+}

@@ -43,6 +43,7 @@ static const char *const settings[] = {
 	"net_cls.classid",
 	"net_prio.ifpriomap",
 	"pids.max",
+	"devices.list",
 	"cpu.weight",
 	"cpu.max",
 	"memory.min",
@@ -75,15 +76,66 @@ static int mount_hierarchy(const char *name, int *ret)
 	return mount_make(*name ? "cgroup" : "cgroup2", params, 0, ret);
 }
 
-static int open_hierarchy(const struct cgroup_host *h, const char *name, int *ret)
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = dir ? strlen(dir) : 0;
+
+	return strncmp(path, dir ?: "", len) == 0 && (!len || path[len] == '/' || !path[len]);
+}
+
+/* What is mounted in YARD, if that is not NULL; else where we see it, or nowhere. */
+static int open_hierarchy(const struct cgroup_host *h, const char *yard, const char *name, int *ret)
 {
 	for (size_t i = 0; i < h->n; i++) {
-		if (strcmp(h->v[i].controllers, name) != 0 || strcmp(h->v[i].root, "/") != 0)
+		if (strcmp(h->v[i].controllers, name) != 0 || strcmp(h->v[i].root, "/") != 0 ||
+		    !is_below(h->v[i].target, yard))
 			continue;
 		*ret = open(h->v[i].target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return *ret < 0 ? err_errno("open %s", h->v[i].target) : 0;
 	}
-	return mount_hierarchy(name, ret);
+	return yard ? open_hierarchy(h, NULL, name, ret) : mount_hierarchy(name, ret);
+}
+
+/* Settings are named after their controllers: what else is in a group is no setting. */
+static bool is_setting(const char *name, const char *controllers)
+{
+	g_auto(GStrv) words = g_strsplit(controllers, ",", -1);
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		if (strcmp(settings[i], name) == 0)
+			return true;
+	if (strchr(name, '/'))
+		return false;
+	for (char **w = words; *w; w++) {
+		size_t len = strlen(*w);
+
+		if (len && strncmp(name, *w, len) == 0 && name[len] == '.')
+			return true;
+	}
+	/* version 2 has all controllers in one hierarchy */
+	return !*controllers && strchr(name, '.') && !g_str_has_prefix(name, "cgroup.");
+}
+
+/* For a hierarchy: the caller's, of strings that are not. */
+static GPtrArray *settings_of(const struct dump *d, const char *controllers)
+{
+	const struct cryo_cgroup_props *props = d->o.cgroup_props;
+	g_auto(GStrv) words = g_strsplit(controllers, ",", -1);
+	GPtrArray *list = g_ptr_array_new();
+	bool defaults = !props || !props->no_defaults;
+
+	for (unsigned i = 0; props && i < props->n; i++) {
+		const struct cryo_cgroup_prop *p = &props->v[i];
+
+		if (*controllers && !g_strv_contains((const char *const *)words, p->controller))
+			continue;
+		defaults = defaults && !p->replace;
+		for (char **n = p->names; n && *n; n++)
+			g_ptr_array_add(list, *n);
+	}
+	for (size_t i = 0; defaults && i < ARRAY_SIZE(settings); i++)
+		g_ptr_array_add(list, (char *)settings[i]);
+	return list;
 }
 
 /* Its directory relative to that of the hierarchy. */
@@ -162,33 +214,34 @@ static int find_sets(struct dump *d, GPtrArray *sets)
 	return r;
 }
 
-static void read_settings(int dir, CgroupDirEntry *e)
+static void read_settings(int dir, const GPtrArray *names, CgroupDirEntry *e)
 {
-	e->properties = g_new0(CgroupPropEntry *, ARRAY_SIZE(settings));
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+	e->properties = g_new0(CgroupPropEntry *, names->len + 1);
+	for (unsigned i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
 		g_autofree char *text = NULL;
 		CgroupPropEntry *p;
 
-		if (file_read_at(dir, settings[i], TEXT_MAX, &text, NULL) < 0) {
+		if (strchr(name, '/') || file_read_at(dir, name, TEXT_MAX, &text, NULL) < 0) {
 			err_clear();
 			continue;
 		}
 		p = g_new0(CgroupPropEntry, 1);
 		cgroup_prop_entry__init(p);
-		p->name = g_strdup(settings[i]);
+		p->name = g_strdup(name);
 		p->value = g_strdup(g_strchomp(text));
 		e->properties[e->n_properties++] = p;
 	}
 }
 
-static CgroupDirEntry *dir_new(int dir, const char *name)
+static CgroupDirEntry *dir_new(int dir, const GPtrArray *names, const char *name)
 {
 	CgroupDirEntry *e = g_new0(CgroupDirEntry, 1);
 	struct stat st;
 
 	cgroup_dir_entry__init(e);
 	e->dir_name = g_strdup(name);
-	read_settings(dir, e);
+	read_settings(dir, names, e);
 	if (fstat(dir, &st) == 0) {
 		e->dir_perms = g_new0(CgroupPerms, 1);
 		cgroup_perms__init(e->dir_perms);
@@ -200,7 +253,7 @@ static CgroupDirEntry *dir_new(int dir, const char *name)
 }
 
 /* Groups below one of the tree's are its own, too. */
-static void add_children(CgroupDirEntry *e, int dir)
+static void add_children(CgroupDirEntry *e, const GPtrArray *names, int dir)
 {
 	DIR *list = fdopendir(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	struct dirent *one;
@@ -214,8 +267,8 @@ static void add_children(CgroupDirEntry *e, int dir)
 		fd = openat(dir, one->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		child = dir_new(fd, one->d_name);
-		add_children(child, fd);
+		child = dir_new(fd, names, one->d_name);
+		add_children(child, names, fd);
 		e->children = g_renew(CgroupDirEntry *, e->children, e->n_children + 1);
 		e->children[e->n_children++] = child;
 	}
@@ -235,11 +288,12 @@ static bool is_there(const CgControllerEntry *c, const char *path)
 	return false;
 }
 
-static int add_dirs(const struct cgroup_host *h, GPtrArray *sets, const char *name,
-		    CgControllerEntry *c)
+static int add_dirs(const struct dump *d, const struct cgroup_host *h, GPtrArray *sets,
+		    const char *name, CgControllerEntry *c)
 {
+	g_autoptr(GPtrArray) names = settings_of(d, name);
 	autoclose int top = -1;
-	int r = open_hierarchy(h, name, &top);
+	int r = open_hierarchy(h, d->o.cgroup_yard, name, &top);
 
 	c->dirs = g_new0(CgroupDirEntry *, sets->len + 1);
 	for (unsigned i = 0; r == 0 && i < sets->len; i++) {
@@ -255,14 +309,14 @@ static int add_dirs(const struct cgroup_host *h, GPtrArray *sets, const char *na
 			fd = openat(top, relative(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			if (fd < 0)
 				return err_errno("control group %s of %s", path, name);
-			c->dirs[c->n_dirs] = dir_new(fd, path);
-			add_children(c->dirs[c->n_dirs++], fd);
+			c->dirs[c->n_dirs] = dir_new(fd, names, path);
+			add_children(c->dirs[c->n_dirs++], names, fd);
 		}
 	}
 	return r;
 }
 
-static int add_controllers(GPtrArray *sets, CgroupEntry *e)
+static int add_controllers(const struct dump *d, GPtrArray *sets, CgroupEntry *e)
 {
 	CLEANUP(cgroup_host_clear) struct cgroup_host h = {0};
 	const CgSetEntry *first = g_ptr_array_index(sets, 0);
@@ -276,7 +330,7 @@ static int add_controllers(GPtrArray *sets, CgroupEntry *e)
 		c->cnames = g_strsplit(first->ctls[i]->name, ",", -1);
 		c->n_cnames = g_strv_length(c->cnames);
 		e->controllers[e->n_controllers++] = c;
-		r = add_dirs(&h, sets, first->ctls[i]->name, c);
+		r = add_dirs(d, &h, sets, first->ctls[i]->name, c);
 	}
 	return r;
 }
@@ -293,7 +347,7 @@ int cgroups_dump(struct dump *d)
 	cgroup_entry__init(e);
 	r = find_sets(d, sets);
 	if (r == 0)
-		r = add_controllers(sets, e);
+		r = add_controllers(d, sets, e);
 	e->n_sets = sets->len;
 	e->sets = (CgSetEntry **)g_ptr_array_free(g_steal_pointer(&sets), FALSE);
 	if (r == 0)
@@ -312,25 +366,37 @@ static char *name_of(const CgControllerEntry *c)
 	return g_strjoinv(",", words);
 }
 
-static void write_settings(int dir, const CgroupDirEntry *e)
+/* Nothing is allowed, then what was: "c 1:3 rwm" on each line (cgroup-v1/devices). */
+static int write_devices(int dir, const char *list)
+{
+	g_auto(GStrv) lines = g_strsplit(list, "\n", -1);
+	int r = file_poke_at(dir, "devices.deny", "a");
+
+	for (char **l = lines; r == 0 && *l; l++)
+		if (**l)
+			r = file_poke_at(dir, "devices.allow", *l);
+	return r;
+}
+
+static void write_settings(int dir, const char *controllers, const CgroupDirEntry *e)
 {
 	for (size_t i = 0; i < e->n_properties; i++) {
 		const CgroupPropEntry *p = e->properties[i];
-		bool known = false;
 
-		for (size_t k = 0; k < ARRAY_SIZE(settings); k++)
-			known = known || strcmp(settings[k], p->name) == 0;
-		if (!known || !*p->value)
+		if (!is_setting(p->name, controllers) || !*p->value)
 			continue;
 		/* some are fixed by others, or by a group above: its owner's business */
-		if (file_poke_at(dir, p->name, p->value) < 0) {
+		if ((strcmp(p->name, "devices.list") == 0
+			     ? write_devices(dir, p->value)
+			     : file_poke_at(dir, p->name, p->value)) < 0) {
 			log_info("control group %s: %s", e->dir_name, err_message());
 			err_clear();
 		}
 	}
 }
 
-static int make_dir(int top, const CgroupDirEntry *e, const char *path, enum cgroups_mode mode)
+static int make_dir(int top, const char *controllers, const CgroupDirEntry *e, const char *path,
+		    enum cgroups_mode mode)
 {
 	autoclose int fd = -1;
 	bool made = false;
@@ -355,11 +421,11 @@ static int make_dir(int top, const CgroupDirEntry *e, const char *path, enum cgr
 	if (made && e->dir_perms && fchown(fd, e->dir_perms->uid, e->dir_perms->gid) < 0)
 		return err_errno("owner of control group %s", path);
 	if (made || mode == CGROUPS_FULL || mode == CGROUPS_PROPS)
-		write_settings(fd, e);
+		write_settings(fd, controllers, e);
 	for (size_t i = 0; r == 0 && i < e->n_children; i++) {
 		g_autofree char *below = g_build_filename(path, e->children[i]->dir_name, NULL);
 
-		r = make_dir(top, e->children[i], below, mode);
+		r = make_dir(top, controllers, e->children[i], below, mode);
 	}
 	return r;
 }
@@ -432,12 +498,12 @@ int cgroups_make(const struct cgroups *c)
 		autoclose int top = -1;
 
 		if (one->n_dirs)
-			r = open_hierarchy(&h, name, &top);
+			r = open_hierarchy(&h, c->yard, name, &top);
 		for (size_t k = 0; r == 0 && k < one->n_dirs; k++) {
 			g_autofree char *path = rebase(c, name, one->dirs[k]->dir_name);
 
 			if (!strstr(path, "/.."))
-				r = make_dir(top, one->dirs[k], path, c->mode);
+				r = make_dir(top, name, one->dirs[k], path, c->mode);
 		}
 	}
 	return r;
@@ -453,7 +519,7 @@ static int enter(const struct cgroups *c, const struct cgroup_host *h, const CgM
 
 	if (r < 0 || strcmp(now, path) == 0 || strstr(path, "/.."))
 		return r;
-	r = open_hierarchy(h, m->name, &top);
+	r = open_hierarchy(h, c->yard, m->name, &top);
 	if (r < 0)
 		return r;
 	fd = openat(top, relative(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -487,6 +553,7 @@ int cgroups_restore(struct restore *r)
 	if (!r->o.manage_cgroups)
 		return 0;
 	ret = cgroups_load(r->o.images, CGROUPS_NONE, r->o.cgroup_roots, &c);
+	c.yard = r->o.cgroup_yard;
 	for (unsigned i = 1; ret == 0 && i < r->nimages; i++) {
 		const struct rtask *t = restore_task(r, i);
 		const TaskCoreEntry *tc = t->core->tc;

@@ -15,6 +15,7 @@ struct cgroups {
 	CgroupEntry *e;
 	enum cgroups_mode mode;
 	char *const *roots; /* "[CONTROLLER:]PATH", NULL-terminated, or NULL */
+	const char *yard;   /* a directory below which hierarchies are mounted, or NULL */
 };
 
 int cgroups_dump(struct dump *d) MUST_CHECK;
