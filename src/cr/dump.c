@@ -612,6 +612,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	g_clear_pointer(&d->uids, g_array_unref);
 	g_clear_pointer(&d->gids, g_array_unref);
 	g_clear_pointer(&d->waits, g_hash_table_unref);
+	g_clear_pointer(&d->vforks, g_hash_table_unref);
 	g_clear_pointer(&d->scouted, g_hash_table_unref);
 	g_clear_pointer(&d->found, g_hash_table_unref);
 	track_clear(d);

@@ -166,6 +166,7 @@ static void clear(struct dump *d)
 	track_clear(d);
 	tree_clear(d);
 	g_clear_pointer(&d->waits, g_hash_table_unref);
+	g_clear_pointer(&d->vforks, g_hash_table_unref);
 	json_decref(d->extra);
 	json_decref(d->parent_extra);
 	g_hash_table_unref(d->scouted);

@@ -92,6 +92,7 @@ struct dump {
 	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
 	GPtrArray *linked;	     /* state/fd/linked.c */
 	GHashTable *waits;	     /* tid -> struct wait: state/task/waits.c */
+	GHashTable *vforks;	     /* pid: between vfork(2) and execve(2), at the last look */
 	int64_t frozen_ns;	     /* CLOCK_MONOTONIC */
 	GHashTable *scouted;	     /* pid -> struct insns, from the look */
 	struct conns_dump *conns;    /* state/sock/conns.c */

@@ -215,12 +215,18 @@ static int find_maker(const struct dump *d, struct dtask *t)
 	return 0;
 }
 
-/* Between vfork(2) and execve(2) that is usual, and soon over. */
-static int check_vfork(const struct dump *d, const struct dtask *t)
+/*
+ * Between vfork(2) and execve(2) that is usual, and soon over: the freeze waits for it.  What
+ * counts is who is seen there twice; a tree that spawns all the time has always somebody there.
+ */
+static int check_vfork(const struct dump *d, const struct dtask *t, GHashTable *now)
 {
 	const struct dtask *parent = t->parent >= 0 ? dump_task(d, (unsigned)t->parent) : NULL;
 
 	if (d->frozen || !parent || t->vm != parent->vm || parent->stat.state != 'D')
+		return 0;
+	g_hash_table_add(now, GINT_TO_POINTER(t->pid));
+	if (d->vforks && !g_hash_table_contains(d->vforks, GINT_TO_POINTER(t->pid)))
 		return 0;
 	return err_set(EAGAIN, "process %d waits for it in vfork(2), until it executes a program",
 		       parent->nspid);
@@ -255,6 +261,7 @@ static int pardon(struct dump *d, struct dtask *t, int r)
 
 int sharing_check(struct dump *d)
 {
+	g_autoptr(GHashTable) vforks = g_hash_table_new(NULL, NULL);
 	int r = 0;
 
 	for (unsigned k = 0; r == 0 && k < ARRAY_SIZE(shared); k++) {
@@ -273,10 +280,12 @@ int sharing_check(struct dump *d)
 
 		if (t->zombie)
 			continue;
-		r = pardon(d, t, check_vfork(d, t));
+		r = pardon(d, t, check_vfork(d, t, vforks));
 		if (r == 0)
 			r = pardon(d, t, find_maker(d, t));
 	}
+	g_clear_pointer(&d->vforks, g_hash_table_unref);
+	d->vforks = g_steal_pointer(&vforks);
 	return r;
 }
 
