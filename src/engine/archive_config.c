@@ -69,7 +69,7 @@ static int put_volumes(json_t *to, const struct container_options *o)
 		json_array_append_new(places, json_string(all.v[i].destination));
 		if (all.v[i].type != USER_MOUNT_VOLUME)
 			continue;
-		name = archive_volume_name(&all.v[i]);
+		name = volume_name_of(&all.v[i]);
 		json_array_append_new(named, json_pack("{s:s, s:s, s:o}", "volumeName", name,
 						       "dest", all.v[i].destination, "options",
 						       strings(all.v[i].options)));

@@ -8,6 +8,7 @@
 #include "engine/options.h"
 #include "engine/pack_tree.h"
 #include "engine/rootfs.h"
+#include "engine/volume.h"
 #include "kernel/mount.h"
 
 #include <errno.h>
@@ -228,15 +229,9 @@ static int put_rootfs(struct archive_out *a, struct engine *e, struct container 
 	return r;
 }
 
-char *archive_volume_name(const struct user_mount *m)
-{
-	return m->source ? g_strdup(m->source) : g_uri_escape_string(m->destination, NULL, false);
-}
-
 static int put_volumes(struct archive_out *a, struct engine *e, struct container *c)
 {
 	CLEANUP(user_mounts_clear) struct user_mounts all = {0};
-	g_autofree char *userdata = container_static_dir(e, c);
 	const struct container_options *o;
 	int r = container_options(c, &o);
 
@@ -247,10 +242,9 @@ static int put_volumes(struct archive_out *a, struct engine *e, struct container
 
 		if (all.v[i].type != USER_MOUNT_VOLUME)
 			continue;
-		name = archive_volume_name(&all.v[i]);
+		name = volume_name_of(&all.v[i]);
 		member = g_strdup_printf(ARCHIVE_VOLUMES "/%s.tar", name);
-		path = all.v[i].source ? g_build_filename(e->root, "volumes", name, "_data", NULL)
-				       : g_build_filename(userdata, "volumes", name, "_data", NULL);
+		path = volume_path(e, c, &all.v[i], VOLUME_DATA);
 		r = put_tree(a, member, path);
 	}
 	return r;

@@ -82,7 +82,3 @@ int archive_spec_make(struct engine *e, struct container *c, json_t **ret) MUST_
 
 /* The network NAME as other engines know it: everybody has a default one, each by another name. */
 const char *archive_network_name(const char *name);
-
-/* The name under which a volume travels: its own, or for one without a name its place. */
-struct user_mount;
-char *archive_volume_name(const struct user_mount *m);

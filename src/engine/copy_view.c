@@ -6,6 +6,7 @@
 #include "engine/options.h"
 #include "engine/rootfs.h"
 #include "engine/spec_parts.h"
+#include "engine/volume.h"
 #include "kernel/mount.h"
 
 #include <errno.h>
@@ -33,17 +34,9 @@ static int open_running(struct container *c, struct copy_view *v)
 /* The host's path of what will be mounted; NULL: it has none. */
 static char *source_of(const struct copy_view *v, const struct user_mount *m)
 {
-	g_autofree char *name = NULL, *userdata = NULL;
-
-	if (m->type == USER_MOUNT_BIND)
-		return g_strdup(m->source);
-	if (m->type != USER_MOUNT_VOLUME)
-		return NULL;
-	if (m->source)
-		return g_build_filename(v->e->root, "volumes", m->source, "_data", NULL);
-	name = g_uri_escape_string(m->destination, NULL, false);
-	userdata = container_static_dir(v->e, v->c);
-	return g_build_filename(userdata, "volumes", name, "_data", NULL);
+	if (m->type == USER_MOUNT_VOLUME)
+		return volume_path(v->e, v->c, m, VOLUME_DATA);
+	return m->type == USER_MOUNT_BIND ? g_strdup(m->source) : NULL;
 }
 
 /* A place to mount on, as a start would make it. */

@@ -258,7 +258,7 @@ static int check_complete(struct importing *m)
 
 		if (m->mounts.v[i].type != USER_MOUNT_VOLUME)
 			continue;
-		name = archive_volume_name(&m->mounts.v[i]);
+		name = volume_name_of(&m->mounts.v[i]);
 		if (!g_ptr_array_find_with_equal_func(m->in.volumes, name, g_str_equal, NULL))
 			return err_set(ENOENT,
 				       "failed to open volume file: %s has no " ARCHIVE_VOLUMES
@@ -278,16 +278,12 @@ static int move(struct importing *m, const char *from, const char *to)
 
 static int place_volume(struct importing *m, const struct user_mount *u)
 {
-	g_autofree char *name = archive_volume_name(u), *userdata = NULL, *base = NULL;
-	g_autofree char *from = g_build_filename(ARCHIVE_VOLUMES, name, NULL), *to = NULL;
-	g_autofree char *mark = NULL;
+	g_autofree char *name = volume_name_of(u), *base = volume_path(m->e, m->c, u, NULL);
+	g_autofree char *to = volume_path(m->e, m->c, u, VOLUME_DATA);
+	g_autofree char *mark = volume_path(m->e, m->c, u, VOLUME_FRESH);
+	g_autofree char *from = g_build_filename(ARCHIVE_VOLUMES, name, NULL);
 	int r;
 
-	userdata = container_static_dir(m->e, m->c);
-	base = u->source ? g_build_filename(m->e->root, "volumes", name, NULL)
-			 : g_build_filename(userdata, "volumes", name, NULL);
-	to = g_build_filename(base, "_data", NULL);
-	mark = g_build_filename(base, VOLUME_FRESH, NULL);
 	r = file_mkdirs(base, 0755);
 	if (r < 0)
 		return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/inspect_parts.h"
-#include "engine/mounts.h"
+#include "engine/volume.h"
 
 #include <string.h>
 
@@ -47,9 +47,8 @@ static json_t *other_options(const struct user_mount *m)
 
 static json_t *one(const struct inspected *in, const struct user_mount *m)
 {
-	g_autofree char *data =
-		g_build_filename(in->e->root, "volumes", m->source ? m->source : "", "_data", NULL);
 	bool volume = m->type == USER_MOUNT_VOLUME;
+	g_autofree char *data = volume ? volume_path(in->e, in->c, m, VOLUME_DATA) : NULL;
 	json_t *o = json_object();
 
 	put_text(o, "Type", volume ? "volume" : "bind");

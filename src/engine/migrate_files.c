@@ -7,6 +7,7 @@
 #include "engine/pack_tree.h"
 #include "engine/rootfs.h"
 #include "engine/treedelta.h"
+#include "engine/volume.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,6 @@ static int add_tree(struct files_out *f, const char *name, const char *path)
 static int add_volumes(struct files_out *f)
 {
 	CLEANUP(user_mounts_clear) struct user_mounts all = {0};
-	g_autofree char *userdata = container_static_dir(f->e, f->c);
 	const struct container_options *o;
 	int r = container_options(f->c, &o);
 
@@ -62,11 +62,9 @@ static int add_volumes(struct files_out *f)
 
 		if (all.v[i].type != USER_MOUNT_VOLUME)
 			continue;
-		volume = archive_volume_name(&all.v[i]);
+		volume = volume_name_of(&all.v[i]);
 		name = g_strdup_printf(ARCHIVE_VOLUMES "/%s", volume);
-		path = all.v[i].source
-			       ? g_build_filename(f->e->root, "volumes", volume, "_data", NULL)
-			       : g_build_filename(userdata, "volumes", volume, "_data", NULL);
+		path = volume_path(f->e, f->c, &all.v[i], VOLUME_DATA);
 		r = add_tree(f, name, path);
 	}
 	return r;

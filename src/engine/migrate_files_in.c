@@ -10,6 +10,7 @@
 #include "engine/mounts.h"
 #include "engine/rootfs.h"
 #include "engine/unpack.h"
+#include "engine/volume.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,6 @@
 static int open_volume(struct engine *e, struct container *c, const char *name, int *ret)
 {
 	CLEANUP(user_mounts_clear) struct user_mounts all = {0};
-	g_autofree char *userdata = container_static_dir(e, c);
 	const struct container_options *o;
 	int r = container_options(c, &o);
 
@@ -37,11 +37,10 @@ static int open_volume(struct engine *e, struct container *c, const char *name, 
 
 		if (all.v[i].type != USER_MOUNT_VOLUME)
 			continue;
-		its = archive_volume_name(&all.v[i]);
+		its = volume_name_of(&all.v[i]);
 		if (strcmp(its, name) != 0)
 			continue;
-		path = all.v[i].source ? g_build_filename(e->root, "volumes", name, "_data", NULL)
-				       : g_build_filename(userdata, "volumes", name, "_data", NULL);
+		path = volume_path(e, c, &all.v[i], VOLUME_DATA);
 		*ret = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return *ret < 0 ? err_errno("open %s", path) : 0;
 	}

@@ -291,3 +291,8 @@ int user_mounts_parse(const struct container_options *o, struct user_mounts *ret
 	all = (struct user_mounts){};
 	return 0;
 }
+
+char *volume_name_of(const struct user_mount *m)
+{
+	return m->source ? g_strdup(m->source) : g_uri_escape_string(m->destination, NULL, false);
+}

@@ -28,5 +28,10 @@ void user_mounts_clear(struct user_mounts *m);
  */
 int user_mounts_parse(const struct container_options *o, struct user_mounts *ret) MUST_CHECK;
 
-/* A file beside a volume's _data: nothing has mounted it yet, the image's content goes in first. */
+/* The name of the volume that M mounts, which an anonymous one has from its place; to be freed. */
+char *volume_name_of(const struct user_mount *m);
+
+/* In a volume's directory: its content, and a file as long as nothing has mounted it yet, so that
+ * the image's content goes in first. */
+#define VOLUME_DATA  "_data"
 #define VOLUME_FRESH ".fresh"

@@ -43,13 +43,11 @@ static int copy_up(struct spec_context *c, const struct user_mount *u, const cha
 
 static char *volume_base(const struct spec_context *c, const struct user_mount *u)
 {
-	g_autofree char *escaped = NULL;
+	g_autofree char *name = volume_name_of(u);
 
 	if (u->source)
-		return c->in->volume_dir ? g_build_filename(c->in->volume_dir, u->source, NULL)
-					 : NULL;
-	escaped = g_uri_escape_string(u->destination, NULL, false);
-	return c->in->userdata ? g_build_filename(c->in->userdata, "volumes", escaped, NULL) : NULL;
+		return c->in->volume_dir ? g_build_filename(c->in->volume_dir, name, NULL) : NULL;
+	return c->in->userdata ? g_build_filename(c->in->userdata, "volumes", name, NULL) : NULL;
 }
 
 /* Nobody has put anything into it, and it has never been mounted. */
@@ -74,7 +72,7 @@ int spec_volume_make(struct spec_context *c, const struct user_mount *u, char **
 	if (!base)
 		return err_set(EOPNOTSUPP, "volume at %s: there is no place for volumes",
 			       u->destination);
-	path = g_build_filename(base, "_data", NULL);
+	path = g_build_filename(base, VOLUME_DATA, NULL);
 	if (stat(path, &st) == 0 && !is_fresh(base, path)) {
 		*ret_path = g_steal_pointer(&path);
 		return 0;
@@ -82,7 +80,7 @@ int spec_volume_make(struct spec_context *c, const struct user_mount *u, char **
 	r = file_mkdirs(base, 0755);
 	if (r < 0)
 		return r;
-	aside = g_build_filename(base, "_data.XXXXXX", NULL);
+	aside = g_build_filename(base, VOLUME_DATA ".XXXXXX", NULL);
 	if (!mkdtemp(aside) || chmod(aside, 0755) < 0)
 		return err_errno("create volume %s", base);
 	if (!g_strv_contains((const char *const *)u->options, "nocopy"))

@@ -34,11 +34,16 @@ static int record(struct engine *e, const char *name, json_t *labels, bool anony
 			  "slji", name, engine_now_ns(), labels, (int)anonymous);
 }
 
+static char *path_of(struct engine *e, const char *name, const char *file)
+{
+	return g_build_filename(e->root, "volumes", name, file, NULL);
+}
+
 /* The directory is there at once: people put files into a volume before anything mounts it. */
 static int make_files(struct engine *e, const char *name)
 {
-	g_autofree char *data = g_build_filename(e->root, "volumes", name, "_data", NULL);
-	g_autofree char *mark = g_build_filename(e->root, "volumes", name, VOLUME_FRESH, NULL);
+	g_autofree char *data = path_of(e, name, VOLUME_DATA);
+	g_autofree char *mark = path_of(e, name, VOLUME_FRESH);
 	int r = file_mkdirs(data, 0755);
 
 	if (r == 0 && mknod(mark, S_IFREG | 0600, 0) < 0 && errno != EEXIST)
@@ -92,10 +97,8 @@ int volume_create(struct engine *e, const struct volume_options *o, char **ret)
 
 static json_t *definition_of(struct engine *e, sqlite3_stmt *q)
 {
-	g_autofree char *data =
-		g_build_filename(e->root, "volumes", store_text(q, 0), "_data", NULL);
-	g_autofree char *mark =
-		g_build_filename(e->root, "volumes", store_text(q, 0), VOLUME_FRESH, NULL);
+	g_autofree char *data = path_of(e, store_text(q, 0), VOLUME_DATA);
+	g_autofree char *mark = path_of(e, store_text(q, 0), VOLUME_FRESH);
 	g_autofree char *created = time_rfc3339(sqlite3_column_int64(q, 1));
 	json_t *labels = store_json(q, 2), *j;
 	bool fresh = access(mark, F_OK) == 0;
@@ -216,7 +219,7 @@ static int still_used(const char *name, char *const *ids)
  */
 int volume_remove(struct engine *e, const char *name)
 {
-	g_autofree char *parent = g_build_filename(e->root, "volumes", NULL);
+	g_autofree char *parent = path_of(e, NULL, NULL);
 	g_autofree char *aside = g_strconcat(".removed-", name, NULL);
 	autoclose int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(store_rollback) struct store_tx tx = {0};
@@ -271,4 +274,15 @@ int volume_ensure_all(struct engine *e, struct container *c)
 		r = volume_create(e, &make, &made);
 	}
 	return r;
+}
+
+char *volume_path(struct engine *e, const struct container *c, const struct user_mount *m,
+		  const char *file)
+{
+	g_autofree char *name = volume_name_of(m), *userdata = NULL;
+
+	if (m->source)
+		return path_of(e, name, file);
+	userdata = container_static_dir(e, c);
+	return g_build_filename(userdata, "volumes", name, file, NULL);
 }

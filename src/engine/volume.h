@@ -12,6 +12,7 @@
 #pragma once
 
 #include "engine/container.h"
+#include "engine/mounts.h"
 
 struct volume_options {
 	const char *name;     /* NULL: 64 random hex digits */
@@ -39,3 +40,10 @@ int volume_remove(struct engine *e, const char *name) MUST_CHECK;
 
 /* A container with these mounts is being recorded: volumes that it names exist from now on. */
 int volume_ensure_all(struct engine *e, struct container *c) MUST_CHECK;
+
+/*
+ * Where the volume that C mounts by M is, whether it exists or not; FILE: VOLUME_DATA or
+ * VOLUME_FRESH (mounts.h), or NULL for the directory of both.  The caller frees.
+ */
+char *volume_path(struct engine *e, const struct container *c, const struct user_mount *m,
+		  const char *file);
