@@ -18,10 +18,6 @@
 #define PODMAN "io.podman.annotations.checkpoint."
 #define CRIO   "io.kubernetes.cri-o.annotations.checkpoint."
 
-#define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
-#define CONFIG_TYPE   "application/vnd.oci.image.config.v1+json"
-#define LAYER_TYPE    "application/vnd.oci.image.layer.v1.tar"
-
 /* What programs that compare versions take us for: the CRIU whose images ours are. */
 #define CRIU_VERSION "40200"
 
@@ -148,44 +144,17 @@ static json_t *annotations(struct engine *e, struct container *c)
 	return all;
 }
 
-/* Takes DOC. */
-static int write_document(struct engine *e, json_t *doc, char digest[DIGEST_MAX], size_t *len)
-{
-	char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
-	int r;
-
-	json_decref(doc);
-	if (!text)
-		return err_set(EILSEQ, "a name is not UTF-8");
-	*len = strlen(text);
-	r = blob_write(e, text, *len, digest);
-	free(text);
-	return r;
-}
-
 static int write_documents(struct checkpoint_image *ci, struct container *c, char ret[DIGEST_MAX])
 {
 	g_autofree char *now = time_rfc3339(engine_now_ns());
-	char config[DIGEST_MAX];
-	size_t len = 0;
-	int r = write_document(ci->e,
-			       json_pack("{s:s, s:s, s:s, s:{}, s:{s:s, s:[s]}, s:[{s:s, s:s}]}",
-					 "created", now, "architecture", image_machine_arch(), "os",
-					 "linux", "config", "rootfs", "type", "layers", "diff_ids",
-					 ci->layer, "history", "created", now, "created_by",
-					 "/bin/sh"),
-			       config, &len);
+	json_t *config = json_pack("{s:s, s:s, s:s, s:{}, s:{s:s, s:[s]}, s:[{s:s, s:s}]}",
+				   "created", now, "architecture", image_machine_arch(), "os",
+				   "linux", "config", "rootfs", "type", "layers", "diff_ids",
+				   ci->layer, "history", "created", now, "created_by", "/bin/sh");
 
-	if (r < 0)
-		return r;
-	return write_document(ci->e,
-			      json_pack("{s:i, s:s, s:{s:s, s:s, s:I}, s:[{s:s, s:s, s:I}], s:o}",
-					"schemaVersion", 2, "mediaType", MANIFEST_TYPE, "config",
-					"mediaType", CONFIG_TYPE, "digest", config, "size",
-					(json_int_t)len, "layers", "mediaType", LAYER_TYPE,
-					"digest", ci->layer, "size", (json_int_t)ci->bytes,
-					"annotations", annotations(ci->e, c)),
-			      ret, &len);
+	return image_write_documents(ci->e, IMAGE_OCI, config,
+				     json_pack("[o]", image_describe_layer(ci->layer, ci->bytes)),
+				     annotations(ci->e, c), ret);
 }
 
 int checkpoint_image_commit(struct checkpoint_image *ci, struct container *c)

@@ -249,7 +249,7 @@ static int write_image(struct commit *k, json_t *config, const char *name, struc
 		return r;
 	}
 	r = image_write_documents(k->e, k->o->docker ? IMAGE_DOCKER : IMAGE_OCI,
-				  build_document(k, config), layers, digest);
+				  build_document(k, config), layers, NULL, digest);
 	if (r == 0)
 		r = image_adopt(k->e, &(struct image_source){.digest = digest, .names = names}, id);
 	if (r == 0)

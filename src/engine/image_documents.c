@@ -71,7 +71,7 @@ static int name_types(const struct image_format *f, json_t *layers)
 }
 
 int image_write_documents(struct engine *e, enum image_format_kind kind, json_t *config,
-			  json_t *layers, char ret[DIGEST_MAX])
+			  json_t *layers, json_t *annotations, char ret[DIGEST_MAX])
 {
 	const struct image_format *f = &formats[kind];
 	char digest[DIGEST_MAX];
@@ -82,13 +82,15 @@ int image_write_documents(struct engine *e, enum image_format_kind kind, json_t 
 	if (r == 0)
 		r = write_json(e, config, digest, &len);
 	if (r == 0) {
-		manifest = json_pack("{s:i, s:s, s:{s:s, s:s, s:I}, s:O}", "schemaVersion", 2,
+		manifest = json_pack("{s:i, s:s, s:{s:s, s:s, s:I}, s:O, s:O*}", "schemaVersion", 2,
 				     "mediaType", f->manifest, "config", "mediaType", f->config,
-				     "digest", digest, "size", (json_int_t)len, "layers", layers);
+				     "digest", digest, "size", (json_int_t)len, "layers", layers,
+				     "annotations", annotations);
 		r = write_json(e, manifest, ret, &len);
 	}
 	json_decref(manifest);
 	json_decref(config);
 	json_decref(layers);
+	json_decref(annotations);
 	return r;
 }

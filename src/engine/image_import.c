@@ -112,7 +112,7 @@ static int write_documents(struct engine *e, const struct import_options *o,
 	if (r < 0)
 		return r;
 	layers = json_pack("[o]", image_describe_layer(layer->diff_id, layer->tar_bytes));
-	return image_write_documents(e, IMAGE_OCI, config, layers, ret);
+	return image_write_documents(e, IMAGE_OCI, config, layers, NULL, ret);
 }
 
 static int check(const struct import_options *o, char **ret_name)

@@ -47,9 +47,12 @@ int64_t image_parse_time(const char *text);
 /* An uncompressed layer, as a manifest lists it; a new reference. */
 json_t *image_describe_layer(const char *digest, uint64_t bytes);
 enum image_format_kind { IMAGE_OCI, IMAGE_DOCKER };
-/* Takes CONFIG and LAYERS, descriptors of any format; RET is the manifest's digest. */
+/*
+ * Takes CONFIG, LAYERS (descriptors of any format) and ANNOTATIONS (NULL: none); RET is the
+ * manifest's digest.
+ */
 int image_write_documents(struct engine *e, enum image_format_kind kind, json_t *config,
-			  json_t *layers, char ret[DIGEST_MAX]) MUST_CHECK;
+			  json_t *layers, json_t *annotations, char ret[DIGEST_MAX]) MUST_CHECK;
 
 struct transport;
 /* `load` from PATH (NULL: stdin); SAID gets a name or ID for each image, ID is the last one's. */
