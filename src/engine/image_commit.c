@@ -259,10 +259,8 @@ static int write_image(struct commit *k, json_t *config, const char *name, struc
 
 static int commit_locked(struct commit *k, json_t *config, const char *name, struct image *ret)
 {
-	int r = image_resolve(k->e, k->c->image_id, &k->base);
+	int r = blobs_hold(k->e, &k->hold);
 
-	if (r == 0)
-		r = blobs_hold(k->e, &k->hold);
 	if (r == 0)
 		r = blobs_scratch(k->e, "commit", &k->scratch);
 	if (r == 0)
@@ -292,7 +290,6 @@ int container_commit(struct engine *e, struct container *c, const struct commit_
 		r = image_resolve(e, c->image_id, &k.base);
 	if (r == 0)
 		r = build_config(&k, &config);
-	image_clear(&k.base);
 	if (r == 0 && pause)
 		r = container_pause(e, c);
 	if (r == 0) {
