@@ -42,36 +42,15 @@ static char *source_of(const struct copy_view *v, const struct user_mount *m)
 /* A place to mount on, as a start would make it. */
 static int open_target(int root, const char *path, bool directory, int *ret)
 {
-	g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-	autoclose int at = fcntl(root, F_DUPFD_CLOEXEC, 3);
+	g_autofree char *dir = directory ? g_strdup(path) : g_path_get_dirname(path);
+	int r = spec_make_dirs_in_root(root, dir);
 
-	for (char **p = parts; *p; p++) {
-		bool last = !p[1];
-		int next;
-
-		if (!**p)
-			continue;
-		/* Each step from the root of the container, so that links lead where it would go.
-		 */
-		next = spec_open_in_root(at, *p, O_PATH);
-		if (next < 0 && errno == ENOENT && (!last || directory)) {
-			if (mkdirat(at, *p, 0755) < 0)
-				return err_errno("create %s", path);
-			next = spec_open_in_root(at, *p, O_PATH);
-		} else if (next < 0 && errno == ENOENT) {
-			int made = openat(at, *p, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-
-			if (made >= 0)
-				close(made);
-			next = spec_open_in_root(at, *p, O_PATH);
-		}
-		if (next < 0)
-			return err_errno("open %s", path);
-		close(at);
-		at = next;
-	}
-	*ret = take_fd(&at);
-	return 0;
+	if (r < 0)
+		return r;
+	*ret = spec_open_in_root(root, path,
+				 directory ? O_PATH | O_DIRECTORY
+					   : O_RDONLY | O_CREAT | O_NONBLOCK | O_NOCTTY);
+	return *ret < 0 ? err_errno("open %s of the container", path) : 0;
 }
 
 static int mount_one(struct copy_view *v, const struct user_mount *m)

@@ -120,26 +120,6 @@ int spec_stop_signal(const struct container_options *o, const json_t *image_conf
 	return sig;
 }
 
-/* mkdir -p inside, one component after the other so that links are followed as from inside. */
-static int make_workdir(struct spec_context *c, const char *path)
-{
-	g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-	g_autoptr(GString) at = g_string_new(".");
-
-	for (char **s = parts; *s; s++) {
-		autoclose int parent = spec_open_in_root(c->root, at->str, O_PATH | O_DIRECTORY);
-
-		if (parent < 0)
-			return err_errno("working directory \"%s\"", path);
-		if (!**s)
-			continue;
-		if (mkdirat(parent, *s, 0755) < 0 && errno != EEXIST)
-			return err_errno("create working directory \"%s\"", path);
-		g_string_append_printf(at, "/%s", *s);
-	}
-	return 0;
-}
-
 /* A mount will be there when the process starts; the runtime complains if it is not a directory. */
 static bool below_user_mount(const struct container_options *o, const char *path)
 {
@@ -162,6 +142,7 @@ static int put_cwd(struct spec_context *c)
 	const char *wanted = c->o->workdir ? c->o->workdir : image && *image ? image : "/";
 	g_autofree char *path = g_canonicalize_filename(wanted, "/");
 	autoclose int fd = spec_open_in_root(c->root, path, O_PATH | O_DIRECTORY);
+	int r;
 
 	json_object_set_new(c->process, "cwd", json_string(path));
 	if (fd >= 0 || below_user_mount(c->o, path))
@@ -172,7 +153,8 @@ static int put_cwd(struct spec_context *c)
 	if (c->o->workdir)
 		return err_set(ENOENT, "workdir \"%s\" does not exist on container %s", path,
 			       c->in->id);
-	return make_workdir(c, path);
+	r = spec_make_dirs_in_root(c->root, path);
+	return r < 0 ? err_wrap(r, "working directory") : 0;
 }
 
 static void put_env(struct spec_context *c, const char *hostname)

@@ -27,9 +27,30 @@ void spec_user_clear(struct spec_user *u)
 int spec_open_in_root(int root, const char *path, int flags)
 {
 	struct open_how how = {.flags = flags | O_CLOEXEC,
+			       .mode = flags & O_CREAT ? 0644 : 0,
 			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
 
 	return file_openat2(root, path, &how);
+}
+
+/* One component after the other, each from the root, so that links are followed as from inside. */
+int spec_make_dirs_in_root(int root, const char *path)
+{
+	g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+	g_autoptr(GString) at = g_string_new(".");
+
+	for (char **s = parts; *s; s++) {
+		autoclose int parent = spec_open_in_root(root, at->str, O_PATH | O_DIRECTORY);
+
+		if (parent < 0)
+			return err_errno("open %s of the container", at->str + 1);
+		if (!**s)
+			continue;
+		if (mkdirat(parent, *s, 0755) < 0 && errno != EEXIST)
+			return err_errno("create %s in the container", path);
+		g_string_append_printf(at, "/%s", *s);
+	}
+	return 0;
 }
 
 /* The lines of a file in the container; none when it has no such file. */

@@ -153,6 +153,25 @@ look() {
 	[ "$(cat hidden)" = secret ]
 }
 
+# What is mounted on does not exist yet: it is made where the link leads in the container.
+@test "a mount below an absolute link" {
+	cryopod run --name l dirs sh -c 'mkdir -p /data /etc/deep; ln -s /data /srv/abs; ln -s /etc /data/up'
+	cryopod commit -q l links >/dev/null
+	cryopod rm l
+	echo one >file
+	echo two >single
+	cryopod create --name w -v v:/srv/abs/vol -v "$PWD/single:/srv/abs/up/deep/er/single" links sleep 1000
+	cryopod cp file w:/srv/abs/vol
+	cryopod cp file w:/data/vol/again
+	[ "$(cat "$(cryopod volume inspect v --format '{{.Mountpoint}}')"/*)" = $'one\none' ]
+	cryopod cp w:/etc/deep/er/single got
+	[ "$(cat got)" = two ]
+	cryopod cp w:/srv/abs/up/deep/er/single got
+	[ ! -e /data/vol ]
+	[ ! -e /etc/deep ]
+	[ "$(look cat /data/vol/file /etc/deep/er/single)" = $'one\ntwo' ]
+}
+
 @test "a directory is replaced only with --overwrite" {
 	made
 	look mkdir /tmp/foo
