@@ -24,42 +24,42 @@ static void trim(struct engine *e)
 		log_warn("events: %s", err_message());
 }
 
-#define INSERT                                                                                     \
-	"INSERT INTO events(time_ns, type, status, object, name, image, attributes, exit_code) "   \
-	"VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+static void put(struct engine *e, const struct event *ev)
+{
+	if (store_exec(e,
+		       "INSERT INTO events(time_ns, type, status, object, name, image, attributes, "
+		       "exit_code) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+		       "lsssssji", engine_now_ns(), ev->type, ev->status, ev->object_id, ev->name,
+		       ev->image, ev->attributes, ev->exit_code) < 0)
+		log_warn("event %s of %s: %s", ev->status, ev->name, err_message());
+	else
+		trim(e);
+}
 
 void event_container(struct engine *e, const struct container *c, const char *status)
 {
-	json_t *labels = json_object_get(c->config, "labels");
-
-	if (store_exec(e, INSERT, "lsssssji", engine_now_ns(), "container", status, c->id, c->name,
-		       c->image_name, labels, c->state.exit_code) < 0)
-		log_warn("event %s of %s: %s", status, c->name, err_message());
-	else
-		trim(e);
+	put(e, &(struct event){.type = "container",
+			       .status = status,
+			       .object_id = c->id,
+			       .name = c->name,
+			       .image = c->image_name,
+			       .attributes = json_object_get(c->config, "labels"),
+			       .exit_code = c->state.exit_code});
 }
 
 void event_image(struct engine *e, const char *status, const char *id, const char *name)
 {
-	if (store_exec(e, INSERT, "lsssssji", engine_now_ns(), "image", status, id, name, NULL,
-		       NULL, 0) < 0)
-		log_warn("event %s of %s: %s", status, name, err_message());
-	else
-		trim(e);
+	put(e, &(struct event){.type = "image", .status = status, .object_id = id, .name = name});
 }
 
 void event_object(struct engine *e, const char *type, const char *status, const char *name)
 {
-	if (store_exec(e, INSERT, "lsssssji", engine_now_ns(), type, status, NULL, name, NULL, NULL,
-		       0) < 0)
-		log_warn("event %s of %s: %s", status, name, err_message());
-	else
-		trim(e);
+	put(e, &(struct event){.type = type, .status = status, .name = name});
 }
 
-static char *column(sqlite3_stmt *q, int i)
+static const char *column(sqlite3_stmt *q, int i)
 {
-	return (char *)sqlite3_column_text(q, i);
+	return (const char *)sqlite3_column_text(q, i);
 }
 
 int events_read(struct engine *e, int64_t after, int64_t since_ns, int64_t until_ns,

@@ -6,8 +6,8 @@
 
 struct event {
 	int64_t id, time_ns;
-	char *type, *status, *object_id, *name, *image; /* NULL: none */
-	json_t *attributes;				/* labels {}, or NULL */
+	const char *type, *status, *object_id, *name, *image; /* NULL: none */
+	json_t *attributes;				      /* labels {}, or NULL */
 	int exit_code;
 };
 
@@ -25,8 +25,8 @@ int events_read(struct engine *e, int64_t after, int64_t since_ns, int64_t until
 int events_last(struct engine *e, int64_t *ret_id) MUST_CHECK;
 
 /*
- * *RET_FD (the caller's) is readable after something was written, which may have been an event; it is
- * there for events_read() after events_settle(), which blocks until it is.
+ * *RET_FD (the caller's) is readable after something was written, which may have been an event; it
+ * is there for events_read() after events_settle(), which blocks until it is.
  */
 int events_watch(struct engine *e, int *ret_fd) MUST_CHECK;
 int events_settle(struct engine *e) MUST_CHECK;

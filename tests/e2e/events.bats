@@ -45,6 +45,28 @@ teardown_file() { engine_teardown; }
 	refuses 125 'unable to interpret time value "soon"' cryopod events --until soon
 }
 
+@test "Docker's names of events" {
+	cryopod run -d --name d1 busybox sleep 100 >/dev/null
+	cryopod rm -f -t 0 d1
+	cryopod volume create dv >/dev/null
+	cryopod volume rm dv >/dev/null
+	cryopod network create dn >/dev/null
+	cryopod network rm dn >/dev/null
+	cryopod create --name d2 busybox true >/dev/null
+	cryopod commit -q d2 d:2 >/dev/null
+	cryopod rm d2
+	cryopod rmi d:2 >/dev/null
+	expect 0 cryopod events --stream=false --filter event=die --filter container=d1 --format '{{.Status}}'
+	is died
+	expect 0 cryopod events --stream=false --filter event=destroy --format '{{.Type}} {{.Status}} {{.Name}}'
+	has 'container remove d1'
+	has 'volume remove dv'
+	has 'network remove dn'
+	[[ $output != *image* ]]
+	expect 0 cryopod events --stream=false --filter event=delete --format '{{.Type}} {{.Status}}'
+	is 'image remove'
+}
+
 @test "a stream shows what comes, nothing of before" {
 	cryopod volume create old >/dev/null
 	coproc stream { exec "$CP" events --filter type=volume --format '{{.Status}} {{.Name}}' 2>&1; }

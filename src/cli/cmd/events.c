@@ -42,11 +42,22 @@ static bool is_type(const struct event *ev, const char *value)
 	return !g_strcmp0(ev->type, value);
 }
 
+/* What has another name in Docker: docs.docker.com/reference/cli/docker/system/events */
+static const struct {
+	const char *docker, *type, *ours;
+} dockers[] = {
+	{"die", "container", "died"},	  {"destroy", "container", "remove"},
+	{"destroy", "network", "remove"}, {"destroy", "volume", "remove"},
+	{"delete", "image", "remove"},
+};
+
 static bool is_status(const struct event *ev, const char *value)
 {
-	/* Podman has "died" and "remove", Docker "die" and "destroy". */
-	return !g_strcmp0(ev->status, value) ||
-	       (!strcmp(value, "die") && !g_strcmp0(ev->status, "died"));
+	for (unsigned i = 0; i < ARRAY_SIZE(dockers); i++)
+		if (!strcmp(value, dockers[i].docker) && is_type(ev, dockers[i].type) &&
+		    !g_strcmp0(ev->status, dockers[i].ours))
+			return true;
+	return !g_strcmp0(ev->status, value);
 }
 
 static bool is_container(const struct event *ev, const char *value)
@@ -295,7 +306,8 @@ const struct command cmd_events = {
 		"--stream=false ends after what has happened; --since and --until choose a part of "
 		"it: a time, or a duration before now.\n\nFilters are container, event, image, "
 		"label, network, type and volume. Of several values for one filter one must match, "
-		"of several filters all. The newest 20,000 events are kept.",
+		"of several filters all. The newest 20,000 events are kept. Events may be asked "
+		"for by Docker's names as well: die, destroy and delete.",
 	.examples = "\n--filter event=checkpoint --filter event=restore\n"
 		    "--since 1h --stream=false --format json",
 	.options = options,
