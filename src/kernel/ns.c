@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -100,6 +102,17 @@ int ns_open(int dir, enum ns_kind kind, int *ret_fd)
 	if (fd < 0)
 		return err_errno("open %s", name);
 	*ret_fd = fd;
+	return 0;
+}
+
+int ns_owner(int ns, int *ret_fd)
+{
+	autoclose int owner = ioctl(ns, NS_GET_USERNS);
+	struct stat its, ours;
+
+	if (owner < 0 || fstat(owner, &its) < 0 || stat("/proc/self/ns/user", &ours) < 0)
+		return err_errno("owner of a namespace");
+	*ret_fd = its.st_ino == ours.st_ino && its.st_dev == ours.st_dev ? -1 : take_fd(&owner);
 	return 0;
 }
 

@@ -23,6 +23,8 @@ int ns_ids(int dir, uint64_t ret[NS_COUNT]) MUST_CHECK;
 int ns_child_id(int dir, enum ns_kind kind, uint64_t *ret) MUST_CHECK; /* NS_PID, NS_TIME */
 
 int ns_open(int dir, enum ns_kind kind, int *ret_fd) MUST_CHECK;
+/* The user namespace that namespace NS belongs to (ioctl_ns(2)); -1 in *RET_FD: our own one. */
+int ns_owner(int ns, int *ret_fd) MUST_CHECK;
 
 /*
  * Calls FN in a forked child that has entered the namespaces NS[0..N) in this order, and waits for

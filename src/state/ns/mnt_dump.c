@@ -97,14 +97,32 @@ static int open_bare(void *arg, int *ret_fd)
 	return mount_copy(AT_FDCWD, b->m->target, false, ret_fd);
 }
 
+/*
+ * A copy of a namespace that belongs to another user namespace has all its mounts locked, so that
+ * none shows without what lies on it (fs/namespace.c: copy_mnt_ns(), has_locked_children()).  A
+ * copy that belongs to the same one has not; but there we have fewer rights.
+ */
+static int open_bare_as_owner(int ns, struct bare *b, int *ret_fd)
+{
+	autoclose int owner = -1;
+	int r = ns_owner(ns, &owner);
+
+	if (r < 0)
+		return r;
+	return owner < 0 ? -EINVAL : ns_run((const int[]){owner, ns}, 2, open_bare, b, ret_fd);
+}
+
 int mnt_open_bare(const struct mnt_scope *s, size_t i, int *ret_fd)
 {
 	struct bare b = {.all = s->its, .m = &s->its->v[i]};
-	autoclose int ns = -1;
-	int r = s->space ? 0 : ns_open(dump_task(s->d, 0)->proc.dir, NS_MNT, &ns);
+	autoclose int opened = -1;
+	int r = s->space ? 0 : ns_open(dump_task(s->d, 0)->proc.dir, NS_MNT, &opened);
+	int ns = s->space ? s->space->fd : opened;
 
 	if (r == 0)
-		r = ns_run(s->space ? &s->space->fd : &ns, 1, open_bare, &b, ret_fd);
+		r = ns_run(&ns, 1, open_bare, &b, ret_fd);
+	if (r == -EINVAL)
+		r = open_bare_as_owner(ns, &b, ret_fd);
 	return r < 0 ? err_wrap(r, "mount %s", b.m->target) : 0;
 }
 

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts that lie on and below each other, in a mount namespace of the tree's own: covered ones,
+ * read-only ones, views of themselves, peers and slaves whose children differ.
+ */
+#include "cr.h"
+
+#include <sys/mount.h>
+
+#define TOP "/tmp/m"
+
+static void mounts(const char *source, const char *at, const char *type, unsigned long flags)
+{
+	check(mount(source, at, type, flags, NULL) == 0, "%s: errno %d", at, errno);
+}
+
+static void fresh(const char *at)
+{
+	check(mkdir(at, 0755) == 0 || errno == EEXIST, "%s: errno %d", at, errno);
+	mounts("fresh", at, "tmpfs", 0);
+}
+
+static void view(const char *of, const char *at)
+{
+	check(mkdir(at, 0755) == 0 || errno == EEXIST, "%s: errno %d", at, errno);
+	mounts(of, at, NULL, MS_BIND);
+}
+
+static void put(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	check(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: errno %d",
+	      name, errno);
+	close(fd);
+}
+
+static void holds(const char *name, const char *text)
+{
+	char b[16] = "";
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+
+	check(fd >= 0, "%s: errno %d", name, errno);
+	check(read(fd, b, sizeof(b) - 1) == (ssize_t)strlen(text) && !strcmp(b, text), "%s: %s",
+	      name, b);
+	close(fd);
+}
+
+static void has_none(const char *name)
+{
+	check(access(name, F_OK) < 0 && errno == ENOENT, "%s: errno %d", name, errno);
+}
+
+static void is_read_only(const char *name)
+{
+	check(open(name, O_WRONLY | O_CLOEXEC) < 0 && errno == EROFS, "%s: errno %d", name, errno);
+}
+
+static void make_layers(void)
+{
+	fresh(TOP "/a");
+	put(TOP "/a/one", "1");
+	fresh(TOP "/a/sub");
+	put(TOP "/a/sub/two", "2");
+	fresh(TOP "/a");
+	put(TOP "/a/three", "3");
+	fresh(TOP "/ro");
+	put(TOP "/ro/file", "ro");
+	mounts(NULL, TOP "/ro", NULL, MS_REMOUNT | MS_RDONLY);
+	fresh(TOP "/rw");
+	put(TOP "/rw/file", "rw");
+	view(TOP "/rw", TOP "/view");
+	mounts(NULL, TOP "/view", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY);
+	fresh(TOP "/self");
+	put(TOP "/self/file", "under");
+	view(TOP "/self", TOP "/self");
+}
+
+static void verify_layers(void)
+{
+	holds(TOP "/a/three", "3");
+	has_none(TOP "/a/one");
+	check(umount(TOP "/a") == 0);
+	holds(TOP "/a/one", "1");
+	holds(TOP "/a/sub/two", "2");
+	holds(TOP "/ro/file", "ro");
+	is_read_only(TOP "/ro/file");
+	holds(TOP "/view/file", "rw");
+	is_read_only(TOP "/view/file");
+	check(open(TOP "/rw/file", O_WRONLY | O_CLOEXEC) >= 0, "errno %d", errno);
+	check(umount(TOP "/self") == 0);
+	holds(TOP "/self/file", "under");
+}
+
+static void make_groups(void)
+{
+	fresh(TOP "/1");
+	mounts(NULL, TOP "/1", NULL, MS_SHARED);
+	check(mkdir(TOP "/1/c", 0755) == 0);
+	view(TOP "/1", TOP "/peer");
+	view(TOP "/1", TOP "/slave");
+	mounts(NULL, TOP "/slave", NULL, MS_SLAVE);
+	view(TOP "/slave", TOP "/both");
+	mounts(NULL, TOP "/both", NULL, MS_SHARED);
+	view(TOP "/1", TOP "/private");
+	mounts(NULL, TOP "/private", NULL, MS_PRIVATE);
+	fresh(TOP "/1/c"); /* comes to all but the private one */
+	put(TOP "/1/c/file", "deep");
+	mounts(NULL, TOP "/peer/c", NULL, MS_PRIVATE);
+	fresh(TOP "/slave/only");
+	fresh(TOP "/private/only");
+	put(TOP "/private/only/file", "mine");
+}
+
+static void verify_groups(void)
+{
+	holds(TOP "/peer/c/file", "deep");
+	holds(TOP "/slave/c/file", "deep");
+	holds(TOP "/both/c/file", "deep");
+	has_none(TOP "/private/c/file");
+	holds(TOP "/private/only/file", "mine");
+	has_none(TOP "/1/only/file");
+	fresh(TOP "/1/new");
+	put(TOP "/1/new/file", "new");
+	holds(TOP "/peer/new/file", "new");
+	holds(TOP "/slave/new/file", "new");
+	holds(TOP "/both/new/file", "new");
+	has_none(TOP "/private/new/file");
+}
+
+int main(void)
+{
+	fresh(TOP);
+	mounts(NULL, TOP, NULL, MS_PRIVATE);
+	make_layers();
+	make_groups();
+	ready();
+	verify_layers();
+	verify_groups();
+	return ok();
+}
