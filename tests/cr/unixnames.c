@@ -54,6 +54,31 @@ static const char *name_of(int fd)
 	return a.sun_path[0] ? a.sun_path : a.sun_path + 1;
 }
 
+static void sends_and_closes(const char *to, const char *from, bool abstract)
+{
+	int fd = abstract ? socket(AF_UNIX, SOCK_DGRAM, 0) : listener(from, false, SOCK_DGRAM);
+	struct sockaddr_un a;
+	socklen_t len = addr(&a, from, abstract);
+
+	check(!abstract || bind(fd, (struct sockaddr *)&a, len) == 0, "errno %d", errno);
+	len = addr(&a, to, false);
+	check(sendto(fd, from, strlen(from), 0, (struct sockaddr *)&a, len) ==
+	      (ssize_t)strlen(from));
+	close(fd);
+}
+
+static void comes_from(int fd, const char *name, bool abstract)
+{
+	struct sockaddr_un a, from;
+	socklen_t len = sizeof(from), want = addr(&a, name, abstract);
+	char buf[32];
+
+	check(recvfrom(fd, buf, sizeof(buf), MSG_DONTWAIT, (struct sockaddr *)&from, &len) ==
+	      (ssize_t)strlen(name));
+	check(len == want && !memcmp(&from, &a, len), "%u bytes of a name: %s", len,
+	      from.sun_path + abstract);
+}
+
 int main(void)
 {
 	char path[64], gone[64], dgram[64], buf[64];
@@ -96,6 +121,9 @@ int main(void)
 	d3 = listener("free", false, SOCK_DGRAM); /* connected to nobody */
 	len = addr(&a, dgram, false);
 	check(sendto(d3, "free", 4, 0, (struct sockaddr *)&a, len) == 4);
+	sends_and_closes(dgram, "cr-dead", true);
+	sends_and_closes(dgram, "dead", false);
+	sends_and_closes(dgram, "cr-dead", true); /* another one of that name */
 	self = listener("cr-self", true, SOCK_DGRAM);
 	len = addr(&a, "cr-self", true);
 	check(connect(self, (struct sockaddr *)&a, len) == 0);
@@ -127,6 +155,9 @@ int main(void)
 	len = sizeof(from);
 	check(recvfrom(dg, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) == 4);
 	check(!strcmp(from.sun_path, "free"), "it came from %s", from.sun_path);
+	comes_from(dg, "cr-dead", true);
+	comes_from(dg, "dead", false);
+	comes_from(dg, "cr-dead", true);
 	close(d3);
 	check(send(dgc, "again", 5, 0) == 5 && recv(dg, buf, sizeof(buf), 0) == 5);
 	check(send(d2, "again", 5, 0) == 5 && recv(dg, buf, sizeof(buf), 0) == 5);
@@ -135,6 +166,7 @@ int main(void)
 	unlink(dgram);
 	unlink("relative");
 	unlink("free");
+	check(unlink("dead") == 0, "the name of a closed socket stays");
 	check(rmdir(dir) == 0, "nothing else is left there");
 	return ok();
 }

@@ -22,6 +22,7 @@ static size_t from_hex(const char *s, char *buf, size_t max)
 struct sender {
 	int fd;
 	const struct usock *to; /* NULL: it is connected */
+	int dead;		/* is FD, if it lives for this packet only */
 };
 
 static struct usock *find_name(struct restore *r, const char *name, size_t len)
@@ -41,17 +42,26 @@ static struct usock *find_name(struct restore *r, const char *name, size_t len)
  * The peer, or whoever had the name that the packet came from: a reader is told the name that the
  * sender has when it reads (unix_copy_addr()).
  */
-static struct sender sender(struct restore *r, struct usock *u, json_t *packet)
+static int sender(struct restore *r, struct usock *u, json_t *packet, struct sender *ret)
 {
 	const char *hex = json_string_value(json_object_get(packet, "from"));
 	char name[sizeof(struct sockaddr_un)];
 	size_t len = from_hex(hex, name, sizeof(name));
 	const struct usock *s = len ? find_name(r, name, len) : NULL;
 	bool connected = s && s->e->peer == u->e->ino;
+	bool reachable = u->e->name.len && !u->e->deleted && !u->peer;
+	int dead = -1, e = len && !s && reachable ? unix_dead_sender(r, u, name, len, &dead) : 0;
 
-	if (s && (connected || (u->e->name.len && !u->e->deleted && !u->peer)))
-		return (struct sender){.fd = s->fd, .to = connected ? NULL : u};
-	return (struct sender){.fd = u->peer ? u->peer->fd : u->other >= 0 ? u->other : u->feed};
+	if (dead >= 0)
+		*ret = (struct sender){.fd = dead, .to = u, .dead = dead};
+	else if (s && (connected || reachable))
+		*ret = (struct sender){.fd = s->fd, .to = connected ? NULL : u, .dead = -1};
+	else
+		*ret = (struct sender){.fd = u->peer	     ? u->peer->fd
+					     : u->other >= 0 ? u->other
+							     : u->feed,
+				       .dead = -1};
+	return e < 0 ? e : 0;
 }
 
 static void put_control(struct msghdr *m, int type, const void *data, size_t len)
@@ -146,20 +156,22 @@ int unix_fill(struct restore *r)
 	for (unsigned i = 0; i < queue->len; i++) {
 		const struct sock_packet *k = g_ptr_array_index(queue, i);
 		struct usock *u = unix_receiver(r, k->id);
-		struct sender s = {0};
+		struct sender s = {.dead = -1};
 		json_t *packet;
+		int ret = 0;
 		unsigned n;
-		int ret;
 
 		if (u) {
 			n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, u));
 			g_hash_table_insert(counts, u, GUINT_TO_POINTER(n + 1));
 			packet = json_array_get(json_object_get(u->x, "packets"), n);
-			s = sender(r, u, packet);
+			ret = sender(r, u, packet, &s);
 		} else if (!unix_waiting_sender(r, k->id, &s.fd, &packet)) {
 			continue; /* another family's */
 		}
-		ret = send_packet(r, &s, k, packet);
+		if (ret == 0)
+			ret = send_packet(r, &s, k, packet);
+		cleanup_close(&s.dead);
 		if (ret < 0)
 			return ret;
 	}

@@ -39,6 +39,10 @@ int unix_waiting_connect(struct restore *r, struct usock *u,
 void unix_waiting_end(struct socks_restore *s);
 bool unix_waiting_sender(struct restore *r, uint32_t id, int *ret_fd, json_t **ret_packet);
 
+/* unix_dead.c: a socket of this name that sends to TO, to be closed after it.  1: not to be had. */
+int unix_dead_sender(struct restore *r, const struct usock *to, const void *name, size_t len,
+		     int *ret_fd) MUST_CHECK;
+
 /* unix_queues.c */
 struct usock *unix_receiver(struct restore *r, uint32_t id); /* of a packet; NULL: none */
 int unix_pass_credentials(struct restore *r, struct usock *u) MUST_CHECK;
