@@ -10,6 +10,7 @@
 #include "base/treesync.h"
 
 #include "base/file.h"
+#include "base/interrupt.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -152,8 +153,12 @@ static int copy_range(int in, int out, off_t from, off_t to)
 {
 	while (from < to) {
 		loff_t a = from, b = from;
-		ssize_t n = copy_file_range(in, &a, out, &b, (size_t)MIN(to - from, CHUNK), 0);
+		int r = interrupt_check();
+		ssize_t n;
 
+		if (r < 0)
+			return r;
+		n = copy_file_range(in, &a, out, &b, (size_t)MIN(to - from, CHUNK), 0);
 		if (n < 0)
 			return err_errno("copy");
 		if (n == 0)
@@ -351,7 +356,10 @@ static int sync_entry(struct treesync *s, int from, int to, const char *dir, con
 {
 	g_autofree char *path = *dir ? g_strdup_printf("%s/%s", dir, name) : g_strdup(name);
 	struct stat st;
+	int r = interrupt_check();
 
+	if (r < 0)
+		return r;
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? file_remove_tree_at(to, name) : err_errno("stat %s", path);
 	if (st.st_dev != s->dev)

@@ -55,6 +55,38 @@ diff_of() { echo "$CP_ROOT/overlay/$(cryopod inspect --format '{{.Id}}' "$1")/di
 	[[ "$output" != *group* ]]
 }
 
+@test "one that fails or is interrupted leaves nothing behind" {
+	needs_engine
+	counter c
+	dir=$BATS_TEST_TMPDIR/dir
+	CRYOPOD_BIN=$REPO/build/cryopod-faults
+	CRYO_FAULTS_LIST=$BATS_TEST_TMPDIR/list "$CP" checkpoint create -R --checkpoint-dir "$dir" c whole
+	rm -r "$dir/whole"
+	# What belongs to the checkpoint itself; of the dump, whose steps sweep.bats has, the first and another.
+	grep ^checkpoint: "$BATS_TEST_TMPDIR/list" | grep -v settle >"$BATS_TEST_TMPDIR/steps"
+	grep -m1 ^dump: "$BATS_TEST_TMPDIR/list" >>"$BATS_TEST_TMPDIR/steps"
+	echo dump:memory >>"$BATS_TEST_TMPDIR/steps"
+	interrupted=0
+	while read -r step; do
+		for how in fail int; do
+			CRYO_FAULT=$step:$how run "$CP" checkpoint create -R --checkpoint-dir "$dir" c half </dev/null
+			echo "$step:$how: $status $output"
+			if [ "$status" = 0 ]; then # interrupted when it was done
+				[ "$how" = int ]
+				[ -d "$dir/half/checkpoint" ]
+				rm -r "$dir/half"
+			elif [ "$how" = int ]; then
+				has 'Error: checkpoint c: ' interrupted
+				interrupted=$((interrupted + 1))
+			fi
+			[ -z "$(ls -A "$dir")" ]
+			state_is c running
+		done
+	done <"$BATS_TEST_TMPDIR/steps"
+	[ "$interrupted" -ge 3 ]
+	wait_for 10 at_least c $(($(last c) + 1))
+}
+
 @test "a restore that fails leaves the container's files as they are" {
 	cryopod run -d --name c --network none $IMAGE sh -c 'echo old >/f; touch /ready; while true; do sleep 0.1; done' >/dev/null
 	wait_for 10 cryopod exec c test -e /ready

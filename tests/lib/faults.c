@@ -5,6 +5,7 @@
  *	CRYO_FAULTS_LIST=FILE		appends "story:step" of every step that is begun
  *	CRYO_FAULT=STORY:STEP:fail	that step fails
  *	CRYO_FAULT=STORY:STEP:kill	SIGKILL there
+ *	CRYO_FAULT=STORY:STEP:int	SIGINT there, as by Ctrl-C
  */
 #include "cr/step.h"
 
@@ -38,5 +39,7 @@ int step_fault(const char *story, const char *step)
 		return 0;
 	if (strcmp(fault + n + 1, "kill") == 0)
 		kill(getpid(), SIGKILL);
+	if (strcmp(fault + n + 1, "int") == 0)
+		return raise(SIGINT);
 	return err_set(EIO, "fault at step \"%s\"", step);
 }
