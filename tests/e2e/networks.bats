@@ -86,3 +86,36 @@ mac_of() { cryopod inspect --format "{{(index .NetworkSettings.Networks \"$2\").
 	expect 0 cryopod network prune -f
 	is $'one\ntwo'
 }
+
+# stuck TABLE NAME: the row cannot be deleted.
+stuck() {
+	python3 - "$CP_ROOT/db.sqlite" "$@" <<-'END'
+	import sqlite3, sys
+	with sqlite3.connect(sys.argv[1]) as db:
+	    db.execute(f"CREATE TRIGGER stuck_{sys.argv[2]} BEFORE DELETE ON {sys.argv[2]} "
+	        f"WHEN old.name = '{sys.argv[3]}' BEGIN SELECT RAISE(ABORT, 'it is stuck'); END")
+	END
+}
+loosen() {
+	python3 - "$CP_ROOT/db.sqlite" "$@" <<-'END'
+	import sqlite3, sys
+	with sqlite3.connect(sys.argv[1]) as db:
+	    db.execute(f"DROP TRIGGER stuck_{sys.argv[2]}")
+	END
+}
+
+@test "prune goes on after one that cannot be removed" {
+	needs_engine
+	for kind in network volume; do
+		for name in one two three; do cryopod $kind create $name; done
+		stuck ${kind}s two
+		run --separate-stderr cryopod $kind prune -f
+		echo "$kind: $status $output $stderr"
+		[ "$status" = 125 ]
+		[ "$(sort <<<"$output")" = $'one\nthree' ]
+		[[ $stderr == "Error: "*"it is stuck"* && $(grep -c . <<<"$stderr") = 1 ]]
+		loosen ${kind}s
+		expect 0 cryopod $kind prune -f
+		is two
+	done
+}

@@ -198,7 +198,7 @@ static int run_prune(struct cli *cli)
 	json_t *list = NULL, *j;
 	struct engine *e;
 	size_t i;
-	int r = args_range(cli, 0, 0);
+	int r = args_range(cli, 0, 0), status = 0;
 
 	if (r < 0 || (r = network_filters_check(o->filter)) < 0 || (r = cli_engine(cli, &e)) < 0)
 		return r;
@@ -211,13 +211,10 @@ static int run_prune(struct cli *cli)
 
 		if (!strcmp(name, NETWORK_DEFAULT) || !network_filters_match(o->filter, j))
 			continue;
-		if (network_delete(e, name) == 0)
-			puts(name);
-		else
-			err_clear(); /* in use */
+		status |= pruned(name, network_delete(e, name));
 	}
 	json_decref(list);
-	return r;
+	return r < 0 ? r : status;
 }
 
 const struct command cmd_network_create = {

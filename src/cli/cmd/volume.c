@@ -211,7 +211,7 @@ static int run_prune(struct cli *cli)
 	json_t *list = NULL, *v;
 	struct engine *e;
 	size_t i;
-	int r = args_range(cli, 0, 0);
+	int r = args_range(cli, 0, 0), status = 0;
 
 	if (r < 0 || (r = cli_engine(cli, &e)) < 0 || (r = volume_filters_parse(o->filter, &f)) < 0)
 		return r;
@@ -223,19 +223,13 @@ static int run_prune(struct cli *cli)
 		const char *name = json_string_value(json_object_get(v, "Name"));
 
 		r = volume_filters_match(e, &f, v);
-		if (r > 0)
-			r = volume_remove(e, name);
-		else if (r == 0)
-			continue;
-		if (r == 0)
-			puts(name);
-		else if (r != -EBUSY && r != -ENOENT)
+		if (r < 0)
 			break;
-		err_clear();
-		r = 0;
+		if (r > 0)
+			status |= pruned(name, volume_remove(e, name));
 	}
 	json_decref(list);
-	return r;
+	return r < 0 ? r : status;
 }
 
 const struct command cmd_volume_create = {
