@@ -2,6 +2,7 @@
 #include "engine/volume.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "engine/events.h"
 #include "engine/inspect.h"
 #include "engine/mounts.h"
@@ -246,8 +247,11 @@ int volume_remove(struct engine *e, const char *name)
 	r = store_exec(e, "DELETE FROM volumes WHERE name=?", "s", name);
 	if (r == 0)
 		r = store_commit(&tx);
-	if (r < 0)
+	if (r < 0) {
+		if (renameat(fd, aside, fd, name) < 0 && errno != ENOENT)
+			log_warn("volume %s is left in %s/%s", name, parent, aside);
 		return r;
+	}
 	event_object(e, "volume", "remove", name);
 	return file_remove_tree_at(fd, aside);
 }

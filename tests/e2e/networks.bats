@@ -108,12 +108,14 @@ loosen() {
 	needs_engine
 	for kind in network volume; do
 		for name in one two three; do cryopod $kind create $name; done
+		[ $kind = network ] || touch "$(cryopod volume inspect --format '{{.Mountpoint}}' two)/file"
 		stuck ${kind}s two
 		run --separate-stderr cryopod $kind prune -f
 		echo "$kind: $status $output $stderr"
 		[ "$status" = 125 ]
 		[ "$(sort <<<"$output")" = $'one\nthree' ]
 		[[ $stderr == "Error: "*"it is stuck"* && $(grep -c . <<<"$stderr") = 1 ]]
+		[ $kind = network ] || [ -e "$(cryopod volume inspect --format '{{.Mountpoint}}' two)/file" ]
 		loosen ${kind}s
 		expect 0 cryopod $kind prune -f
 		is two
