@@ -71,16 +71,17 @@ filled() {
 	done
 }
 
-# nothing_new: one image, as at the start, and nothing half-made.
-nothing_new() {
-	[ "$(cryopod images -aq | wc -l)" -eq 1 ]
-	[ -z "$(ls -A "$CP_ROOT/tmp" 2>/dev/null)" ]
-	[ "$(find "$CP_ROOT/blobs" -type f | wc -l)" -eq "$(cat "$BATS_FILE_TMPDIR/blobs")" ]
+# What the store holds, and nothing_new: it is what it was at as_it_was; a difference is shown.
+holds() {
+	cryopod images -aq
+	find "$CP_ROOT/tmp" "$CP_ROOT/blobs" "$CP_ROOT/overlay" -mindepth 1 -maxdepth 2 | sort
 }
+as_it_was() { holds >"$BATS_FILE_TMPDIR/holds"; }
+nothing_new() { holds | diff "$BATS_FILE_TMPDIR/holds" -; }
 
 @test "import: how far it is, and Ctrl-C, also while a pipe keeps it waiting" {
 	needs_engine
-	find "$CP_ROOT/blobs" -type f | wc -l >"$BATS_FILE_TMPDIR/blobs"
+	as_it_was
 	T=$BATS_TEST_TMPDIR
 	head -c 16M /dev/urandom >"$T/big"
 	tar -C "$T" -cjf "$T/big.tar.bz2" big
@@ -99,7 +100,7 @@ nothing_new() {
 
 @test "pull and push: Ctrl-C or SIGTERM while a registry does not answer" {
 	needs_engine
-	find "$CP_ROOT/blobs" -type f | wc -l >"$BATS_FILE_TMPDIR/blobs"
+	as_it_was
 	python3 -c '
 import socket, time
 s = socket.create_server(("127.0.0.1", 5998))

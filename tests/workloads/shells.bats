@@ -17,6 +17,8 @@ shell() {
 	screen_type Enter
 	screen_shows 'sh>'
 }
+# prompt: the shell is back; what is typed before, the program that ends may still take.
+prompt() { wait_for 5 eval '[ "$(screen | grep -v "^$" | tail -1)" = "sh>" ]' || { screen; return 1; }; }
 again() {
 	expect 0 cryopod container checkpoint "$@" w
 	screen_close
@@ -48,7 +50,8 @@ tree() { cryopod top w pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	screen_shows kept0
 	screen_type 'fg' Enter
 	screen_type 'iedited' Escape ':wq' Enter
-	wait_for 5 eval '[ "$(cryopod exec w cat /tmp/x)" = edited ]'
+	prompt
+	[ "$(cryopod exec w cat /tmp/x)" = edited ]
 	screen_type 'kill %2; bg %2; kill %1; wait; jobs; echo gone$?' Enter
 	screen_shows gone0
 	[ "$(tree | grep -c sleep)" -eq 0 ]
@@ -75,8 +78,10 @@ tree() { cryopod top w pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 		screen | diff "$BATS_TEST_TMPDIR/before" -
 		screen_type 'othird' Escape
 		screen_shows third
+		# Only then: the SIGHUP of a terminal that goes is proxied to the container.
+		cryopod kill w >/dev/null
+		cryopod wait w >/dev/null
 		screen_close
-		cryopod kill w >/dev/null && cryopod wait w >/dev/null
 		[ $way = again ] || reboot
 		expect 0 cryopod container restore --keep w
 		screen_open 24x80 "$CP" attach w
@@ -84,7 +89,8 @@ tree() { cryopod top w pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	screen_type C-l
 	screen_shows second
 	screen_type ':x' Enter
-	wait_for 5 eval '[ "$(cryopod exec w cat /tmp/x)" = "$(printf "first\nsecond")" ]'
+	prompt
+	[ "$(cryopod exec w cat /tmp/x)" = "$(printf 'first\nsecond')" ]
 	screen_type 'jobs; echo $X$?' Enter
 	screen_shows kept0
 	screen_shows 'sleep 1001'
@@ -104,7 +110,7 @@ tree() { cryopod top w pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	screen_shows 501
 	screen | diff "$BATS_TEST_TMPDIR/before" -
 	screen_type 'j' 'q' '@a' 'u' 'u' ':wq' Enter
-	wait_for 5 eval 'screen | grep -q "sh>$"'
+	prompt
 	[ "$(cryopod exec w sed -n 501p /tmp/text)" = new ]
 }
 
