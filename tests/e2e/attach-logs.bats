@@ -119,7 +119,8 @@ pty() { "$REPO/tests/lib/pty" "$@"; }
 	cryopod run -d --name grows --network none $IMAGE sh -c 'i=0; while :; do echo $i; i=$((i + 1)); done' >/dev/null
 	wait_for 10 log_reaches grows 100
 	for _ in $(seq 40); do
-		[ "$(cryopod logs --tail 1 grows | wc -l)" -eq 1 ]
+		# The last one may be the part of a line that conmon has read so far: without an end.
+		[ "$(cryopod logs --tail 1 grows | grep -c '')" -eq 1 ]
 	done
 	cryopod rm -f -t 0 grows
 }

@@ -75,7 +75,7 @@ fresh() {
 
 @test "a child that saves at the moment of the checkpoint ends its work" {
 	begin
-	cli config set rdb-key-save-delay 30 >/dev/null # microseconds: 3 seconds in all
+	cli config set rdb-key-save-delay 80 >/dev/null # microseconds: 8 seconds in all
 	for how in itself asked; do
 		if [ $how = itself ]; then
 			cli config set save "1 1" >/dev/null
