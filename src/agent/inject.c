@@ -70,13 +70,18 @@ static int checked_call(struct agent *a, const char *what, long nr, const uint64
 
 static int map_there_and_here(struct agent *a)
 {
+	/*
+	 * Where PR_SET_MDWE forbids that memory becomes code it may still be code from the
+	 * beginning (include/linux/mman.h: map_deny_write_exec()): the rest loses that.
+	 */
 	const uint64_t map[6] = {a->addr,
 				 a->bytes,
-				 PROT_READ | PROT_WRITE,
+				 PROT_READ | PROT_EXEC,
 				 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
 				 (uint64_t)-1,
 				 0};
-	const uint64_t protect[6] = {a->addr, MAILBOX_CODE_BYTES, PROT_READ | PROT_EXEC};
+	const uint64_t protect[6] = {a->addr + MAILBOX_CODE_BYTES, a->bytes - MAILBOX_CODE_BYTES,
+				     PROT_READ | PROT_WRITE};
 	autoclose int fd = -1;
 	char path[96];
 	int r;

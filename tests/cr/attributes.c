@@ -67,6 +67,45 @@ static bool log_in(const char *as, bool verify)
 	return r;
 }
 
+/* Each for itself, as they have nothing to do with each other; none: the kernel has no such. */
+static int forbid_new_code(void)
+{
+	prctl(65 /* PR_SET_MDWE */, 1 /* PR_MDWE_REFUSE_EXEC_GAIN */, 0, 0, 0);
+	return 0;
+}
+
+static int has_no_new_code(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int mode = prctl(66 /* PR_GET_MDWE */, 0, 0, 0, 0);
+
+	return mode < 0 || (mode == 1 && mprotect(p, 4096, PROT_READ | PROT_EXEC) < 0) ? 0 : 10;
+}
+
+static int thp_mode;
+
+static int disable_thp(void)
+{
+	return prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
+
+static int disable_thp_unless_advised(void)
+{
+	prctl(PR_SET_THP_DISABLE, 1, 2 /* PR_THP_DISABLE_EXCEPT_ADVISED */, 0, 0);
+	thp_mode = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	return 0;
+}
+
+static int has_no_thp(void)
+{
+	return prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1 ? 0 : 10;
+}
+
+static int has_thp_if_advised(void)
+{
+	return prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == thp_mode ? 0 : 10;
+}
+
 static unsigned filter(void)
 {
 	FILE *f = fopen("/proc/self/coredump_filter", "r");
@@ -84,6 +123,9 @@ int main(void)
 	FILE *f = fopen("/proc/self/coredump_filter", "w");
 	int cpu, ssb;
 	bool logged;
+	struct child c[] = {child_start(forbid_new_code, has_no_new_code),
+			    child_start(disable_thp, has_no_thp),
+			    child_start(disable_thp_unless_advised, has_thp_if_advised)};
 
 	if (cpus(&all) < 2)
 		skip("one CPU only");
@@ -110,5 +152,7 @@ int main(void)
 	check(prctl(PR_GET_TIMERSLACK) == 123456, "%d", prctl(PR_GET_TIMERSLACK));
 	check(personality(0xffffffff) == ADDR_NO_RANDOMIZE, "personality");
 	check(!logged || log_in("1000", true), "loginuid");
+	for (unsigned i = 0; i < ARRAY_SIZE(c); i++)
+		child_go(&c[i]);
 	return ok();
 }

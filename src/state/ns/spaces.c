@@ -307,10 +307,26 @@ static int look_at_children(struct dump *d, const struct dtask *t)
 	return r < 0 ? r : add(d, NS_PID, id, fd, &s);
 }
 
+/* Clocks that only children will have (unshare(2)): who restores makes none for them. */
+static int look_at_clocks(const struct dtask *t)
+{
+	uint64_t own, children;
+	int r = ns_id(t->proc.dir, NS_TIME, &own);
+
+	if (r == 0)
+		r = ns_child_id(t->proc.dir, NS_TIME, &children);
+	if (r < 0 || own == children)
+		return r;
+	return err_set(EOPNOTSUPP, "its children go to another time namespace, which cannot be "
+				   "saved; end it");
+}
+
 static int look_at_task(struct dump *d, struct dtask *t)
 {
 	int r = t->zombie ? 0 : look_at(d, t->proc.dir, t->proc.pid, NULL);
 
+	if (r == 0 && !t->zombie)
+		r = look_at_clocks(t);
 	if (r == 0 && !t->zombie)
 		r = look_at_children(d, t);
 	if (r == 0 && !t->zombie)

@@ -24,6 +24,8 @@
 #define PR_GET_MDWE 66
 #endif
 
+#define THP_EXCEPT_ADVISED (1 << 1) /* PR_THP_DISABLE_EXCEPT_ADVISED, Linux 6.18 */
+
 #define CPUS_MAX	    8192 /* CONFIG_NR_CPUS of any distribution */
 #define CPU_WORDS	    (CPUS_MAX / 64)
 #define IOPRIO_WHO_PROCESS_ 1
@@ -38,6 +40,9 @@ static const struct {
 	int mask;	     /* bits that are set again */
 } modes[] = {
 	{"mdwe", PR_GET_MDWE, PR_SET_MDWE, -1, 0, 0, ~0},
+	/* without it the record of the memory tells (has_thp_disabled) */
+	{"thp_disable", PR_GET_THP_DISABLE, PR_SET_THP_DISABLE, 1, 0, THP_EXCEPT_ADVISED,
+	 THP_EXCEPT_ADVISED},
 	{"io_flusher", PR_GET_IO_FLUSHER, PR_SET_IO_FLUSHER, -1, 0, 0, ~0},
 	{"timerslack", PR_GET_TIMERSLACK, PR_SET_TIMERSLACK, -1, 0, 0,
 	 ~0}, /* others' than the first */
