@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Mounts that lie on and below each other, in a mount namespace of the tree's own: covered ones,
- * read-only ones, views of themselves, peers and slaves whose children differ.
+ * read-only ones, views of themselves, peers and slaves whose children differ, a terminal over a
+ * file.
  */
 #include "cr.h"
 
@@ -128,14 +129,39 @@ static void verify_groups(void)
 	has_none(TOP "/private/new/file");
 }
 
+static int master;
+
+/* As /dev/console is made. */
+static void make_terminal(void)
+{
+	master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	check(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0, "errno %d", errno);
+	put(TOP "/console", "");
+	mounts(ptsname(master), TOP "/console", NULL, MS_BIND);
+}
+
+static void verify_terminal(void)
+{
+	int fd = open(TOP "/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	char b[8];
+
+	check(fd >= 0 && isatty(fd), "errno %d", errno);
+	check(write(fd, "x", 1) == 1 && read(master, b, sizeof(b)) == 1 && b[0] == 'x');
+	close(fd);
+	check(umount(TOP "/console") == 0);
+	holds(TOP "/console", "");
+}
+
 int main(void)
 {
 	fresh(TOP);
 	mounts(NULL, TOP, NULL, MS_PRIVATE);
 	make_layers();
 	make_groups();
+	make_terminal();
 	ready();
 	verify_layers();
 	verify_groups();
+	verify_terminal();
 	return ok();
 }

@@ -171,7 +171,9 @@ int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **re
 	p->all = g_ptr_array_new_with_free_func(mnt_free);
 	r = image_load_all(o->images, IMG_MNTS, id, &records);
 	for (unsigned i = 0; r == 0 && i < records->len; i++)
-		r = add(p, g_ptr_array_index(records, i));
+		r = !o->outer && mnt_is_tty(g_ptr_array_index(records, i))
+			    ? 0
+			    : add(p, g_ptr_array_index(records, i));
 	for (unsigned i = 0; r == 0 && i < p->all->len; i++)
 		r = prepare(o, p, g_ptr_array_index(p->all, i));
 	if (r < 0)

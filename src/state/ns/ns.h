@@ -69,6 +69,9 @@ int mounts_check(struct dump *d) MUST_CHECK;
 int mqueue_check(struct dump *d) MUST_CHECK; /* mqueue.c */
 int mounts_dump(struct dump *d) MUST_CHECK;
 
+/* mnt_ttys.c: when terminals are open, those that are mounted over something */
+int mnt_ttys_restore(struct restore *r) MUST_CHECK;
+
 /* tmpfs.c: tar archives */
 int tmpfs_dump(struct dump *d) MUST_CHECK;
 int tmpfs_restore(struct restore *r) MUST_CHECK;
