@@ -91,15 +91,16 @@ jump() {
 	cryopod run -d --name a --network none -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro $IMAGE /usr/bin/python3 -c "$CLOCK" >/dev/null
 	wait_for 20 log_has a .
 	cryopod container checkpoint a
-	sleep 3
+	sleep 4
 	cryopod container restore a
 	n=$(cryopod logs a | wc -l)
 	wait_for 10 sh -c "[ \$('$CP' logs a | wc -l) -gt $((n + 3)) ]"
-	[ "$(jump a 1)" = 0 ] && [ "$(jump a 2)" = 0 ]
+	# A machine that is busy can keep it waiting for a while, too.
+	[ "$(jump a 1)" -le 2 ] && [ "$(jump a 2)" -le 2 ]
 	# exec sees the container's clock, not the host's.
-	now=$(cryopod exec a cut -d. -f1 /proc/uptime)
 	last=$(cryopod logs --tail 1 a | cut -d' ' -f2 | cut -d. -f1)
-	[ $((now - last)) -le 2 ] && [ $((now - last)) -ge 0 ]
+	now=$(cryopod exec a cut -d. -f1 /proc/uptime)
+	[ $((now - last)) -le 10 ] && [ $((now - last)) -ge 0 ]
 
 	# Images of a host that has been up for a day more than this one.
 	cryopod container checkpoint a
@@ -109,7 +110,10 @@ jump() {
 	cryopod container restore a
 	n=$(cryopod logs a | wc -l)
 	wait_for 10 sh -c "[ \$('$CP' logs a | wc -l) -gt $((n + 3)) ]"
-	[ "$(jump a 1)" = 86400 ] && [ "$(jump a 2)" = 86400 ]
+	for clock in 1 2; do
+		j=$(jump a $clock)
+		[ "$j" -ge 86400 ] && [ "$j" -le 86403 ]
+	done
 }
 
 @test "processes in network and mount namespaces of their own" {
