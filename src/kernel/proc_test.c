@@ -245,6 +245,19 @@ static void captured_status(void **state)
 	assert_int_equal(s.seccomp_filters, 4);
 }
 
+static void captured_memory(void **state)
+{
+	CLEANUP_FIXTURE int dir = fixture("meminfo", "MemTotal:       24684140 kB\n"
+						     "MemFree:        23000000 kB\n"
+						     "MemAvailable:   23500000 kB\n");
+	CLEANUP_FIXTURE int old = fixture("meminfo", "MemTotal:       24684140 kB\n");
+	uint64_t bytes;
+
+	assert_ok(proc_memory_available(dir, &bytes));
+	assert_int_equal(bytes, UINT64_C(23500000) * 1024);
+	assert_int_equal(proc_memory_available(old, &bytes), -EBADMSG);
+}
+
 static void broken_captures(void **state)
 {
 	CLEANUP_FIXTURE int a = fixture("stat", "12 no name S 1 2 3");
@@ -271,6 +284,7 @@ int main(void)
 		cmocka_unit_test(stat_and_status_of_a_child),
 		cmocka_unit_test(posix_timers),
 		cmocka_unit_test(captured_status),
+		cmocka_unit_test(captured_memory),
 		cmocka_unit_test(broken_captures),
 	};
 

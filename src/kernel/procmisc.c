@@ -159,6 +159,22 @@ static int read_number(int dir, const char *file, int base, int64_t *ret)
 	return end == text ? err_set(EBADMSG, "%s: not a number: %s", file, text) : 0;
 }
 
+int proc_memory_available(int proc, uint64_t *ret_bytes)
+{
+	static const char name[] = "\nMemAvailable:";
+	g_autofree char *text = NULL;
+	const char *at;
+	int r = file_read_at(proc, "meminfo", 1 << 16, &text, NULL);
+
+	if (r < 0)
+		return r;
+	at = strstr(text, name);
+	if (!at)
+		return err_set(EBADMSG, "meminfo: there is no MemAvailable");
+	*ret_bytes = strtoull(at + strlen(name), NULL, 10) * 1024;
+	return 0;
+}
+
 int proc_oom_score_adj(int dir, int *ret)
 {
 	int64_t v;

@@ -34,6 +34,10 @@ int proc_coredump_filter(int dir, uint32_t *ret)
 	MUST_CHECK;				      /* -ENOENT: no mm, no CONFIG_ELF_CORE */
 int proc_loginuid(int dir, uint32_t *ret) MUST_CHECK; /* UINT32_MAX: unset or no audit */
 
+/* What can be had without swapping: MemAvailable in /proc/meminfo.  PROC is a directory, as that.
+ */
+int proc_memory_available(int proc, uint64_t *ret_bytes) MUST_CHECK;
+
 /* Needs CAP_SYS_NICE for others' tasks (timerslack_ns_show). */
 int proc_timerslack_ns(int dir, uint64_t *ret) MUST_CHECK;
 int proc_set_timerslack_ns(int dir, uint64_t ns) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include "state/mem/cow.h"
 #include "state/mem/lazy.h"
 #include "state/mem/mem.h"
+#include "state/mem/populate.h"
 #include "state/mem/staged.h"
 #include "state/mem/transfer.h"
 
@@ -449,6 +450,7 @@ int mem_fill(struct restore *r)
 {
 	for (unsigned i = 0; i < r->nimages; i++)
 		lazy_plan(restore_task(r, i));
+	CLEANUP(populate_end) struct populate *populate __attribute__((unused)) = populate_begin(r);
 	g_autofree struct batch *b = g_new0(struct batch, r->nimages);
 	int ret = 0;
 
