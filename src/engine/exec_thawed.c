@@ -44,19 +44,18 @@ void exec_thawed_clear(struct exec_thawed *x)
 	*x = EXEC_THAWED_NONE;
 }
 
-int exec_thawed_keep_filter(struct engine *e, struct container *c, int images)
+int exec_thawed_keep_filter(struct engine *e, struct container *c, int images, const char *floor,
+			    size_t len)
 {
-	g_autofree char *run = container_run_dir(e, c), *filter = NULL;
+	g_autofree char *run = container_run_dir(e, c), *first = NULL;
 	autoclose int dir = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	size_t len;
-	int r;
+	int r = 0;
 
 	if (dir < 0)
 		return err_errno("open %s", run);
-	r = cryo_images_first_filter(images, &filter, &len);
-	if (r < 0)
-		return r;
-	return file_write_at(dir, FILTER_FILE, filter ?: "", len, 0600);
+	if (!floor)
+		r = cryo_images_first_filter(images, &first, &len);
+	return r < 0 ? r : file_write_at(dir, FILTER_FILE, floor ?: first ?: "", len, 0600);
 }
 
 static int read_filter(struct engine *e, struct container *c, struct exec_thawed *x)

@@ -35,5 +35,9 @@ int exec_thawed_prepare(struct engine *e, struct container *c, json_t *process,
 int exec_thawed_serve(struct engine *e, struct exec_thawed *x) MUST_CHECK;
 void exec_thawed_clear(struct exec_thawed *x);
 
-/* At restore: keeps the runtime's own filter, the first one of the container's init, for later. */
-int exec_thawed_keep_filter(struct engine *e, struct container *c, int images) MUST_CHECK;
+/*
+ * At restore: keeps the runtime's own filter for later: FLOOR of LEN bytes, or, if that is NULL,
+ * the first one of the container's init.
+ */
+int exec_thawed_keep_filter(struct engine *e, struct container *c, int images, const char *floor,
+			    size_t len) MUST_CHECK;

@@ -34,6 +34,7 @@ struct importing {
 	GPtrArray *made; /* names of volumes that were not there before */
 	struct container *c;
 	struct progress *progress;
+	bool doubted; /* somebody else's word: engine/archive_trust.h */
 };
 
 static void importing_clear(struct importing *m)
@@ -194,7 +195,8 @@ static int decide(void *arg, struct archive_in *in)
 		r = archive_parse(in, &m->options);
 	if (r == 0)
 		r = check_volumes(m);
-	if (r == 0 && !m->o->trust && !archive_is_ours(m->e, in->fd >= 0 ? in->fd : in->o.fd))
+	m->doubted = !m->o->trust && !archive_is_ours(m->e, in->fd >= 0 ? in->fd : in->o.fd);
+	if (r == 0 && m->doubted)
 		r = archive_check_trust(in, &m->options);
 	if (r == 0)
 		r = read_identity(m);
@@ -409,6 +411,7 @@ static int restore(struct importing *m, struct restore_report *ret)
 	struct restore_options o = m->o->restore;
 
 	o.fresh = true;
+	o.doubted = m->doubted;
 	o.hostname_was = m->o->name ? hostname_was : NULL;
 	o.ignore_static_ip = o.ignore_static_mac = false; /* there is no lease to be dropped */
 	return container_restore(m->e, m->c, &o, ret);

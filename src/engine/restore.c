@@ -21,7 +21,7 @@
 #include "engine/rootfs.h"
 #include "engine/runtime.h"
 #include "engine/sessions.h"
-#include "engine/spec.h"
+#include "engine/thaw_bundle.h"
 #include "engine/unpack.h"
 
 #include <errno.h>
@@ -40,6 +40,7 @@ struct job {
 	struct restore_late late;
 	struct cryo_box box;
 	struct sessions_box sessions;
+	struct thaw_limits limits;
 };
 #define JOB_NONE                                                                                   \
 	((struct job){                                                                             \
@@ -51,6 +52,7 @@ static void job_clear(struct job *j)
 
 	cklog_close(&j->log);
 	json_decref(j->network);
+	thaw_limits_clear(&j->limits);
 	sessions_box_clear(&j->sessions);
 	if (j->box.sock >= 0)
 		close(j->box.sock);
@@ -165,31 +167,6 @@ static int take_addresses(struct job *j)
 	return r < 0 ? r : 0;
 }
 
-/* The bundle of the box: the container's own spec with the stub as its program. */
-static int write_bundle(struct job *j, char **ret_path, uint64_t *ret_caps)
-{
-	g_autofree char *run = container_run_dir(j->e, j->c), *path = NULL;
-	autoclose int dir = -1;
-	json_t *spec = NULL, *thaw;
-	int r = spec_read(j->dir, "config.json", &spec);
-
-	if (r < 0)
-		return r;
-	*ret_caps = spec_capability_ceiling(spec); /* no process gets more than that */
-	thaw = spec_for_thaw(spec);
-	json_decref(spec);
-	path = g_strdup_printf("%s/thaw", run);
-	r = file_mkdirs(path, 0700);
-	if (r == 0) {
-		dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = dir < 0 ? err_errno("open %s", path) : spec_write(thaw, dir, "config.json");
-	}
-	json_decref(thaw);
-	if (r == 0)
-		*ret_path = g_steal_pointer(&path);
-	return r;
-}
-
 /* Runs until the stub waits for us at the other end of j->box.sock. */
 static int make_box(struct job *j, const char *bundle)
 {
@@ -228,7 +205,8 @@ static int record(void *arg)
 {
 	struct job *j = arg;
 	struct container_state *s = &j->c->state;
-	int r = exec_thawed_keep_filter(j->e, j->c, j->images);
+	const struct thaw_limits *l = &j->limits;
+	int r = exec_thawed_keep_filter(j->e, j->c, j->images, l->floor, l->floor_len);
 
 	if (r == 0)
 		r = sessions_record(j->e, j->c, &j->sessions);
@@ -285,7 +263,7 @@ static uint64_t thawed_bytes(void *arg)
 	return resident(*(const pid_t *)arg, 0);
 }
 
-static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
+static int thaw(struct job *j, struct restore_report *ret)
 {
 	const GArray *boxes = j->sessions.boxes, *inherits = j->sessions.inherits;
 
@@ -297,7 +275,10 @@ static int thaw(struct job *j, uint64_t caps, struct restore_report *ret)
 		.ninherits = inherits->len,
 		.guests = (const struct cryo_guest_box *)(void *)boxes->data,
 		.nguests = boxes->len,
-		.cap_ceiling = caps,
+		.cap_ceiling = j->limits.caps,
+		.no_new_privs = j->limits.no_new_privs,
+		.floor = j->limits.floor,
+		.floor_len = j->limits.floor_len,
 		.time_namespace = true,
 		.tcp_established = j->o->tcp_established,
 		.tcp_close = j->o->tcp_close,
@@ -374,7 +355,6 @@ static int build(struct job *j, struct restore_report *ret)
 {
 	const struct network_hook made = {hold_peers, j};
 	g_autofree char *bundle = NULL, *exit_file = container_exit_file(j->e, j->c);
-	uint64_t caps = 0;
 	int64_t from;
 	int r;
 
@@ -392,7 +372,7 @@ static int build(struct job *j, struct restore_report *ret)
 	if (r == 0)
 		r = step_begin("box", "bundle");
 	if (r == 0)
-		r = write_bundle(j, &bundle, &caps);
+		r = thaw_bundle_write(j->e, j->c, j->o->doubted, &j->limits, &bundle);
 	if (r < 0)
 		return r;
 	unlink(exit_file);
@@ -403,7 +383,7 @@ static int build(struct job *j, struct restore_report *ret)
 	if (r == 0)
 		r = step_begin("box", "thaw");
 	if (r == 0)
-		r = thaw(j, caps, ret);
+		r = thaw(j, ret);
 	ret->runtime_us = (uint64_t)(g_get_monotonic_time() - from);
 	return r;
 }

@@ -32,6 +32,7 @@ struct restore_options {
 	 * written, and a host name that its processes had by default (or NULL) is not restored.
 	 */
 	bool fresh;
+	bool doubted; /* the archive's word is not to be believed: engine/seccomp_floor.h */
 	const char *hostname_was;
 	/*
 	 * There is no checkpoint yet: called when the box is made, it brings one.  Then READY is

@@ -104,9 +104,10 @@ int ptrace_get_rseq(pid_t tid, struct rseq_config *ret) MUST_CHECK;
 int ptrace_peek_signals(pid_t tid, bool shared, GArray *ret) MUST_CHECK;
 
 /*
- * Seccomp filter number INDEX of the task, 0 the newest, as struct sock_filter instructions, and
- * its SECCOMP_FILTER_FLAG_* bits.  1: there is no such filter.  Needs CAP_SYS_ADMIN in the initial
- * user namespace and no filter on ourselves (kernel/seccomp.c: seccomp_get_filter()).
+ * Seccomp filter number INDEX of the task, as struct sock_filter instructions, and its
+ * SECCOMP_FILTER_FLAG_* bits; 0 is the oldest (kernel/seccomp.c: get_nth_filter() counts from the
+ * end; ptrace(2) has it the other way round).  1: there is no such filter.  Needs CAP_SYS_ADMIN in
+ * the initial user namespace and no filter on ourselves (kernel/seccomp.c: seccomp_get_filter()).
  */
 int ptrace_get_seccomp(pid_t tid, unsigned index, struct sock_filter **ret, unsigned *ret_len,
 		       uint64_t *ret_flags) MUST_CHECK;

@@ -224,6 +224,14 @@ struct cryo_restore_options {
 	 */
 	uint64_t cap_ceiling;
 
+	/*
+	 * A seccomp filter, struct sock_filter[] of FLOOR_LEN bytes, that every thread has below
+	 * those of its images; not where it is the first of those already.  NULL: none.
+	 */
+	const void *floor;
+	size_t floor_len;
+	bool no_new_privs; /* for every thread, whatever the images say */
+
 	/* Resource limits that may not be raised here are set as high as they can be. */
 	bool strict_rlimits; /* ... are an error instead */
 

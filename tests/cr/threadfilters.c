@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads with seccomp filters of their own, on top of one that all have. */
+/* Threads with seccomp filters of their own, on top of those that all have, one of them large. */
 #include "cr.h"
 
 #include <linux/filter.h>
@@ -24,6 +24,18 @@ static void forbid(int nr, unsigned error)
 	check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p) == 0, "errno %d", errno);
 }
 
+/* As an OCI runtime's is; forbids nothing. */
+static void large(void)
+{
+	struct sock_filter f[800];
+	struct sock_fprog p = {ARRAY_SIZE(f), f};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(f); i++)
+		f[i] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0);
+	f[ARRAY_SIZE(f) - 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p) == 0, "errno %d", errno);
+}
+
 static void *thread(void *arg)
 {
 	unsigned own = (unsigned)(uintptr_t)arg;
@@ -45,6 +57,7 @@ int main(void)
 	pthread_t t[3];
 
 	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	large();
 	forbid(SYS_getsid, 99);
 	check(pthread_barrier_init(&barrier, NULL, 4) == 0);
 	for (uintptr_t i = 0; i < 3; i++)

@@ -145,7 +145,7 @@ int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 			batch_add(b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_RAISE),
 				  IMM(cap), IMM(0), IMM(0));
 	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(e->secbits));
-	if (e->has_no_new_privs && e->no_new_privs)
+	if (r->o.no_new_privs || (e->has_no_new_privs && e->no_new_privs))
 		batch_add(b, SYS_prctl, IMM(PR_SET_NO_NEW_PRIVS), IMM(1), IMM(0), IMM(0), IMM(0));
 	capset(b, inh, prm, eff);
 	if (c->has_pdeath_sig && c->pdeath_sig)

@@ -5,8 +5,12 @@
  * threads and children that share show the same number.
  *
  * At restore filters are installed while the tracer holds them suspended
- * (PTRACE_O_SUSPEND_SECCOMP), before capabilities are dropped; threads with the leader's chain get
- * it from the leader (SECCOMP_FILTER_FLAG_TSYNC).
+ * (PTRACE_O_SUSPEND_SECCOMP), before capabilities are dropped; what all threads have in common they
+ * get from the leader (SECCOMP_FILTER_FLAG_TSYNC).
+ *
+ * Whoever wrote the images has chosen the filters in them.  Where that is not believed, one of ours
+ * is put below them, the floor: of all verdicts the strictest is taken
+ * (kernel/seccomp.c: seccomp_run_filters()).
  */
 #include "state/task/task.h"
 
@@ -16,6 +20,9 @@
 #include <sys/prctl.h>
 
 #define FILTERS_MAX 1024 /* MAX_INSNS_PER_PATH / 5: kernel/seccomp.c */
+
+/* What a record may ask for beside the filter; a listener, say, would be a descriptor too many. */
+#define FLAGS_KNOWN (SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW)
 
 static void filter_free(void *f)
 {
@@ -46,19 +53,19 @@ static uint32_t record(struct dump *d, const void *data, size_t len, uint64_t fl
 	return d->seccomp->len - 1;
 }
 
-/* Oldest first: their numbers are those of ptrace(2) backwards. */
+/* Oldest first, as they were installed: that is also how the kernel counts them. */
 static int dump_chain(struct dump *d, struct dthread *h, unsigned n, uint32_t *ret)
 {
 	int64_t prev = -1;
 
-	while (n-- > 0) {
+	for (unsigned i = 0; i < n; i++) {
 		g_autofree struct sock_filter *f = NULL;
 		unsigned len;
 		uint64_t flags;
-		int r = ptrace_get_seccomp(h->tid, n, &f, &len, &flags);
+		int r = ptrace_get_seccomp(h->tid, i, &f, &len, &flags);
 
 		if (r != 0)
-			return r < 0 ? r : err_set(EIO, "seccomp filter %u has gone", n);
+			return r < 0 ? r : err_set(EIO, "seccomp filter %u has gone", i);
 		prev = record(d, f, len * sizeof(*f), flags, prev);
 	}
 	*ret = (uint32_t)prev;
@@ -130,6 +137,9 @@ int seccomp_load(struct restore *r)
 		    f->filter.len / sizeof(struct sock_filter) > BPF_MAXINSNS)
 			return err_set(EBADMSG, "seccomp.img: filter %zu has %zu bytes", i,
 				       f->filter.len);
+		if (f->flags & ~(uint32_t)FLAGS_KNOWN)
+			return err_set(EBADMSG, "seccomp.img: filter %zu has flags %#x", i,
+				       f->flags);
 	}
 	return ret < 0 ? ret : 0;
 }
@@ -142,44 +152,120 @@ static int64_t chain_of(const struct rthread *h)
 	return e->has_seccomp_filter ? (int64_t)e->seccomp_filter : -1;
 }
 
-static int install(struct restore *r, struct rthread *h, int64_t number, bool tsync)
+static int install_one(struct rthread *h, const void *filter, size_t len, uint32_t flags,
+		       bool tsync)
 {
-	const SeccompFilter *f;
 	CLEANUP(batch_end) struct batch b = {0};
 	struct sock_fprog prog;
 	struct arg code;
-	int ret;
 
-	if (number < 0)
-		return 0;
-	if (!r->seccomp || (uint64_t)number >= r->seccomp->n_seccomp_filters)
-		return err_set(EBADMSG, "seccomp filter %d is not in seccomp.img", (int)number);
-	f = r->seccomp->seccomp_filters[number];
-	ret = install(r, h, f->has_prev ? (int64_t)f->prev : -1, tsync);
-	if (ret < 0)
-		return ret;
 	/* a thread's own place may be too small for a filter: the leader's is not */
 	rthread_batch(h, &b);
-	if (f->filter.len + 256 > batch_arena_max(&b))
+	if (len + 256 > batch_arena_max(&b))
 		return err_set(EOPNOTSUPP, "thread %d has a seccomp filter of its own of %zu bytes",
-			       h->nstid, f->filter.len);
-	batch_room(&b, 1, f->filter.len + 64);
-	code = batch_in(&b, f->filter.data, f->filter.len);
-	prog.len = (unsigned short)(f->filter.len / sizeof(struct sock_filter));
+			       h->nstid, len);
+	batch_room(&b, 1, len + 64);
+	code = batch_in(&b, filter, len);
+	prog.len = (unsigned short)(len / sizeof(struct sock_filter));
 	prog.filter = (struct sock_filter *)batch_addr(&b, code);
 	batch_add(&b, SYS_seccomp, IMM(SECCOMP_SET_MODE_FILTER),
-		  IMM(f->flags | (tsync ? SECCOMP_FILTER_FLAG_TSYNC : 0)),
+		  IMM(flags | (tsync ? SECCOMP_FILTER_FLAG_TSYNC : 0)),
 		  batch_in(&b, &prog, sizeof(prog)));
 	return batch_run(&b);
+}
+
+/* Numbers of a thread's filters, oldest first. */
+static int chain_list(const struct restore *r, const struct rthread *h, GArray **ret)
+{
+	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	const SeccompFilter *f;
+
+	for (int64_t i = chain_of(h); i >= 0; i = f->has_prev ? (int64_t)f->prev : -1) {
+		uint32_t number = (uint32_t)i;
+
+		if (!r->seccomp || number >= r->seccomp->n_seccomp_filters)
+			return err_set(EBADMSG, "seccomp filter %u is not in seccomp.img", number);
+		f = r->seccomp->seccomp_filters[number];
+		g_array_prepend_val(list, number);
+	}
+	*ret = g_steal_pointer(&list);
+	return 0;
+}
+
+static int install(struct restore *r, struct rthread *h, const GArray *list, unsigned from,
+		   unsigned to, bool tsync)
+{
+	int ret = 0;
+
+	for (unsigned i = from; ret == 0 && i < to; i++) {
+		const SeccompFilter *f =
+			r->seccomp->seccomp_filters[g_array_index(list, uint32_t, i)];
+
+		ret = install_one(h, f->filter.data, f->filter.len, f->flags, tsync);
+	}
+	return ret;
+}
+
+static bool is_strict(const struct rthread *h)
+{
+	const ThreadCoreEntry *e = h->core->thread_core;
+
+	return e->has_seccomp_mode && e->seccomp_mode == SECCOMP_MODE__strict;
+}
+
+/* The first filter of the thread's chain is the floor. */
+static bool on_floor(const struct restore *r, const GArray *list)
+{
+	const SeccompFilter *f =
+		list->len ? r->seccomp->seccomp_filters[g_array_index(list, uint32_t, 0)] : NULL;
+
+	return f && f->filter.len == r->o.floor_len &&
+	       memcmp(f->filter.data, r->o.floor, r->o.floor_len) == 0;
+}
+
+/* The strict mode of a thread forbids more, and goes with no filter (seccomp_may_assign_mode()). */
+static int install_floor(struct restore *r, struct rtask *t, const GPtrArray *lists)
+{
+	bool there = true, strict = false;
+	int ret = 0;
+
+	for (unsigned i = 0; i < t->nthreads; i++) {
+		strict = strict || is_strict(&t->threads[i]);
+		there = there && (is_strict(&t->threads[i]) || on_floor(r, lists->pdata[i]));
+	}
+	if (!r->o.floor_len || there)
+		return 0;
+	if (!strict)
+		return install_one(&t->threads[0], r->o.floor, r->o.floor_len, 0, t->nthreads > 1);
+	for (unsigned i = 0; ret == 0 && i < t->nthreads; i++)
+		if (!is_strict(&t->threads[i]))
+			ret = install_one(&t->threads[i], r->o.floor, r->o.floor_len, 0, false);
+	return ret;
+}
+
+/* How many all threads have in common, from the oldest on. */
+static unsigned common(const GPtrArray *lists)
+{
+	const GArray *first = lists->pdata[0];
+	unsigned n = first->len;
+
+	for (unsigned i = 1; i < lists->len; i++) {
+		const GArray *l = lists->pdata[i];
+
+		n = MIN(n, l->len);
+		while (n &&
+		       g_array_index(l, uint32_t, n - 1) != g_array_index(first, uint32_t, n - 1))
+			n--;
+	}
+	return n;
 }
 
 /* Nothing but read, write, _exit and sigreturn, once the tracer lets go. */
 static int install_strict(struct rthread *h)
 {
-	const ThreadCoreEntry *e = h->core->thread_core;
 	CLEANUP(batch_end) struct batch b = {0};
 
-	if (!e->has_seccomp_mode || e->seccomp_mode != SECCOMP_MODE__strict)
+	if (!is_strict(h))
 		return 0;
 	rthread_batch(h, &b);
 	batch_add(&b, SYS_prctl, IMM(PR_SET_SECCOMP), IMM(SECCOMP_MODE_STRICT));
@@ -188,14 +274,25 @@ static int install_strict(struct rthread *h)
 
 int seccomp_restore(struct restore *r, struct rtask *t)
 {
-	bool same = true;
-	int ret;
+	g_autoptr(GPtrArray) lists = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
+	unsigned shared;
+	int ret = 0;
 
-	for (unsigned i = 1; i < t->nthreads; i++)
-		same = same && chain_of(&t->threads[i]) == chain_of(&t->threads[0]);
-	ret = install(r, &t->threads[0], chain_of(&t->threads[0]), same && t->nthreads > 1);
-	for (unsigned i = 1; !same && ret == 0 && i < t->nthreads; i++)
-		ret = install(r, &t->threads[i], chain_of(&t->threads[i]), false);
+	for (unsigned i = 0; i < t->nthreads; i++) {
+		GArray *list = NULL;
+
+		ret = chain_list(r, &t->threads[i], &list);
+		if (ret < 0)
+			return ret;
+		g_ptr_array_add(lists, list);
+	}
+	shared = common(lists);
+	ret = install_floor(r, t, lists);
+	if (ret == 0)
+		ret = install(r, &t->threads[0], lists->pdata[0], 0, shared, t->nthreads > 1);
+	for (unsigned i = 0; ret == 0 && i < t->nthreads; i++)
+		ret = install(r, &t->threads[i], lists->pdata[i], shared,
+			      ((const GArray *)lists->pdata[i])->len, false);
 	for (unsigned i = 0; ret == 0 && i < t->nthreads; i++)
 		ret = install_strict(&t->threads[i]);
 	return ret;
