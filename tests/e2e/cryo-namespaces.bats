@@ -281,10 +281,12 @@ more" ]
 	PARENT=$!
 	wait_for 5 eval 'PID=$(pgrep -P $PARENT) && [ "$(cat /proc/$PID/comm)" = sleep ]' || cat "$DIR/out"
 	x=(--root "$ROOT" --external 'mnt[/s]:s' --external 'mnt[/m]:m')
-	run -1 "$CRYO" dump -D "$IMG" -t "$PID" "${x[@]}"
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT" --external 'mnt[]'
 	[[ $output = *"use --enable-external-sharing"* && $output = *"use --enable-external-masters"* ]]
-	"$CRYO" dump -D "$IMG" -t "$PID" "${x[@]}" --enable-external-sharing --enable-external-masters \
-		--enable-fs all --mntns-compat-mode
+	"$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT" -R --external 'mnt[]' --enable-external-sharing \
+		--enable-external-masters
+	"$CRYO" dump -D "$IMG" -t "$PID" --root "$ROOT" -R --external 'mnt[]:ms'
+	"$CRYO" dump -D "$IMG" -t "$PID" "${x[@]}" --enable-fs all --mntns-compat-mode
 	wait "$PARENT" || true
 	"$CRYO" restore -D "$IMG" -d --pidfile pid --root "$ROOT" --external "mnt[s]:$DIR/shared" \
 		--external "mnt[m]:$DIR/master" --mntns-compat-mode

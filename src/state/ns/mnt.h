@@ -24,6 +24,7 @@ struct mnt_kind {
 	unsigned bound; /* CLONE_NEW* of the namespace whose objects it shows; 0: the host's */
 	bool own;	/* each mount is a file system of its own; not SHOWN of a namespace */
 	bool content;	/* is saved: tmpfs-dev-N */
+	bool host;	/* not to be mounted in a user namespace: no FS_USERNS_MOUNT */
 };
 /* NULL: it cannot be made by its name alone. */
 const struct mnt_kind *mnt_kind_find(const char *fstype);
@@ -93,6 +94,9 @@ struct mnt_outer {
 	int ns;		    /* borrowed */
 	GPtrArray *records; /* MntEntry */
 };
+
+/* Records of namespace ID; where those have paths outside instead of what is shown, the latter. */
+int mnt_records(int images, uint64_t id, json_t *extra, GPtrArray **ret) MUST_CHECK;
 
 struct mnt_plan;
 

@@ -47,6 +47,17 @@ static char *options_inside(const struct dump *d, const char *options)
 	return g_strjoinv(",", words);
 }
 
+static void note(struct dump *d, const char *what, const struct mount_entry *m, json_t *take)
+{
+	json_t *all = json_object_get(d->extra, what);
+	char id[16];
+
+	if (!all)
+		json_object_set_new(d->extra, what, all = json_object());
+	snprintf(id, sizeof(id), "%d", m->id);
+	json_object_set_new(all, id, take);
+}
+
 static int write_record(const struct mnt_scope *scope, const struct mount_entry *m,
 			const struct mnt_seen *s)
 {
@@ -135,16 +146,16 @@ static bool is_first_of_fs(const struct mnt_scope *s, size_t i)
 	return true;
 }
 
-/* In IMAGE_EXTRA "proc_mounts": {"MOUNT": number of the pid namespace} */
+/* In IMAGE_EXTRA, by the mount: "proc_mounts", the number of the pid namespace that it shows. */
 static void note_pids(struct dump *d, const struct mount_entry *m, uint32_t pids)
 {
-	json_t *all = json_object_get(d->extra, "proc_mounts");
-	char id[16];
+	note(d, "proc_mounts", m, json_integer(pids));
+}
 
-	if (!all)
-		json_object_set_new(d->extra, "proc_mounts", all = json_object());
-	snprintf(id, sizeof(id), "%d", m->id);
-	json_object_set_new(all, id, json_integer(pids));
+/* The record has the path outside in its place: "mount_roots". */
+static void note_root(struct dump *d, const struct mount_entry *m)
+{
+	note(d, "mount_roots", m, json_string(m->root));
 }
 
 static int dump_scope(const struct mnt_scope *s)
@@ -157,6 +168,8 @@ static int dump_scope(const struct mnt_scope *s)
 		r = mnt_look(s, i, &seen);
 		if (r == 0 && seen.pids)
 			note_pids(s->d, &s->its->v[i], seen.pids);
+		if (r == 0 && seen.host_path)
+			note_root(s->d, &s->its->v[i]);
 		if (r == 0 && seen.way != MNT_SKIPPED && seen.way != MNT_OURS)
 			r = write_record(s, &s->its->v[i], &seen);
 		if (r == 0 && seen.way == MNT_NEW && seen.kind->content && is_first_of_fs(s, i))

@@ -16,14 +16,14 @@ static const struct mnt_kind mnt_kinds[] = {
 	/* each mount since Linux 4.7 (fs/devpts/inode.c: devpts_get_tree()) */
 	{"devpts", FSTYPE__DEVPTS, .own = true},
 	{"overlay", FSTYPE__OVERLAYFS, .own = true},
-	{"devtmpfs", FSTYPE__DEVTMPFS},
+	{"devtmpfs", FSTYPE__DEVTMPFS, .host = true},
 	{"cgroup", FSTYPE__CGROUP},
 	{"cgroup2", FSTYPE__CGROUP2},
-	{"pstore", FSTYPE__PSTORE},
-	{"securityfs", FSTYPE__SECURITYFS},
-	{"fusectl", FSTYPE__FUSECTL},
-	{"debugfs", FSTYPE__DEBUGFS},
-	{"tracefs", FSTYPE__TRACEFS},
+	{"pstore", FSTYPE__PSTORE, .host = true},
+	{"securityfs", FSTYPE__SECURITYFS, .host = true},
+	{"fusectl", FSTYPE__FUSECTL, .host = true},
+	{"debugfs", FSTYPE__DEBUGFS, .host = true},
+	{"tracefs", FSTYPE__TRACEFS, .host = true},
 	{"binfmt_misc", FSTYPE__BINFMT_MISC},
 };
 

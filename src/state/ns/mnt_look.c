@@ -74,10 +74,29 @@ static const struct cryo_external *find_external(const struct dump *d, const cha
 	return NULL;
 }
 
+/* The key is that of a mount of the tree's first namespace: in others it is that file system. */
+static const struct cryo_external *external_of(const struct mnt_scope *s,
+					       const struct mount_entry *m)
+{
+	const struct mount_entry *first = s->space ? mountinfo_at(&s->d->mounts, m->target) : NULL;
+
+	return first && !same_fs(first, m) ? NULL : find_external(s->d, m->target);
+}
+
 static bool has_all_outside(const struct dump *d)
 {
 	for (unsigned i = 0; i < d->o.nexternals; i++)
 		if (strcmp(d->o.externals[i].key, "mnt[]") == 0)
+			return true;
+	return false;
+}
+
+/* "mnt[]:ms": FLAG is m for masters outside, s for peers. */
+static bool is_allowed(const struct dump *d, char flag)
+{
+	for (unsigned i = 0; i < d->o.nexternals; i++)
+		if (strcmp(d->o.externals[i].key, "mnt[]") == 0 &&
+		    strchr(d->o.externals[i].name, flag))
 			return true;
 	return false;
 }
@@ -133,19 +152,17 @@ static bool is_shown_outside(const struct mnt_scope *s, const struct mount_entry
 	return false;
 }
 
-/* The pid namespace that a proc of a space shows, by its first process. */
+/* The pid namespace that a proc of a space shows, by its first process; 0: unknown. */
 static uint32_t mnt_pids_of(const struct mnt_scope *s, const struct mount_entry *m)
 {
 	g_autofree char *path = g_strdup_printf("%s/1/ns/pid", m->target + 1);
 	char link[64] = "";
-	uint32_t id;
 
-	if (strcmp(m->fstype, "proc") != 0 ||
+	if (!s->space || strcmp(m->fstype, "proc") != 0 ||
 	    readlinkat(s->space->root, path, link, sizeof(link) - 1) < 0 ||
 	    !g_str_has_prefix(link, "pid:["))
 		return 0;
-	id = spaces_id(s->d, NS_PID, g_ascii_strtoull(link + strlen("pid:["), NULL, 10));
-	return id < NSID_FIRST_SPACE ? 0 : id;
+	return spaces_id(s->d, NS_PID, g_ascii_strtoull(link + strlen("pid:["), NULL, 10));
 }
 
 /* Is the namespace whose objects a new mount would show another one than outside? */
@@ -153,7 +170,7 @@ static bool is_bound_elsewhere(const struct mnt_scope *s, const struct mount_ent
 			       unsigned bound)
 {
 	if (s->space && bound == CLONE_NEWPID)
-		return mnt_pids_of(s, m) != 0;
+		return mnt_pids_of(s, m) >= NSID_FIRST_SPACE;
 	for (unsigned k = 0; s->space && k < NS_COUNT; k++)
 		if ((unsigned)ns_infos[k].flag == bound)
 			return s->space->around[k] != s->d->ns[k];
@@ -164,14 +181,21 @@ static bool is_bound_elsewhere(const struct mnt_scope *s, const struct mount_ent
 static bool can_make(const struct mnt_scope *s, const struct mount_entry *m,
 		     const struct mnt_kind *k)
 {
+	if (k->host && s->d->own & CLONE_NEWUSER)
+		return false;
 	if (k->own)
 		return !is_fs_outside(s, m);
+	if (mnt_pids_of(s, m)) /* each mount of proc is a file system of its own */
+		return true;
 	if (k->bound)
 		return is_fs_outside(s, m) == !is_bound_elsewhere(s, m, k->bound);
 	return true;
 }
 
-/* Another mount, to be had without this one, that shows what this one does. */
+/*
+ * Another mount, to be had without this one, that shows what this one does.  Of those that may come
+ * from where we see them the first one does.
+ */
 static const struct mount_entry *find_wider(const struct mnt_scope *s, const struct mount_entry *m)
 {
 	for (size_t i = 0; i < s->its->n; i++) {
@@ -179,8 +203,8 @@ static const struct mount_entry *find_wider(const struct mnt_scope *s, const str
 
 		if (o == m || !same_fs(o, m) || mnt_is_gone(o) || !below(m->root, o->root))
 			continue;
-		if ((!s->space && is_root(s->its, o)) || find_external(s->d, o->target) ||
-		    (has_all_outside(s->d) && find_shown(s->ours, o)))
+		if ((!s->space && is_root(s->its, o)) || external_of(s, o) ||
+		    (o < m && has_all_outside(s->d) && find_shown(s->ours, o)))
 			return o;
 	}
 	return NULL;
@@ -267,14 +291,14 @@ int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 	static const struct mnt_kind automatic = {"", FSTYPE__AUTO};
 	const struct mount_entry *m = &s->its->v[i];
 	const struct mnt_kind *k = mnt_kind_find(m->fstype);
-	const struct cryo_external *x = find_external(s->d, m->target);
+	const struct cryo_external *x = external_of(s, m);
 
 	*ret = (struct mnt_seen){0};
 	if (is_skipped(s->d, m->target)) {
 		ret->way = MNT_SKIPPED;
 	} else if (is_given(s, m)) {
 		ret->way = s->d->own_root ? MNT_ROOT : MNT_OURS;
-	} else if (x) {
+	} else if (x && !(s->space && is_shown_outside(s, m))) {
 		ret->way = MNT_EXTERNAL;
 		ret->key = x->name;
 	} else if (mnt_is_gone(m)) {
@@ -288,7 +312,7 @@ int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 	} else if (k && can_make(s, m, k)) {
 		ret->way = MNT_NEW;
 		ret->kind = k;
-		ret->pids = s->space ? mnt_pids_of(s, m) : 0;
+		ret->pids = mnt_pids_of(s, m);
 	} else if ((s->space || s->d->own_root) && find_wider(s, m)) {
 		ret->way = MNT_VIEW;
 	} else if (has_all_outside(s->d) && (ret->host_path = find_host_path(s->ours, m)) != NULL) {
@@ -339,14 +363,17 @@ static int check_sharing(const struct mnt_scope *s, const struct mount_entry *m,
 	const struct dump *d = s->d;
 
 	if (seen->way == MNT_ROOT || seen->way == MNT_OURS || seen->way == MNT_SKIPPED ||
+	    (seen->way == MNT_EXTERNAL && seen->key) || /* whoever names it knows what it is */
 	    (s->space && (seen->way == MNT_OUTER || seen->way == MNT_EXTERNAL)))
 		return 0;
-	if (m->shared && has_group(s->ours, m->shared) && !d->o.external_sharing)
+	if (m->shared && has_group(s->ours, m->shared) && !d->o.external_sharing &&
+	    !is_allowed(d, 's'))
 		return err_set(EOPNOTSUPP,
 			       "mount %s (%s): it shares what is mounted below it with the "
 			       "outside; use --enable-external-sharing",
 			       m->target, m->fstype);
-	if (m->master && !is_group_of_tree(s, m->master) && !d->o.external_masters)
+	if (m->master && !is_group_of_tree(s, m->master) && !d->o.external_masters &&
+	    !is_allowed(d, 'm'))
 		return err_set(EOPNOTSUPP,
 			       "mount %s (%s): it gets what is mounted outside; use "
 			       "--enable-external-masters",

@@ -2,12 +2,11 @@
 /*
  * Mounts from mountpoints.img.
  *
- * What is outside is taken hold of by the coordinator, in our own mount namespace and with our own
- * rights.  The rest happens in the box.  Everything is first mounted aside, in a yard: a tmpfs that
- * lies on top of "/", where no path leads, since paths begin below it.  Then each place is
- * opened while nothing is mounted there yet, so that one mount may cover another; then
- * they are put in their places, in the order of the records; peers and slaves are made
- * (mnt_share.c), and the root is changed.
+ * What is outside has been taken hold of (mnt_load.c).  All this happens in the box.  Everything is
+ * first mounted aside, in a yard: a tmpfs that lies on top of "/", where no path leads, since paths
+ * begin below it.  Then each place is opened while nothing is mounted there yet, so that one mount
+ * may cover another; then they are put in their places, in the order of the records; peers and
+ * slaves are made (mnt_share.c), and the root is changed.
  */
 #include "state/ns/mnt_plan.h"
 
@@ -24,165 +23,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-static void mnt_free(void *p)
-{
-	struct mnt *m = p;
-
-	cleanup_close(&m->source);
-	cleanup_close(&m->peer);
-	cleanup_close(&m->content);
-	cleanup_close(&m->archive);
-	cleanup_close(&m->fd);
-	cleanup_close(&m->at);
-	mnt_entry__free_unpacked(m->e, NULL);
-	g_free(m);
-}
-
-void mnt_plan_free(struct mnt_plan **p)
-{
-	if (!*p)
-		return;
-	g_ptr_array_unref((*p)->all);
-	cleanup_close(&(*p)->yard);
-	g_free(g_steal_pointer(p));
-}
-
-bool mnt_plan_has_root(const struct mnt_plan *p)
-{
-	return p->root != NULL;
-}
-
-/* Records. */
-
-const char *mnt_target(const MntEntry *e)
-{
-	return e->mountpoint[0] == '.' ? e->mountpoint + 1 : e->mountpoint;
-}
-
 static const char *target_of(const struct mnt *m)
 {
 	return mnt_target(m->e);
 }
-
-static int take_outside(const struct mnt_options *o, struct mnt *m)
-{
-	const char *path = m->e->ext_key ? NULL : m->e->root;
-	g_autofree char *key = g_strdup_printf("mnt[%s]", m->e->ext_key ?: m->e->root);
-	int r;
-
-	/* in older images of CRIU the root is the key */
-	for (unsigned i = 0; i < o->nexternals; i++)
-		if (strcmp(o->externals[i].key, key) == 0)
-			path = o->externals[i].name;
-	if (!path)
-		return err_set(EINVAL, "mount %s: it is external; use --external mnt[%s]:PATH",
-			       target_of(m), m->e->ext_key);
-	r = mount_copy(AT_FDCWD, path, false, &m->source);
-	return r < 0 ? err_wrap(r, "mount %s", target_of(m)) : 0;
-}
-
-static int take_root(const struct mnt_options *o, struct mnt *m)
-{
-	if (!o->root)
-		return err_set(EINVAL, "the tree had a root directory of its own; use --root DIR");
-	return mount_copy(AT_FDCWD, o->root, false, &m->source);
-}
-
-static bool is_repeated(const struct mnt_plan *p, const struct mnt *m)
-{
-	for (unsigned i = 0; i < p->all->len; i++) {
-		const struct mnt *o = g_ptr_array_index(p->all, i);
-
-		if (o == m)
-			return false;
-		if (o->e->root_dev == m->e->root_dev)
-			return true;
-	}
-	return false;
-}
-
-static int open_archive(const struct mnt_options *o, const struct mnt_plan *p, struct mnt *m)
-{
-	CLEANUP(image_close) struct image *img = NULL;
-	int r;
-
-	if (!m->kind || !m->kind->content || is_repeated(p, m))
-		return 0;
-	r = image_open(o->images, IMG_TMPFS_DEV, m->e->root_dev, &img);
-	if (r == 0)
-		m->archive = take_fd(&img->fd);
-	return r < 0 ? r : 0;
-}
-
-static struct mnt *by_id(const struct mnt_plan *p, uint32_t id)
-{
-	for (unsigned i = 0; i < p->all->len; i++)
-		if (((struct mnt *)g_ptr_array_index(p->all, i))->e->mnt_id == id)
-			return g_ptr_array_index(p->all, i);
-	return NULL;
-}
-
-static int add(struct mnt_plan *p, const MntEntry *e)
-{
-	struct mnt *m = g_new0(struct mnt, 1);
-	g_autofree uint8_t *bytes = NULL;
-	size_t n = mnt_entry__get_packed_size(e);
-
-	*m = (struct mnt){
-		.source = -1, .peer = -1, .content = -1, .archive = -1, .fd = -1, .at = -1};
-	bytes = g_malloc(n + 1);
-	mnt_entry__pack(e, bytes);
-	m->e = mnt_entry__unpack(NULL, n, bytes);
-	g_ptr_array_add(p->all, m);
-	if (target_of(m)[0] != '/' || m->e->root[0] != '/')
-		return err_set(EBADMSG, "mountpoints: %s of %s is no path", m->e->root,
-			       m->e->mountpoint);
-	/* records of CRIU have no name for the common ones */
-	m->kind = m->e->fsname ? mnt_kind_find(m->e->fsname) : mnt_kind_by_code(m->e->fstype);
-	return 0;
-}
-
-static int prepare(const struct mnt_options *o, struct mnt_plan *p, struct mnt *m)
-{
-	m->parent = by_id(p, m->e->parent_mnt_id);
-	if (m->parent == m)
-		m->parent = NULL;
-	if (!m->parent && strcmp(target_of(m), "/") == 0)
-		p->root = m;
-	if (p->root == m && !o->outer)
-		return take_root(o, m);
-	if (mnt_find_outer(o, m))
-		return 0;
-	if (m->e->deleted)
-		return mnt_gone_load(o, m);
-	if (m->e->ext_mount)
-		return take_outside(o, m);
-	return open_archive(o, p, m);
-}
-
-int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **ret)
-{
-	CLEANUP(mnt_plan_free) struct mnt_plan *p = g_new0(struct mnt_plan, 1);
-	g_autoptr(GPtrArray) records = NULL;
-	int r;
-
-	p->yard = -1;
-	p->o = *o;
-	p->all = g_ptr_array_new_with_free_func(mnt_free);
-	r = image_load_all(o->images, IMG_MNTS, id, &records);
-	for (unsigned i = 0; r == 0 && i < records->len; i++)
-		r = !o->outer && mnt_is_tty(g_ptr_array_index(records, i))
-			    ? 0
-			    : add(p, g_ptr_array_index(records, i));
-	for (unsigned i = 0; r == 0 && i < p->all->len; i++)
-		r = prepare(o, p, g_ptr_array_index(p->all, i));
-	if (r < 0)
-		return r;
-	*ret = g_steal_pointer(&p);
-	return 0;
-}
-
-/* In the box. */
 
 static int wrap(const struct mnt *m, int r)
 {
@@ -401,6 +245,8 @@ static int open_place(struct mnt *m)
 {
 	const char *rest;
 
+	if (m->at >= 0)
+		return 0;
 	if (!m->parent) { /* in a copy of our tree */
 		m->at = open(target_of(m), O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		return m->at < 0 ? wrap(m, err_errno("its place")) : 0;
@@ -493,5 +339,7 @@ int mnt_plan_make(struct mnt_plan *p)
 		r = mnt_share(p);
 	if (r == 0)
 		r = each(p, set_attributes, true);
-	return r < 0 ? r : enter_root(p);
+	if (r == 0)
+		r = enter_root(p);
+	return r < 0 ? r : mnt_share_root(p);
 }

@@ -10,8 +10,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+
+void mnt_true_root(MntEntry *e, json_t *extra)
+{
+	const char *root;
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", e->mnt_id);
+	root = json_string_value(json_object_get(json_object_get(extra, "mount_roots"), id));
+	if (!e->ext_mount || e->ext_key || !root || root[0] != '/')
+		return;
+	free(e->root);
+	e->root = strdup(root);
+}
+
+int mnt_records(int images, uint64_t id, json_t *extra, GPtrArray **ret)
+{
+	int r = image_load_all(images, IMG_MNTS, id, ret);
+
+	for (unsigned i = 0; r == 0 && i < (*ret)->len; i++)
+		mnt_true_root(g_ptr_array_index(*ret, i), extra);
+	return r;
+}
 
 static const MntEntry *by_id(const GPtrArray *all, uint32_t id)
 {
@@ -45,17 +69,14 @@ static bool is_covered(const GPtrArray *all, const MntEntry *e)
 	return false;
 }
 
-/* Of its peers, or its master's: a copy of that one has the same. */
-static bool is_related(const MntEntry *o, const MntEntry *e)
-{
-	return (e->shared_id && o->shared_id == e->shared_id) ||
-	       (e->master_id && (o->shared_id == e->master_id || o->master_id == e->master_id));
-}
-
-/* Rather one that is in sight, rather of the same group. */
+/* Rather one that is in sight, rather a peer, rather a peer or a slave of its master. */
 static unsigned rank(const GPtrArray *all, const MntEntry *e, const MntEntry *want)
 {
-	return 1 + (is_related(e, want) ? 1 : 0) + (is_covered(all, e) ? 0 : 2);
+	bool peer = want->shared_id && e->shared_id == want->shared_id;
+	bool related = want->master_id &&
+		       (e->shared_id == want->master_id || e->master_id == want->master_id);
+
+	return 1 + (related ? 1 : 0) + (peer ? 2 : 0) + (is_covered(all, e) ? 0 : 4);
 }
 
 bool mnt_find_outer(const struct mnt_options *o, struct mnt *m)

@@ -10,6 +10,7 @@ struct mnt {
 	struct mnt *parent;	       /* NULL: the root, or something of a copy of our tree */
 	const MntEntry *shown;	       /* of a namespace before it, that shows it; NULL */
 	const struct mnt_outer *outer; /* that namespace */
+	char *outside;		       /* path of what it shows, where no key tells; NULL */
 	int source;		       /* detached copy of what is outside; -1 */
 	int peer;		       /* of its group outside, in the yard; -1 */
 	int content;		       /* of a file that was deleted; -1 */
@@ -23,6 +24,7 @@ struct mnt_plan {
 	struct mnt *root;
 	struct mnt_options o;
 	GPtrArray *gone; /* struct gone: mnt_gone.c */
+	int root_group;	 /* a mount whose group the root takes over; -1 */
 	int yard;
 	unsigned places;
 };
@@ -48,6 +50,8 @@ int mnt_gone_make(struct mnt_plan *p, struct mnt *m, int wide, const char *rest,
 	MUST_CHECK;
 void mnt_gone_end(struct mnt_plan *p); /* all are in their places: the names go */
 
+void mnt_true_root(MntEntry *e, json_t *extra);
+
 /* mnt_outer.c: what a space shows of the namespaces before it. */
 bool mnt_find_outer(const struct mnt_options *o, struct mnt *m);
 int mnt_take_outer(struct mnt_plan *p) MUST_CHECK;
@@ -55,3 +59,4 @@ int mnt_take_outer(struct mnt_plan *p) MUST_CHECK;
 /* Before anything is put together: nothing propagates but what is to have a master outside. */
 int mnt_unshare_all(struct mnt_plan *p) MUST_CHECK;
 int mnt_share(struct mnt_plan *p) MUST_CHECK;
+int mnt_share_root(struct mnt_plan *p) MUST_CHECK; /* after pivot_root(2) */

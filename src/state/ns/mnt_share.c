@@ -66,7 +66,7 @@ int mnt_unshare_all(struct mnt_plan *p)
 
 		if (has_outer_peers(p, m))
 			r = stand_in(p, m);
-		if (r == 0 && is_outside(p, m) && has_outer_master(p, m) && !has_outer_peers(p, m))
+		if (r == 0 && has_outer_master(p, m) && !has_outer_peers(p, m))
 			r = mount_change(m->fd, false, 0, 0, MS_SLAVE);
 		else if (r == 0)
 			r = mount_change(m->fd, false, 0, 0, MS_PRIVATE);
@@ -96,6 +96,19 @@ struct group {
 
 static int group_of(struct mnt_plan *p, GArray *groups, const struct mnt *m, uint32_t id,
 		    int *ret_fd);
+
+/* The group is one outside: what holds the place of a copy of a member that shows all of M. */
+static int find_outer_group(const struct mnt_plan *p, const struct mnt *m, uint32_t id)
+{
+	for (unsigned i = 0; i < p->all->len; i++) {
+		const struct mnt *o = at(p, i);
+
+		if (o->peer >= 0 && o->e->shared_id == id && o->e->root_dev == m->e->root_dev &&
+		    mnt_below(m->e->root, o->e->root))
+			return o->peer;
+	}
+	return -1;
+}
 
 /* A member of group ID, for what its master is. */
 static const struct mnt *member(const struct mnt_plan *p, uint32_t id)
@@ -127,7 +140,8 @@ static int make_group(struct mnt_plan *p, GArray *groups, const struct mnt *m, u
 	if (r == 0)
 		r = mnt_yard(p, fd);
 	if (r == 0)
-		r = mount_change(fd, false, 0, 0, MS_PRIVATE);
+		r = mount_change(fd, false, 0, 0,
+				 master && !is_group_inside(p, master) ? MS_SLAVE : MS_PRIVATE);
 	if (r == 0 && master && is_group_inside(p, master)) {
 		r = group_of(p, groups, m, master, &above);
 		if (r == 0)
@@ -145,8 +159,12 @@ static int group_of(struct mnt_plan *p, GArray *groups, const struct mnt *m, uin
 		    int *ret_fd)
 {
 	struct group g = {.id = id, .fd = -1};
-	int r;
+	int r, outer = find_outer_group(p, m, id);
 
+	if (outer >= 0) {
+		*ret_fd = outer;
+		return 0;
+	}
 	for (unsigned i = 0; i < groups->len; i++) {
 		const struct group *o = &g_array_index(groups, struct group, i);
 
@@ -163,25 +181,56 @@ static int group_of(struct mnt_plan *p, GArray *groups, const struct mnt *m, uin
 	return r;
 }
 
-/* A master outside came with the copy of what is outside; peers of its own are added. */
-static int settle(struct mnt_plan *p, GArray *groups, struct mnt *m)
+/*
+ * Whose group M takes over, and what becomes of it after that (MS_*; 0: nothing).  A master outside
+ * came with the copy of what is outside; peers of its own are added.
+ */
+static int find_group(struct mnt_plan *p, GArray *groups, const struct mnt *m, int *ret_from,
+		      unsigned long *ret_then)
 {
-	int r = 0, fd;
-
-	if (has_outer_peers(p, m))
-		return take_group(m->peer, m->fd);
-	if (has_outer_master(p, m))
-		return m->e->shared_id ? mount_change(m->fd, false, 0, 0, MS_SHARED) : 0;
-	if (m->e->shared_id) {
-		r = group_of(p, groups, m, m->e->shared_id, &fd);
-		return r < 0 ? r : take_group(fd, m->fd);
-	}
-	if (!m->e->master_id)
+	*ret_from = -1;
+	*ret_then = 0;
+	if (has_outer_peers(p, m)) {
+		*ret_from = m->peer;
 		return 0;
-	r = group_of(p, groups, m, m->e->master_id, &fd);
-	if (r == 0)
-		r = take_group(fd, m->fd);
-	return r < 0 ? r : mount_change(m->fd, false, 0, 0, MS_SLAVE);
+	}
+	if (has_outer_master(p, m) && is_outside(p, m)) {
+		*ret_then = m->e->shared_id ? MS_SHARED : 0;
+		return 0;
+	}
+	if (m->e->shared_id)
+		return group_of(p, groups, m, m->e->shared_id, ret_from);
+	if (!m->e->master_id || has_outer_master(p, m))
+		return 0;
+	*ret_then = MS_SLAVE;
+	return group_of(p, groups, m, m->e->master_id, ret_from);
+}
+
+static int settle(struct mnt_plan *p, GArray *groups, const struct mnt *m)
+{
+	unsigned long then;
+	int from, r = find_group(p, groups, m, &from, &then);
+
+	/* pivot_root(2) wants a root that is not shared: it takes over from a copy, later */
+	if (m == p->root)
+		return r == 0 && from >= 0 ? mount_copy(from, "", false, &p->root_group) : r;
+	if (r == 0 && from >= 0)
+		r = take_group(from, m->fd);
+	return r == 0 && then ? mount_change(m->fd, false, 0, 0, then) : r;
+}
+
+int mnt_share_root(struct mnt_plan *p)
+{
+	const MntEntry *e = p->root ? p->root->e : NULL;
+	int r = p->root_group >= 0 ? take_group(p->root_group, p->root->fd) : 0;
+
+	cleanup_close(&p->root_group);
+	if (r == 0 && e && e->master_id && !e->shared_id && is_group_inside(p, e->master_id))
+		r = mount_change(p->root->fd, false, 0, 0, MS_SLAVE);
+	if (r == 0 && e && e->shared_id && has_outer_master(p, p->root) &&
+	    !has_outer_peers(p, p->root))
+		r = mount_change(p->root->fd, false, 0, 0, MS_SHARED);
+	return r < 0 ? err_wrap(r, "mount /") : 0;
 }
 
 int mnt_share(struct mnt_plan *p)

@@ -190,7 +190,7 @@ static int find_outer(struct restore *r, GPtrArray *ret)
 {
 	const TaskKobjIdsEntry *ids = restore_task(r, 0)->core->ids;
 	struct mnt_outer *o = g_new0(struct mnt_outer, 1);
-	int e = image_load_all(r->o.images, IMG_MNTS, nsids_of(ids, NS_MNT), &o->records);
+	int e = mnt_records(r->o.images, nsids_of(ids, NS_MNT), r->extra, &o->records);
 
 	if (e < 0) {
 		g_free(o);
@@ -213,14 +213,14 @@ static int find_outer(struct restore *r, GPtrArray *ret)
 static int pids_of_mount(void *arg, uint32_t mnt_id)
 {
 	struct restore *r = arg;
-	const struct rspace *s;
+	uint32_t space;
 	char id[16];
+	int fd;
 
 	snprintf(id, sizeof(id), "%u", mnt_id);
-	s = spaces_get(r, NS_PID,
-		       (uint32_t)json_integer_value(
-			       json_object_get(json_object_get(r->extra, "proc_mounts"), id)));
-	return s ? s->fd : -1;
+	space = (uint32_t)json_integer_value(
+		json_object_get(json_object_get(r->extra, "proc_mounts"), id));
+	return space && spaces_fd(r, NS_PID, space, &fd) == 0 ? fd : -1;
 }
 
 static int make_mnt(struct restore *r, struct rspace *s)
@@ -235,9 +235,11 @@ static int make_mnt(struct restore *r, struct rspace *s)
 				.pids = pids_of_mount,
 				.arg = r};
 	struct making m = {.kind = NS_MNT};
-	int with[NS_COUNT], ret = spaces_home(r, NS_MNT, &o.space);
+	int with[NS_COUNT], pids, ret = spaces_home(r, NS_MNT, &o.space);
 	unsigned n = 0;
 
+	if (ret == 0) /* for pids_of_mount(), which is called where no path leads to it */
+		ret = spaces_home(r, NS_PID, &pids);
 	if (ret == 0)
 		ret = find_outer(r, outer);
 	if (ret == 0)
@@ -253,7 +255,7 @@ static int make_mnt(struct restore *r, struct rspace *s)
 		ret = run(r, &m, with, n, &s->fd);
 	if (ret == 0)
 		ret = ns_run(&s->fd, 1, open_root, NULL, &s->root);
-	return ret < 0 ? ret : image_load_all(r->o.images, IMG_MNTS, s->id, &s->records);
+	return ret < 0 ? ret : mnt_records(r->o.images, s->id, r->extra, &s->records);
 }
 
 static const struct {
