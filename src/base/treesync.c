@@ -9,10 +9,10 @@
  */
 #include "base/treesync.h"
 
+#include "base/dir.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -310,44 +310,14 @@ static int sync_subdir(struct treesync *s, int from, int to, const char *name, c
 	return r < 0 ? r : copy_attributes(from, to, name, st);
 }
 
-static void close_dir(DIR **d)
+static int remove_others(int to, const GPtrArray *wanted)
 {
-	if (*d)
-		closedir(*d);
-}
+	g_autoptr(GPtrArray) have = NULL;
+	int r = dir_names(to, &have);
 
-/* The names in DIR as a set. */
-static int read_names(int dir, GHashTable **ret)
-{
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(close_dir) DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	struct dirent *e;
-
-	if (!d)
-		return err_errno("read a directory");
-	while ((errno = 0, e = readdir(d)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			g_hash_table_add(names, g_strdup(e->d_name));
-	if (errno)
-		return err_errno("read a directory");
-	*ret = g_steal_pointer(&names);
-	return 0;
-}
-
-static int remove_others(int to, GHashTable *wanted)
-{
-	g_autoptr(GHashTable) have = NULL;
-	GHashTableIter it;
-	void *name;
-	int r = read_names(to, &have);
-
-	if (r < 0)
-		return r;
-	g_hash_table_iter_init(&it, have);
-	while (r == 0 && g_hash_table_iter_next(&it, &name, NULL))
-		if (!g_hash_table_contains(wanted, name))
-			r = file_remove_tree_at(to, name);
+	for (unsigned i = 0; r == 0 && i < have->len; i++)
+		if (!dir_names_have(wanted, have->pdata[i]))
+			r = file_remove_tree_at(to, have->pdata[i]);
 	return r;
 }
 
@@ -370,20 +340,17 @@ static int sync_entry(struct treesync *s, int from, int to, const char *dir, con
 
 static int sync_dir(struct treesync *s, int from, int to, const char *path, unsigned depth)
 {
-	g_autoptr(GHashTable) names = NULL;
-	GHashTableIter it;
-	void *name;
+	g_autoptr(GPtrArray) names = NULL;
 	int r;
 
 	if (depth > DEPTH_MAX)
 		return err_set(ELOOP, "%s: more than %u directories deep", path, DEPTH_MAX);
-	r = read_names(from, &names);
+	r = dir_names(from, &names);
 	if (r == 0)
 		r = remove_others(to, names);
-	if (r < 0)
-		return r;
-	g_hash_table_iter_init(&it, names);
-	while (r == 0 && g_hash_table_iter_next(&it, &name, NULL)) {
+	for (unsigned i = 0; r == 0 && i < names->len; i++) {
+		const char *name = names->pdata[i];
+
 		r = sync_entry(s, from, to, path, name, depth);
 		/* Gone while we looked: who is not frozen yet may do that. */
 		if (r == -ENOENT && faccessat(from, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {

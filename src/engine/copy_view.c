@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/file.h"
+#include "base/dir.h"
 #include "engine/copy_parts.h"
 #include "engine/image.h"
 #include "engine/mounts.h"
@@ -43,13 +43,13 @@ static char *source_of(const struct copy_view *v, const struct user_mount *m)
 static int open_target(int root, const char *path, bool directory, int *ret)
 {
 	g_autofree char *dir = directory ? g_strdup(path) : g_path_get_dirname(path);
-	int r = spec_make_dirs_in_root(root, dir);
+	int r = dir_make_in_root(root, dir);
 
 	if (r < 0)
 		return r;
-	*ret = spec_open_in_root(root, path,
-				 directory ? O_PATH | O_DIRECTORY
-					   : O_RDONLY | O_CREAT | O_NONBLOCK | O_NOCTTY);
+	*ret = dir_open_in_root(root, path,
+				directory ? O_PATH | O_DIRECTORY
+					  : O_RDONLY | O_CREAT | O_NONBLOCK | O_NOCTTY);
 	return *ret < 0 ? err_errno("open %s of the container", path) : 0;
 }
 
@@ -62,7 +62,7 @@ static int mount_one(struct copy_view *v, const struct user_mount *m)
 
 	if (!source || stat(source, &st) < 0)
 		return 0; /* a start makes it, or refuses */
-	on = spec_open_in_root(v->root, m->destination, O_PATH);
+	on = dir_open_in_root(v->root, m->destination, O_PATH);
 	if (on < 0)
 		r = open_target(v->root, m->destination, S_ISDIR(st.st_mode), &on);
 	else
@@ -160,7 +160,7 @@ void copy_view_close(struct copy_view *v)
 
 static int open_in(const struct copy_view *v, const char *path, int flags)
 {
-	return v->c ? spec_open_in_root(v->root, path, flags) : open(path, flags | O_CLOEXEC);
+	return v->c ? dir_open_in_root(v->root, path, flags) : open(path, flags | O_CLOEXEC);
 }
 
 static char *absolute(const struct copy_view *v, const char *path)

@@ -2,6 +2,7 @@
 #include "engine/exec_thawed.h"
 #include "agent/batch.h"
 #include "agent/stub.h"
+#include "base/dir.h"
 #include "base/file.h"
 #include "cr/cryo.h"
 #include "engine/spec.h"
@@ -13,7 +14,6 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
-#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <string.h>
@@ -94,8 +94,7 @@ static int open_time_ns(const struct proc *p, int *ret)
 /* 0: a program; 1: there is none; 2: it cannot be executed. */
 static int try_program(int root, const char *path)
 {
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
-	autoclose int fd = file_openat2(root, path, &how);
+	autoclose int fd = dir_open_in_root(root, path, O_PATH);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)

@@ -5,6 +5,7 @@
  */
 #include "engine/migrate_parts.h"
 
+#include "base/dir.h"
 #include "base/file.h"
 #include "engine/archive_out.h"
 #include "engine/mounts.h"
@@ -14,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,16 +60,12 @@ static int open_tree(struct engine *e, struct container *c, const char *name, in
 
 static int remove_one(int root, const char *path)
 {
-	const struct open_how how = {
-		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
 	g_autofree char *parent = g_path_get_dirname(path), *base = g_path_get_basename(path);
 	autoclose int dir = -1;
 
 	if (!*path || !strcmp(base, "..") || !strcmp(base, ".") || !strcmp(base, "/"))
 		return err_set(EBADMSG, "\"%s\" cannot go", path);
-	dir = file_openat2(root, parent, &how);
+	dir = dir_open_beneath(root, parent, O_PATH | O_DIRECTORY);
 	if (dir < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
 			       ? 0

@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/pack_tree.h"
+#include "base/dir.h"
 #include "base/libarchive.h"
 #include "engine/layer_tree.h"
 #include "engine/utf8.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
-
-#include "base/file.h"
 
 #ifndef MQUEUE_MAGIC
 #define MQUEUE_MAGIC 0x19800202 /* ipc/mqueue.c */
@@ -127,17 +124,6 @@ uint64_t pack_tree_content(const struct pack_tree *t)
 	return t->content;
 }
 
-/* Nobody in the container can lead us out of the tree. */
-static int open_beneath(const struct pack_tree *t, const char *path, int flags)
-{
-	const struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-
-	return file_openat2(t->root, *path ? path : ".", &how);
-}
-
 static int read_xattrs(int fd, struct node *n)
 {
 	g_autofree char *names = g_malloc(XATTRS_MAX), *value = g_malloc(XATTRS_MAX);
@@ -176,7 +162,7 @@ static void read_segments(struct pack_tree *t, struct node *n)
 
 	if (n->st.st_blocks * 512 >= size)
 		return;
-	fd = open_beneath(t, n->path, O_RDONLY);
+	fd = dir_open_beneath(t->root, n->path, O_RDONLY);
 	if (fd < 0)
 		return;
 	n->segments = g_array_new(FALSE, FALSE, sizeof(struct segment));
@@ -266,7 +252,7 @@ static bool is_kernels(int fd)
 
 static int add(struct pack_tree *t, const char *path)
 {
-	autoclose int fd = open_beneath(t, path, O_PATH);
+	autoclose int fd = dir_open_beneath(t->root, path, O_PATH);
 	struct node n = {.path = g_strdup(path)};
 	int r;
 
@@ -296,37 +282,17 @@ void pack_tree_add_mark(struct pack_tree *t, const char *path)
 	g_array_append_val(t->nodes, n);
 }
 
-static void close_dir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int read_names(struct pack_tree *t, const char *path, GPtrArray *names)
-{
-	int fd = open_beneath(t, path, O_RDONLY | O_DIRECTORY);
-	CLEANUP(close_dir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-
-	if (!d)
-		return errno == ENOENT ? 0 : err_errno("read directory %s", path);
-	while ((errno = 0, e = readdir(d)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			g_ptr_array_add(names, g_strdup(e->d_name));
-	g_ptr_array_sort(names, by_name);
-	return errno ? err_errno("read directory %s", path) : 0;
-}
-
 static int add_below(struct pack_tree *t, const char *path)
 {
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	int r = read_names(t, path, names);
+	autoclose int fd = dir_open_beneath(t->root, path, O_RDONLY | O_DIRECTORY);
+	g_autoptr(GPtrArray) names = NULL;
+	int r;
 
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_errno("read directory %s", path);
+	r = dir_names(fd, &names);
+	if (r < 0)
+		return err_wrap(r, "%s", path);
 	for (unsigned i = 0; r == 0 && i < names->len; i++) {
 		g_autofree char *child =
 			g_strdup_printf("%s%s%s", path, *path ? "/" : "", (char *)names->pdata[i]);
@@ -477,7 +443,7 @@ static int write_range(struct pack_tree *t, struct archive *a, int fd, uint64_t 
 static int write_content(struct pack_tree *t, struct archive *a, const struct sink *s,
 			 const struct node *n)
 {
-	autoclose int fd = open_beneath(t, n->path, O_RDONLY | O_NONBLOCK);
+	autoclose int fd = dir_open_beneath(t->root, n->path, O_RDONLY | O_NONBLOCK);
 	uint64_t at = 0, size = (uint64_t)n->st.st_size;
 	int r = 0;
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a container changed: its own directory compared with the layers below. */
-#include "base/file.h"
+#include "base/dir.h"
 #include "engine/layer_tree.h"
 #include "engine/rootfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,37 +27,6 @@ static void change_free(void *p)
 
 	g_free(c->path);
 	g_free(c);
-}
-
-static void close_dir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names in a directory, sorted; FD may be O_PATH. */
-static int read_names(int fd, GPtrArray **ret)
-{
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(close_dir) DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *entry;
-
-	if (!d)
-		return err_errno("read a directory");
-	while ((errno = 0, entry = readdir(d)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			g_ptr_array_add(names, g_strdup(entry->d_name));
-	if (errno)
-		return err_errno("read a directory");
-	g_ptr_array_sort(names, by_name);
-	*ret = g_steal_pointer(&names);
-	return 0;
 }
 
 static bool is_ours(const char *path)
@@ -102,7 +70,7 @@ static int add_hidden(struct walk *w, int upper, const char *path)
 			return r;
 		if (r == 0 || !S_ISDIR(st.st_mode))
 			continue;
-		r = read_names(dir, &names);
+		r = dir_names(dir, &names);
 		if (r < 0)
 			return r;
 		for (unsigned k = 0; k < names->len; k++) {
@@ -154,7 +122,7 @@ static int walk_directory(struct walk *w, int dir, const char *name, const char 
 static int walk(struct walk *w, int dir, const char *path)
 {
 	g_autoptr(GPtrArray) names = NULL;
-	int r = read_names(dir, &names);
+	int r = dir_names(dir, &names);
 
 	for (unsigned i = 0; r == 0 && i < names->len; i++) {
 		g_autofree char *child = g_build_filename(path, names->pdata[i], NULL);
@@ -236,7 +204,7 @@ int rootfs_diff(struct engine *e, const char *id, char *const *layers, GPtrArray
 static int sum(int dir, GHashTable *links, uint64_t *total)
 {
 	g_autoptr(GPtrArray) names = NULL;
-	int r = read_names(dir, &names);
+	int r = dir_names(dir, &names);
 
 	for (unsigned i = 0; r == 0 && i < names->len; i++) {
 		struct stat st;

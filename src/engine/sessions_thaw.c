@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 #include "agent/stub.h"
+#include "base/dir.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "engine/ckfiles.h"
@@ -15,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,14 +84,13 @@ static void add_inherits(struct sessions_box *b, const char *name)
  * taken meanwhile. */
 static void hold_terminals(const struct job *j, unsigned want, GArray *held)
 {
-	struct open_how how = {.flags = O_RDWR | O_NOCTTY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
 	autoclose int root = -1;
 	unsigned n = 0;
 
 	if (proc_open_link(j->init.dir, "root", O_PATH | O_DIRECTORY, &root) < 0)
 		return;
 	while (held->len < TERMINALS_MAX) {
-		autoclose int fd = file_openat2(root, "/dev/pts/ptmx", &how);
+		autoclose int fd = dir_open_in_root(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
 
 		if (fd < 0 || ioctl(fd, TIOCGPTN, &n) < 0 || n >= want)
 			break;

@@ -58,14 +58,6 @@ json_t *spec_capability_list(uint64_t mask);
 /* {"bounding": ..., "effective": ...} as Podman gives them to root or to others. */
 json_t *spec_capability_sets(uint64_t bounding, uint64_t others, uint32_t uid);
 
-/*
- * openat2(2) with RESOLVE_IN_ROOT: links are followed as seen from inside, and lead nowhere else.
- * /proc's magic links are refused.  O_CREAT makes a file of mode 644.
- */
-int spec_open_in_root(int root, const char *path, int flags) MUST_CHECK;
-/* mkdir -p in that way; what is missing is made with mode 755. */
-int spec_make_dirs_in_root(int root, const char *path) MUST_CHECK;
-
 /* The directory of a volume, made and filled from the image if it is new. */
 int spec_volume_make(struct spec_context *c, const struct user_mount *u, char **ret_path)
 	MUST_CHECK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* process: what runs, its environment and working directory. */
+#include "base/dir.h"
 #include "engine/spec_parts.h"
 
 #include <errno.h>
@@ -141,7 +142,7 @@ static int put_cwd(struct spec_context *c)
 	const char *image = json_string_value(json_object_get(c->image, "WorkingDir"));
 	const char *wanted = c->o->workdir ? c->o->workdir : image && *image ? image : "/";
 	g_autofree char *path = g_canonicalize_filename(wanted, "/");
-	autoclose int fd = spec_open_in_root(c->root, path, O_PATH | O_DIRECTORY);
+	autoclose int fd = dir_open_in_root(c->root, path, O_PATH | O_DIRECTORY);
 	int r;
 
 	json_object_set_new(c->process, "cwd", json_string(path));
@@ -153,7 +154,7 @@ static int put_cwd(struct spec_context *c)
 	if (c->o->workdir)
 		return err_set(ENOENT, "workdir \"%s\" does not exist on container %s", path,
 			       c->in->id);
-	r = spec_make_dirs_in_root(c->root, path);
+	r = dir_make_in_root(c->root, path);
 	return r < 0 ? err_wrap(r, "working directory") : 0;
 }
 

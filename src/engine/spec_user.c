@@ -2,11 +2,11 @@
 /* Users and groups by the container's own /etc/passwd and /etc/group (passwd(5), group(5)). */
 #include "engine/spec_parts.h"
 
+#include "base/dir.h"
 #include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,40 +24,11 @@ void spec_user_clear(struct spec_user *u)
 	*u = (struct spec_user){};
 }
 
-int spec_open_in_root(int root, const char *path, int flags)
-{
-	struct open_how how = {.flags = flags | O_CLOEXEC,
-			       .mode = flags & O_CREAT ? 0644 : 0,
-			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-
-	return file_openat2(root, path, &how);
-}
-
-/* One component after the other, each from the root, so that links are followed as from inside. */
-int spec_make_dirs_in_root(int root, const char *path)
-{
-	g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-	g_autoptr(GString) at = g_string_new(".");
-
-	for (char **s = parts; *s; s++) {
-		autoclose int parent = spec_open_in_root(root, at->str, O_PATH | O_DIRECTORY);
-
-		if (parent < 0)
-			return err_errno("open %s of the container", at->str + 1);
-		if (!**s)
-			continue;
-		if (mkdirat(parent, *s, 0755) < 0 && errno != EEXIST)
-			return err_errno("create %s in the container", path);
-		g_string_append_printf(at, "/%s", *s);
-	}
-	return 0;
-}
-
 /* The lines of a file in the container; none when it has no such file. */
 static int read_lines(int root, const char *path, char ***ret)
 {
 	/* O_NONBLOCK: an image may have put a fifo there */
-	autoclose int fd = spec_open_in_root(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	autoclose int fd = dir_open_in_root(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	g_autofree char *text = NULL;
 	char self[32];
 	struct stat st;

@@ -8,6 +8,7 @@
  */
 #include "engine/spec_parts.h"
 
+#include "base/dir.h"
 #include "base/file.h"
 #include "base/spawn.h"
 
@@ -29,7 +30,7 @@ static void remove_aside(char **path)
 /* What the image has there, with owners, modes and attributes; the directory's own as well. */
 static int copy_up(struct spec_context *c, const struct user_mount *u, const char *to)
 {
-	autoclose int from = spec_open_in_root(c->root, u->destination, O_RDONLY | O_DIRECTORY);
+	autoclose int from = dir_open_in_root(c->root, u->destination, O_RDONLY | O_DIRECTORY);
 	const char *const argv[] = {"cp", "-a", "--reflink=auto", "--", "/proc/self/fd/3/.",
 				    to,	  NULL};
 	const struct spawn s = {.argv = argv, .in = SPAWN_NULL, .fds = &from, .nfds = 1};

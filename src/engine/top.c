@@ -5,6 +5,7 @@
  * own sees the whole host there, so only those in its cgroup count.
  */
 #include "engine/top.h"
+#include "base/dir.h"
 #include "base/file.h"
 #include "engine/options.h"
 
@@ -12,7 +13,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +61,7 @@ static char *slurp(int dir, const char *name, size_t *len)
 
 static char *slurp_in_root(int root, const char *name)
 {
-	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	autoclose int fd = file_openat2(root, name, &how);
+	autoclose int fd = dir_open_in_root(root, name, O_RDONLY | O_NONBLOCK);
 	g_autofree char *self = g_strdup_printf("/proc/self/fd/%d", fd);
 
 	return fd < 0 ? NULL : slurp(AT_FDCWD, self, NULL);

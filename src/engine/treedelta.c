@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/treedelta.h"
 
-#include "base/file.h"
+#include "base/dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -45,16 +43,6 @@ void treedelta_free(struct treedelta **d)
 	g_clear_pointer(d, g_free);
 }
 
-static int open_beneath(const struct treedelta *d, const char *path, int flags)
-{
-	const struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-
-	return file_openat2(d->root, *path ? path : ".", &how);
-}
-
 static int64_t ns_of(struct timespec t)
 {
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
@@ -71,7 +59,7 @@ static int64_t now_ns(void)
 /* Pages that are dirty now take further writes without a new time of the inode. */
 static void write_out(const struct treedelta *d, const char *path)
 {
-	autoclose int fd = open_beneath(d, path, O_RDONLY);
+	autoclose int fd = dir_open_beneath(d->root, path, O_RDONLY | O_NONBLOCK);
 
 	if (fd >= 0)
 		(void)!fdatasync(fd);
@@ -102,28 +90,15 @@ static void look_at(struct treedelta *d, const char *path, bool frozen, GPtrArra
 		g_ptr_array_add(changed, g_strdup(path));
 }
 
-static void close_dir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* All below PATH, directories before what is in them. */
 static int list(const struct treedelta *d, const char *path, unsigned depth, GPtrArray *all)
 {
-	int fd = open_beneath(d, path, O_RDONLY | O_DIRECTORY);
-	CLEANUP(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	struct dirent *e;
+	autoclose int fd = dir_open_beneath(d->root, path, O_RDONLY | O_DIRECTORY);
+	g_autoptr(GPtrArray) names = NULL;
 	struct stat st;
-	int r = 0;
+	int r;
 
-	if (!dir)
+	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
 			       ? 0
 			       : err_errno("read directory %s", path);
@@ -131,10 +106,9 @@ static int list(const struct treedelta *d, const char *path, unsigned depth, GPt
 		return err_set(ELOOP, "%s: more than %u directories deep", path, DEPTH_MAX);
 	if (fstat(fd, &st) < 0 || st.st_dev != d->dev)
 		return 0;
-	while ((e = readdir(dir)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			g_ptr_array_add(names, g_strdup(e->d_name));
-	g_ptr_array_sort(names, by_name);
+	r = dir_names(fd, &names);
+	if (r < 0)
+		return err_wrap(r, "%s", path);
 	for (unsigned i = 0; r == 0 && i < names->len; i++) {
 		const char *name = names->pdata[i];
 		char *child = *path ? g_strdup_printf("%s/%s", path, name) : g_strdup(name);
