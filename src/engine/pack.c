@@ -109,7 +109,7 @@ int pack_open(const struct pack_options *o, struct pack **ret)
 	p->o = *o;
 	p->sums = json_object();
 	p->buf = g_aligned_alloc(1, CHUNK, 4096); /* copied faster than from anywhere */
-	p->stage = pack_stage_new(o->fd, o->tap, o->tap_arg);
+	p->stage = pack_stage_new(o->fd, false, o->tap, o->tap_arg);
 	p->entry = archive_entry_new();
 	p->tar = archive_write_new();
 	archive_write_set_format_pax_restricted(p->tar);

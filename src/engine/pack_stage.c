@@ -120,7 +120,7 @@ static int leave(struct pack_stage *s)
 	return 0;
 }
 
-struct pack_stage *pack_stage_new(int fd, pack_tap tap, void *arg)
+struct pack_stage *pack_stage_new(int fd, bool cached, pack_tap tap, void *arg)
 {
 	struct pack_stage *s;
 	char path[32];
@@ -137,7 +137,7 @@ struct pack_stage *pack_stage_new(int fd, pack_tap tap, void *arg)
 	s->workers[WRITER] = (struct worker){.s = s, .work = write_out};
 	s->workers[TAPPER] = (struct worker){.s = s, .work = tap ? show : NULL};
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	s->direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	s->direct = cached ? -1 : open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
 	return s;
 }
 

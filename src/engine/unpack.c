@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "engine/layer_entry.h"
 #include "engine/pack.h"
+#include "engine/pack_stage.h"
 #include "engine/utf8.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #define NAME_MAX_   1024
 #define SUMS_MAX    ((size_t)64 << 20)
 #define WATCH_STEP  ((uint64_t)4 << 20)
+#define MUCH	    ((int64_t)16 << 20)
 #define SPARE	    ((uint64_t)16 << 20) /* of the disk, for others */
 
 struct unpack {
@@ -202,8 +204,8 @@ int unpack_next(struct unpack *u, struct unpack_member *ret)
 	return r;
 }
 
-/* A piece of the member; 0: the end. */
-static ssize_t next_piece(struct unpack *u, const void **ret)
+/* A piece of the member; 0: the end.  The caller adds it to the sum. */
+static ssize_t bare_piece(struct unpack *u, const void **ret)
 {
 	size_t len = 0;
 	int64_t at;
@@ -220,8 +222,23 @@ static ssize_t next_piece(struct unpack *u, const void **ret)
 		u->read = true;
 		return 0;
 	}
-	u->sum = crc32c(u->sum, *ret, len);
 	return (ssize_t)len;
+}
+
+static void add_sum(void *arg, const void *data, size_t len)
+{
+	struct unpack *u = arg;
+
+	u->sum = crc32c(u->sum, data, len);
+}
+
+static ssize_t next_piece(struct unpack *u, const void **ret)
+{
+	ssize_t n = bare_piece(u, ret);
+
+	if (n > 0)
+		add_sum(u, *ret, (size_t)n);
+	return n;
 }
 
 int unpack_to_bytes(struct unpack *u, size_t max, char **ret, size_t *ret_len)
@@ -261,11 +278,35 @@ static int check_room(struct unpack *u, int dir)
 	return 0;
 }
 
+/* Much is written, and its sum made, while more is being unpacked; the restore reads it at once. */
+static int write_much(struct unpack *u, int fd)
+{
+	CLEANUP(pack_stage_drop) struct pack_stage *s = pack_stage_new(fd, true, add_sum, u);
+	const void *data;
+	ssize_t n = 0;
+	int r = s ? 0 : err_set(EINVAL, "not a new file");
+
+	while (r == 0 && (n = bare_piece(u, &data)) > 0)
+		r = pack_stage_put(s, data, (size_t)n);
+	if (r == 0 && n < 0)
+		r = (int)n;
+	return r < 0 ? r : pack_stage_end(s);
+}
+
+static int write_little(struct unpack *u, int fd)
+{
+	const void *data;
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = next_piece(u, &data)) > 0)
+		r = fd_write_full(fd, data, (size_t)n);
+	return r < 0 ? r : (int)n;
+}
+
 int unpack_to_file(struct unpack *u, int dir, const char *name)
 {
 	autoclose int fd = -1;
-	const void *data;
-	ssize_t n;
 	int r = check_room(u, dir);
 
 	if (r < 0)
@@ -274,12 +315,8 @@ int unpack_to_file(struct unpack *u, int dir, const char *name)
 	if (fd < 0)
 		return errno == EEXIST ? err_set(EEXIST, "member %s: twice in the archive", u->name)
 				       : err_errno("create %s", name);
-	while ((n = next_piece(u, &data)) > 0) {
-		r = fd_write_full(fd, data, (size_t)n);
-		if (r < 0)
-			return err_wrap(r, "member %s", u->name);
-	}
-	return n < 0 ? err_wrap((int)n, "member %s", u->name) : 0;
+	r = archive_entry_size(u->entry) >= MUCH ? write_much(u, fd) : write_little(u, fd);
+	return r < 0 ? err_wrap(r, "member %s", u->name) : 0;
 }
 
 static ssize_t piece_of_tree(void *arg, const void **ret)
