@@ -104,7 +104,7 @@ static int check_plan(struct dump *d)
 					  .zombie = t->zombie,
 					  .guest = t->guest != NULL,
 					  .maker = t->maker,
-					  .reaper = t->reaper || !d->frozen || levels_is_init(t)};
+					  .reaper = t->reaper || levels_is_init(t)};
 	}
 	if ((plan_outside(v, d->tasks->len) ||
 	     (d->o.standalone && !(d->own & CLONE_NEWPID) && v[0].sid == 0)) &&
@@ -113,7 +113,8 @@ static int check_plan(struct dump *d)
 			       "process %d is in session %d, which is led from outside of the "
 			       "tree; use --shell-job to move it into that of the restorer",
 			       v[0].pid, dump_task(d, 0)->nssid);
-	return plan_make(v, d->tasks->len, false, NULL, &p);
+	return d->frozen ? plan_make(v, d->tasks->len, false, NULL, &p)
+			 : plan_look(v, d->tasks->len);
 }
 
 static int look(struct dump *d)

@@ -7,6 +7,9 @@
 struct planner {
 	struct plan *p;
 	unsigned given;
+	pid_t *born;	    /* of the given: the session that it has to be born in; -1: any */
+	bool *adopted;	    /* of the given: forked elsewhere, case three of plan.h */
+	bool *made;	    /* of the given, so far */
 	GHashTable *by_pid; /* pid -> index + 1 */
 	pid_t next_free;
 	bool root_leads;
@@ -22,6 +25,8 @@ static void step(struct planner *l, enum plan_verb verb, unsigned t, unsigned ot
 {
 	struct plan_step s = {.verb = verb, .task = t, .other = other, .pgid = pgid};
 
+	if (verb == PLAN_FORK && other < l->given)
+		l->made[other] = true;
 	g_array_append_val(l->p->steps, s);
 }
 
@@ -66,25 +71,60 @@ static int maker_of(const struct plan_task *t)
 	return t->maker ? (int)t->maker : t->parent;
 }
 
-/* A child of PARENT that was forked elsewhere and adopted: case three of plan.h. */
-static bool is_adopted(struct planner *l, unsigned i)
+/* Would P get the children of OF's child when that ends (kernel/exit.c: find_new_reaper())? */
+static bool reaps_below(struct planner *l, int p, int of)
 {
-	const struct plan_task *t = task(l, i), *p;
+	while (of > 0 && of != p && !task(l, (unsigned)of)->reaper)
+		of = task(l, (unsigned)of)->parent;
+	return MAX(of, 0) == p;
+}
 
-	if (t->parent < 0 || t->helper || t->maker || leads(t))
+static bool has_ancestor_in(struct planner *l, unsigned i, pid_t sid)
+{
+	for (int a = task(l, i)->parent; a >= 0; a = task(l, (unsigned)a)->parent)
+		if (task(l, (unsigned)a)->sid == sid)
+			return true;
+	return false;
+}
+
+/* Was I, which has to be born in another session than its parent's, forked by somebody else? */
+static bool was_adopted(struct planner *l, unsigned i)
+{
+	const struct plan_task *t = task(l, i), *p, *leader;
+	pid_t sid = l->born[i];
+	int by;
+
+	if (t->parent < 0 || t->maker || sid < 0)
 		return false;
 	p = task(l, (unsigned)t->parent);
-	if (t->sid == p->sid)
+	if (sid == p->sid || !(p->reaper || p->may_reap) || (leads(p) && sid == 0))
 		return false;
-	return p->reaper && !(leads(p) && t->sid == 0);
+	by = find(l, sid);
+	if (by < 0)
+		return sid == 0 || !has_ancestor_in(l, (unsigned)t->parent, sid);
+	/* by a helper of the leader; by that itself, if that is to end anyway */
+	leader = task(l, (unsigned)by);
+	return reaps_below(l, t->parent, leader->zombie ? leader->parent : by);
 }
 
 static bool is_early(struct planner *l, unsigned i)
 {
-	const struct plan_task *t = task(l, i);
+	return task(l, i)->parent >= 0 && l->born[i] >= 0 && !l->adopted[i] &&
+	       l->born[i] != task(l, (unsigned)maker_of(task(l, i)))->sid;
+}
 
-	return t->parent >= 0 && !leads(t) && t->sid != task(l, (unsigned)maker_of(t))->sid &&
-	       !is_adopted(l, i);
+/* Who leads a session may have been forked in any, but for what it has forked before it led. */
+static void find_births(struct planner *l)
+{
+	for (unsigned i = 0; i < l->given; i++)
+		l->born[i] = leads(task(l, i)) ? -1 : task(l, i)->sid;
+	for (unsigned i = l->given; i-- > 1;) { /* children before those who make them */
+		int maker = maker_of(task(l, i));
+
+		l->adopted[i] = was_adopted(l, i);
+		if (maker >= 0 && is_early(l, i) && leads(task(l, (unsigned)maker)))
+			l->born[maker] = l->born[i];
+	}
 }
 
 /* A root that whoever made it has made the leader of its session. */
@@ -101,6 +141,12 @@ static int fork_child(struct planner *l, unsigned parent, unsigned child, pid_t 
 	return create(l, child, session);
 }
 
+/* A dead leader's stand-in leaves orphans to its own parent only. */
+static bool is_elsewhere(struct planner *l, unsigned i, unsigned orphan)
+{
+	return task(l, i)->helper && task(l, i)->parent != task(l, orphan)->parent;
+}
+
 /* Orphans of the session that I leads (or stands in for), adopted by others. */
 static int host_orphans(struct planner *l, unsigned i)
 {
@@ -111,7 +157,7 @@ static int host_orphans(struct planner *l, unsigned i)
 	for (unsigned o = 0; o < l->given; o++) {
 		unsigned by = i;
 
-		if (task(l, o)->sid != sid || !is_adopted(l, o))
+		if (l->born[o] != sid || !l->adopted[o] || is_elsewhere(l, i, o))
 			continue;
 		if (stays) {
 			by = add_helper(l, free_pid(l), i, sid);
@@ -147,11 +193,11 @@ static int create(struct planner *l, unsigned i, pid_t born)
 	for (unsigned c = 1; c < l->given; c++) {
 		if (maker_of(task(l, c)) != (int)i || !is_early(l, c))
 			continue;
-		if (!leads(task(l, i)) || task(l, c)->sid != born || leads_already(l, i))
+		if (!leads(task(l, i)) || l->born[c] != born || leads_already(l, i))
 			return err_set(
 				EOPNOTSUPP,
 				"process %d is in session %d, which none of its ancestors was in",
-				task(l, c)->pid, task(l, c)->sid);
+				task(l, c)->pid, l->born[c]);
 		r = fork_child(l, i, c, born);
 		if (r < 0)
 			return r;
@@ -159,7 +205,7 @@ static int create(struct planner *l, unsigned i, pid_t born)
 	if (leads(task(l, i)) && !leads_already(l, i))
 		step(l, PLAN_SETSID, i, 0, 0);
 	for (unsigned c = 1; c < l->given; c++) {
-		if (maker_of(task(l, c)) != (int)i || is_early(l, c) || is_adopted(l, c))
+		if (maker_of(task(l, c)) != (int)i || is_early(l, c) || l->adopted[c])
 			continue;
 		r = fork_child(l, i, c, sid);
 		if (r < 0)
@@ -174,30 +220,6 @@ static int create(struct planner *l, unsigned i, pid_t born)
 	return 0;
 }
 
-/* Sessions whose leader is no more, and what is left of the root's outer session. */
-static int create_dead(struct planner *l)
-{
-	int r;
-
-	for (unsigned i = 1; i < l->given; i++) {
-		pid_t sid = task(l, i)->sid;
-		unsigned d;
-
-		if (sid == 0 || find(l, sid) >= 0)
-			continue;
-		if (!is_adopted(l, i))
-			continue; /* found again through an ancestor, or refused by check_made() */
-		d = add_helper(l, sid, 0, sid);
-		step(l, PLAN_FORK, 0, d, 0);
-		r = create(l, d, task(l, 0)->sid);
-		if (r < 0)
-			return r;
-	}
-	if (!leads(task(l, 0)))
-		host_groups(l, 0, task(l, 0)->sid);
-	return 0;
-}
-
 /* A guest that leads no session is in that of whoever brings it in, as it was. */
 static bool is_root(struct planner *l, unsigned i)
 {
@@ -206,22 +228,41 @@ static bool is_root(struct planner *l, unsigned i)
 	return i == 0 || (t->parent < 0 && (leads(t) || t->sid == 0));
 }
 
+static bool exists(struct planner *l, unsigned i)
+{
+	return l->made[i] || is_root(l, i);
+}
+
+/* Sessions whose leader is no more, and what is left of the root's outer session. */
+static int create_dead(struct planner *l)
+{
+	int r;
+
+	for (unsigned i = 1; i < l->given; i++) {
+		int by = task(l, i)->parent;
+		pid_t sid = l->born[i];
+		unsigned d;
+
+		/* found again through an ancestor, or refused by check_made() */
+		if (sid <= 0 || !l->adopted[i] || find(l, sid) >= 0 || !exists(l, (unsigned)by))
+			continue;
+		d = add_helper(l, sid, (unsigned)by, sid);
+		step(l, PLAN_FORK, (unsigned)by, d, 0);
+		r = create(l, d, task(l, (unsigned)by)->sid);
+		if (r < 0)
+			return r;
+	}
+	if (!leads(task(l, 0)))
+		host_groups(l, 0, task(l, 0)->sid);
+	return 0;
+}
+
 static int check_made(struct planner *l)
 {
-	g_autofree bool *made = g_new0(bool, l->p->tasks->len);
-
-	for (unsigned i = 0; i < l->given; i++)
-		made[i] = is_root(l, i);
-	for (unsigned i = 0; i < l->p->steps->len; i++) {
-		const struct plan_step *s = &g_array_index(l->p->steps, struct plan_step, i);
-
-		if (s->verb == PLAN_FORK)
-			made[s->other] = true;
-	}
 	for (unsigned i = 0; i < l->given; i++) {
 		const struct plan_task *t = task(l, i);
 
-		if (!made[i])
+		if (!exists(l, i))
 			return err_set(
 				EOPNOTSUPP,
 				"process %d is in session %d, which it cannot be born in again",
@@ -244,20 +285,68 @@ static bool has_exited(struct planner *l, unsigned i)
 	return false;
 }
 
-static void join_groups(struct planner *l)
+static bool can_join(struct planner *l, unsigned i)
 {
-	for (int members = 0; members < 2; members++) {
-		for (unsigned i = 0; i < l->p->tasks->len; i++) {
-			const struct plan_task *t = task(l, i);
-			bool own = t->pgid == t->pid;
+	const struct plan_task *t = task(l, i);
 
-			if (leads(t) || t->pgid == 0 || own == members)
+	/* a helper that has exited was only there to be left */
+	return !leads(t) && !(t->helper && has_exited(l, i));
+}
+
+/* Somebody is going to join the group that I has founded and is to leave. */
+static bool is_awaited(struct planner *l, const bool *leaves, unsigned i)
+{
+	for (unsigned k = 0; k < l->p->tasks->len; k++)
+		if (leaves[k] && k != i && task(l, k)->pgid == task(l, i)->pid)
+			return true;
+	return false;
+}
+
+/* Who has founded a group may have left it to others. */
+static int leave_groups(struct planner *l, bool *leaves)
+{
+	unsigned left = 0, before;
+
+	for (unsigned i = 0; i < l->p->tasks->len; i++)
+		left += leaves[i];
+	do {
+		before = left;
+		for (unsigned i = 0; i < l->p->tasks->len; i++) {
+			if (!leaves[i] || is_awaited(l, leaves, i))
 				continue;
-			if (t->helper && has_exited(l, i))
-				continue; /* it was only there to be left */
-			step(l, PLAN_SETPGID, i, 0, t->pgid);
+			step(l, PLAN_SETPGID, i, 0, task(l, i)->pgid);
+			leaves[i] = false;
+			left--;
 		}
+	} while (left && left < before);
+	return left ? err_set(EOPNOTSUPP, "processes have changed their process groups in a ring")
+		    : 0;
+}
+
+static int join_groups(struct planner *l)
+{
+	unsigned n = l->p->tasks->len;
+	g_autofree bool *founds = g_new0(bool, n), *leaves = g_new0(bool, n);
+
+	for (unsigned i = 0; i < n; i++) {
+		int g = task(l, i)->pgid ? find(l, task(l, i)->pgid) : -1;
+
+		if (g >= 0 && can_join(l, (unsigned)g))
+			founds[g] = true;
 	}
+	for (unsigned i = 0; i < n; i++)
+		if (founds[i])
+			step(l, PLAN_SETPGID, i, 0, task(l, i)->pid);
+	for (unsigned i = 0; i < n; i++) {
+		const struct plan_task *t = task(l, i);
+
+		if (!can_join(l, i) || t->pgid == 0 || t->pgid == t->pid)
+			continue;
+		leaves[i] = founds[i];
+		if (!founds[i])
+			step(l, PLAN_SETPGID, i, 0, t->pgid);
+	}
+	return leave_groups(l, leaves);
 }
 
 /* Stand-ins leave, youngest first: those of groups before that of their session. */
@@ -301,8 +390,13 @@ int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*tak
 	CLEANUP(plan_clear)
 	struct plan p = {.tasks = g_array_new(FALSE, TRUE, sizeof(*v)),
 			 .steps = g_array_new(FALSE, TRUE, sizeof(struct plan_step))};
+	g_autofree pid_t *born = g_new0(pid_t, n);
+	g_autofree bool *adopted = g_new0(bool, n), *made = g_new0(bool, n);
 	struct planner l = {.p = &p,
 			    .given = n,
+			    .born = born,
+			    .adopted = adopted,
+			    .made = made,
 			    .by_pid = by_pid,
 			    .next_free = 2,
 			    .root_leads = root_leads,
@@ -319,6 +413,7 @@ int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*tak
 			return err_set(EBADMSG, "process %d is in the tree twice", v[i].pid);
 	}
 	task(&l, 0)->reaper = true;
+	find_births(&l);
 	for (unsigned i = 0; i < n; i++) {
 		r = v[i].parent < 0 ? create(&l, i, 0) : 0;
 		if (r < 0)
@@ -330,11 +425,29 @@ int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*tak
 	r = check_made(&l);
 	if (r < 0)
 		return r;
-	join_groups(&l);
+	r = join_groups(&l);
+	if (r < 0)
+		return r;
 	end_helpers(&l);
 	*ret = p;
 	p = (struct plan){0};
 	return 0;
+}
+
+/* Those whom any reaper would explain, then those whom only a fork before setsid(2) does. */
+int plan_look(struct plan_task *v, unsigned n)
+{
+	int r = -EOPNOTSUPP;
+
+	for (unsigned round = 0; r < 0 && round < 2; round++) {
+		CLEANUP(plan_clear) struct plan p = {0};
+
+		for (unsigned i = 0; i < n; i++)
+			v[i].may_reap = round == 0;
+		err_clear();
+		r = plan_make(v, n, false, NULL, &p);
+	}
+	return r;
 }
 
 void plan_clear(struct plan *p)

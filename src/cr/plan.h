@@ -23,7 +23,8 @@ struct plan_task { /* numbers as inside the innermost pid namespace */
 	pid_t pgid, sid; /* 0: outside of the namespace, inherited from the root */
 	unsigned maker;	 /* the sibling that makes it (CLONE_PARENT); 0: its parent does */
 	bool zombie;
-	bool reaper; /* adopts orphans: the root, or PR_SET_CHILD_SUBREAPER */
+	bool reaper;   /* adopts orphans: the root, or PR_SET_CHILD_SUBREAPER */
+	bool may_reap; /* set by plan_look() */
 	bool guest;  /* a root beside the first one: there from the beginning, leads its session */
 	bool helper; /* set by plan_make() for those it added: gone when the plan is done */
 };
@@ -59,3 +60,6 @@ bool plan_outside(struct plan_task *v, unsigned n);
 int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*taken)(pid_t),
 	      struct plan *ret) MUST_CHECK;
 void plan_clear(struct plan *p);
+
+/* The same before anybody knows who reaps: -EOPNOTSUPP if nothing makes a plan possible. */
+int plan_look(struct plan_task *v, unsigned n) MUST_CHECK;

@@ -42,14 +42,18 @@ static bool group_exists(const struct model *m, unsigned n, pid_t pgid, pid_t si
 	return false;
 }
 
-static void run(const struct plan_task *want, unsigned n, bool root_leads)
+/* False: it is refused. */
+static bool try(const struct plan_task *want, unsigned n, bool root_leads)
 {
 	CLEANUP(plan_clear) struct plan p = {0};
 	g_autofree struct model *m = NULL;
 	const struct plan_task *t;
 	unsigned all;
 
-	assert_int_equal(plan_make(want, n, root_leads, NULL, &p), 0);
+	if (plan_make(want, n, root_leads, NULL, &p) < 0) {
+		err_clear();
+		return false;
+	}
 	all = p.tasks->len;
 	t = (const struct plan_task *)(void *)p.tasks->data;
 	m = g_new0(struct model, all);
@@ -99,6 +103,12 @@ static void run(const struct plan_task *want, unsigned n, bool root_leads)
 	}
 	for (unsigned i = n; i < all; i++)
 		assert_false(m[i].alive);
+	return true;
+}
+
+static void run(const struct plan_task *want, unsigned n, bool root_leads)
+{
+	assert_true(try(want, n, root_leads));
 }
 
 static void plain(void **state)
@@ -174,6 +184,125 @@ static void subreaper(void **state)
 	run(t, ARRAY_SIZE(t), true);
 }
 
+/* A leader that reaps has forked 6, and 6 has forked 8, before either led; 9 was left to it. */
+static void early_and_adopted(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 5, .parent = 0, .pgid = 5, .sid = 5, .reaper = true},
+		{.pid = 6, .parent = 1, .pgid = 6, .sid = 6},
+		{.pid = 7, .parent = 1, .pgid = 1, .sid = 1},
+		{.pid = 8, .parent = 2, .pgid = 1, .sid = 1},
+		{.pid = 9, .parent = 1, .pgid = 20, .sid = 20},
+		{.pid = 10, .parent = 1, .pgid = 6, .sid = 6},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+	run(t, ARRAY_SIZE(t), false);
+}
+
+/* 8 has founded a group, let 9 in, and gone back. */
+static void left_groups(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 8, .parent = 0, .pgid = 1, .sid = 1},
+		{.pid = 9, .parent = 1, .pgid = 8, .sid = 1},
+		{.pid = 10, .parent = 1, .pgid = 9, .sid = 1},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+}
+
+static unsigned chance(unsigned *seed, unsigned n)
+{
+	*seed = *seed * 1103515245 + 12345;
+	return (*seed >> 16) % n;
+}
+
+/* What processes could do to become such a tree: each history leads to a state that has been. */
+static unsigned live(unsigned seed, struct plan_task *v, unsigned max)
+{
+	struct plan_task t[64] = {{.pid = 1, .parent = -1, .pgid = 1, .sid = 1, .reaper = true}};
+	struct model m[64] = {{.parent = -1, .pgid = 1, .sid = 1, .alive = true}};
+	unsigned n = 1, out = 0, at[64];
+
+	for (unsigned k = 0; k < 80 && n < max; k++) {
+		unsigned i = chance(&seed, n), j = chance(&seed, n);
+
+		if (!m[i].alive)
+			continue;
+		switch (chance(&seed, 10)) {
+		case 0:
+			if (!group_exists(m, n, t[i].pid, m[i].sid) && m[i].pgid != t[i].pid)
+				m[i].sid = m[i].pgid = t[i].pid;
+			break;
+		case 1:
+			if (i)
+				die(m, t, n, i);
+			break;
+		case 2:
+			t[i].reaper = true;
+			break;
+		case 3:
+			if (m[i].sid != t[i].pid)
+				m[i].pgid = t[i].pid;
+			break;
+		case 4:
+			if (m[i].sid != t[i].pid && group_exists(m, n, t[j].pid, m[i].sid))
+				m[i].pgid = t[j].pid;
+			break;
+		default:
+			m[n] = m[i];
+			m[n].parent = (int)i;
+			t[n] = (struct plan_task){.pid = (pid_t)n + 1};
+			n++;
+		}
+	}
+	/* parents first: an orphan may be older than who adopted it */
+	for (unsigned old = 0; out != old || out == 0;) {
+		old = out;
+		for (unsigned i = 0; i < n; i++) {
+			bool listed = false;
+			int parent = -1;
+
+			for (unsigned k = 0; k < out; k++) {
+				listed = listed || at[k] == i;
+				parent = (int)at[k] == m[i].parent ? (int)k : parent;
+			}
+			if (!m[i].alive || listed || (i && parent < 0))
+				continue;
+			at[out] = i;
+			v[out] = t[i];
+			v[out].parent = parent;
+			v[out].sid = m[i].sid;
+			v[out++].pgid = m[i].pgid;
+		}
+	}
+	return out;
+}
+
+static void histories(void **state)
+{
+	unsigned refusals = 0, wrong = 0;
+
+	for (unsigned seed = 1; seed <= 3000; seed++) {
+		struct plan_task v[64];
+		unsigned n = live(seed, v, 4 + seed % 20);
+
+		bool possible = try(v, n, true);
+
+		refusals += !possible;
+		for (unsigned i = 0; i < n; i++)
+			v[i].reaper = false;
+		wrong += possible && plan_look(v, n) < 0;
+		err_clear();
+	}
+	/* reapers that had not been such when they did not get an orphan, above all */
+	assert_in_range(refusals, 0, 100);
+	assert_int_equal(wrong, 0); /* a first look forbids nothing */
+}
+
 static void outside(void **state)
 {
 	const struct plan_task t[] = {
@@ -233,9 +362,17 @@ static void refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain),   cmocka_unit_test(siblings),	cmocka_unit_test(daemons),
-		cmocka_unit_test(early),   cmocka_unit_test(subreaper), cmocka_unit_test(outside),
-		cmocka_unit_test(refused), cmocka_unit_test(guests),
+		cmocka_unit_test(plain),
+		cmocka_unit_test(siblings),
+		cmocka_unit_test(daemons),
+		cmocka_unit_test(early),
+		cmocka_unit_test(subreaper),
+		cmocka_unit_test(outside),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(guests),
+		cmocka_unit_test(early_and_adopted),
+		cmocka_unit_test(left_groups),
+		cmocka_unit_test(histories),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
