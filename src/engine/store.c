@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/file.h>
 
 #define BUSY_TIMEOUT_MS 30000
 #define LOG_PAGES	100
@@ -110,6 +111,23 @@ static int migrate(struct engine *e, uint32_t version)
 	return r < 0 ? r : store_commit(&tx);
 }
 
+/*
+ * Of several first commands one makes the file.  SQLite would not let the others wait: a connection
+ * that reads already, as on the way to WAL (sqlite3BtreeSetVersion()), and finds another one that
+ * is about to write is told SQLITE_BUSY at once (sqlite3BtreeBeginTrans()).
+ */
+static int migrate_alone(struct engine *e, uint32_t wanted)
+{
+	autoclose int lock = open(e->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t version = 0;
+	int r;
+
+	if (lock < 0 || flock(lock, LOCK_EX) < 0)
+		return err_errno("lock %s", e->root);
+	r = read_version(e, &version);
+	return r < 0 || version == wanted ? r : migrate(e, wanted);
+}
+
 static void move_log(sqlite3 *db)
 {
 	int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -164,7 +182,7 @@ int store_open(struct engine *e)
 	if (r == 0)
 		r = read_version(e, &version);
 	if (r == 0 && version != wanted)
-		r = migrate(e, wanted);
+		r = migrate_alone(e, wanted);
 	return r;
 }
 

@@ -4,8 +4,10 @@
 #include "engine/store_migrate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #define WRITERS 4
@@ -149,6 +151,41 @@ static void test_add_columns(void **state)
 	sqlite3_close(db);
 }
 
+/* Another first command, which has begun to make the file. */
+static _Noreturn void make_slowly(const char *root, const char *path, int ready)
+{
+	int lock = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	sqlite3 *db;
+
+	if (flock(lock, LOCK_EX) < 0 || sqlite3_open(path, &db) != SQLITE_OK ||
+	    sqlite3_exec(db, "BEGIN IMMEDIATE; CREATE TABLE t(x)", NULL, NULL, NULL) != SQLITE_OK ||
+	    write(ready, "", 1) != 1)
+		_exit(1);
+	g_usleep(200000);
+	_exit(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK);
+}
+
+static void test_second_maker_waits(void **state)
+{
+	const struct fixture *f = *state;
+	g_autofree char *path = g_build_filename(f->root, "db.sqlite", NULL);
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(file_mkdirs(f->root, 0700), 0);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0)
+		make_slowly(f->root, path, ready[1]);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	engine_close(fixture_open(f));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_not_a_database(void **state)
 {
 	const struct fixture *f = *state;
@@ -168,8 +205,8 @@ static void test_not_a_database(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_many_writers), T(test_killed_writers), T(test_rollback),
-		T(test_add_columns),  T(test_not_a_database),
+		T(test_many_writers), T(test_second_maker_waits), T(test_killed_writers),
+		T(test_rollback),     T(test_add_columns),	  T(test_not_a_database),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
