@@ -70,7 +70,7 @@ static void *speaker(void *arg)
 	return NULL;
 }
 
-static pid_t start(bool threads, int fd[2])
+static pid_t start(bool threads, int fd[2], pid_t *ret_orphan)
 {
 	int up[2], down[2];
 	pthread_t t;
@@ -82,6 +82,7 @@ static pid_t start(bool threads, int fd[2])
 	if (pid > 0) {
 		close(up[1]);
 		close(down[0]);
+		check(read(up[0], ret_orphan, sizeof(pid_t)) == sizeof(pid_t));
 		check(read(up[0], &c, 1) == 1 && c == 'r', "child did not get ready");
 		fd[0] = up[0];
 		fd[1] = down[1];
@@ -96,6 +97,7 @@ static pid_t start(bool threads, int fd[2])
 		for (;;)
 			pause();
 	}
+	check(write(to_parent, &orphan, sizeof(orphan)) == sizeof(orphan));
 	check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	check(!threads || setuid(1234) == 0);
 	prctl(PR_SET_NAME, "second");
@@ -110,7 +112,7 @@ static pid_t start(bool threads, int fd[2])
 int main(void)
 {
 	int one[2], many[2], status;
-	pid_t pid = start(false, one), more = start(true, many);
+	pid_t first, second, pid = start(false, one, &first), more = start(true, many, &second);
 
 	/* the other one is stopped, as a whole, and has another user */
 	check(kill(more, SIGSTOP) == 0 && waitpid(more, &status, WUNTRACED) == more);
@@ -125,5 +127,6 @@ int main(void)
 	check(kill(more, SIGCONT) == 0 && waitpid(more, &status, WCONTINUED) == more);
 	check(kill(more, SIGTERM) == 0 && waitpid(more, &status, 0) == more);
 	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "status %#x", status);
+	check(kill(second, SIGKILL) == 0 && kill(first, SIGKILL) < 0);
 	return ok();
 }
