@@ -10,6 +10,7 @@
 #include "cryo/session.h"
 #include "cryo/stage.h"
 
+#include "base/log.h"
 #include "cr/cryo.h"
 
 #include <errno.h>
@@ -121,15 +122,44 @@ static int finish(struct job *j, struct cryo_dump *d)
 	return r;
 }
 
+#define TRIES	    40
+#define PATIENCE_US (1000 * 1000)
+
+/*
+ * What stands in the way and passes by itself, as an answer of the kernel that is about to be read
+ * from a netlink socket: the tree goes on, and is looked at again.
+ */
+static int write_patiently(struct job *j, const struct cryo_dump_options *o, struct cryo_dump **ret)
+{
+	int64_t end = g_get_monotonic_time() + PATIENCE_US;
+	int r = -EAGAIN;
+
+	for (unsigned i = 0; r == -EAGAIN && i < TRIES; i++) {
+		CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
+
+		if (i && g_get_monotonic_time() > end)
+			break;
+		if (i) {
+			log_debug("dump: try %u: %s", i, err_message());
+			err_clear();
+			g_usleep(MIN(200u * i, 20000));
+		}
+		r = cryo_dump_new(o, &d);
+		if (r == 0)
+			r = cryo_dump_write(d, j->images.aside);
+		if (r == 0)
+			*ret = g_steal_pointer(&d);
+	}
+	return r;
+}
+
 static int write_all(struct job *j, const struct cryo_dump_options *o)
 {
 	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
 	int r = stage_tell(j->s, "pre-dump", o->pid, -1);
 
 	if (r == 0)
-		r = cryo_dump_new(o, &d);
-	if (r == 0)
-		r = cryo_dump_write(d, j->images.aside);
+		r = write_patiently(j, o, &d);
 	if (r == 0)
 		r = finish(j, d);
 	if (r == 0 && j->s->o.display_stats)

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 
 #ifndef SOL_NETLINK
 #define SOL_NETLINK 270
@@ -27,11 +28,30 @@ static bool match(const struct dump *d, const struct fd_view *v)
 	return sock_family(v) == AF_NETLINK;
 }
 
-static int check_queue(const struct sock_view *s)
+/*
+ * Whoever receives, be it to peek, also goes on with the kernel's answer; when two do so at once
+ * one of them finds it done, and the socket gets EINVAL (net/netlink/af_netlink.c: netlink_dump()).
+ */
+static bool has_messages(int fd)
 {
-	char byte;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	if (recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
+}
+
+#define PATIENCE_US 20000
+#define NAP_US	    200
+
+/* Whoever talks to the kernel all the time has read it all now and then. */
+static int check_queue(const struct dump *d, const struct sock_view *s)
+{
+	bool some = has_messages(s->fd);
+
+	for (unsigned us = 0; some && !d->frozen && us < PATIENCE_US; us += NAP_US) {
+		g_usleep(NAP_US);
+		some = has_messages(s->fd);
+	}
+	if (some)
 		return err_set(EAGAIN,
 			       "%s: messages wait in this netlink socket (protocol %d); try again "
 			       "when the program has read them",
@@ -48,7 +68,7 @@ static int check(struct dump *d, const struct fd_view *v)
 		r = sock_view_read(d, v, &s);
 	if (r == 0)
 		r = sock_options_check(&s);
-	return r < 0 ? r : check_queue(&s);
+	return r < 0 ? r : check_queue(d, &s);
 }
 
 /* Groups beyond 32 are only in this list (net/netlink/af_netlink.c: netlink_getsockopt()). */
@@ -90,7 +110,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	netlink_sk_entry__init(e);
 	r = sock_view_read(d, v, &s);
 	if (r == 0)
-		r = check_queue(&s);
+		r = check_queue(d, &s);
 	if (r < 0)
 		return r;
 	if (getsockname(s.fd, (struct sockaddr *)&me, &len) < 0)
