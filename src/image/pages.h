@@ -55,7 +55,7 @@ int pages_create(struct pages_writer *p, struct image_writer *w, enum image_kind
  * that nobody takes is removed.
  */
 int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes) MUST_CHECK;
-bool pages_are_prepared(const struct pages_writer *p);
+uint64_t pages_prepared_bytes(const struct pages_writer *p); /* 0: not expected */
 
 /*
  * The next run; addresses ascend.  With PE_PRESENT *RET_OFFSET (may be NULL) is its place in bytes

@@ -45,11 +45,11 @@ int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes)
 	return r < 0 ? err_wrap(r, "pages-%u.img", pages_id) : 0;
 }
 
-bool pages_are_prepared(const struct pages_writer *p)
+uint64_t pages_prepared_bytes(const struct pages_writer *p)
 {
 	struct stat st;
 
-	return fstat(p->fd, &st) == 0 && st.st_size > 0;
+	return fstat(p->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 static int write_entry(struct pages_writer *p, uint64_t vaddr, uint64_t nr)

@@ -41,6 +41,8 @@ extern const struct question mem_question;
 
 /* Before the freeze: the files of what the next one writes. */
 int mem_prepare_pages(struct dump *d) MUST_CHECK;
+/* Did it seem to have more than what was prepared, or was nothing? */
+bool mem_has_more(const struct dtask *t, uint64_t prepared);
 
 /* The pages of all processes, written by their agents at the same time. */
 int mem_dump_pages(struct dump *d) MUST_CHECK;

@@ -84,11 +84,12 @@ static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 /* The agent has the image. */
 static int lane_connect(struct dump *d, struct lane *l)
 {
+	uint64_t prepared = pages_prepared_bytes(&l->w);
 	struct dtask *t = l->t;
 	autoclose int direct = -1;
 	int r = 0;
 
-	if (is_large(d, t) && !d->pages->stream && !pages_are_prepared(&l->w))
+	if (is_large(d, t) && !d->pages->stream && mem_has_more(t, prepared))
 		r = pages_reopen_direct(l->w.fd, true, &direct);
 	if (r < 0)
 		return r;
@@ -96,7 +97,8 @@ static int lane_connect(struct dump *d, struct lane *l)
 	l->begun = true;
 	if (d->pages->stream)
 		return 0;
-	l->x = (struct transfer){.b = &l->b, .write = true, .fd = l->w.fd, .tfds = {-1, -1}};
+	l->x = (struct transfer){
+		.b = &l->b, .write = true, .fd = l->w.fd, .tfds = {-1, -1}, .prepared = prepared};
 	batch_recv_fds(&l->b, (const int[]){l->w.fd, direct}, direct < 0 ? 1 : 2, l->x.tfds);
 	r = batch_run(&l->b);
 	l->b.interruptible = true;

@@ -16,25 +16,51 @@
 
 #include <fcntl.h>
 
-/* Of the whole tree.  More goes past the page cache. */
+/* Of the whole tree.  What is beyond goes past the page cache. */
 #define PREPARED_LITTLE (UINT64_C(32) << 20)
 #define PREPARED_MAX	(UINT64_C(256) << 20)
+#define PREPARED_SOME                                                                              \
+	(UINT64_C(128) << 20) /* of what is more: the disk writes the rest meanwhile */
+#define PREPARED_UNIT (UINT64_C(2) << 20)
 
 /* From a tenth on whoever writes is made to wait: mm/page-writeback.c: balance_dirty_pages(). */
 #define PREPARED_PART 16
+
+/* What goes on is not restored soon, and much of it is held by snapshots; what follows another dump
+ * is only what has changed since. */
+static bool is_last(const struct dump *d)
+{
+	return !d->o.leave_running && !d->o.track_mem && !d->o.parent;
+}
 
 static uint64_t prepared_max(const struct dump *d)
 {
 	autoclose int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	uint64_t there = 0;
 
-	/* what goes on is not restored soon, and much of it is held by snapshots; what follows
-	 * another dump is only what has changed since */
-	if (d->o.leave_running || d->o.track_mem || d->o.parent)
+	if (!is_last(d))
 		return PREPARED_LITTLE;
 	if (proc_memory_available(proc, &there) < 0)
 		err_clear();
 	return CLAMP(there / PREPARED_PART, PREPARED_LITTLE, PREPARED_MAX);
+}
+
+static uint64_t bytes_of(const struct dtask *t)
+{
+	return t->status.anon_bytes + t->status.swap_bytes;
+}
+
+/* A page more or less makes no second way. */
+bool mem_has_more(const struct dtask *t, uint64_t prepared)
+{
+	return prepared == 0 || bytes_of(t) > prepared + PREPARED_UNIT;
+}
+
+static uint64_t part_of(const struct dump *d, uint64_t bytes, uint64_t left)
+{
+	if (bytes <= left)
+		return bytes;
+	return is_last(d) ? MIN(left, PREPARED_SOME) & ~(PREPARED_UNIT - 1) : 0;
 }
 
 /* The numbers are given anew when it is frozen: a guess that misses costs time, nothing else. */
@@ -49,12 +75,12 @@ int mem_prepare_pages(struct dump *d)
 	left = prepared_max(d);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		const struct dtask *t = dump_task(d, i);
-		uint64_t bytes = t->status.anon_bytes + t->status.swap_bytes;
+		uint64_t bytes = part_of(d, bytes_of(t), left);
 
 		if (t->zombie)
 			continue;
 		/* most of it is its parent's and written with that one's */
-		if (bytes > left || t->stat.flags & PROC_PF_FORKNOEXEC)
+		if (t->stat.flags & PROC_PF_FORKNOEXEC)
 			bytes = 0;
 		left -= bytes;
 		r = pages_expect(&d->w, id++, bytes);

@@ -30,6 +30,8 @@ static int choose(const struct transfer *x)
 {
 	if (x->tfds[1] < 0 || x->bytes < DIRECT_MIN)
 		return x->tfds[0];
+	if (x->write && x->offset + x->bytes <= x->prepared)
+		return x->tfds[0];
 	if (!x->write && is_cached(x->fd, x->offset, x->bytes))
 		return x->tfds[0];
 	return x->tfds[1];
@@ -59,7 +61,7 @@ void transfer_flush(struct transfer *x)
 
 static void add_piece(struct transfer *x, uint64_t addr, uint64_t len, uint64_t offset)
 {
-	if (x->n == TRANSFER_PIECES || x->bytes + len > GROUP_MAX ||
+	if (x->n == TRANSFER_PIECES || x->bytes + len > GROUP_MAX || offset == x->prepared ||
 	    (x->n && x->offset + x->bytes != offset))
 		transfer_flush(x);
 	if (!x->n)
@@ -77,6 +79,8 @@ void transfer_add(struct transfer *x, uint64_t addr, uint64_t len, uint64_t offs
 	while (len) {
 		uint64_t n = MIN(len, GROUP_MAX);
 
+		if (offset < x->prepared)
+			n = MIN(n, x->prepared - offset);
 		add_piece(x, addr, n, offset);
 		addr += n;
 		offset += n;

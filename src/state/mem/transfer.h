@@ -5,6 +5,7 @@
  * Neighbours in the image are moved by one pwritev(2) or preadv(2), however scattered they are in
  * memory.  Large groups bypass the page cache (O_DIRECT): no copy, no memory to be found for it,
  * nothing charged to the container's memory cgroup, and nothing left for fsync(2) to wait for.
+ * What has been prepared (prepare.c) is only copied there.
  * What is read and already cached is copied from there instead.
  *
  *	struct transfer x = {.b = &b, .write = true, .fd = fd, .tfds = {tfd, direct}};
@@ -24,8 +25,9 @@
 struct transfer {
 	struct batch *b;
 	bool write;
-	int fd;	     /* ours */
-	int tfds[2]; /* the task's numbers: cached, direct or -1 */
+	int fd;			/* ours */
+	int tfds[2];		/* the task's numbers: cached, direct or -1 */
+	uint64_t prepared;	/* up to there room in the page cache has been made to write to */
 	uint64_t offset, bytes; /* the group */
 	unsigned n;
 	struct iovec v[TRANSFER_PIECES];
