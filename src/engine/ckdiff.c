@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What two checkpoints of a container differ in. */
 #include "base/file.h"
+#include "base/json.h"
 #include "engine/ckfiles.h"
 #include "engine/ckinspect.h"
 #include "engine/cknamed.h"
@@ -133,17 +134,10 @@ static json_t *process_of(const json_t *described, json_int_t pid)
 	return NULL;
 }
 
-static const char *text_of(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s ? s : "";
-}
-
 static json_t *process_change(const json_t *p, const char *change)
 {
 	return json_pack("{sO ss ss}", "pid", json_object_get(p, "pid"), "command",
-			 text_of(p, "command"), "change", change);
+			 json_text_of(p, "command"), "change", change);
 }
 
 static int both(const struct side *a, const struct side *b, const json_t *p, json_t *to)

@@ -2,6 +2,7 @@
 #include "engine/ckinspect.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "engine/archive_in.h"
 #include "engine/ckfiles.h"
 #include "engine/cknamed.h"
@@ -79,13 +80,6 @@ static int named(struct engine *e, const struct container *c, const char *custom
 	return complete(images, meta, ret);
 }
 
-static const char *text_of(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s ? s : "";
-}
-
 /* It is unpacked aside; only the memory's pages are large in there. */
 static int archive(struct engine *e, const char *path, json_t **ret)
 {
@@ -103,10 +97,10 @@ static int archive(struct engine *e, const char *path, json_t **ret)
 		return r;
 	return complete(images,
 			json_pack("{ss ss ss ss ss}", "name", path, "created",
-				  text_of(in.config, "checkpointedTime"), "container",
-				  text_of(in.config, "id"), "containerName",
-				  text_of(in.config, "name"), "image",
-				  text_of(in.config, "rootfsImageName")),
+				  json_text_of(in.config, "checkpointedTime"), "container",
+				  json_text_of(in.config, "id"), "containerName",
+				  json_text_of(in.config, "name"), "image",
+				  json_text_of(in.config, "rootfsImageName")),
 			ret);
 }
 

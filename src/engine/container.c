@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/container.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "engine/container_store.h"
 #include "engine/exit.h"
 #include "engine/options.h"
@@ -342,9 +343,7 @@ char *container_bundle(struct engine *e, const struct container *c)
 
 const char *container_text(const struct container *c, const char *key)
 {
-	const char *s = json_string_value(json_object_get(c->config, key));
-
-	return s ? s : "";
+	return json_text_of(c->config, key);
 }
 
 char *container_exit_file(struct engine *e, const struct container *c)

@@ -6,6 +6,7 @@
 #include "engine/migrate_parts.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "cr/step.h"
 #include "engine/archive_out.h"
 #include "engine/arrivals.h"
@@ -50,36 +51,31 @@ static void receiving_clear(struct receiving *v)
 	channel_free(&v->ch);
 }
 
-static const char *text_of(const json_t *j, const char *key)
-{
-	return json_string_value(json_object_get(j, key));
-}
-
 /* What it will be called here. */
 static const char *name_of(const struct receiving *v)
 {
-	const char *wanted = text_of(v->hello, "newName");
+	const char *wanted = json_text_of(v->hello, "newName");
 
-	return wanted ? wanted : text_of(v->hello, "name");
+	return *wanted ? wanted : json_text_of(v->hello, "name");
 }
 
 static int check_hello(struct receiving *v)
 {
-	const char *id = text_of(v->hello, "id"), *name = name_of(v);
+	const char *id = json_text_of(v->hello, "id"), *name = name_of(v);
 	CLEANUP(container_unref) struct container *other = NULL;
 	int r;
 
 	if (json_integer_value(json_object_get(v->hello, "version")) != MIGRATE_VERSION)
 		return err_set(EPROTONOSUPPORT,
 			       "another version of cryopod is at the other side: install the same");
-	if (!id || !name || !text_of(v->hello, "imageID"))
+	if (!*id || !*name || !*json_text_of(v->hello, "imageID"))
 		return err_set(EBADMSG, "the greeting is not complete");
 	r = container_check_name(name);
 	if (r < 0)
 		return r;
 	if (container_name_used(v->e, name))
 		return err_set(EEXIST, "the name %s is in use: choose another with --name", name);
-	if (!text_of(v->hello, "newName") && container_find(v->e, id, &other) == 0)
+	if (!*json_text_of(v->hello, "newName") && container_find(v->e, id, &other) == 0)
 		return err_set(EEXIST,
 			       "container %s is here already: choose another name with "
 			       "--name",
@@ -193,11 +189,11 @@ static int take_part(struct receiving *v, bool *ret_last)
 
 	if (r < 0)
 		return r;
-	what = text_of(j, "next");
-	while (i < ARRAY_SIZE(parts) && g_strcmp0(what, parts[i].name) != 0)
+	what = json_text_of(j, "next");
+	while (i < ARRAY_SIZE(parts) && strcmp(what, parts[i].name) != 0)
 		i++;
 	if (i == ARRAY_SIZE(parts))
-		r = err_set(EBADMSG, "the other side wants \"%s\"", what ? what : "");
+		r = err_set(EBADMSG, "the other side wants \"%s\"", what);
 	json_decref(j);
 	if (r < 0)
 		return r;
@@ -264,8 +260,9 @@ static void running(void *arg)
 
 static int take_container(struct receiving *v, struct container **ret)
 {
+	const char *wanted = json_text_of(v->hello, "newName");
 	struct import_checkpoint o = {
-		.name = text_of(v->hello, "newName"),
+		.name = *wanted ? wanted : NULL,
 		.trust = true, /* whoever can log in as root here needs no archive to do harm */
 		.announce = announce,
 		.announce_arg = v,
@@ -280,7 +277,7 @@ static int take_container(struct receiving *v, struct container **ret)
 	json_t *j = NULL;
 	int r = channel_hear(v->ch, &j);
 
-	if (r == 0 && g_strcmp0(text_of(j, "next"), "container"))
+	if (r == 0 && strcmp(json_text_of(j, "next"), "container") != 0)
 		r = err_set(EBADMSG, "the other side sends no container");
 	json_decref(j);
 	if (r == 0)

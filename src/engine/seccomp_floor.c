@@ -7,6 +7,7 @@
  */
 #include "engine/seccomp_floor.h"
 #include "base/file.h"
+#include "base/json.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -96,11 +97,6 @@ static int load(void)
 			   dlerror());
 }
 
-static const char *text(const json_t *j, const char *key)
-{
-	return json_string_value(json_object_get(j, key)) ?: "";
-}
-
 static int read_action(const char *name, const json_t *number, uint32_t *ret)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(actions); i++)
@@ -125,11 +121,11 @@ static int read_condition(const json_t *j, struct condition *ret)
 		.b = (uint64_t)json_integer_value(json_object_get(j, "valueTwo")),
 	};
 	for (unsigned i = 0; i < ARRAY_SIZE(operators); i++)
-		if (!strcmp(operators[i], text(j, "op")))
+		if (!strcmp(operators[i], json_text_of(j, "op")))
 			ret->op = (int)i + 1;
 	if (arg < 0 || arg >= ARGS_MAX || !ret->op)
-		return err_set(EINVAL, "seccomp condition %s on argument %lld", text(j, "op"),
-			       (long long)arg);
+		return err_set(EINVAL, "seccomp condition %s on argument %lld",
+			       json_text_of(j, "op"), (long long)arg);
 	return 0;
 }
 
@@ -151,7 +147,8 @@ static int add_rule(void *filter, const json_t *rule, uint32_t fallback)
 	unsigned n = (unsigned)json_array_size(args), seen = 0;
 	bool alternatives = false;
 	uint32_t action;
-	int r = read_action(text(rule, "action"), json_object_get(rule, "errnoRet"), &action);
+	int r = read_action(json_text_of(rule, "action"), json_object_get(rule, "errnoRet"),
+			    &action);
 
 	if (r == 0 && n > ARGS_MAX)
 		r = err_set(E2BIG, "seccomp rule with %u conditions", n);
@@ -214,8 +211,8 @@ static int compile(const json_t *j, char **ret, size_t *ret_len)
 	int r = load();
 
 	if (r == 0)
-		r = read_action(text(j, "defaultAction"), json_object_get(j, "defaultErrnoRet"),
-				&fallback);
+		r = read_action(json_text_of(j, "defaultAction"),
+				json_object_get(j, "defaultErrnoRet"), &fallback);
 	if (r < 0)
 		return r;
 	filter = lib.init(fallback);

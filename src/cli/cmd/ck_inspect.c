@@ -2,6 +2,7 @@
 /* checkpoint inspect, diff. */
 #include "cli/cmd/ck_inspect.h"
 
+#include "base/json.h"
 #include "cli/cmd/common.h"
 #include "cli/human.h"
 #include "cli/report.h"
@@ -25,13 +26,6 @@ static const struct opt inspect_options[] = {
 	OPT(struct inspect_opts, mappings, "mappings", 0, "Show the mappings of each process"),
 	{}};
 
-static const char *text_of(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s ? s : "";
-}
-
 static json_int_t int_of(const json_t *j, const char *key)
 {
 	return json_integer_value(json_object_get(j, key));
@@ -50,7 +44,7 @@ char *checkpoint_command(const json_t *process)
 		if ((unsigned char)*s < ' ' || *s == 127)
 			*s = ' ';
 	if (!line->len)
-		g_string_printf(line, "[%s]", text_of(process, "command"));
+		g_string_printf(line, "[%s]", json_text_of(process, "command"));
 	return g_strdup(line->str);
 }
 
@@ -64,7 +58,7 @@ static void print_process(const json_t *list, const json_t *p, const char *lead,
 	g_autofree char *command = checkpoint_command(p);
 	g_autofree char *memory = human_size((double)pages_of(p) * PAGE_BYTES);
 	size_t threads = json_array_size(json_object_get(p, "threads"));
-	const char *state = text_of(p, "state");
+	const char *state = json_text_of(p, "state");
 
 	(void)list;
 	g_string_append_printf(
@@ -129,10 +123,10 @@ static void print_head(const json_t *j)
 	g_autofree char *pages =
 		human_size((double)int_of(json_object_get(j, "memory"), "pages") * PAGE_BYTES);
 
-	print_line("Checkpoint:", *text_of(j, "name") ? text_of(j, "name") : "<none>");
-	print_line("Container:", text_of(j, "containerName"));
-	print_line("Image:", text_of(j, "image"));
-	print_line("Created:", text_of(j, "created"));
+	print_line("Checkpoint:", *json_text_of(j, "name") ? json_text_of(j, "name") : "<none>");
+	print_line("Container:", json_text_of(j, "containerName"));
+	print_line("Image:", json_text_of(j, "image"));
+	print_line("Created:", json_text_of(j, "created"));
 	print_size("Size:", j, "imagesSize");
 	print_size("Root fs:", j, "rootfsSize");
 	print_line("Memory:", pages);
@@ -149,7 +143,7 @@ static void print_sockets(const json_t *j, GString *text)
 		return;
 	puts("\nSockets");
 	json_array_foreach(json_object_get(j, "sockets"), i, s)
-		g_string_append_printf(text, "  %s\n", text_of(s, "text"));
+		g_string_append_printf(text, "  %s\n", json_text_of(s, "text"));
 	print_aligned(text);
 }
 
@@ -162,8 +156,8 @@ static void print_mounts(const json_t *j, GString *text)
 		return;
 	puts("\nMounts");
 	json_array_foreach(json_object_get(j, "mounts"), i, m)
-		g_string_append_printf(text, "  %s\t%s\t%s\n", text_of(m, "mountpoint"),
-				       text_of(m, "type"), text_of(m, "source"));
+		g_string_append_printf(text, "  %s\t%s\t%s\n", json_text_of(m, "mountpoint"),
+				       json_text_of(m, "type"), json_text_of(m, "source"));
 	print_aligned(text);
 }
 
@@ -174,7 +168,7 @@ static void print_files(const json_t *p, GString *text)
 
 	json_array_foreach(json_object_get(p, "descriptors"), i, f) g_string_append_printf(
 		text, "  %" JSON_INTEGER_FORMAT "\t%s\t%s\t%s\n", int_of(f, "fd"),
-		text_of(f, "type"), text_of(f, "access"), text_of(f, "target"));
+		json_text_of(f, "type"), json_text_of(f, "access"), json_text_of(f, "target"));
 	print_aligned(text);
 }
 
@@ -187,10 +181,10 @@ static void print_mappings(const json_t *p, GString *text)
 	{
 		g_autofree char *size = human_size((double)int_of(m, "size"));
 
-		g_string_append_printf(text,
-				       "  %s\t%s\t%s\t%" JSON_INTEGER_FORMAT " pages\t%s\t%s\n",
-				       text_of(m, "start"), text_of(m, "access"), size,
-				       int_of(m, "pages"), text_of(m, "kind"), text_of(m, "file"));
+		g_string_append_printf(
+			text, "  %s\t%s\t%s\t%" JSON_INTEGER_FORMAT " pages\t%s\t%s\n",
+			json_text_of(m, "start"), json_text_of(m, "access"), size,
+			int_of(m, "pages"), json_text_of(m, "kind"), json_text_of(m, "file"));
 	}
 	print_aligned(text);
 }
@@ -311,14 +305,14 @@ static void print_diff(const json_t *j)
 				: g_strdup("");
 
 		g_string_append_printf(text, "%" JSON_INTEGER_FORMAT "\t%s\t%s\t%s\n",
-				       int_of(p, "pid"), text_of(p, "change"), of,
-				       text_of(p, "command"));
+				       int_of(p, "pid"), json_text_of(p, "change"), of,
+				       json_text_of(p, "command"));
 	}
 	print_aligned(text);
 	if (json_array_size(json_object_get(j, "files")))
 		putchar('\n');
 	json_array_foreach(json_object_get(j, "files"), i, f)
-		printf("%-9s %s\n", text_of(f, "change"), text_of(f, "path"));
+		printf("%-9s %s\n", json_text_of(f, "change"), json_text_of(f, "path"));
 }
 
 static int run_diff(struct cli *cli)

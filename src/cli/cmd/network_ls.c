@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/network.h"
 
+#include "base/json.h"
 #include "cli/cmd/common.h"
 #include "cli/cmd/filter.h"
 #include "cli/cmd/network_filter.h"
@@ -38,24 +39,19 @@ static const struct go_field fields[] = {S("ID", "ID"),
 					 {}};
 static const struct go_type type = {"networks.ListPrintReports", GO_STRUCT, NULL, fields};
 
-static const char *text_of(const json_t *j, const char *key)
-{
-	return json_string_value(json_object_get(j, key));
-}
-
 static bool is_name(const json_t *j, const char *value)
 {
-	return g_regex_match_simple(value, text_of(j, "name"), 0, 0);
+	return g_regex_match_simple(value, json_text_of(j, "name"), 0, 0);
 }
 
 static bool is_id(const json_t *j, const char *value)
 {
-	return g_str_has_prefix(text_of(j, "id"), value);
+	return g_str_has_prefix(json_text_of(j, "id"), value);
 }
 
 static bool is_driver(const json_t *j, const char *value)
 {
-	return !strcmp(text_of(j, "driver"), value);
+	return !strcmp(json_text_of(j, "driver"), value);
 }
 
 static bool has_label(const json_t *j, const char *value)
@@ -134,7 +130,7 @@ static void complete_row(const struct ls_opts *o, json_t *j)
 	g_autofree char *labels = labels_text(json_object_get(j, "labels"));
 
 	json_object_set_new(j, "Labels", json_string(labels));
-	json_object_set_new(j, "ID", json_stringn(text_of(j, "id"), o->no_trunc ? 64 : 12));
+	json_object_set_new(j, "ID", json_stringn(json_text_of(j, "id"), o->no_trunc ? 64 : 12));
 }
 
 static int show(const struct ls_opts *o, json_t *list)
@@ -157,7 +153,7 @@ static int show(const struct ls_opts *o, json_t *list)
 	json_array_foreach(list, i, j)
 	{
 		if (o->quiet)
-			puts(text_of(j, "name"));
+			puts(json_text_of(j, "name"));
 		else
 			complete_row(o, j);
 	}

@@ -11,6 +11,8 @@
  */
 #include "state/task/task.h"
 
+#include "base/json.h"
+
 #include <errno.h>
 #include <linux/keyctl.h>
 #include <stdio.h>
@@ -69,11 +71,6 @@ static int describe(struct batch *b, int key, json_t **ret)
 	return *ret ? 0 : err_set(EOPNOTSUPP, "key %#x has a name that is no text", (unsigned)key);
 }
 
-static const char *text_of(const json_t *key, const char *what)
-{
-	return json_string_value(json_object_get(key, what)) ?: "";
-}
-
 static int read_key(struct batch *b, int key, json_t *into, unsigned depth);
 
 static int read_ring(struct batch *b, const int *keys, size_t n, json_t *into, unsigned depth)
@@ -115,8 +112,8 @@ static int read_key(struct batch *b, int key, json_t *into, unsigned depth)
 		return err_set(EOPNOTSUPP,
 			       "the key \"%s\" of type %s in its session keyring cannot "
 			       "be read; remove it (keyctl(1), unlink)",
-			       text_of(into, "name"), text_of(into, "type"));
-	if (strcmp(text_of(into, "type"), "keyring") == 0)
+			       json_text_of(into, "name"), json_text_of(into, "type"));
+	if (strcmp(json_text_of(into, "type"), "keyring") == 0)
 		return read_ring(b, (const int *)(const void *)buf, (size_t)n / sizeof(int), into,
 				 depth);
 	payload = g_base64_encode(buf, (gsize)n);
@@ -160,7 +157,7 @@ static int take(struct dump *d, struct dthread *h, const struct answers *a)
 		if (r < 0)
 			return r;
 		json_object_set_new(all, key, ring);
-		r = is_its_own(t, text_of(ring, "name")) ? read_key(&b, serial, ring, 0) : 0;
+		r = is_its_own(t, json_text_of(ring, "name")) ? read_key(&b, serial, ring, 0) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -196,12 +193,12 @@ static int add_keys(struct batch *b, int ring, const json_t *keys, unsigned dept
 		const json_t *inner = json_object_get(k, "keys");
 		gsize n = 0;
 		g_autofree guchar *payload =
-			inner ? NULL : g_base64_decode(text_of(k, "payload"), &n);
+			inner ? NULL : g_base64_decode(json_text_of(k, "payload"), &n);
 		int op;
 
-		batch_room(b, 3, n + strlen(text_of(k, "name")) + 64);
-		op = batch_add(b, SYS_add_key, batch_str(b, text_of(k, "type")),
-			       batch_str(b, text_of(k, "name")),
+		batch_room(b, 3, n + strlen(json_text_of(k, "name")) + 64);
+		op = batch_add(b, SYS_add_key, batch_str(b, json_text_of(k, "type")),
+			       batch_str(b, json_text_of(k, "name")),
 			       n ? batch_in(b, payload, n) : IMM(0), IMM(n), IMM(ring));
 		if (!inner)
 			set_owner(b, RES(op), k, 0);
@@ -211,7 +208,7 @@ static int add_keys(struct batch *b, int ring, const json_t *keys, unsigned dept
 		if (r == 0 && inner)
 			set_owner(b, IMM(batch_result(b, op)), k, 0);
 		if (r < 0)
-			return err_wrap(r, "key \"%s\"", text_of(k, "name"));
+			return err_wrap(r, "key \"%s\"", json_text_of(k, "name"));
 	}
 	return batch_run(b);
 }
@@ -234,10 +231,11 @@ static int current_name(struct batch *b, json_t **ret)
 static int join(struct batch *b, json_t *ring, bool *ret_new)
 {
 	json_int_t made = json_integer_value(json_object_get(ring, "made"));
-	bool nameless = strcmp(text_of(ring, "name"), SESSION_NAME) == 0;
+	bool nameless = strcmp(json_text_of(ring, "name"), SESSION_NAME) == 0;
 	json_t *now = NULL;
 	int op, r = current_name(b, &now);
-	bool same = r == 0 && strcmp(text_of(now, "name"), text_of(ring, "name")) == 0 && !nameless;
+	bool same = r == 0 && strcmp(json_text_of(now, "name"), json_text_of(ring, "name")) == 0 &&
+		    !nameless;
 
 	json_decref(now);
 	if (r < 0)
@@ -245,7 +243,7 @@ static int join(struct batch *b, json_t *ring, bool *ret_new)
 	op = same ? batch_add(b, SYS_keyctl, IMM(KEYCTL_GET_KEYRING_ID),
 			      IMM(KEY_SPEC_SESSION_KEYRING), IMM(0))
 		  : batch_add(b, SYS_keyctl, IMM(KEYCTL_JOIN_SESSION_KEYRING),
-			      nameless ? IMM(0) : batch_str(b, text_of(ring, "name")));
+			      nameless ? IMM(0) : batch_str(b, json_text_of(ring, "name")));
 	r = batch_run(b);
 	*ret_new = r == 0 && batch_result(b, op) != made;
 	if (*ret_new)
@@ -273,7 +271,7 @@ int keys_restore(struct restore *r, struct rtask *t)
 	}
 	if (ret == 0)
 		ret = batch_run(&b);
-	return ret < 0 ? err_wrap(ret, "session keyring \"%s\"", text_of(ring, "name")) : 0;
+	return ret < 0 ? err_wrap(ret, "session keyring \"%s\"", json_text_of(ring, "name")) : 0;
 }
 
 int keys_restore_end(struct restore *r, struct rtask *t)
