@@ -209,9 +209,13 @@ static int run_prune(struct cli *cli)
 	{
 		const char *name = json_string_value(json_object_get(j, "name"));
 
-		if (!strcmp(name, NETWORK_DEFAULT) || !network_filters_match(o->filter, j))
+		if (!strcmp(name, NETWORK_DEFAULT))
 			continue;
-		status |= pruned(name, network_delete(e, name));
+		r = network_filters_match(e, o->filter, j);
+		if (r < 0)
+			break;
+		if (r > 0)
+			status |= pruned(name, network_delete(e, name));
 	}
 	json_decref(list);
 	return r < 0 ? r : status;

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "cli/cmd/common.h"
 #include "cli/cmd/filter.h"
+#include "cli/cmd/filter_table.h"
 #include "cli/cmd/network_filter.h"
 #include "cli/human.h"
 #include "cli/report.h"
@@ -39,78 +40,48 @@ static const struct go_field fields[] = {S("ID", "ID"),
 					 {}};
 static const struct go_type type = {"networks.ListPrintReports", GO_STRUCT, NULL, fields};
 
-static bool is_name(const json_t *j, const char *value)
+static int is_name(struct engine *e, const json_t *j, const char *value)
 {
 	return g_regex_match_simple(value, json_text_of(j, "name"), 0, 0);
 }
 
-static bool is_id(const json_t *j, const char *value)
+static int is_id(struct engine *e, const json_t *j, const char *value)
 {
 	return g_str_has_prefix(json_text_of(j, "id"), value);
 }
 
-static bool is_driver(const json_t *j, const char *value)
+static int is_driver(struct engine *e, const json_t *j, const char *value)
 {
 	return !strcmp(json_text_of(j, "driver"), value);
 }
 
-static bool has_label(const json_t *j, const char *value)
+static int has_label(struct engine *e, const json_t *j, const char *value)
 {
 	return filter_label(value, json_object_get(j, "labels"));
 }
 
-static bool lacks_label(const json_t *j, const char *value)
+static int lacks_label(struct engine *e, const json_t *j, const char *value)
 {
-	return !has_label(j, value);
+	return !has_label(e, j, value);
 }
 
-static const struct {
-	const char *key;
-	bool (*matches)(const json_t *j, const char *value);
-} keys[] = {{"name", is_name},
-	    {"id", is_id},
-	    {"driver", is_driver},
-	    {"label", has_label},
-	    {"label!", lacks_label}};
-
-static int key_of(const char *text)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-		size_t len = strlen(keys[i].key);
-
-		if (!strncmp(text, keys[i].key, len) && text[len] == '=')
-			return (int)i;
-	}
-	return -1;
-}
+static const struct filter_test tests[] = {{"name", is_name},	    {"id", is_id},
+					   {"driver", is_driver},   {"label", has_label},
+					   {"label!", lacks_label}, {}};
 
 int network_filters_check(char *const *filters)
 {
-	for (; filters && *filters; filters++) {
-		if (!strchr(*filters, '='))
-			return err_set(EINVAL,
-				       "invalid filter \"%s\": must be in the format "
-				       "\"filter=value\"",
-				       *filters);
-		if (key_of(*filters) < 0)
-			return err_set(EINVAL, "invalid filter \"%.*s\"",
-				       (int)strcspn(*filters, "="), *filters);
-	}
-	return 0;
+	const char *unknown;
+	int r = filter_tests_check(tests, filters, &unknown);
+
+	return r > 0 ? err_set(EINVAL, "invalid filter \"%.*s\"", (int)strcspn(unknown, "="),
+			       unknown)
+		     : r;
 }
 
-bool network_filters_match(char *const *filters, const json_t *definition)
+int network_filters_match(struct engine *e, char *const *filters, const json_t *definition)
 {
-	unsigned asked = 0, met = 0;
-
-	for (; filters && *filters; filters++) {
-		int key = key_of(*filters);
-
-		asked |= 1u << key;
-		if (keys[key].matches(definition, strchr(*filters, '=') + 1))
-			met |= 1u << key;
-	}
-	return asked == met;
+	return filter_tests_match(tests, e, filters, definition);
 }
 
 /* "a=b,c=d" */
@@ -176,10 +147,13 @@ static int run(struct cli *cli)
 		r = network_list(e, &all);
 	json_array_foreach(all, i, j)
 	{
-		if (network_filters_match(o->filter, j))
+		r = network_filters_match(e, o->filter, j);
+		if (r < 0)
+			break;
+		if (r > 0)
 			json_array_append(list, j);
 	}
-	if (r == 0)
+	if (r >= 0)
 		r = show(o, list);
 	json_decref(all);
 	json_decref(list);

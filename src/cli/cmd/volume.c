@@ -207,13 +207,12 @@ static const struct opt prune_options[] = {
 static int run_prune(struct cli *cli)
 {
 	const struct prune_opts *o = cli->opts;
-	CLEANUP(volume_filters_clear) struct volume_filters f = {0};
 	json_t *list = NULL, *v;
 	struct engine *e;
 	size_t i;
 	int r = args_range(cli, 0, 0), status = 0;
 
-	if (r < 0 || (r = cli_engine(cli, &e)) < 0 || (r = volume_filters_parse(o->filter, &f)) < 0)
+	if (r < 0 || (r = cli_engine(cli, &e)) < 0 || (r = volume_filters_check(o->filter)) < 0)
 		return r;
 	if (!o->force && !confirm_prune("volumes"))
 		return 0;
@@ -222,7 +221,7 @@ static int run_prune(struct cli *cli)
 	{
 		const char *name = json_string_value(json_object_get(v, "Name"));
 
-		r = volume_filters_match(e, &f, v);
+		r = volume_filters_match(e, o->filter, v);
 		if (r < 0)
 			break;
 		if (r > 0)

@@ -4,12 +4,7 @@
 
 #include "engine/volume.h"
 
-struct volume_filters {
-	GPtrArray *rows; /* "key=value" texts, owned */
-};
-
 /* -EINVAL with Podman's text for an unknown key or one without a value. */
-int volume_filters_parse(char *const *texts, struct volume_filters *ret) MUST_CHECK;
+int volume_filters_check(char *const *filters) MUST_CHECK;
 /* 1: matches.  V: a definition from volume_list(). */
-int volume_filters_match(struct engine *e, const struct volume_filters *f, json_t *v) MUST_CHECK;
-void volume_filters_clear(struct volume_filters *f);
+int volume_filters_match(struct engine *e, char *const *filters, const json_t *v) MUST_CHECK;

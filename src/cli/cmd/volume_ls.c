@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cmd/common.h"
 #include "cli/cmd/filter.h"
+#include "cli/cmd/filter_table.h"
 #include "cli/cmd/volume_filter.h"
 #include "cli/human.h"
 #include "cli/report.h"
@@ -20,55 +21,49 @@ static const struct opt options[] = {
 	OPT(struct ls_opts, quiet, "quiet", 'q', "Print volume output in quiet mode"),
 	{}};
 
-static bool text_is(json_t *v, const char *key, const char *value)
+static bool text_is(const json_t *v, const char *key, const char *value)
 {
 	return !g_strcmp0(json_string_value(json_object_get(v, key)), value);
 }
 
-static int is_name(struct engine *e, json_t *v, const char *value)
+static int is_name(struct engine *e, const json_t *v, const char *value)
 {
 	const char *name = json_string_value(json_object_get(v, "Name"));
 
-	(void)e;
 	return g_regex_match_simple(value, name, 0, 0);
 }
 
-static int is_driver(struct engine *e, json_t *v, const char *value)
+static int is_driver(struct engine *e, const json_t *v, const char *value)
 {
-	(void)e;
 	return text_is(v, "Driver", value);
 }
 
-static int is_scope(struct engine *e, json_t *v, const char *value)
+static int is_scope(struct engine *e, const json_t *v, const char *value)
 {
-	(void)e;
 	return text_is(v, "Scope", value);
 }
 
-static int has_label(struct engine *e, json_t *v, const char *value)
+static int has_label(struct engine *e, const json_t *v, const char *value)
 {
-	(void)e;
 	return filter_label(value, json_object_get(v, "Labels"));
 }
 
-static int lacks_label(struct engine *e, json_t *v, const char *value)
+static int lacks_label(struct engine *e, const json_t *v, const char *value)
 {
 	return !has_label(e, v, value);
 }
 
-static int has_option(struct engine *e, json_t *v, const char *value)
+static int has_option(struct engine *e, const json_t *v, const char *value)
 {
-	(void)e;
 	return filter_label(value, json_object_get(v, "Options"));
 }
 
-static int is_anonymous(struct engine *e, json_t *v, const char *value)
+static int is_anonymous(struct engine *e, const json_t *v, const char *value)
 {
-	(void)e;
 	return json_is_true(json_object_get(v, "Anonymous")) == !strcmp(value, "true");
 }
 
-static int is_dangling(struct engine *e, json_t *v, const char *value)
+static int is_dangling(struct engine *e, const json_t *v, const char *value)
 {
 	g_auto(GStrv) ids = NULL;
 	int r = volume_users(e, json_string_value(json_object_get(v, "Name")), &ids);
@@ -76,7 +71,7 @@ static int is_dangling(struct engine *e, json_t *v, const char *value)
 	return r < 0 ? r : !ids[0] == !strcmp(value, "true");
 }
 
-static int compare_time(json_t *v, const char *value)
+static int compare_time(const json_t *v, const char *value)
 {
 	int64_t made = 0, bound = 0;
 
@@ -86,94 +81,54 @@ static int compare_time(json_t *v, const char *value)
 	return (made > bound) + 1; /* 1: before, 2: after */
 }
 
-static int is_before(struct engine *e, json_t *v, const char *value)
+static int is_before(struct engine *e, const json_t *v, const char *value)
 {
 	int r = compare_time(v, value);
 
-	(void)e;
 	return r < 0 ? r : r == 1;
 }
 
-static int is_after(struct engine *e, json_t *v, const char *value)
+static int is_after(struct engine *e, const json_t *v, const char *value)
 {
 	int r = compare_time(v, value);
 
-	(void)e;
 	return r < 0 ? r : r == 2;
 }
 
-static const struct {
-	const char *key;
-	int (*matches)(struct engine *e, json_t *v, const char *value);
-} keys[] = {
+static const struct filter_test tests[] = {
 	{"name", is_name},	     {"driver", is_driver},	{"scope", is_scope},
 	{"label", has_label},	     {"label!", lacks_label},	{"opt", has_option},
 	{"anonymous", is_anonymous}, {"dangling", is_dangling}, {"until", is_before},
-	{"after", is_after},	     {"since", is_after},
+	{"after", is_after},	     {"since", is_after},	{},
 };
 
-static int key_of(const char *text)
+int volume_filters_check(char *const *filters)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-		size_t len = strlen(keys[i].key);
+	const char *unknown;
+	int r = filter_tests_check(tests, filters, &unknown);
 
-		if (!strncmp(text, keys[i].key, len) && text[len] == '=')
-			return (int)i;
-	}
-	return -1;
+	return r > 0 ? err_set(EINVAL, "\"%.*s\" is an invalid volume filter",
+			       (int)strcspn(unknown, "="), unknown)
+		     : r;
 }
 
-int volume_filters_parse(char *const *texts, struct volume_filters *ret)
+int volume_filters_match(struct engine *e, char *const *filters, const json_t *v)
 {
-	ret->rows = g_ptr_array_new_with_free_func(g_free);
-	for (; texts && *texts; texts++) {
-		if (!strchr(*texts, '='))
-			return err_set(EINVAL,
-				       "invalid filter \"%s\": must be in the format "
-				       "\"filter=value\"",
-				       *texts);
-		if (key_of(*texts) < 0)
-			return err_set(EINVAL, "\"%.*s\" is an invalid volume filter",
-				       (int)strcspn(*texts, "="), *texts);
-		g_ptr_array_add(ret->rows, g_strdup(*texts));
-	}
-	return 0;
-}
-
-int volume_filters_match(struct engine *e, const struct volume_filters *f, json_t *v)
-{
-	unsigned asked = 0, met = 0;
-
-	for (guint i = 0; i < f->rows->len; i++) {
-		const char *text = f->rows->pdata[i];
-		int key = key_of(text), r = keys[key].matches(e, v, strchr(text, '=') + 1);
-
-		if (r < 0)
-			return r;
-		asked |= 1u << key;
-		met |= r > 0 ? 1u << key : 0;
-	}
-	return asked == met;
-}
-
-void volume_filters_clear(struct volume_filters *f)
-{
-	g_clear_pointer(&f->rows, g_ptr_array_unref);
+	return filter_tests_match(tests, e, filters, v);
 }
 
 static int matching(struct engine *e, char *const *filter, json_t **ret)
 {
-	CLEANUP(volume_filters_clear) struct volume_filters f = {0};
 	json_t *all = NULL, *v;
 	size_t i;
-	int r = volume_filters_parse(filter, &f);
+	int r = volume_filters_check(filter);
 
 	if (r == 0)
 		r = volume_list(e, &all);
 	*ret = json_array();
 	json_array_foreach(all, i, v)
 	{
-		r = volume_filters_match(e, &f, v);
+		r = volume_filters_match(e, filter, v);
 		if (r < 0)
 			break;
 		if (r > 0)
