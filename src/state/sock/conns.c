@@ -181,15 +181,22 @@ int socks_keep(struct dump *d, int fd)
 	return 0;
 }
 
+static int leave_lock(struct dump *d, const struct conns_dump *c)
+{
+	const struct netlock_what what = {c->list, c->own_net ? c->ports : NULL};
+	autoclose int ns = -1;
+	int r = ns_open(dump_task(d, 0)->proc.dir, NS_NET, &ns);
+
+	return r < 0 ? r : netlock_leave(ns, &what, c->left);
+}
+
 int socks_silence(struct dump *d)
 {
 	struct conns_dump *c = d->conns;
 	int r = 0;
 
 	if (c && c->left)
-		r = netlock_leave(dump_task(d, 0)->proc.dir,
-				  &(struct netlock_what){c->list, c->own_net ? c->ports : NULL},
-				  c->left);
+		r = leave_lock(d, c);
 	for (unsigned i = 0; r == 0 && c && i < c->fds->len; i++)
 		r = sock_set_int(g_array_index(c->fds, int, i), IPPROTO_TCP, TCP_REPAIR,
 				 TCP_REPAIR_ON);

@@ -180,5 +180,5 @@ int socks_hold(const json_t *extra, int ns)
 {
 	const char *left = left_by(extra);
 
-	return left ? netlock_hold(ns, left) : 0;
+	return left ? netlock_leave(ns, NULL, left) : 0;
 }

@@ -58,14 +58,6 @@ static int open_at(int there, struct nft_ctx **ret)
 	return 0;
 }
 
-static int open_there(int dir, struct nft_ctx **ret)
-{
-	autoclose int there = -1;
-	int r = ns_open(dir, NS_NET, &there);
-
-	return r < 0 ? r : open_at(there, ret);
-}
-
 static int run(struct nft_ctx *nft, const char *text)
 {
 	int r = nft_run(nft, text);
@@ -154,6 +146,7 @@ int netlock_take(int dir, const struct netlock_what *what, struct netlock **l)
 	g_autofree char *name = g_strdup_printf("cryo-%d", (int)getpid());
 	g_autofree char *text = table(name, "flags owner;\n", what), *again = NULL;
 	CLEANUP(netlock_drop) struct netlock *new = NULL;
+	autoclose int ns = -1;
 	int r;
 
 	if (*l) {
@@ -161,7 +154,9 @@ int netlock_take(int dir, const struct netlock_what *what, struct netlock **l)
 		return run((*l)->nft, again);
 	}
 	new = g_new0(struct netlock, 1);
-	r = open_there(dir, &new->nft);
+	r = ns_open(dir, NS_NET, &ns);
+	if (r == 0)
+		r = open_at(ns, &new->nft);
 	if (r == 0)
 		r = run(new->nft, text);
 	if (r < 0)
@@ -191,11 +186,11 @@ char *netlock_left_name(void)
 			       (unsigned long long)now.tv_sec, now.tv_nsec);
 }
 
-int netlock_leave(int dir, const struct netlock_what *what, const char *name)
+int netlock_leave(int ns, const struct netlock_what *what, const char *name)
 {
 	g_autofree char *text = table(name, "", what);
 	struct nft_ctx *nft;
-	int r = open_there(dir, &nft);
+	int r = open_at(ns, &nft);
 
 	if (r < 0)
 		return r;
@@ -279,17 +274,4 @@ void netlock_forget_all(int ns)
 		log_debug("%s", err_message());
 	for (unsigned i = 0; i < names->len; i++)
 		netlock_forget(ns, g_ptr_array_index(names, i));
-}
-
-int netlock_hold(int ns, const char *name)
-{
-	g_autofree char *text = table(name, "", NULL);
-	struct nft_ctx *nft;
-	int r = open_at(ns, &nft);
-
-	if (r < 0)
-		return r;
-	r = run(nft, text);
-	nft_library.free(nft);
-	return r;
 }

@@ -27,8 +27,11 @@ void netlock_drop(struct netlock **l);
 /* A name that no other table has; the caller's. */
 char *netlock_left_name(void);
 
-/* The lock outlives us, as table NAME: until netlock_forget(), or the namespace's end. */
-int netlock_leave(int dir, const struct netlock_what *what, const char *name) MUST_CHECK;
+/*
+ * The lock outlives us, as table NAME of network namespace NS: until netlock_forget(), or the
+ * namespace's end.  WHAT: NULL for all of TCP.
+ */
+int netlock_leave(int ns, const struct netlock_what *what, const char *name) MUST_CHECK;
 
 /* May be one of those names: it may come from anywhere. */
 bool netlock_is_left(const char *name);
@@ -38,6 +41,3 @@ void netlock_forget(int ns, const char *name);
 
 /* All that was left there, by whatever dump.  Cheap when there is nothing. */
 void netlock_forget_all(int ns);
-
-/* As netlock_leave(), for all of TCP. */
-int netlock_hold(int ns, const char *name) MUST_CHECK;
