@@ -4,23 +4,20 @@
 
 #include <string.h>
 
-static const char *const propagations[] = {"private", "rprivate", "shared",	"rshared",
-					   "slave",   "rslave",	  "unbindable", "runbindable"};
+static const char *const propagations[] = {"private",	 "rprivate",	"shared",
+					   "rshared",	 "slave",	"rslave",
+					   "unbindable", "runbindable", NULL};
 
 static bool is_propagation(const char *option)
 {
-	return g_strv_contains((const char *const[]){"private", "rprivate", "shared", "rshared",
-						     "slave", "rslave", "unbindable", "runbindable",
-						     NULL},
-			       option);
+	return g_strv_contains(propagations, option);
 }
 
 static const char *propagation(const struct user_mount *m)
 {
 	for (char **p = m->options; p && *p; p++)
-		for (unsigned i = 0; i < ARRAY_SIZE(propagations); i++)
-			if (!strcmp(*p, propagations[i]))
-				return propagations[i];
+		if (is_propagation(*p))
+			return *p;
 	return "rprivate";
 }
 
