@@ -10,7 +10,9 @@
  *
  * They lie on the alternate signal stack if there is an unused one (a goroutine's stack is too
  * small for them), else below the red zone.  Which of both can only be learned by a call, so they
- * start below the red zone in any case; what was there is put back.
+ * start below the red zone in any case; what was there is put back.  An alternate stack that is
+ * not there any more, or not for writing, is nobody's fault before a signal comes
+ * (kernel/signal.c: do_sigaltstack() asks for its size only): they stay where they are.
  */
 #include "agent/private.h"
 #include "arch/x86_64/sigframe.h"
@@ -54,6 +56,16 @@ static int put_back(struct agent *a)
 	return r;
 }
 
+/* Of a write that failed, pages before the one that cannot be written may have theirs. */
+static void take_back(struct agent *a, uint64_t at, const GByteArray *was)
+{
+	for (size_t i = 0, n; i < was->len; i += n) {
+		n = MIN(was->len - i, PAGE_BYTES - (at + i) % PAGE_BYTES);
+		if (task_write_memory(seized_alive(a->group), at + i, was->data + i, n) < 0)
+			return;
+	}
+}
+
 static int lay_at(struct agent *a, uint64_t at, const stack_t *alt)
 {
 	size_t len = 2 * a->frame_bytes;
@@ -67,8 +79,10 @@ static int lay_at(struct agent *a, uint64_t at, const stack_t *alt)
 		return r;
 	build(a, buf, at, alt);
 	r = task_write_memory(seized_alive(a->group), at, buf, len);
-	if (r < 0)
+	if (r < 0) {
+		take_back(a, at, was);
 		return r;
+	}
 	/* The other place is no longer needed. */
 	r = put_back(a);
 	a->below = g_steal_pointer(&was);
@@ -141,8 +155,12 @@ int safe_frames_lay(struct agent *a)
 	if (usable(&alt, regs_sp(&t->regs), 2 * a->frame_bytes + ALTSTACK_SPARE))
 		at = ROUND_DOWN((uint64_t)alt.ss_sp + alt.ss_size - 2 * a->frame_bytes,
 				SIGFRAME_ALIGN);
-	if (at != a->chain_at)
-		return lay_at(a, at, &alt);
+	if (at != a->chain_at) {
+		r = lay_at(a, at, &alt);
+		if (r != -EFAULT)
+			return r;
+		err_clear();
+	}
 	return task_write_memory(seized_alive(a->group), a->chain_at + SIGFRAME_ALTSTACK, &alt,
 				 sizeof(alt));
 }
