@@ -86,10 +86,14 @@ static int view_of(const struct dtask *t, const struct vma *v, char reopen[stati
 		   struct path_view *ret)
 {
 	bool writes = v->shared && (v->vmflags & VMF(MW));
+	struct stat st;
 
 	snprintf(reopen, 80, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, t->proc.pid, v->start,
 		 v->end);
 	*link = g_strconcat(v->name, v->deleted ? " (deleted)" : "", NULL);
+	/* how the file was opened: fs/proc/base.c: proc_map_files_instantiate() */
+	if (lstat(reopen, &st) == 0)
+		writes = writes || st.st_mode & S_IWUSR;
 	*ret = (struct path_view){
 		.link = *link, .reopen = reopen, .flags = writes ? O_RDWR : O_RDONLY, .mnt_id = -1};
 	if (stat(reopen, &ret->st) < 0)

@@ -225,6 +225,7 @@ static int open_vma(struct restore *r, const VmaEntry *v, int *ret_fd, bool *ret
 {
 	struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER((uint32_t)v->shmid));
 	unsigned flags = O_RDONLY;
+	int ret;
 
 	*ret_owned = false;
 	if (v->status & VMA_STATUS_ANON_SHARED)
@@ -248,7 +249,10 @@ static int open_vma(struct restore *r, const VmaEntry *v, int *ret_fd, bool *ret
 		return 0;
 	}
 	*ret_owned = true;
-	return path_open(r, f->entry->reg, flags, ret_fd);
+	ret = path_open(r, f->entry->reg, flags, ret_fd);
+	if (ret < 0 && flags == O_RDWR && v->status & VMA_STATUS_FILE_PRIVATE)
+		ret = path_open(r, f->entry->reg, O_RDONLY, ret_fd); /* which is enough for it */
+	return ret;
 }
 
 static bool page_in(const struct rtask *t, uint64_t start, uint64_t end)
