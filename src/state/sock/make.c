@@ -15,9 +15,13 @@ struct sock_maker sock_maker(struct restore *r, const json_t *cred)
 		return m;
 	m.uid = (uid_t)json_integer_value(json_array_get(cred, 1));
 	m.gid = (gid_t)json_integer_value(json_array_get(cred, 2));
-	for (unsigned i = 0; i < r->nimages; i++)
-		if (restore_task(r, i)->nspid == pid && !restore_task(r, i)->zombie)
-			m.task = restore_task(r, i);
+	m.gone = (pid_t)pid;
+	for (unsigned i = 0; i < r->nimages; i++) {
+		if (restore_task(r, i)->nspid != pid || restore_task(r, i)->zombie)
+			continue;
+		m.task = restore_task(r, i);
+		m.gone = 0;
+	}
 	return m;
 }
 
@@ -33,6 +37,9 @@ static void become(struct batch *b, const struct sock_maker *m)
 		return;
 	batch_add(b, SYS_setresgid, IMM(-1), IMM(m->gid), IMM(-1));
 	batch_add(b, SYS_setresuid, IMM(-1), IMM(m->uid), IMM(-1));
+	/* names are reached with the rights of root (capabilities(7)) */
+	batch_add(b, SYS_setfsuid, IMM(0));
+	batch_add(b, SYS_setfsgid, IMM(0));
 }
 
 static void be_back(struct batch *b, const struct sock_maker *m)
@@ -123,13 +130,26 @@ int sock_make(const struct sock_maker *m, int family, int type, int protocol, in
 	return fetch(&b, m, &tfd, 1, ret_fd);
 }
 
+/* 1: nobody who is gone, or somebody else has its number by now. */
+static int run_gone(const struct sock_maker *m, const struct sock_call *c, int ret_fds[2])
+{
+	int ret = m->gone > 0 ? sock_call_gone(m, c, ret_fds) : 1;
+
+	if (ret != -EEXIST)
+		return ret;
+	err_clear();
+	return 1;
+}
+
 int sock_make_pair(const struct sock_maker *m, int type, int ret_fds[2])
 {
 	CLEANUP(batch_end) struct batch b = {0};
 	struct visit v;
-	int tfds[2], ret = begin(&b, m, &v);
+	const struct sock_call pair = {.nr = SYS_socketpair, .fd = -1, .arg = type};
+	int gone = run_gone(m, &pair, ret_fds);
+	int tfds[2], ret = gone == 1 ? begin(&b, m, &v) : gone;
 
-	if (ret < 0)
+	if (ret < 0 || gone != 1)
 		return ret;
 	become(&b, m);
 	batch_add(&b, SYS_socketpair, IMM(AF_UNIX), IMM(type | SOCK_CLOEXEC), IMM(0),
@@ -140,23 +160,15 @@ int sock_make_pair(const struct sock_maker *m, int type, int ret_fds[2])
 	return ret < 0 ? ret : fetch(&b, m, tfds, 2, ret_fds);
 }
 
-struct call {
-	const char *dir;
-	int fd;
-	uint32_t nr;
-	const void *addr; /* NULL: ARG instead */
-	socklen_t len;
-	long arg;
-};
-
-static int run_call(const struct sock_maker *m, const struct call *c)
+static int run_call(const struct sock_maker *m, const struct sock_call *c)
 {
+	int gone = run_gone(m, c, NULL);
 	CLEANUP(batch_end) struct batch b = {0};
 	struct visit v;
 	struct arg fd;
-	int op, ret = begin(&b, m, &v);
+	int op, ret = gone == 1 ? begin(&b, m, &v) : gone;
 
-	if (ret < 0)
+	if (ret < 0 || gone != 1)
 		return ret;
 	fd = batch_recv_fds(&b, &c->fd, 1, NULL);
 	if (c->dir)
@@ -185,20 +197,20 @@ static int run_call(const struct sock_maker *m, const struct call *c)
 int sock_bind_by(const struct sock_maker *m, const char *dir, int fd, const void *addr,
 		 socklen_t len)
 {
-	return run_call(
-		m, &(struct call){.dir = dir, .fd = fd, .nr = SYS_bind, .addr = addr, .len = len});
+	return run_call(m, &(struct sock_call){
+				   .dir = dir, .fd = fd, .nr = SYS_bind, .addr = addr, .len = len});
 }
 
 int sock_listen_by(const struct sock_maker *m, int fd, int backlog)
 {
-	return run_call(m, &(struct call){.fd = fd, .nr = SYS_listen, .arg = backlog});
+	return run_call(m, &(struct sock_call){.fd = fd, .nr = SYS_listen, .arg = backlog});
 }
 
 int sock_connect_by(const struct sock_maker *m, const char *dir, int fd, const void *addr,
 		    socklen_t len)
 {
 	struct sock_maker root = {.task = m->task, .net = m->net, .mnt_id = m->mnt_id};
-	struct call c = {.dir = dir, .fd = fd, .nr = SYS_connect, .addr = addr, .len = len};
+	struct sock_call c = {.dir = dir, .fd = fd, .nr = SYS_connect, .addr = addr, .len = len};
 	int r = run_call(m, &c);
 
 	if (r != -EACCES)

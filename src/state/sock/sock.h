@@ -107,9 +107,22 @@ struct sock_maker {
 	gid_t gid;
 	uint32_t net; /* number of the socket's network namespace; 0: the root's */
 	int mnt_id;   /* of the file system where its name is; -1: the root's */
+	pid_t gone;   /* it was this process, which is not in the tree; else 0 */
 };
 struct sock_maker sock_maker(struct restore *r, const json_t *cred);
 struct sock_maker sock_maker_in(struct restore *r, uint32_t net); /* the first task, there */
+
+struct sock_call {
+	const char *dir; /* where it is made; NULL: anywhere */
+	int fd;
+	uint32_t nr;
+	const void *addr; /* NULL: ARG instead */
+	socklen_t len;
+	long arg;
+};
+/* make_gone.c: M->gone makes the call; RET_FDS: of socketpair(2).  -EEXIST: its number is taken. */
+int sock_call_gone(const struct sock_maker *m, const struct sock_call *c, int ret_fds[2])
+	MUST_CHECK;
 
 int sock_make(const struct sock_maker *m, int family, int type, int protocol, int *ret_fd)
 	MUST_CHECK;

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #ifndef SIOCUNIXFILE
 #define SIOCUNIXFILE 0x89e0 /* linux/un.h */
@@ -257,6 +258,45 @@ static int check(struct dump *d, const struct fd_view *v)
 	return r < 0 ? r : 0;
 }
 
+static int ask_cred(void *arg, int *ret_fd)
+{
+	struct ucred c = {0};
+	socklen_t len = sizeof(c);
+	int status = 0, pipes[2];
+	pid_t pid = -1;
+
+	if (pipe2(pipes, O_CLOEXEC) == 0)
+		pid = fork();
+	if (pid < 0)
+		return err_errno("fork");
+	if (pid == 0) {
+		getsockopt(*(int *)arg, SOL_SOCKET, SO_PEERCRED, &c, &len);
+		_exit(write(pipes[1], &c.pid, sizeof(c.pid)) < 0);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_errno("wait for the child in the pid namespace");
+	if (status || read(pipes[0], &c.pid, sizeof(c.pid)) != sizeof(c.pid))
+		return err_set(EIO, "the child in the pid namespace says nothing");
+	return c.pid;
+}
+
+/* As the tree numbers a peer that is gone: only who is in its pid namespace is told. */
+static pid_t gone_peer(struct dump *d, int fd, pid_t pid)
+{
+	autoclose int ns = -1;
+	int r;
+
+	if (!d->depth)
+		return pid;
+	r = ns_open(dump_task(d, 0)->proc.dir, NS_PID, &ns);
+	if (r == 0)
+		r = ns_run(&ns, 1, ask_cred, &fd, NULL);
+	if (r < 0)
+		err_clear();
+	return MAX(r, 0);
+}
+
 json_t *unix_cred(struct dump *d, pid_t pid, uid_t uid, gid_t gid)
 {
 	pid_t nspid = 0;
@@ -273,8 +313,14 @@ void unix_cred_dump(struct dump *d, int fd, json_t *x)
 	struct ucred c = {0};
 	socklen_t len = sizeof(c);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) == 0 && c.uid != (uid_t)-1)
-		json_object_set_new(x, "cred", unix_cred(d, c.pid, c.uid, c.gid));
+	json_t *cred;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) < 0 || c.uid == (uid_t)-1)
+		return;
+	cred = unix_cred(d, c.pid, c.uid, c.gid);
+	if (c.pid > 0 && json_integer_value(json_array_get(cred, 0)) == 0)
+		json_array_set_new(cred, 0, json_integer(gone_peer(d, fd, c.pid)));
+	json_object_set_new(x, "cred", cred);
 }
 
 static void dump_name(struct dump *d, UnixSkEntry *e, const struct diag_unix *u,
