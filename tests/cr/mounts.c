@@ -133,6 +133,29 @@ static void share(void)
 	check(mount(NULL, SHARE "/c/one", NULL, MS_PRIVATE, NULL) == 0);
 }
 
+/* A file without a name in a mount that was made read-only since. */
+static int read_only(void)
+{
+	int fd;
+
+	directory("/tmp/ro");
+	tmpfs("/tmp/ro", MS_PRIVATE);
+	file("/tmp/ro/file", "content");
+	fd = open("/tmp/ro/file", O_RDONLY | O_CLOEXEC);
+	check(fd >= 0 && unlink("/tmp/ro/file") == 0);
+	check(mount(NULL, "/tmp/ro", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) == 0);
+	return fd;
+}
+
+static void check_read_only(int fd)
+{
+	char text[8];
+
+	check(pread(fd, text, sizeof(text), 0) == 7 && memcmp(text, "content", 7) == 0);
+	check(open("/tmp/ro/other", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0 && errno == EROFS);
+	check(access("/tmp/ro/file", F_OK) < 0 && errno == ENOENT);
+}
+
 /* With the mounts of the first one as peers and slaves of those, one of its own where those have
  * another, and a view of a part of the root, which is shared. */
 static int inside(void)
@@ -186,12 +209,14 @@ int main(void)
 {
 	static struct picture before, after;
 	struct child a, b;
+	int ro;
 
 	check(mount(NULL, "/", NULL, MS_SHARED, NULL) == 0);
 	directory("/tmp/dir");
 	directory("/tmp/dir/sub");
 	directory("/tmp/bind");
 	share();
+	ro = read_only();
 	a = child_start(inside, inside_is_whole);
 	b = child_start(elsewhere, elsewhere_is_whole);
 	check(mount("late", "/tmp/dir/sub", "tmpfs", 0, NULL) == 0); /* also seen in /tmp/bind */
@@ -206,6 +231,7 @@ int main(void)
 		      "\"%s %s\" was \"%s %s\"", is->what, is->groups, was->what, was->groups);
 	}
 	check(before.n == after.n, "%u mounts were %u", after.n, before.n);
+	check_read_only(ro);
 	child_go(&a);
 	child_go(&b);
 	check(umount2(SHARE "/under", 0) == 0 && access(SHARE "/under/file", F_OK) == 0);

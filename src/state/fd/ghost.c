@@ -269,60 +269,6 @@ static int fill(int fd, struct image *img, const GhostFileEntry *e)
 	}
 }
 
-static int make_node(int dir, const char *base, const GhostFileEntry *e)
-{
-	if (S_ISDIR(e->mode))
-		return mkdirat(dir, base, 0700);
-	if (S_ISLNK(e->mode))
-		return symlinkat(e->symlnk_target, dir, base);
-	if (!S_ISREG(e->mode)) /* FIFOs, devices */
-		return mknodat(dir, base, (e->mode & S_IFMT) | 0600, e->rdev);
-	return openat(dir, base, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-}
-
-/* On a file system of a user namespace our own user does not exist (fs/namei.c: may_create()). */
-static int make_node_there(const struct restore *r, int dir, const char *base,
-			   const GhostFileEntry *e)
-{
-	int ret = make_node(dir, base, e), err;
-
-	if (ret >= 0 || errno != EOVERFLOW)
-		return ret;
-	setfsgid(users_outer_gid(r, 0));
-	setfsuid(users_outer_uid(r, 0));
-	ret = make_node(dir, base, e);
-	err = errno;
-	setfsuid(geteuid());
-	setfsgid(getegid());
-	errno = err;
-	return ret;
-}
-
-/*
- * Creates a file or directory at BASE in DIR, or at a name beside it if there is one already.
- * Returns a descriptor: O_PATH but for files, as opening devices has effects.
- */
-static int create(const struct restore *res, int dir, const char *base, const GhostFileEntry *e,
-		  char **ret_base)
-{
-	int r = -1;
-
-	*ret_base = g_strdup(base);
-	for (unsigned i = 0; i < 1000; i++) {
-		r = make_node_there(res, dir, *ret_base, e);
-		if (r >= 0 || errno != EEXIST)
-			break;
-		g_free(*ret_base);
-		*ret_base = g_strdup_printf("%.200s.cryo.%u", base, i);
-	}
-	if (r < 0)
-		return err_errno("create %s", base);
-	if (S_ISREG(e->mode))
-		return r;
-	r = openat(dir, *ret_base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return r < 0 ? err_errno("open %s", *ret_base) : r;
-}
-
 /* The directory of this name, made if it has gone. */
 static int open_dir(struct restore *r, int root, const char *name)
 {
@@ -341,7 +287,7 @@ static int open_dir(struct restore *r, int root, const char *name)
 	dir = open_dir(r, root, parent);
 	if (dir < 0)
 		return dir;
-	fd = create(r, dir, base, &(GhostFileEntry){.mode = S_IFDIR}, &made);
+	fd = ghost_node(r, &dir, base, &(GhostFileEntry){.mode = S_IFDIR}, &made);
 	if (fd < 0) {
 		close(dir);
 		return fd;
@@ -451,7 +397,7 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 	dir = open_dir(r, root_of(r, reg), dir_name);
 	if (dir < 0)
 		return dir;
-	fd = create(r, dir, base, e, &made);
+	fd = ghost_node(r, &dir, base, e, &made);
 	if (fd < 0)
 		return fd;
 	g = ghost_new(r, id, take_fd(&dir), g_build_filename(dir_name, made, NULL));

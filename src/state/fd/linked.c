@@ -19,6 +19,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 
 #define DELETED " (deleted)"
@@ -79,6 +80,23 @@ static const struct linked *find(const struct dump *d, const struct path_view *v
 	return NULL;
 }
 
+/* On a file system of a user namespace our own user does not exist (fs/namei.c: may_create()). */
+static int link_there(const struct path_view *v, const struct linked *l)
+{
+	int r = linkat(AT_FDCWD, v->reopen, l->dir, l->base, AT_SYMLINK_FOLLOW), err;
+
+	if (r == 0 || errno != EOVERFLOW)
+		return r;
+	setfsgid(v->st.st_gid);
+	setfsuid(v->st.st_uid);
+	r = linkat(AT_FDCWD, v->reopen, l->dir, l->base, AT_SYMLINK_FOLLOW);
+	err = errno;
+	setfsuid(geteuid());
+	setfsgid(getegid());
+	errno = err;
+	return r;
+}
+
 /* By the descriptor, not by a name (linkat(2)); the mount must be the same. */
 static int make(struct dump *d, const struct path_view *v, int mnt_id, struct linked **ret)
 {
@@ -90,7 +108,7 @@ static int make(struct dump *d, const struct path_view *v, int mnt_id, struct li
 	l->dev = v->st.st_dev;
 	l->ino = v->st.st_ino;
 	snprintf(l->base, sizeof(l->base), "link_remap.%u", l->id);
-	if (l->dir >= 0 && linkat(AT_FDCWD, v->reopen, l->dir, l->base, AT_SYMLINK_FOLLOW) == 0) {
+	if (l->dir >= 0 && link_there(v, l) == 0) {
 		if (!d->linked)
 			d->linked = g_ptr_array_new_with_free_func(linked_free);
 		g_ptr_array_add(d->linked, *ret = l);
