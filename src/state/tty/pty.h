@@ -55,6 +55,7 @@ struct pty {
 	uint32_t index;
 	TtyInfoEntry *master, *slave, *hung; /* borrowed; may be NULL */
 	int fd, peer;			     /* ours: the master, a slave; -1 */
+	int early;			     /* the master, before it is made; -1 */
 	bool made;
 };
 

@@ -4,7 +4,8 @@
  * cannot be given to others than session leaders later (drivers/tty/tty_jobctrl.c: tiocsctty()).
  *
  * The kernel gives a new master the lowest free number: masters are opened until the right one
- * comes, the others are closed again.
+ * comes.  Those of numbers that will be asked for are kept until then, so that thousands of
+ * terminals in any order are opened once each; the others are closed again.
  */
 #include "state/ns/ns.h"
 #include "state/tty/pty.h"
@@ -24,6 +25,7 @@ static void pty_free(void *arg)
 
 	cleanup_close(&p->fd);
 	cleanup_close(&p->peer);
+	cleanup_close(&p->early);
 	g_free(p);
 }
 
@@ -52,7 +54,7 @@ struct pty *pty_of_index(struct ttys *t, uint32_t index)
 		return p;
 	p = g_new0(struct pty, 1);
 	p->index = index;
-	p->fd = p->peer = -1;
+	p->fd = p->peer = p->early = -1;
 	g_hash_table_insert(t->by_index, GUINT_TO_POINTER(index), p);
 	return p;
 }
@@ -115,7 +117,18 @@ struct pty *pty_of_session(struct ttys *t, pid_t sid)
 	return NULL;
 }
 
-static int open_index(struct restore *r, uint32_t index, int *ret)
+/* Keeps a master that came by the way for whoever will ask for it. */
+static bool keep(struct restore *r, unsigned n, int fd)
+{
+	struct pty *p = g_hash_table_lookup(r->ttys->by_index, GUINT_TO_POINTER(n));
+
+	if (!p || p->made || p->early >= 0)
+		return false;
+	p->early = fd;
+	return true;
+}
+
+static int open_index(struct restore *r, struct pty *p)
 {
 	g_autoptr(GArray) others = g_array_new(FALSE, FALSE, sizeof(int));
 	RegFileEntry ptmx = REG_FILE_ENTRY__INIT;
@@ -123,8 +136,8 @@ static int open_index(struct restore *r, uint32_t index, int *ret)
 	int e = 0;
 
 	ptmx.name = (char *)"/dev/ptmx";
-	*ret = -1;
-	while (e == 0 && *ret < 0) {
+	p->fd = take_fd(&p->early);
+	while (e == 0 && p->fd < 0) {
 		int fd = -1;
 
 		e = path_open(r, &ptmx, O_RDWR, &fd);
@@ -132,12 +145,12 @@ static int open_index(struct restore *r, uint32_t index, int *ret)
 			break;
 		if (ioctl(fd, TIOCGPTN, &n) < 0)
 			e = err_errno("number of a terminal");
-		if (e == 0 && n == index)
-			*ret = fd;
-		else
+		if (e == 0 && n == p->index)
+			p->fd = fd;
+		else if (e < 0 || !keep(r, n, fd))
 			g_array_append_val(others, fd);
-		if (e == 0 && n > index)
-			e = err_set(EBUSY, "terminal /dev/pts/%u exists already here", index);
+		if (e == 0 && n > p->index)
+			e = err_set(EBUSY, "terminal /dev/pts/%u exists already here", p->index);
 	}
 	for (unsigned i = 0; i < others->len; i++)
 		close(g_array_index(others, int, i));
@@ -228,7 +241,7 @@ int pty_make(struct restore *r, struct pty *p)
 	if (p->made)
 		return 0;
 	p->made = true;
-	ret = open_index(r, p->index, &p->fd);
+	ret = open_index(r, p);
 	if (ret < 0)
 		return ret;
 	if (ioctl(p->fd, TIOCSPTLCK, &off) < 0)
