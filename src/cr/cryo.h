@@ -231,3 +231,6 @@ int cryo_cpuinfo_check(int images, unsigned what) MUST_CHECK;
  * *RET_LEN bytes, the caller's; NULL when it had none.
  */
 int cryo_images_first_filter(int images, char **ret, size_t *ret_len) MUST_CHECK;
+
+/* Reads every record as a restore would, and makes nothing: an error names what does not fit. */
+int cryo_images_check(int images) MUST_CHECK;

@@ -473,3 +473,26 @@ int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *bo
 	write_stats(&r);
 	return e;
 }
+
+int cryo_images_check(int images)
+{
+	CLEANUP(restore_clear)
+	struct restore r = {
+		.o = {.images = images},
+		.stub = STUB_NONE,
+		.stdio = {-1, -1, -1},
+		.root = -1,
+		.pace = PACE_NONE,
+		.tasks = g_ptr_array_new_with_free_func(task_free),
+	};
+
+	int ret;
+
+	for (unsigned k = 0; k < NS_COUNT; k++)
+		r.home[k] = -1;
+	ret = records_load(&r);
+
+	if (ret == 0 && restore_task(&r, 0)->zombie)
+		return err_set(EBADMSG, "the first process of the checkpoint had ended");
+	return ret < 0 ? ret : born_plan(&r);
+}

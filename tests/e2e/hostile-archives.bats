@@ -423,3 +423,34 @@ edit() {
 	cryopod rm -f -t 0 a >/dev/null
 	cryopod volume rm pv >/dev/null
 }
+
+@test "an archive as CRI-O writes it" {
+	needs_engine
+	edit "$W/crio.tar" '
+	drop("cryopod.sums", "network.status", "artifacts", "devshm-checkpoint.tar", "ctr.log", "deleted.files")
+	c = json.loads(get("config.dump")[1])
+	p = {k: c[k] for k in ("id", "rootfsImage", "rootfsImageRef", "rootfsImageName", "createdTime", "checkpointedTime", "restoredTime", "restored")}
+	p.update(name="k8s_web_pod_ns_uid_0", runtime="runc")
+	get("config.dump")[1] = json.dumps(p).encode()
+	s = json.loads(get("spec.dump")[1])
+	s["annotations"] = {"io.kubernetes.cri-o.Annotations": json.dumps({"io.kubernetes.container.hash": "1"}), "io.kubernetes.cri-o.Labels": "{}",
+	    "io.kubernetes.cri-o.LogPath": "/var/log/pods/x", "io.container.manager": "cri-o"}
+	s["linux"]["cgroupsPath"] = "kubepods.slice:crio:x"
+	get("spec.dump")[1] = json.dumps(s).encode()
+	members.append(new("bind.mounts", b"[]"))
+	members.append(new("io.kubernetes.cri-o.LogPath", b"log"))
+	'
+	expect 0 restore -i "$W/crio.tar"
+	[ "$(cryopod inspect --format '{{.State.Status}}' k8s_web_pod_ns_uid_0)" = running ]
+	expect 0 cryopod exec k8s_web_pod_ns_uid_0 cat /root/f
+	is x
+	cryopod rm -f -t 0 -a >/dev/null
+	# What a pod has of its host is a mount like others.
+	edit "$W/bound.tar" '
+	drop("cryopod.sums")
+	def f(j): j.pop("cryopod"); j.update(name="b")
+	config(f)
+	spec(lambda j: j["mounts"].append({"destination": "/data", "type": "bind", "source": "/var/lib/kubelet/x", "options": ["rbind"]}))
+	'
+	refused "-v /var/lib/kubelet/x:/data: if you know where it comes from, use --trust" "$W/bound.tar"
+}
