@@ -47,6 +47,7 @@ static const char make_root[] =
 	"mknod -m 666 \"$2\"/dev/null c 1 3; mknod -m 666 \"$2\"/dev/zero c 1 5\n"
 	"mknod -m 666 \"$2\"/dev/full c 1 7; mknod -m 666 \"$2\"/dev/random c 1 8\n"
 	"mknod -m 666 \"$2\"/dev/urandom c 1 9\n"
+	"mkdir \"$2\"/dev/net; mknod -m 666 \"$2\"/dev/net/tun c 10 200\n"
 	"mknod -m 666 \"$2\"/dev/tty c 5 0; ln -s pts/ptmx \"$2\"/dev/ptmx\n"
 	"mount --bind \"$2\" \"$2\"; mount --make-private \"$2\"\n";
 

@@ -61,6 +61,10 @@ int net_conf_write(enum net_family f, const char *dev, SysctlEntry *const *v, si
 		   SysctlEntry *const *now, size_t nnow, bool weak) MUST_CHECK;
 void net_conf_free(SysctlEntry **v, size_t n);
 
+/* net_sysctl.c: all other settings, in the namespace */
+void net_sysctls_dump(struct dump *d, uint32_t id);
+void net_sysctls_restore(const json_t *extra, uint32_t id);
+
 /* net_lists.c: "ip address save" and the like */
 int net_lists_dump(struct dump *d, uint32_t id, int sock) MUST_CHECK;
 int net_lists_restore(int images, uint32_t id, int sock) MUST_CHECK;

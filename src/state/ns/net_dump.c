@@ -327,6 +327,7 @@ static int dump_settings(const struct scope *s)
 	e->ipv4_sysctl = read_text("/proc/sys/net/ipv4/ping_group_range", &e->n_ipv4_sysctl);
 	r = image_write(&s->d->w, IMG_NETNS, s->id, &e->base);
 	netns_entry__free_unpacked(e, NULL);
+	net_sysctls_dump(s->d, s->id);
 	return r;
 }
 

@@ -128,6 +128,8 @@ static int fill(void *arg, int *ret_fd)
 	if (r == 0)
 		r = each(m, set_up);
 	if (r == 0)
+		net_sysctls_restore(m->extra, m->o->id);
+	if (r == 0)
 		r = net_lists_restore(m->o->images, m->o->id, m->sock);
 	if (r == 0)
 		r = net_neighbours_restore(m->extra, m->o->id, m->sock);

@@ -3,6 +3,8 @@
 #include "state/ns/spaces.h"
 #include "state/sock/sock.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <sys/syscall.h>
 
@@ -130,13 +132,14 @@ int sock_make(const struct sock_maker *m, int family, int type, int protocol, in
 	return fetch(&b, m, &tfd, 1, ret_fd);
 }
 
-/* 1: nobody who is gone, or somebody else has its number by now. */
+/* 1: nobody who is gone, or that one cannot be: its number is taken, or may not be chosen. */
 static int run_gone(const struct sock_maker *m, const struct sock_call *c, int ret_fds[2])
 {
-	int ret = m->gone > 0 ? sock_call_gone(m, c, ret_fds) : 1;
-
-	if (ret != -EEXIST)
-		return ret;
+	if (m->gone <= 0)
+		return 1;
+	if (sock_call_gone(m, c, ret_fds) == 0)
+		return 0;
+	log_debug("%s: the first process in its place", err_message());
 	err_clear();
 	return 1;
 }

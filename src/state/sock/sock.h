@@ -120,7 +120,7 @@ struct sock_call {
 	socklen_t len;
 	long arg;
 };
-/* make_gone.c: M->gone makes the call; RET_FDS: of socketpair(2).  -EEXIST: its number is taken. */
+/* make_gone.c: M->gone makes the call; RET_FDS: of socketpair(2). */
 int sock_call_gone(const struct sock_maker *m, const struct sock_call *c, int ret_fds[2])
 	MUST_CHECK;
 
