@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Semaphores that a process gives back when it ends (SEM_UNDO): taken and raised, of several sets,
- * also by one that has taken all there was.
+ * also by one that has taken all there was, and nearly as far as a semaphore goes (SEMVMX).
  */
 #include "cr.h"
 
@@ -32,6 +32,12 @@ static int take_all(void)
 	return 0;
 }
 
+static int raise_much(void)
+{
+	op(b, 1, 20000, SEM_UNDO);
+	return 0;
+}
+
 static void values(int a0, int a1, int a2, int b0)
 {
 	check(semctl(a, 0, GETVAL) == a0, "%d", semctl(a, 0, GETVAL));
@@ -42,16 +48,18 @@ static void values(int a0, int a1, int a2, int b0)
 
 int main(void)
 {
-	struct child one, all;
+	struct child one, all, much;
 
 	a = semget(IPC_PRIVATE, 3, 0600);
-	b = semget(IPC_PRIVATE, 1, 0600);
+	b = semget(IPC_PRIVATE, 2, 0600);
 	check(a >= 0 && b >= 0);
 	op(a, 0, 5, 0);
 	op(a, 2, 7, 0);
 	op(b, 0, 1, 0);
+	op(b, 1, 12000, 0);
 	one = child_start(take, NULL);
 	all = child_start(take_all, NULL);
+	much = child_start(raise_much, NULL);
 	op(a, 1, -3, 0); /* of what the child has raised */
 	ready();
 	values(0, 1, 7, 0);
@@ -59,6 +67,9 @@ int main(void)
 	values(2, 0, 7, 1);
 	child_go(&all);
 	values(5, 0, 7, 1);
+	check(semctl(b, 1, GETVAL) == 32000, "%d", semctl(b, 1, GETVAL));
+	child_go(&much);
+	check(semctl(b, 1, GETVAL) == 12000, "%d", semctl(b, 1, GETVAL));
 	check(semctl(a, 0, IPC_RMID) == 0 && semctl(b, 0, IPC_RMID) == 0);
 	return ok();
 }

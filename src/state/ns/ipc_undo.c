@@ -70,15 +70,15 @@ static int read_values(struct dtask *t, const struct sets *s, unsigned short *v)
 }
 
 /*
- * ADJ is what will be given back at the end.  The value changes back and forth, first upwards: a
- * semop(2) that would wait never does.
+ * ADJ is what will be given back at the end.  The value moves there and back: exit_sem() keeps what
+ * it gives back between 0 and SEMVMX, so no semop(2) would wait, or be out of range.
  */
 static void adjust(struct batch *b, int id, unsigned sem, int adj, bool keep_value)
 {
-	struct sembuf plain = {.sem_num = (unsigned short)sem, .sem_op = (short)adj};
-	struct sembuf undone = {
-		.sem_num = (unsigned short)sem, .sem_op = (short)-adj, .sem_flg = SEM_UNDO};
-	struct sembuf both[2] = {adj > 0 ? plain : undone, adj > 0 ? undone : plain};
+	struct sembuf both[2] = {
+		{.sem_num = (unsigned short)sem, .sem_op = (short)adj},
+		{.sem_num = (unsigned short)sem, .sem_op = (short)-adj, .sem_flg = SEM_UNDO},
+	};
 
 	/* one call for each: within one, the kernel looks at the sum */
 	for (unsigned i = 0; i < 2; i++)
