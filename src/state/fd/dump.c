@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct files_dump {
 	struct kcmp_set *set; /* of descriptions, by kcmp(2): its ids count from 1 */
@@ -127,21 +128,51 @@ uint32_t files_ghost_id(struct dump *d, const struct stat *st)
 	return id;
 }
 
+static int check_view(struct dump *d, struct fd_view *v)
+{
+	const struct fd_kind *k;
+	int r;
+
+	if (track_is(d, v))
+		return 0;
+	k = fd_kind_of(d, v);
+	if (!k)
+		return fd_refuse(v);
+	r = locks_check(d, v);
+	return r == 0 && k->check ? k->check(d, v) : r;
+}
+
+static bool is_still(const struct fd_view *v)
+{
+	CLEANUP(fd_view_clear) struct fd_view now = {0};
+
+	if (fd_view_read(v->task, v->tfd, &now) == 0)
+		return v->st.st_dev == now.st.st_dev && v->st.st_ino == now.st.st_ino &&
+		       strcmp(v->link, now.link) == 0;
+	err_clear();
+	return false;
+}
+
+/* Nothing stands still: what is wrong with a descriptor that was closed meanwhile does not count.
+ */
 static int check_one(struct dump *d, struct dtask *t, int tfd)
 {
 	CLEANUP(fd_view_clear) struct fd_view v = {0};
-	const struct fd_kind *k;
+	size_t before = d->refused->len;
+	bool lasting = d->lasting;
 	int r = fd_view_read(t, tfd, &v);
 
+	if (r == 0)
+		r = check_view(d, &v);
 	if (r < 0)
-		return r == -ENOENT ? 0 : r; /* closed while we were looking */
-	if (track_is(d, &v))
+		r = dump_refuse(d, dtask_wrap(t, err_wrap(r, "fd %d", tfd)));
+	if ((r < 0 || d->refused->len > before) && (!v.link || !is_still(&v))) {
+		g_string_truncate(d->refused, before);
+		d->lasting = lasting;
+		err_clear();
 		return 0;
-	k = fd_kind_of(d, &v);
-	if (!k)
-		return fd_refuse(&v);
-	r = locks_check(d, &v);
-	return r == 0 && k->check ? k->check(d, &v) : r;
+	}
+	return r;
 }
 
 int files_check(struct dump *d, struct dtask *t)
@@ -149,16 +180,9 @@ int files_check(struct dump *d, struct dtask *t)
 	CLEANUP(pid_list_clear) struct pid_list fds = {0};
 	int r = proc_fds(t->proc.dir, &fds);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < fds.n; i++) {
+	for (size_t i = 0; r == 0 && i < fds.n; i++)
 		r = check_one(d, t, fds.v[i]);
-		if (r < 0)
-			r = dump_refuse(d, dtask_wrap(t, err_wrap(r, "fd %d", fds.v[i])));
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return r;
 }
 
 static int dump_description(struct dump *d, struct fd_view *v, uint32_t id, FdTypes *type)
