@@ -5,29 +5,23 @@
  */
 #include "cr.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-#define THREADS 3
-#define EACH	24
+#define CHILDREN 8
+#define EACH	 100
 
-static atomic_ulong turns[THREADS];
+static atomic_ulong *turns;
 
 static int make(int kind)
 {
 	int pair[2] = {-1, -1};
 
-	switch (kind % 8) {
-	case 0:
-		return socket(AF_INET, SOCK_DGRAM, 0);
-	case 1:
-		return socket(AF_INET6, SOCK_STREAM, 0);
-	case 2:
-		return socket(AF_UNIX, SOCK_STREAM, 0);
+	switch (kind % 16) {
 	case 3:
 		check(pipe(pair) == 0);
 		close(pair[1]);
@@ -38,40 +32,47 @@ static int make(int kind)
 		return timerfd_create(CLOCK_MONOTONIC, 0);
 	case 6:
 		return epoll_create1(0);
-	default:
+	case 7:
 		return open("/", O_TMPFILE | O_RDWR, 0600);
+	default:
+		return socket(kind % 2 ? AF_INET : AF_UNIX, SOCK_DGRAM, 0);
 	}
 }
 
-static void *churn(void *arg)
+static void churn(int me)
 {
-	int me = *(int *)arg, fds[EACH];
+	int fds[EACH];
 
-	for (;;) {
+	for (;; turns[me]++) {
 		for (int i = 0; i < EACH; i++)
-			check((fds[i] = make(i)) >= 0 || i % 8 == 7, "errno %d", errno);
+			check((fds[i] = make(i)) >= 0 || errno == EOPNOTSUPP, "errno %d", errno);
 		for (int i = 0; i < EACH; i++)
 			close(fds[i]);
-		turns[me]++;
 	}
-	return NULL;
 }
 
 int main(void)
 {
-	int me[THREADS], pair[2];
-	pthread_t t;
+	pid_t pids[CHILDREN];
+	int pair[2];
 	char c = 0;
 
-	check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-	for (int i = 0; i < THREADS; i++) {
-		me[i] = i;
-		check(pthread_create(&t, NULL, churn, &me[i]) == 0);
+	turns = mmap(NULL, CHILDREN * sizeof(*turns), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check(turns != MAP_FAILED && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	for (int i = 0; i < CHILDREN; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			churn(i);
 	}
 	ready();
-	for (int i = 0; i < THREADS; i++)
-		for (unsigned long was = turns[i]; turns[i] < was + 3;)
+	for (int i = 0; i < CHILDREN; i++)
+		for (unsigned long was = turns[i]; turns[i] < was + 3;) {
+			check(waitpid(pids[i], NULL, WNOHANG) == 0);
 			usleep(1000);
+		}
 	check(write(pair[0], "x", 1) == 1 && read(pair[1], &c, 1) == 1 && c == 'x');
+	for (int i = 0; i < CHILDREN; i++)
+		check(kill(pids[i], SIGKILL) == 0 && waitpid(pids[i], NULL, 0) == pids[i]);
 	return ok();
 }
