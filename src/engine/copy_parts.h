@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/copy.h"
+#include "engine/rootfs_look.h"
 
 #include <sys/stat.h>
 
@@ -13,7 +14,7 @@ struct copy_view {
 	int root; /* O_PATH */
 	int ns;	  /* the mount namespace that the mounts of a container that is not running live in,
 		     or -1 */
-	bool mounted; /* its root file system, by us */
+	struct rootfs_look look; /* of such a container */
 };
 #define COPY_VIEW_NONE ((struct copy_view){.root = -1, .ns = -1})
 

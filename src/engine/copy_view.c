@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/dir.h"
 #include "engine/copy_parts.h"
-#include "engine/image.h"
 #include "engine/mounts.h"
 #include "engine/options.h"
-#include "engine/rootfs.h"
 #include "engine/spec_parts.h"
 #include "engine/volume.h"
 #include "kernel/mount.h"
@@ -110,24 +108,18 @@ static void *enter(void *arg)
 
 static int open_stopped(struct copy_view *v)
 {
-	CLEANUP(image_clear) struct image img = IMAGE_NONE;
 	CLEANUP(user_mounts_clear) struct user_mounts mounts = {0};
 	const struct container_options *o;
-	g_autofree char *path = rootfs_mountpoint(v->e, v->c->id);
 	struct visit x = {.v = v, .mounts = &mounts};
 	int r = container_options(v->c, &o);
 
 	if (r == 0)
 		r = user_mounts_parse(o, &mounts);
-	if (r == 0 && !path) {
-		r = image_resolve(v->e, v->c->image_id, &img);
-		if (r == 0)
-			r = rootfs_mount(v->e, v->c->id, img.layers, &path);
-		v->mounted = r == 0;
-	}
+	if (r == 0)
+		r = rootfs_look_open(v->e, v->c, &v->look);
 	if (r < 0)
 		return r;
-	x.path = path;
+	x.path = v->look.path;
 	g_thread_join(g_thread_new("view", enter, &x));
 	if (x.error < 0)
 		r = err_set(-x.error, "%s", x.why);
@@ -153,8 +145,7 @@ void copy_view_close(struct copy_view *v)
 
 	cleanup_close(&v->root);
 	cleanup_close(&v->ns);
-	if (v->mounted && rootfs_umount(v->e, v->c->id) < 0)
-		err_clear();
+	rootfs_look_close(&v->look);
 	v->c = NULL;
 }
 

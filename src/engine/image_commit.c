@@ -9,6 +9,7 @@
 #include "engine/lifecycle.h"
 #include "engine/pack_tree.h"
 #include "engine/rootfs.h"
+#include "engine/rootfs_look.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,38 +33,6 @@ static void commit_clear(struct commit *k)
 	image_clear(&k->base);
 	blobs_scratch_drop(&k->scratch);
 	cleanup_close(&k->hold);
-}
-
-/* What was mounted only for us is unmounted again; the container is locked. */
-struct look {
-	struct engine *e;
-	const char *id;
-	bool ours;
-	int fd;
-};
-
-static void look_close(struct look *l)
-{
-	ERR_KEEP;
-
-	cleanup_close(&l->fd);
-	if (l->ours && rootfs_umount(l->e, l->id) < 0)
-		err_clear();
-}
-
-static int look_open(struct engine *e, struct container *c, const struct image *base,
-		     struct look *ret)
-{
-	g_autofree char *path = rootfs_mountpoint(e, c->id);
-	int r = 0;
-
-	*ret = (struct look){e, c->id, !path, -1};
-	if (!path)
-		r = rootfs_mount(e, c->id, base->layers, &path);
-	if (r < 0)
-		return r;
-	ret->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return ret->fd < 0 ? err_errno("open %s", path) : 0;
 }
 
 static int add_changes(struct pack_tree *t, const GPtrArray *changes)
@@ -104,15 +73,24 @@ static int write_layer(struct commit *k, struct pack_tree *t)
 	return blob_adopt(k->e, blob, k->layer);
 }
 
+static int open_root(struct engine *e, const struct container *c, struct rootfs_look *look,
+		     int *ret)
+{
+	int r = rootfs_look_open(e, c, look);
+
+	return r < 0 ? r : rootfs_look_fd(look, ret);
+}
+
 static int pack(struct commit *k)
 {
-	CLEANUP(look_close) struct look all = {.fd = -1};
+	CLEANUP(rootfs_look_close) struct rootfs_look look = ROOTFS_LOOK_NONE;
 	CLEANUP(pack_tree_drop) struct pack_tree *t = NULL;
 	g_autoptr(GPtrArray) changes = NULL;
-	int r = look_open(k->e, k->c, &k->base, &all);
+	autoclose int root = -1;
+	int r = open_root(k->e, k->c, &look, &root);
 
 	if (r == 0)
-		r = pack_tree_new(all.fd, &t);
+		r = pack_tree_new(root, &t);
 	if (r == 0 && k->o->squash)
 		r = pack_tree_add_all(t);
 	else if (r == 0)
@@ -310,18 +288,16 @@ int container_commit(struct engine *e, struct container *c, const struct commit_
 
 int container_export(struct engine *e, struct container *c, int fd)
 {
-	CLEANUP(image_clear) struct image base = IMAGE_NONE;
+	CLEANUP(rootfs_look_close) struct rootfs_look look = ROOTFS_LOOK_NONE;
 	CLEANUP(pack_tree_drop) struct pack_tree *t = NULL;
-	CLEANUP(look_close) struct look all = {.fd = -1};
+	autoclose int root = -1;
 	uint64_t bytes;
 	int r = container_lock(e, c);
 
 	if (r == 0)
-		r = image_resolve(e, c->image_id, &base);
+		r = open_root(e, c, &look, &root);
 	if (r == 0)
-		r = look_open(e, c, &base, &all);
-	if (r == 0)
-		r = pack_tree_new(all.fd, &t);
+		r = pack_tree_new(root, &t);
 	if (r == 0)
 		r = pack_tree_add_all(t);
 	if (r == 0)
