@@ -21,6 +21,9 @@ int ipc_in_space(int dir, int ns, int (*fn)(void *arg), void *arg) MUST_CHECK;
 /* /proc/sysvipc/KIND of the namespace we are in: the ids, ascending. */
 int ipc_ids(const char *kind, GArray *ret) MUST_CHECK;
 
+/* FN for each of them. */
+int ipc_each(struct dump *d, const char *kind, int (*fn)(struct dump *d, int id)) MUST_CHECK;
+
 void ipc_desc_fill(IpcDescEntry *e, int id, const struct ipc_perm *p);
 int ipc_desc_check(const IpcDescEntry *e) MUST_CHECK;
 
@@ -36,3 +39,11 @@ void ipc_perm_of(const IpcDescEntry *e, struct ipc_perm *ret);
 int ipc_shm_dump(struct dump *d) MUST_CHECK;
 int ipc_shm_restore(struct restore *r) MUST_CHECK;
 int ipc_shm_end(struct restore *r) MUST_CHECK;
+
+/* ipc_msg.c, ipc_sem.c, ipc_vars.c */
+int ipc_msg_dump(struct dump *d) MUST_CHECK;
+int ipc_msg_restore(struct restore *r) MUST_CHECK;
+int ipc_sem_dump(struct dump *d) MUST_CHECK;
+int ipc_sem_restore(struct restore *r) MUST_CHECK;
+int ipc_vars_dump(struct dump *d) MUST_CHECK;
+int ipc_vars_restore(struct restore *r) MUST_CHECK;
