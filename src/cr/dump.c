@@ -6,7 +6,6 @@
 #include "cr/cryo.h"
 #include "cr/lazy.h"
 #include "cr/look.h"
-#include "cr/plan.h"
 #include "cr/records.h"
 #include "cr/step.h"
 
@@ -41,117 +40,6 @@ struct cryo_dump {
 	enum { LOOKED, FROZEN, FINISHED, FAILED } state;
 };
 
-/* Looking: everything that would be refused, at once. */
-
-/* What the agent needs to find takes longer than all of a small dump: found before the freeze. */
-static int scout(struct dump *d, struct dtask *t)
-{
-	g_autofree struct insns *ins = g_new0(struct insns, 1);
-
-	/* It ends or executes another program just now: asked again when it stands still. */
-	if (agent_scout(t->proc.dir, t->proc.pid, ins) < 0)
-		err_clear();
-	else
-		g_hash_table_insert(d->scouted, GINT_TO_POINTER(t->proc.pid),
-				    g_steal_pointer(&ins));
-	return 0;
-}
-
-static int check_task(struct dump *d, struct dtask *t)
-{
-	int r;
-
-	if (t->zombie)
-		return 0;
-	if (t->status.tracer)
-		return dump_refuse(d, dtask_wrap(t, look_tracer(d, t->status.tracer)));
-	r = scout(d, t);
-	if (r == 0)
-		r = maps_read_vmflags(t->proc.dir, &t->maps);
-	if (r == 0)
-		r = agent_send_home(t->pid, t->proc.pid, &t->maps);
-	if (r == 1) {
-		maps_clear(&t->maps);
-		r = maps_read_vmflags(t->proc.dir, &t->maps);
-	}
-	if (r == 0)
-		r = mem_check(d, t);
-	if (r == 0)
-		r = files_check(d, t);
-	if (r == 0)
-		r = dump_refuse(d, dtask_wrap(t, tty_session_check(d, t)));
-	if (r == 0)
-		r = fs_check(d, t);
-	return r;
-}
-
-/*
- * Could sessions and groups be made again?  Who is a subreaper is not seen from outside: while
- * looking, each may be one.
- */
-static int check_plan(struct dump *d)
-{
-	g_autofree struct plan_task *v = g_new0(struct plan_task, d->tasks->len);
-	CLEANUP(plan_clear) struct plan p = {0};
-
-	for (unsigned i = 0; i < d->tasks->len; i++) {
-		const struct dtask *t = dump_task(d, i);
-
-		v[i] = (struct plan_task){.pid = t->nspid,
-					  .parent = t->parent,
-					  .pgid = t->nspgid,
-					  .sid = t->nssid,
-					  .zombie = t->zombie,
-					  .guest = t->guest != NULL,
-					  .maker = t->maker,
-					  .reaper = t->reaper || levels_is_init(t)};
-	}
-	if ((plan_outside(v, d->tasks->len) ||
-	     (d->o.standalone && !(d->own & CLONE_NEWPID) && v[0].sid == 0)) &&
-	    !d->o.shell_job)
-		return err_set(EOPNOTSUPP,
-			       "process %d is in session %d, which is led from outside of the "
-			       "tree; use --shell-job to move it into that of the restorer",
-			       v[0].pid, dump_task(d, 0)->nssid);
-	return d->frozen ? plan_make(v, d->tasks->len, false, NULL, &p)
-			 : plan_look(v, d->tasks->len);
-}
-
-static int look(struct dump *d)
-{
-	int r;
-
-	socks_dump_end(d); /* of an earlier look */
-	r = tree_look(d);
-
-	if (r == 0)
-		r = tree_open_root(d);
-	if (r == 0)
-		r = ns_ids(dump_task(d, 0)->proc.dir, d->ns);
-	if (r == 0)
-		r = box_check(d);
-	if (r == 0)
-		r = spaces_look(d);
-	if (r == 0)
-		r = users_check(d);
-	if (r == 0)
-		r = mounts_check(d);
-	if (r == 0)
-		r = net_check(d);
-	if (r == 0)
-		r = mqueue_check(d);
-	if (r == 0)
-		r = sharing_check(d);
-	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
-		r = look_at(d, dump_task(d, i), check_task);
-	}
-	if (r == 0)
-		r = dump_refuse(d, check_plan(d));
-	if (r == 0)
-		r = records_look_before(d);
-	return r;
-}
-
 static int look_new(const struct cryo_dump_options *options, struct cryo_dump **ret)
 {
 	uint64_t at = step_now_us();
@@ -171,7 +59,7 @@ static int look_new(const struct cryo_dump_options *options, struct cryo_dump **
 	r = d->o.track_mem ? cryo_can_track() : 0;
 	if (r < 0)
 		return r;
-	r = look_patiently(d, look);
+	r = look_patiently(d, look_all);
 	log_debug("dump: look: %" PRIu64 " us", step_now_us() - at);
 	return r;
 }
@@ -337,7 +225,7 @@ static const struct dump_step dump_steps[] = {
 	{"timers", .question = &timers_question},
 	{"process", .question = &process_question},
 	{"stopped children", .all = stops_dump},
-	{"plan", .all = check_plan},
+	{"plan", .all = look_plan},
 	{"threads", .question = &thread_question},
 	{"policies of mappings", .question = &numa_maps_question},
 	{"memory policies", .question = &numa_question},
@@ -390,57 +278,6 @@ static bool has_little_memory(const struct dump *d)
 	for (unsigned i = 0; i < d->tasks->len; i++)
 		pages += dump_task(d, i)->stat.rss_pages;
 	return pages * IMAGE_PAGE_SIZE <= PACE_MAX_BYTES;
-}
-
-/* Making a file takes longer than writing it: those of all that was seen are made before. */
-static int expect_threads(struct dump *d, const struct dtask *t)
-{
-	CLEANUP(pid_list_clear) struct pid_list tids = {0};
-	int r = proc_tasks(t->proc.dir, &tids);
-
-	for (size_t i = 0; r == 0 && i < tids.n; i++) {
-		CLEANUP(procstatus_clear) struct procstatus s = {0};
-
-		if (tids.v[i] == t->pid)
-			continue;
-		r = procstatus_read_task(t->proc.dir, tids.v[i], &s);
-		if (r == 0)
-			r = image_expect(&d->w, IMG_CORE, (uint64_t)level_of_root(d, &s.nspid));
-	}
-	return r;
-}
-
-static int expect_task(struct dump *d, const struct dtask *t)
-{
-	static const enum image_kind kinds[] = {IMG_CORE, IMG_IDS, IMG_MM, IMG_FS, IMG_PAGEMAP};
-	int r = 0;
-
-	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++)
-		r = image_expect(&d->w, kinds[i], (uint64_t)t->nspid);
-	if (r == 0 && t->files == t->index)
-		r = image_expect(&d->w, IMG_FDINFO, t->index + 1);
-	r = r < 0 ? r : expect_threads(d, t);
-	if (r == -ESRCH || r == -ENOENT) { /* it ends just now */
-		err_clear();
-		return 0;
-	}
-	return r;
-}
-
-static int expect(struct dump *d)
-{
-	int r = image_expect(&d->w, IMG_PSTREE, 0);
-
-	if (r == 0)
-		r = image_expect(&d->w, IMG_FILES, 0);
-	if (r == 0)
-		r = image_expect(&d->w, IMG_INVENTORY, 0);
-	if (r == 0)
-		r = image_expect(&d->w, IMG_MNTS, NSID_MNT);
-	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
-		if (!dump_task(d, i)->zombie)
-			r = expect_task(d, dump_task(d, i));
-	return r < 0 ? r : mem_prepare_pages(d);
 }
 
 static int write_all(struct dump *d)
@@ -521,7 +358,7 @@ int cryo_dump_write(struct cryo_dump *c, int dir)
 		return err_set(EINVAL, "a dump is written once");
 	d->dir = dir;
 	image_writer_init(&d->w, dir);
-	r = expect(d);
+	r = records_expect(d);
 	if (r == 0)
 		r = write_all(d);
 	if (r < 0) {

@@ -4,6 +4,12 @@
 
 #include "state/dump.h"
 
+/* Everything that is to be looked at; the tree is read anew. */
+int look_all(struct dump *d) MUST_CHECK;
+
+/* Could sessions and groups be made again?  Asked once more when the tree is frozen. */
+int look_plan(struct dump *d) MUST_CHECK;
+
 /* CHECK of one task; what it finds is forgotten if the task is ending by then. */
 int look_at(struct dump *d, struct dtask *t, int (*check)(struct dump *d, struct dtask *t))
 	MUST_CHECK;

@@ -7,6 +7,9 @@
 
 int records_dump_tree(struct dump *d) MUST_CHECK;
 
+/* Makes, before the freeze, the files that a dump of what was looked at will write. */
+int records_expect(struct dump *d) MUST_CHECK;
+
 /* inventory.img, IMAGE_EXTRA and the link to the images before: alone, that of a pre-dump. */
 int records_dump_inventory(struct dump *d) MUST_CHECK;
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cr/records.h"
+
+#include "image/pages.h"
+#include "state/mem/mem.h"
+#include "state/ns/ns.h"
+#include "state/task/levels.h"
+#include "state/tree.h"
+
+#include <errno.h>
+
+/* Making a file takes longer than writing it: those of all that was seen are made before. */
+static int expect_threads(struct dump *d, const struct dtask *t)
+{
+	CLEANUP(pid_list_clear) struct pid_list tids = {0};
+	int r = proc_tasks(t->proc.dir, &tids);
+
+	for (size_t i = 0; r == 0 && i < tids.n; i++) {
+		CLEANUP(procstatus_clear) struct procstatus s = {0};
+
+		if (tids.v[i] == t->pid)
+			continue;
+		r = procstatus_read_task(t->proc.dir, tids.v[i], &s);
+		if (r == 0)
+			r = image_expect(&d->w, IMG_CORE, (uint64_t)level_of_root(d, &s.nspid));
+	}
+	return r;
+}
+
+static int expect_task(struct dump *d, const struct dtask *t)
+{
+	static const enum image_kind kinds[] = {IMG_CORE, IMG_IDS, IMG_MM, IMG_FS, IMG_PAGEMAP};
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++)
+		r = image_expect(&d->w, kinds[i], (uint64_t)t->nspid);
+	if (r == 0 && t->files == t->index)
+		r = image_expect(&d->w, IMG_FDINFO, t->index + 1);
+	r = r < 0 ? r : expect_threads(d, t);
+	if (r == -ESRCH || r == -ENOENT) { /* it ends just now */
+		err_clear();
+		return 0;
+	}
+	return r;
+}
+
+int records_expect(struct dump *d)
+{
+	int r = image_expect(&d->w, IMG_PSTREE, 0);
+
+	if (r == 0)
+		r = image_expect(&d->w, IMG_FILES, 0);
+	if (r == 0)
+		r = image_expect(&d->w, IMG_INVENTORY, 0);
+	if (r == 0)
+		r = image_expect(&d->w, IMG_MNTS, NSID_MNT);
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		if (!dump_task(d, i)->zombie)
+			r = expect_task(d, dump_task(d, i));
+	return r < 0 ? r : mem_prepare_pages(d);
+}
