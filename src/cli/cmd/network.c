@@ -4,9 +4,9 @@
 
 #include "cli/cmd/common.h"
 #include "cli/cmd/network_filter.h"
+#include "cli/cmd/object.h"
 #include "cli/report.h"
 #include "cli/types.h"
-#include "engine/lifecycle.h"
 
 struct create_opts {
 	bool disable_dns, internal, ignore, ipv6;
@@ -134,51 +134,29 @@ static const struct opt rm_options[] = {
 	    .aliases = "timeout", .def = "10"),
 	{}};
 
-static int remove_users(struct cli *cli, const char *name)
-{
-	const struct rm_opts *o = cli->opts;
-	g_auto(GStrv) ids = NULL;
-	int r = network_users(cli->engine, name, &ids);
-
-	return r < 0 ? r : remove_by_id(cli, ids, cli_given(cli, "time") ? (int)o->time : -1);
-}
-
-static int remove_one(struct cli *cli, const char *ref)
-{
-	const struct rm_opts *o = cli->opts;
-	json_t *j = NULL;
-	int r = network_find(cli->engine, ref, &j);
-	const char *name = r == 0 ? json_string_value(json_object_get(j, "name")) : NULL;
-
-	if (r == -ENOENT && o->force) {
-		err_clear();
-		return 0;
-	}
-	if (r == 0 && o->force && strcmp(name, NETWORK_DEFAULT) != 0)
-		r = remove_users(cli, name);
-	if (r == 0)
-		r = network_delete(cli->engine, name);
-	json_decref(j);
-	if (r == 0)
-		puts(ref);
-	return r;
-}
+static const struct object_kind networks = {
+	.plural = "networks",
+	.name = "name",
+	.kept = NETWORK_DEFAULT,
+	.list = network_list,
+	.find = network_find,
+	.users = network_users,
+	.remove = network_delete,
+	.check_filters = network_filters_check,
+	.match_filters = network_filters_match,
+};
 
 static int run_rm(struct cli *cli)
 {
+	const struct rm_opts *o = cli->opts;
 	struct engine *e;
-	int r = args_range(cli, 1, -1), status = 0;
+	int r = args_range(cli, 1, -1);
 
-	if (r < 0 || (r = cli_engine(cli, &e)) < 0)
-		return r;
-	for (size_t i = 0; i < cli->nargs; i++) {
-		r = remove_one(cli, cli->args[i]);
-		if (r < 0) {
-			cli_print_error();
-			status = r == -ENOENT ? 1 : r == -EBUSY ? 2 : 125;
-		}
-	}
-	return status;
+	if (r == 0)
+		r = cli_engine(cli, &e);
+	return r < 0 ? r
+		     : objects_remove(cli, &networks, cli->args, o->force,
+				      cli_given(cli, "time") ? (int)o->time : -1);
 }
 
 struct prune_opts {
@@ -195,30 +173,8 @@ static const struct opt prune_options[] = {
 static int run_prune(struct cli *cli)
 {
 	const struct prune_opts *o = cli->opts;
-	json_t *list = NULL, *j;
-	struct engine *e;
-	size_t i;
-	int r = args_range(cli, 0, 0), status = 0;
 
-	if (r < 0 || (r = network_filters_check(o->filter)) < 0 || (r = cli_engine(cli, &e)) < 0)
-		return r;
-	if (!o->force && !confirm_prune("networks"))
-		return 0;
-	r = network_list(e, &list);
-	json_array_foreach(list, i, j)
-	{
-		const char *name = json_string_value(json_object_get(j, "name"));
-
-		if (!strcmp(name, NETWORK_DEFAULT))
-			continue;
-		r = network_filters_match(e, o->filter, j);
-		if (r < 0)
-			break;
-		if (r > 0)
-			status |= pruned(name, network_delete(e, name));
-	}
-	json_decref(list);
-	return r < 0 ? r : status;
+	return objects_prune(cli, &networks, o->force, o->filter);
 }
 
 const struct command cmd_network_create = {

@@ -191,15 +191,3 @@ bool confirm_prune(const char *what)
 	fflush(stdout);
 	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
 }
-
-int pruned(const char *name, int r)
-{
-	bool failed = r < 0 && r != -EBUSY && r != -ENOENT;
-
-	if (r == 0)
-		puts(name);
-	if (failed)
-		cli_print_error();
-	err_clear();
-	return failed ? 125 : 0;
-}

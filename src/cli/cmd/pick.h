@@ -52,6 +52,3 @@ int remove_by_id(struct cli *cli, char *const *ids, int timeout) MUST_CHECK;
 
 /* Asks on standard input before all of WHAT ("volumes") that no container uses are removed. */
 bool confirm_prune(const char *what);
-/* What became of NAME, whose removal gave R: 0, or 125 after an error, which is printed.  One that
- * was in use or is gone is passed over. */
-int pruned(const char *name, int r);

@@ -2,10 +2,10 @@
 /* volume create, exists, inspect, rm, prune. */
 #include "engine/volume.h"
 #include "cli/cmd/common.h"
+#include "cli/cmd/object.h"
 #include "cli/cmd/volume_filter.h"
 #include "cli/report.h"
 #include "cli/types.h"
-#include "engine/lifecycle.h"
 
 struct create_opts {
 	const char *driver;
@@ -134,62 +134,46 @@ static const struct opt rm_options[] = {
 	    .aliases = "timeout", .def = "10"),
 	{}};
 
-static int remove_users(struct cli *cli, const char *name)
+static const struct object_kind volumes = {
+	.plural = "volumes",
+	.name = "Name",
+	.list = volume_list,
+	.find = volume_find,
+	.users = volume_users,
+	.remove = volume_remove,
+	.check_filters = volume_filters_check,
+	.match_filters = volume_filters_match,
+};
+
+static int list_names(struct engine *e, char ***ret)
 {
-	const struct rm_opts *o = cli->opts;
-	g_auto(GStrv) ids = NULL;
-	int r = volume_users(cli->engine, name, &ids);
+	g_autoptr(GStrvBuilder) names = g_strv_builder_new();
+	json_t *list = NULL, *v;
+	size_t i;
+	int r = volume_list(e, &list);
 
-	return r < 0 ? r : remove_by_id(cli, ids, cli_given(cli, "time") ? (int)o->time : -1);
-}
-
-static int remove_one(struct cli *cli, const char *ref)
-{
-	const struct rm_opts *o = cli->opts;
-	json_t *j = NULL;
-	int r = volume_find(cli->engine, ref, &j);
-	const char *name = r == 0 ? json_string_value(json_object_get(j, "Name")) : NULL;
-
-	if (r == -ENOENT && o->force) {
-		err_clear();
-		return 0;
-	}
-	if (r == 0 && o->force)
-		r = remove_users(cli, name);
-	if (r == 0)
-		r = volume_remove(cli->engine, name);
-	json_decref(j);
-	if (r == 0)
-		puts(ref);
+	json_array_foreach(list, i, v)
+		g_strv_builder_add(names, json_string_value(json_object_get(v, "Name")));
+	json_decref(list);
+	*ret = g_strv_builder_end(names);
 	return r;
 }
 
 static int run_rm(struct cli *cli)
 {
 	const struct rm_opts *o = cli->opts;
-	json_t *list = NULL, *v;
+	g_auto(GStrv) all = NULL;
 	struct engine *e;
-	size_t i, n;
-	int r, status = 0;
+	int r;
 
 	if (o->all == !!cli->nargs)
 		return err_set(EINVAL, "choose either one or more volumes or all");
 	r = cli_engine(cli, &e);
 	if (r == 0 && o->all)
-		r = volume_list(e, &list);
-	if (r < 0)
-		return r;
-	n = list ? json_array_size(list) : cli->nargs;
-	for (i = 0; i < n; i++) {
-		v = json_object_get(json_array_get(list, i), "Name");
-		r = remove_one(cli, list ? json_string_value(v) : cli->args[i]);
-		if (r < 0) {
-			cli_print_error();
-			status = r == -ENOENT ? 1 : r == -EBUSY ? 2 : 125;
-		}
-	}
-	json_decref(list);
-	return status;
+		r = list_names(e, &all);
+	return r < 0 ? r
+		     : objects_remove(cli, &volumes, all ? all : cli->args, o->force,
+				      cli_given(cli, "time") ? (int)o->time : -1);
 }
 
 struct prune_opts {
@@ -207,28 +191,8 @@ static const struct opt prune_options[] = {
 static int run_prune(struct cli *cli)
 {
 	const struct prune_opts *o = cli->opts;
-	json_t *list = NULL, *v;
-	struct engine *e;
-	size_t i;
-	int r = args_range(cli, 0, 0), status = 0;
 
-	if (r < 0 || (r = cli_engine(cli, &e)) < 0 || (r = volume_filters_check(o->filter)) < 0)
-		return r;
-	if (!o->force && !confirm_prune("volumes"))
-		return 0;
-	r = volume_list(e, &list);
-	json_array_foreach(list, i, v)
-	{
-		const char *name = json_string_value(json_object_get(v, "Name"));
-
-		r = volume_filters_match(e, o->filter, v);
-		if (r < 0)
-			break;
-		if (r > 0)
-			status |= pruned(name, volume_remove(e, name));
-	}
-	json_decref(list);
-	return r < 0 ? r : status;
+	return objects_prune(cli, &volumes, o->force, o->filter);
 }
 
 const struct command cmd_volume_create = {
