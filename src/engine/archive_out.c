@@ -2,6 +2,8 @@
 #include "engine/archive_out.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "engine/archive_stage.h"
 #include "engine/archive_trust.h"
 #include "engine/image.h"
 #include "engine/mounts.h"
@@ -22,9 +24,14 @@
 struct archive_out {
 	struct archive_options o;
 	struct pack *pack;
-	int fd, dir; /* the file; the directory where it gets its name, or -1 */
-	char *base;  /* the name */
-	char *aside; /* by which it is there already, or NULL: it has none */
+	int fd, dir;		     /* the file; the directory where it gets its name, or -1 */
+	char *base;		     /* the name */
+	char *aside;		     /* by which it is there already, or NULL: it has none */
+	struct archive_stage *stage; /* copies of trees that are packed later; or NULL */
+	GPtrArray *changes;	     /* struct rootfs_change, as they were while nothing moved */
+	bool waiting;		     /* the trees are still to be packed: those of */
+	struct engine *engine;
+	struct container *container;
 };
 
 static int create_error(const struct archive_options *o)
@@ -113,30 +120,12 @@ static int put_json(struct archive_out *a, const char *name, const json_t *j)
 	return pack_bytes(a->pack, name, doc->str, doc->len);
 }
 
-int archive_put_documents(struct archive_out *a, struct engine *e, struct container *c,
-			  bool shm_apart)
-{
-	json_t *config = NULL, *spec = NULL;
-	int r = archive_config_make(e, c, shm_apart, &config);
-
-	if (r == 0)
-		r = archive_spec_make(e, c, &spec);
-	if (r == 0)
-		r = pack_dir(a->pack, ARCHIVE_ARTIFACTS);
-	if (r == 0)
-		r = put_json(a, ARCHIVE_CONFIG, config);
-	if (r == 0)
-		r = put_json(a, ARCHIVE_SPEC, spec);
-	json_decref(config);
-	json_decref(spec);
-	return r;
-}
-
 /* All of a directory as a tar file. */
 static int put_tree(struct archive_out *a, const char *member, const char *path)
 {
 	CLEANUP(pack_tree_drop) struct pack_tree *t = NULL;
-	autoclose int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclose int dir =
+		open(archive_stage_of(a->stage, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;
 
 	if (dir < 0)
@@ -195,21 +184,19 @@ static int put_changes(struct archive_out *a, struct engine *e, struct container
 		       const struct image *img, json_t *deleted)
 {
 	CLEANUP(pack_tree_drop) struct pack_tree *t = NULL;
-	g_autoptr(GPtrArray) changes = NULL;
 	g_autofree char *path = rootfs_diff_path(e, c->id);
-	autoclose int upper = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclose int upper =
+		open(archive_stage_of(a->stage, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	unsigned n = g_strv_length(img->layers);
 	int r;
 
 	if (upper < 0)
 		return err_errno("open %s", path);
-	r = rootfs_diff(e, c->id, img->layers, &changes);
-	if (r == 0)
-		r = pack_tree_new(upper, &t);
+	r = pack_tree_new(upper, &t);
 	if (r == 0 && n)
 		r = add_root(t, e, upper, img->layers[n - 1]);
 	if (r == 0)
-		r = add_changes(t, changes, deleted);
+		r = add_changes(t, a->changes, deleted);
 	if (r == 0 && pack_tree_entries(t))
 		r = pack_tree_write(t, a->pack, ARCHIVE_ROOTFS);
 	if (r == 0 && json_array_size(deleted))
@@ -229,7 +216,9 @@ static int put_rootfs(struct archive_out *a, struct engine *e, struct container 
 	return r;
 }
 
-static int put_volumes(struct archive_out *a, struct engine *e, struct container *c)
+typedef int (*volume_fn)(struct archive_out *a, const char *member, const char *path);
+
+static int each_volume(struct archive_out *a, struct engine *e, struct container *c, volume_fn fn)
 {
 	CLEANUP(user_mounts_clear) struct user_mounts all = {0};
 	const struct container_options *o;
@@ -245,9 +234,92 @@ static int put_volumes(struct archive_out *a, struct engine *e, struct container
 		name = volume_name_of(&all.v[i]);
 		member = g_strdup_printf(ARCHIVE_VOLUMES "/%s.tar", name);
 		path = volume_path(e, c, &all.v[i], VOLUME_DATA);
-		r = put_tree(a, member, path);
+		r = fn(a, member, path);
 	}
 	return r;
+}
+
+static int stage_volume(struct archive_out *a, const char *member, const char *path)
+{
+	return archive_stage_add(a->stage, path);
+}
+
+static int stage_all(struct archive_out *a, struct engine *e, struct container *c)
+{
+	g_autofree char *diff = rootfs_diff_path(e, c->id);
+	int r = archive_stage_begin(e, &a->stage);
+
+	if (r == 0 && !a->o.ignore_rootfs)
+		r = archive_stage_add(a->stage, diff);
+	if (r == 0 && !a->o.ignore_volumes)
+		r = each_volume(a, e, c, stage_volume);
+	return r;
+}
+
+/* Without copies (there may be no room for them) files are packed while it stands still. */
+static int stage_result(struct archive_out *a, const struct container *c, int r)
+{
+	if (r == 0 || r == -EINTR)
+		return r;
+	log_info("container %s: its files are packed while it stands still: %s", c->name,
+		 err_message());
+	err_clear();
+	archive_stage_drop(&a->stage);
+	return 0;
+}
+
+int archive_put_documents(struct archive_out *a, struct engine *e, struct container *c,
+			  bool shm_apart)
+{
+	json_t *config = NULL, *spec = NULL;
+	int r = archive_config_make(e, c, shm_apart, &config);
+
+	if (r == 0)
+		r = archive_spec_make(e, c, &spec);
+	if (r == 0)
+		r = pack_dir(a->pack, ARCHIVE_ARTIFACTS);
+	if (r == 0)
+		r = put_json(a, ARCHIVE_CONFIG, config);
+	if (r == 0)
+		r = put_json(a, ARCHIVE_SPEC, spec);
+	json_decref(config);
+	json_decref(spec);
+	return r == 0 && a->o.goes_on ? stage_result(a, c, stage_all(a, e, c)) : r;
+}
+
+static int find_changes(struct archive_out *a, struct engine *e, struct container *c)
+{
+	CLEANUP(image_clear) struct image img = IMAGE_NONE;
+	int r = image_resolve(e, c->image_id, &img);
+
+	g_clear_pointer(&a->changes, g_ptr_array_unref);
+	return r < 0 ? r : rootfs_diff(e, c->id, img.layers, &a->changes);
+}
+
+static int put_trees(struct archive_out *a, struct engine *e, struct container *c)
+{
+	int r = a->o.ignore_rootfs ? 0 : put_rootfs(a, e, c);
+
+	return r == 0 && !a->o.ignore_volumes ? each_volume(a, e, c, put_tree) : r;
+}
+
+/* What waits is packed as soon as something else that is much is. */
+static int put_waiting(struct archive_out *a)
+{
+	bool any = a->waiting;
+
+	a->waiting = false;
+	if (any)
+		log_debug("archive: files from their copies");
+	return any ? put_trees(a, a->engine, a->container) : 0;
+}
+
+int archive_begin_image(struct archive_out *a, const char *name, uint64_t bytes)
+{
+	g_autofree char *member = g_strdup_printf(ARCHIVE_IMAGES "/%s", name);
+	int r = put_waiting(a);
+
+	return r < 0 ? r : pack_begin(a->pack, member, bytes);
 }
 
 #define LOG_WAIT_MS 500
@@ -304,17 +376,21 @@ int archive_put_files(struct archive_out *a, struct engine *e, struct container 
 		r = put_network(a, c);
 	if (r == 0)
 		r = put_log(a, e, c);
-
 	if (r == 0 && !a->o.ignore_rootfs)
-		r = put_rootfs(a, e, c);
-	if (r == 0 && !a->o.ignore_volumes)
-		r = put_volumes(a, e, c);
-	return r;
+		r = find_changes(a, e, c);
+	if (r == 0 && a->stage)
+		r = stage_result(a, c, archive_stage_frozen(a->stage));
+	a->waiting = r == 0 && a->stage;
+	a->engine = e;
+	a->container = c;
+	return r < 0 || a->waiting ? r : put_trees(a, e, c);
 }
 
 int archive_put_images(struct archive_out *a, const char *member, int images)
 {
-	return pack_images(a->pack, member, images);
+	int r = put_waiting(a);
+
+	return r < 0 ? r : pack_images(a->pack, member, images);
 }
 
 int archive_put_stats(struct archive_out *a, int dir)
@@ -370,6 +446,9 @@ void archive_drop(struct archive_out **ap)
 	if (!a)
 		return;
 	pack_drop(&a->pack);
+	archive_stage_drop(&a->stage);
+	if (a->changes)
+		g_ptr_array_unref(a->changes);
 	if (a->aside)
 		unlinkat(a->dir, a->aside, 0);
 	if (a->fd >= 0)

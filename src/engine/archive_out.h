@@ -43,6 +43,7 @@ struct archive_options {
 	enum pack_compression compression;
 	bool ignore_rootfs, ignore_volumes;
 	bool ignore_shm;  /* it comes with the images */
+	bool goes_on;	  /* its files are packed when it runs again */
 	struct engine *e; /* marks the file as its own: engine/archive_trust.h; or NULL */
 	int (*watch)(void *arg, uint64_t bytes); /* as in engine/pack.h */
 	void *watch_arg;
@@ -64,10 +65,15 @@ int archive_check(struct engine *e, struct container *c) MUST_CHECK;
 /* SHM_APART: /dev/shm is not one of the file systems in the images. */
 int archive_put_documents(struct archive_out *a, struct engine *e, struct container *c,
 			  bool shm_apart) MUST_CHECK;
-/* /dev/shm, network.status, ctr.log, the root file system's changes, volumes. */
+/*
+ * /dev/shm, network.status, ctr.log, the root file system's changes, volumes; the last two only as
+ * copies with options.goes_on, which are packed before the first image is.
+ */
 int archive_put_files(struct archive_out *a, struct engine *e, struct container *c) MUST_CHECK;
 /* What the container has printed and conmon has not read yet belongs into the log, too. */
 void archive_settle_log(const struct container *c);
+/* A member among the images, of BYTES; its content goes to archive_pack(). */
+int archive_begin_image(struct archive_out *a, const char *name, uint64_t bytes) MUST_CHECK;
 int archive_put_images(struct archive_out *a, const char *member, int images) MUST_CHECK;
 /* DIR: where stats-dump is, if it is. */
 int archive_put_stats(struct archive_out *a, int dir) MUST_CHECK;

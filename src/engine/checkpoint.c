@@ -128,9 +128,7 @@ static int save_frozen(void *arg)
 /* Memory goes from the processes into the archive, without a copy on disk in between. */
 static int stream_begin(void *arg, const char *name, uint64_t bytes)
 {
-	g_autofree char *member = g_strdup_printf(ARCHIVE_IMAGES "/%s", name);
-
-	return pack_begin(archive_pack(((struct job *)arg)->archive), member, bytes);
+	return archive_begin_image(((struct job *)arg)->archive, name, bytes);
 }
 
 static int stream_data(void *arg, const void *buf, size_t len)
@@ -229,6 +227,7 @@ static int open_archive(struct job *j)
 	if (r < 0 || (!j->image && !j->o->export))
 		return r;
 	j->archive_options = j->image ? *checkpoint_image_archive(j->image) : *j->o->export;
+	j->archive_options.goes_on = j->o->leave_running;
 	j->archive_options.watch = archive_watch;
 	j->archive_options.watch_arg = j;
 	r = archive_create(&j->archive_options, &j->archive);

@@ -137,6 +137,32 @@ members() { tar -tf "$1" | sort; }
 	[ "$(cryopod ps -q | wc -l)" -eq 4 ]
 }
 
+@test "-R: files are those of the memory, and packed when it runs again" {
+	needs_engine
+	A=$BATS_TEST_TMPDIR/a.tar
+	cryopod volume create v >/dev/null
+	cryopod run -d --name a --network none -v v:/v $IMAGE sh -c \
+		'i=0; rm /etc/group; while true; do i=$((i + 1)); echo $i >>/n; echo $i >>/v/n; echo $i; usleep 5000; done' >/dev/null
+	wait_for 10 log_reaches a 5
+	cryopod exec a sh -c 'head -c 8000000 /dev/urandom >/big; md5sum </big' >"$BATS_TEST_TMPDIR/sum"
+	for how in none zstd; do
+		cryopod --log-level debug container checkpoint -R -c $how -e "$A" a 2>"$BATS_TEST_TMPDIR/log"
+		awk '/dump: end: / {stood = NR} /archive: files from their copies/ {packed = NR} END {exit !(stood && packed > stood)}' \
+			"$BATS_TEST_TMPDIR/log"
+		state_is a running
+		[ -z "$(ls -A "$CP_ROOT/tmp")" ] # no copy stays
+	done
+	cryopod rm -f -t 0 a >/dev/null
+	cryopod volume rm v >/dev/null
+	expect 0 restore -i "$A"
+	wait_for 10 log_reaches a $(($(last_number a) + 3))
+	# No line lost, and none of the time after the checkpoint.
+	cryopod exec a awk '$1 != NR {exit 1}' /n
+	cryopod exec a awk '$1 != NR {exit 1}' /v/n
+	[ "$(cryopod exec a md5sum </dev/null /big | cut -d' ' -f1)" = "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/sum")" ]
+	expect 1 cryopod exec a test -e /etc/group
+}
+
 @test "--rm: only with --export, and gone then" {
 	needs_engine
 	looper a --rm
