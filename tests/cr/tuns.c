@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tun and tap devices: with queues, one of them detached, addresses, and what is not attached yet.
+/*
+ * tun and tap devices: with queues, one of them detached, addresses, and what is not attached yet;
+ * of the same names in a network namespace inside.
  */
 #include "cr.h"
 
@@ -9,6 +11,7 @@
 #include <net/route.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -119,6 +122,29 @@ static void carries(int fd, const char *address, const char *text)
 	check(0, "%s does not come", text);
 }
 
+static int inside, inside_fresh;
+
+static int make_inside(void)
+{
+	if (unshare(CLONE_NEWNET) < 0)
+		return 1;
+	inside = opened("crtun0", IFF_TUN | IFF_NO_PI);
+	opened("crtap7", IFF_TAP);
+	inside_fresh = any(0);
+	set_address("crtun0", "10.231.9.1");
+	return 0;
+}
+
+static int verify_inside(void)
+{
+	is(inside, "crtun0", IFF_TUN | IFF_NO_PI);
+	carries(inside, "10.231.9.2", "inside");
+	check(if_nametoindex("crtap7") && !if_nametoindex("crtap0"));
+	check(attach(inside_fresh, "crtun9", IFF_TUN) == 0, "errno %d", errno);
+	check(if_nametoindex("crtun9"), "it is of this namespace");
+	return 0;
+}
+
 int main(void)
 {
 	int fresh = any(O_NONBLOCK), tun = opened("crtun0", IFF_TUN | IFF_NO_PI),
@@ -128,6 +154,7 @@ int main(void)
 	unsigned char before[6], after[6];
 	unsigned index = if_nametoindex("crtun0");
 	struct ifreq r = {.ifr_name = "crtun0"};
+	struct child c = child_start(make_inside, verify_inside);
 
 	queue(q1, IFF_DETACH_QUEUE);
 	set_address("crtun0", "10.231.7.1");
@@ -152,5 +179,7 @@ int main(void)
 	check(!memcmp(before, after, 6));
 	check(fcntl(fresh, F_GETFL) & O_NONBLOCK);
 	check(attach(fresh, "crtun2", IFF_TUN) == 0, "errno %d", errno);
+	check(!if_nametoindex("crtun9"));
+	child_go(&c);
 	return ok();
 }

@@ -15,6 +15,7 @@
 #include "kernel/ns.h"
 #include "kernel/rtnl.h"
 #include "state/ns/net.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,28 +40,30 @@ static bool match(const struct dump *d, const struct fd_view *v)
 }
 
 /* drivers/net/tun.c: __tun_chr_ioctl() */
-static int check_ns(const struct dump *d, int fd, const struct fd_view *v)
+static int read_ns(const struct dump *d, int fd, const struct fd_view *v, uint64_t *ret)
 {
 	autoclose int ns = ioctl(fd, SIOCGSKNS);
 	struct stat st;
 
 	if (ns < 0 || fstat(ns, &st) < 0)
 		return err_errno("network namespace of %s", v->link);
-	if (st.st_ino != d->ns[NS_NET])
+	if (!spaces_id(d, NS_NET, st.st_ino))
 		return err_set(EOPNOTSUPP,
-			       "%s: a device of another network namespace than the first task's",
+			       "%s: a device of a network namespace that nobody of the tree is in",
 			       v->link);
+	*ret = st.st_ino;
 	return 0;
 }
 
 /* 1: it is attached to none. */
-static int look(const struct dump *d, const struct fd_view *v, int *ret_fd, struct ifreq *ret)
+static int look(const struct dump *d, const struct fd_view *v, int *ret_fd, struct ifreq *ret,
+		uint64_t *ret_ns)
 {
 	autoclose int fd = -1;
 	int r = fd_view_get(v, &fd);
 
 	if (r == 0)
-		r = check_ns(d, fd, v);
+		r = read_ns(d, fd, v, ret_ns);
 	if (r < 0)
 		return r;
 	*ret = (struct ifreq){0};
@@ -80,10 +83,11 @@ static int check(struct dump *d, const struct fd_view *v)
 {
 	autoclose int fd = -1;
 	struct ifreq ifr;
+	uint64_t ns;
 	int r = fown_check(v);
 
 	if (r == 0)
-		r = look(d, v, &fd, &ifr);
+		r = look(d, v, &fd, &ifr, &ns);
 	return r < 0 ? r : 0;
 }
 
@@ -154,19 +158,36 @@ static int open_rtnl(void *arg, int *ret_fd)
 	return rtnl_open(ret_fd);
 }
 
-static int dump_device(struct dump *d, int fd, const struct ifreq *ifr)
+/* In "tuns": names are those of one namespace. */
+static char *key_of(const char *name, uint32_t ns)
+{
+	return ns < NSID_FIRST_SPACE ? g_strdup(name) : g_strdup_printf("%u:%s", ns, name);
+}
+
+static int open_ns(const struct dump *d, uint64_t ino, int *ret)
+{
+	const struct space *s = spaces_find(d, NS_NET, ino);
+
+	if (!s)
+		return ns_open(dump_task(d, 0)->proc.dir, NS_NET, ret);
+	*ret = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	return *ret < 0 ? err_errno("dup") : 0;
+}
+
+static int dump_device(struct dump *d, int fd, const struct ifreq *ifr, uint64_t ino)
 {
 	json_t *all = json_object_get(d->extra, "tuns"), *x;
 	g_autoptr(GArray) links = g_array_new(FALSE, FALSE, sizeof(struct net_link));
+	g_autofree char *key = key_of(ifr->ifr_name, spaces_id(d, NS_NET, ino));
 	autoclose int ns = -1, sock = -1;
 	const struct net_link *l = NULL;
 	int r, size = 0, sndbuf = 0, le = 0;
 
-	if (json_object_get(all, ifr->ifr_name))
+	if (json_object_get(all, key))
 		return 0;
 	if (!all)
 		json_object_set_new(d->extra, "tuns", all = json_object());
-	r = ns_open(dump_task(d, 0)->proc.dir, NS_NET, &ns);
+	r = open_ns(d, ino, &ns);
 	if (r == 0)
 		r = ns_run(&ns, 1, open_rtnl, NULL, &sock);
 	if (r == 0)
@@ -184,7 +205,7 @@ static int dump_device(struct dump *d, int fd, const struct ifreq *ifr)
 		      "group", l->tun_group, "index", l->index, "mtu", l->mtu, "link",
 		      l->flags & LINK_BITS, "header", size, "sndbuf", sndbuf, "le", le);
 	json_object_set_new(x, "address", to_hex(l->address, l->address_len));
-	json_object_set_new(all, ifr->ifr_name, x);
+	json_object_set_new(all, key, x);
 	return dump_messages(sock, l->index, x);
 }
 
@@ -194,13 +215,16 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	json_t *all = json_object_get(d->extra, "tunfiles");
 	autoclose int fd = -1;
 	struct ifreq ifr;
+	uint64_t ns;
 	char id[16];
-	int r = look(d, v, &fd, &ifr);
+	int r = look(d, v, &fd, &ifr, &ns);
 
 	tunfile_entry__init(e);
 	e->id = file->id;
 	if (r < 0)
 		return r;
+	e->has_ns_id = true;
+	e->ns_id = spaces_id(d, NS_NET, ns);
 	if (!all)
 		json_object_set_new(d->extra, "tunfiles", all = json_object());
 	g_snprintf(id, sizeof(id), "%u", file->id);
@@ -211,7 +235,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		return 0;
 	e->netdev = g_strdup(ifr.ifr_name);
 	e->has_detached = e->detached = ifr.ifr_flags & IFF_DETACH_QUEUE;
-	r = dump_device(d, fd, &ifr);
+	r = dump_device(d, fd, &ifr, ns);
 	return r < 0 ? err_wrap(r, "%s: %s", v->link, ifr.ifr_name) : 0;
 }
 
@@ -360,19 +384,17 @@ static int make(void *arg, int *ret_fd)
 
 static int open_(struct restore *r, struct file *f)
 {
-	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	const TunfileEntry *e = f->entry->tunf;
+	bool inside = e->has_ns_id && spaces_is(r, NS_NET, e->ns_id);
+	g_autofree char *key = e->netdev ? key_of(e->netdev, inside ? e->ns_id : 0) : NULL;
 	struct job j = {.r = r, .f = f};
-	autoclose int ns = -1;
 	char id[16];
-	int ret = proc_open(r->stub.pid, &p);
+	int ns, ret = spaces_fd(r, NS_NET, inside ? e->ns_id : 0, &ns);
 
 	g_snprintf(id, sizeof(id), "%u", f->id);
 	j.file = json_object_get(json_object_get(r->extra, "tunfiles"), id);
-	if (e->netdev)
-		j.device = json_object_get(json_object_get(r->extra, "tuns"), e->netdev);
-	if (ret == 0)
-		ret = ns_open(p.dir, NS_NET, &ns);
+	if (key)
+		j.device = json_object_get(json_object_get(r->extra, "tuns"), key);
 	return ret < 0 ? ret : ns_run(&ns, 1, make, &j, &f->fd);
 }
 
