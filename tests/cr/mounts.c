@@ -102,6 +102,47 @@ static void file(const char *name, const char *text)
 	close(fd);
 }
 
+/* What is open, mapped, and the current directory, where something has been mounted over it since.
+ */
+static struct covered {
+	int file, fifo, under; /* the last one is in a tmpfs */
+	char *map;
+	struct stat st[3];
+} covered;
+
+static void cover(struct covered *c)
+{
+	directory("/tmp/cover");
+	file("/tmp/cover/file", "below");
+	check(mkfifo("/tmp/cover/fifo", 0600) == 0);
+	c->file = open("/tmp/cover/file", O_RDWR | O_CLOEXEC);
+	c->fifo = open("/tmp/cover/fifo", O_RDWR | O_CLOEXEC);
+	c->under = open(SHARE "/under/file", O_RDONLY | O_CLOEXEC);
+	check(c->file >= 0 && c->fifo >= 0 && c->under >= 0 && write(c->fifo, "x", 1) == 1);
+	c->map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, c->file, 0);
+	check(c->map != MAP_FAILED && chdir("/tmp/cover") == 0);
+	check(fstat(c->file, &c->st[0]) == 0 && fstat(c->fifo, &c->st[1]) == 0);
+	tmpfs("/tmp/cover", MS_PRIVATE);
+	file("/tmp/cover/other", "above");
+}
+
+static void check_covered(struct covered *c)
+{
+	struct stat st;
+	char text[8];
+
+	check(fstat(c->file, &st) == 0 && st.st_ino == c->st[0].st_ino);
+	check(fstat(c->fifo, &st) == 0 && st.st_ino == c->st[1].st_ino);
+	check(pread(c->file, text, 8, 0) == 5 && pread(c->under, text, 8, 0) == 7);
+	check(read(c->fifo, text, 8) == 1 && text[0] == 'x');
+	check(access("file", F_OK) == 0 && access("other", F_OK) < 0);
+	check(access("/tmp/cover/other", F_OK) == 0 && access("/tmp/cover/file", F_OK) < 0);
+	c->map[0] = 'B';
+	check(umount2("/tmp/cover", 0) == 0);
+	check(stat("/tmp/cover/file", &st) == 0 && st.st_ino == c->st[0].st_ino);
+	check(pread(c->file, text, 8, 0) == 5 && text[0] == 'B');
+}
+
 /* Peers, slaves, and slaves that have peers, of parts of one tmpfs; some are mounted by others. */
 static void share(void)
 {
@@ -116,6 +157,7 @@ static void share(void)
 		directory(name);
 	}
 	file(SHARE "/under/file", "covered");
+	cover(&covered);
 	tmpfs(SHARE "/under", MS_PRIVATE);
 	tmpfs(SHARE "/a", MS_SHARED);
 	directory(SHARE "/a/one");
@@ -232,6 +274,7 @@ int main(void)
 	}
 	check(before.n == after.n, "%u mounts were %u", after.n, before.n);
 	check_read_only(ro);
+	check_covered(&covered);
 	child_go(&a);
 	child_go(&b);
 	check(umount2(SHARE "/under", 0) == 0 && access(SHARE "/under/file", F_OK) == 0);

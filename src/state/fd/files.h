@@ -112,6 +112,16 @@ int linked_open(struct restore *r, const RegFileEntry *e, uint32_t remap, uint64
 	MUST_CHECK;
 void linked_restore_end(struct restore *r, bool done);
 
+/*
+ * state/fd/covered.c: something is mounted over it.  How it is found below that (the caller's), to
+ * be noted with the record; NULL: it is not there either.
+ */
+json_t *covered_look(struct dump *d, const struct path_view *v);
+void covered_note(struct dump *d, uint32_t id, json_t *take);
+const json_t *covered_find(const struct restore *r, uint32_t id);
+int covered_open(struct restore *r, const RegFileEntry *e, const json_t *how, unsigned flags,
+		 int *ret_fd) MUST_CHECK;
+
 /* state/fd/ghost.c: files without a name. */
 
 /* Is it too large?  Its blocks count, not its holes. */

@@ -81,6 +81,7 @@ static bool other_name(struct dump *d, const struct path_view *v, char **ret_nam
 int path_check(struct dump *d, const struct path_view *v)
 {
 	g_autofree char *other = NULL;
+	json_t *covered;
 	int r;
 
 	if (v->link[0] != '/')
@@ -95,6 +96,11 @@ int path_check(struct dump *d, const struct path_view *v)
 		return r < 0 ? r : 0;
 	if (linked_can(d, v, mount_of(d, v)) || other_name(d, v, &other))
 		return 0;
+	covered = covered_look(d, v);
+	if (covered) {
+		json_decref(covered);
+		return 0;
+	}
 	if (g_str_has_suffix(v->link, DELETED))
 		return err_set(EOPNOTSUPP,
 			       "%s: the file lives on under a name outside of the container",
@@ -105,6 +111,7 @@ int path_check(struct dump *d, const struct path_view *v)
 int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEntry **ret)
 {
 	RegFileEntry *e = g_new0(RegFileEntry, 1);
+	json_t *covered;
 	uint32_t ghost;
 	int r;
 
@@ -136,7 +143,11 @@ int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEnt
 			return linked_dump(d, v, e->mnt_id, id);
 		}
 		e->name = g_strdup(v->link);
-		return path_check(d, v);
+		covered = covered_look(d, v);
+		if (!covered)
+			return path_check(d, v);
+		covered_note(d, id, covered);
+		return 0;
 	}
 	e->name = g_strndup(v->link, strlen(v->link) - strlen(DELETED));
 	r = ghost_dump(d, v, &ghost);
@@ -180,6 +191,7 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 {
 	void *ghost = g_hash_table_lookup(r->ghosts, GUINT_TO_POINTER(e->id));
 	void *linked = g_hash_table_lookup(r->linked, GUINT_TO_POINTER(e->id));
+	const json_t *covered = covered_find(r, e->id);
 	g_autofree char *made = NULL;
 	const char *name = e->name;
 	char path[64];
@@ -190,6 +202,8 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 	if (born)
 		flags &= ~(unsigned)O_TMPFILE; /* which would open a directory */
 
+	if (covered)
+		return covered_open(r, e, covered, flags & OPEN_FLAGS, ret_fd);
 	if (ghost) {
 		ret = ghost_make(r, e, GPOINTER_TO_UINT(ghost), &made, &nameless);
 		if (ret < 0)

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files and directories that something is mounted over, so that their names lead elsewhere.  They
+ * are looked at in a copy of the mount namespace where that is taken away, and opened in the mount
+ * itself by their handles (open_by_handle_at(2)), which no path leads through.
+ *
+ * In IMAGE_EXTRA, "covered_files": {"ID": {"mount": TARGET, "covers": [TARGET...], "space":
+ * number of the mount namespace, 0: the root's}}
+ */
+#include "state/fd/files.h"
+#include "state/fd/kind.h"
+#include "state/ns/spaces_restore.h"
+
+#include "base/file.h"
+#include "image/regfile.pb-c.h"
+#include "state/ns/ns.h"
+#include "state/ns/spaces.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+struct uncover {
+	const json_t *covers; /* the topmost first */
+	const char *name;
+};
+
+/* What was mounted on something that is away already is not there. */
+static int uncover(void *arg, int *ret_fd)
+{
+	const struct uncover *u = arg;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_errno("new mount namespace");
+	for (size_t i = 0; i < json_array_size(u->covers); i++) {
+		const char *target = json_string_value(json_array_get(u->covers, i));
+
+		if (target && umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 &&
+		    errno != EINVAL && errno != ENOENT)
+			return err_errno("uncover %s", target);
+	}
+	*ret_fd = open(u->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? err_errno("open %s", u->name) : 0;
+}
+
+/* Who owns the namespace may take away what a copy for others has locked: copy_mnt_ns(). */
+static int open_uncovered(int ns, const json_t *covers, const char *name, int *ret_fd)
+{
+	struct uncover u = {.covers = covers, .name = name};
+	autoclose int owner = -1;
+	int r = ns_owner(ns, &owner);
+
+	return r < 0 ? r : ns_run((const int[]){owner, ns}, 2, uncover, &u, ret_fd);
+}
+
+static bool is_below(const char *name, const char *dir)
+{
+	size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+
+	return strncmp(name, dir, len) == 0 && (!name[len] || name[len] == '/');
+}
+
+static bool is_above(const struct mountinfo *all, const struct mount_entry *o,
+		     const struct mount_entry *m)
+{
+	for (size_t n = 0; m && n <= all->n; n++) {
+		if (m == o)
+			return true;
+		m = m->parent == m->id ? NULL : mountinfo_by_id(all, m->parent);
+	}
+	return false;
+}
+
+static json_t *covers_of(const struct mountinfo *all, const struct mount_entry *m, const char *name)
+{
+	json_t *covers = json_array();
+
+	for (size_t i = all->n; i-- > 0;)
+		if (is_below(name, all->v[i].target) && !is_above(all, &all->v[i], m))
+			json_array_append_new(covers, json_string(all->v[i].target));
+	return covers;
+}
+
+/* In which namespace the mount is, opened, and its mounts; *RET_SPACE 0: the root's. */
+static const struct mount_entry *find_mount(struct dump *d, int id,
+					    const struct mountinfo **ret_all, uint32_t *ret_space,
+					    int *ret_ns)
+{
+	const struct mount_entry *m = mountinfo_by_id(&d->mounts, id);
+
+	*ret_all = &d->mounts;
+	*ret_space = 0;
+	if (m)
+		return ns_open(dump_task(d, 0)->proc.dir, NS_MNT, ret_ns) < 0 ? NULL : m;
+	for (unsigned i = 0; i < d->spaces->len; i++) {
+		const struct space *s = g_ptr_array_index(d->spaces, i);
+
+		m = s->kind == NS_MNT ? mountinfo_by_id(&s->mounts, id) : NULL;
+		if (!m)
+			continue;
+		*ret_all = &s->mounts;
+		*ret_space = s->id;
+		*ret_ns = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
+		return m;
+	}
+	return NULL;
+}
+
+json_t *covered_look(struct dump *d, const struct path_view *v)
+{
+	struct statx at = {0};
+	autoclose int ns = -1, fd = -1;
+	const struct mountinfo *all;
+	const struct mount_entry *m = NULL;
+	json_t *covers, *ret = NULL;
+	uint32_t space;
+	struct stat st;
+
+	if (d->o.standalone && statx(AT_FDCWD, v->reopen, 0, STATX_MNT_ID, &at) == 0)
+		m = find_mount(d, (int)at.stx_mnt_id, &all, &space, &ns);
+	covers = m ? covers_of(all, m, v->link) : NULL;
+	if (json_array_size(covers) && open_uncovered(ns, covers, v->link, &fd) == 0 &&
+	    fstat(fd, &st) == 0 && st.st_dev == v->st.st_dev && st.st_ino == v->st.st_ino)
+		ret = json_pack("{s:s, s:O, s:I}", "mount", m->target, "covers", covers, "space",
+				(json_int_t)space);
+	json_decref(covers);
+	if (!ret)
+		err_clear();
+	return ret;
+}
+
+void covered_note(struct dump *d, uint32_t id, json_t *take)
+{
+	json_t *all = json_object_get(d->extra, "covered_files");
+	char key[16];
+
+	if (!all)
+		json_object_set_new(d->extra, "covered_files", all = json_object());
+	snprintf(key, sizeof(key), "%u", id);
+	json_object_set_new(all, key, take);
+}
+
+const json_t *covered_find(const struct restore *r, uint32_t id)
+{
+	char key[16];
+
+	snprintf(key, sizeof(key), "%u", id);
+	return json_object_get(json_object_get(r->extra, "covered_files"), key);
+}
+
+/* -1: the mount cannot be got at, or its file system has no handles. */
+static int open_there(int root, const char *target, int file, unsigned flags)
+{
+	struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT};
+	autoclose int mount = target ? file_openat2(root, target, &how) : -1;
+	g_autofree struct file_handle *h = g_malloc0(sizeof(*h) + MAX_HANDLE_SZ);
+	struct stat its, here;
+	int id;
+
+	h->handle_bytes = MAX_HANDLE_SZ;
+	if (mount < 0 || fstat(mount, &here) < 0 || fstat(file, &its) < 0 ||
+	    here.st_dev != its.st_dev || name_to_handle_at(file, "", h, &id, AT_EMPTY_PATH) < 0)
+		return -1;
+	return open_by_handle_at(mount, h, (int)flags | O_CLOEXEC);
+}
+
+int covered_open(struct restore *r, const RegFileEntry *e, const json_t *how, unsigned flags,
+		 int *ret_fd)
+{
+	const char *target = json_string_value(json_object_get(how, "mount"));
+	autoclose int fd = -1;
+	char path[64];
+	int ns, ret = spaces_fd(r, NS_MNT,
+				(uint32_t)json_integer_value(json_object_get(how, "space")), &ns);
+
+	if (ret == 0)
+		ret = open_uncovered(ns, json_object_get(how, "covers"), e->name, &fd);
+	if (ret < 0)
+		return ret;
+	*ret_fd = open_there(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1), target, fd, flags);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (*ret_fd < 0)
+		*ret_fd = open(path, (int)(flags & ~(unsigned)O_NOFOLLOW) | O_CLOEXEC);
+	return *ret_fd < 0 ? err_errno("open %s", e->name) : 0;
+}
