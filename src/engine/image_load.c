@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `load`: archives written by `save`, and directories of the same kinds. */
 #include "base/fd.h"
+#include "base/interrupt.h"
 #include "engine/events.h"
 #include "engine/image_archive.h"
 #include "engine/image_store.h"
@@ -8,13 +9,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#define ARCHIVE "in" /* in the scratch directory, where skopeo runs */
+#define ARCHIVE	     "in" /* in the scratch directory, where skopeo runs */
+#define INTERRUPT_MS 100  /* how soon Ctrl-C is seen where a pipe keeps us waiting */
 
-static int copy_stdin(const char *path)
+/* What has no size, and can be read only once; a read(2) would go on after a signal (SA_RESTART).
+ */
+static int copy_stream(int from, const char *path)
 {
 	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct pollfd p = {.fd = from, .events = POLLIN};
 	char buf[65536];
 	ssize_t n;
 	int r;
@@ -22,14 +29,19 @@ static int copy_stdin(const char *path)
 	if (fd < 0)
 		return err_errno("create %s", path);
 	for (;;) {
-		n = read(STDIN_FILENO, buf, sizeof(buf));
+		r = interrupt_check();
+		if (r < 0)
+			return r;
+		if (poll(&p, 1, INTERRUPT_MS) <= 0)
+			continue;
+		n = read(from, buf, sizeof(buf));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? err_errno("read stdin") : 0;
+			return n < 0 ? err_errno("read the archive") : 0;
 		r = fd_write_full(fd, buf, (size_t)n);
 		if (r < 0)
-			return err_wrap(r, "copy stdin");
+			return err_wrap(r, "copy the archive");
 	}
 }
 
@@ -38,24 +50,30 @@ static int settle(struct transport *t, const char *path, char **ret)
 {
 	g_autofree char *here = g_build_filename(t->scratch, ARCHIVE, NULL);
 	g_autofree char *absolute = NULL;
-	int r;
+	autoclose int fd = -1;
+	struct stat st;
+	int r = 0;
 
+	unlink(here);
 	if (!path) {
-		r = copy_stdin(here);
-		if (r < 0)
-			return r;
+		r = copy_stream(STDIN_FILENO, here);
 	} else {
 		absolute = g_canonicalize_filename(path, NULL);
-		if (access(absolute, R_OK) < 0)
+		fd = open(absolute, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st) < 0)
 			return err_set(errno, "stat %s: %s", path,
 				       errno == ENOENT ? "no such file or directory"
 						       : g_strerror(errno));
-		unlink(here);
-		if (symlink(absolute, here) < 0)
-			return err_errno("create %s", here);
+		/* /dev/stdin is another file for skopeo */
+		if ((!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) ||
+		    g_str_has_prefix(absolute, "/dev/") || g_str_has_prefix(absolute, "/proc/"))
+			r = copy_stream(fd, here);
+		else if (symlink(absolute, here) < 0)
+			r = err_errno("create %s", here);
 	}
-	*ret = g_steal_pointer(&here);
-	return 0;
+	if (r == 0)
+		*ret = g_steal_pointer(&here);
+	return r;
 }
 
 static int load_one(struct transport *t, struct archive_image *f, GPtrArray *said,

@@ -148,6 +148,10 @@ static void put_first(json_t *o, const struct inspected *in)
 	put_text(o, "OCIRuntime", container_text(in->c, "runtime"));
 	put_path(o, "ConmonPidFile", in->run, "conmon.pid");
 	put_path(o, "PidFile", in->run, "pidfile");
+	if (in->o->conmon_pidfile)
+		put_text(o, "ConmonPidFile", in->o->conmon_pidfile);
+	if (in->o->pidfile)
+		put_text(o, "PidFile", in->o->pidfile);
 	put_text(o, "Name", in->c->name);
 	put_int(o, "RestartCount", in->c->state.restarts);
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A container's conmon.  How conmon is spoken to: monitor_command.c. */
 #include "engine/monitor.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "engine/monitor_command.h"
 #include "engine/options.h"
 #include "engine/orphans.h"
 #include "engine/runtime.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *option(const struct container_options *o, const char *name)
@@ -127,6 +131,30 @@ static void old_files_away(struct engine *e, struct container *c, const char *bu
 	}
 }
 
+/* --pidfile, --conmon-pidfile: for service managers; the container runs with or without. */
+static void write_pid(const char *path, pid_t pid)
+{
+	char text[16];
+
+	if (!path)
+		return;
+	snprintf(text, sizeof(text), "%d", pid);
+	if (file_replace_at(AT_FDCWD, path, text, strlen(text), 0644) < 0) {
+		log_warn("%s", err_message());
+		err_clear();
+	}
+}
+
+static void write_pids(struct container *c)
+{
+	const struct container_options *o;
+
+	if (container_options(c, &o) < 0)
+		return; /* they have been read already */
+	write_pid(o->pidfile, c->state.pid);
+	write_pid(o->conmon_pidfile, c->state.conmon_pid);
+}
+
 int monitor_create(struct engine *e, struct container *c, const struct monitor_options *mo)
 {
 	g_autofree char *own = container_static_dir(e, c), *run = container_run_dir(e, c);
@@ -170,5 +198,6 @@ int monitor_create(struct engine *e, struct container *c, const struct monitor_o
 	c->state.pid = pid;
 	c->state.pid_start = container_pid_start(pid);
 	c->state.conmon_pid = command_read_pid(run, "conmon.pid");
+	write_pids(c);
 	return 0;
 }

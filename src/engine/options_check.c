@@ -165,6 +165,36 @@ static int resolve_profile(char **options)
 	return 0;
 }
 
+/* Written at each start, by whoever starts it, wherever that is done. */
+static int resolve_pid_file(char **path)
+{
+	g_autofree char *dir = NULL;
+	char *absolute;
+
+	if (!*path)
+		return 0;
+	absolute = g_canonicalize_filename(*path, NULL);
+	g_free(*path);
+	*path = absolute;
+	dir = g_path_get_dirname(absolute);
+	return access(dir, W_OK) < 0 ? err_errno("write %s", absolute) : 0;
+}
+
+static int check_log_driver(const struct container_options *o)
+{
+	static const char *const known[] = {"k8s-file", "json-file", "none"};
+
+	for (unsigned i = 0; o->log_driver && i < ARRAY_SIZE(known); i++)
+		if (!strcmp(o->log_driver, known[i]))
+			return 0;
+	return o->log_driver
+		       ? err_set(EINVAL,
+				 "log driver \"%s\" is not supported: use k8s-file, json-file "
+				 "or none",
+				 o->log_driver)
+		       : 0;
+}
+
 int container_options_check(struct container_options *o)
 {
 	int r;
@@ -176,6 +206,12 @@ int container_options_check(struct container_options *o)
 	r = check_lists(o);
 	if (r == 0)
 		r = resolve_profile(o->security_opt);
+	if (r == 0)
+		r = resolve_pid_file(&o->pidfile);
+	if (r == 0)
+		r = resolve_pid_file(&o->conmon_pidfile);
+	if (r == 0)
+		r = check_log_driver(o);
 	if (r == 0)
 		r = check_numbers(o);
 	return r == 0 ? check_mounts(o) : r;

@@ -131,6 +131,12 @@ teardown_file() { engine_teardown; }
 	echo "$output"
 	[[ "$output" =~ Loaded\ image:\ sha256:([0-9a-f]{64}) ]]
 	expect 0 cryopod rmi "${BASH_REMATCH[1]}"
+	# ... and from what can be read once only
+	for from in "/dev/stdin <'$BATS_FILE_TMPDIR/docker.tar'" "<(cat '$BATS_FILE_TMPDIR/docker.tar')"; do
+		expect 0 bash -c "$CP load -q -i $from"
+		has "Loaded image: example.com/loaded:1"
+		cryopod rmi example.com/loaded:1
+	done
 	expect 125 cryopod load -i "$BATS_FILE_TMPDIR/busybox.tar"
 	has "Error: payload does not match any of the supported image formats"
 	refuses 125 'stat /nosuch: no such file or directory' cryopod load -i /nosuch

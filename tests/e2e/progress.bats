@@ -113,6 +113,23 @@ nothing_new() { holds | diff "$BATS_FILE_TMPDIR/holds" -; }
 	wait $pid || true
 }
 
+@test "load: Ctrl-C while a pipe keeps it waiting, from a file and from the input" {
+	needs_engine
+	as_it_was
+	T=$BATS_TEST_TMPDIR
+	mkfifo "$T/fifo"
+	sleep 1000 >"$T/fifo" 3>&- &
+	pid=$!
+	# By then it has the copy open as well, and looks after Ctrl-C.
+	for how in "-i $T/fifo" "<$T/fifo"; do
+		expect 125 "$PTY" -x 'until ls -l /proc/$PID/fd 2>/dev/null | grep -q "/in\$"; do sleep 0.05; done' -s '\x03' -- sh -c "exec \"$CP\" load -q $how"
+		has interrupted
+		nothing_new
+	done
+	kill $pid
+	wait $pid || true
+}
+
 @test "pull and push: Ctrl-C or SIGTERM while a registry does not answer" {
 	needs_engine
 	as_it_was

@@ -113,3 +113,20 @@ box() { cryopod run --rm --network none "$@"; }
 	refuses 125 'invalid signal: BOGUS' box --stop-signal BOGUS $IMAGE true
 	refuses 125 'the --rm option conflicts with --restart' box --restart always $IMAGE true
 }
+
+@test "files with the numbers of the container and its conmon; a driver of logs that is not there" {
+	cd "$BATS_TEST_TMPDIR"
+	expect 0 cryopod run -d --name pids --network none --pidfile pid --conmon-pidfile "$PWD/conmon" $IMAGE sleep 1000
+	pids() { cryopod inspect --format '{{.State.Pid}} {{.State.ConmonPid}} {{.PidFile}} {{.ConmonPidFile}}' pids; }
+	[ "$(pids)" = "$(cat pid) $(cat conmon) $PWD/pid $PWD/conmon" ]
+	[ "$(cat "/proc/$(cat conmon)/comm")" = conmon ]
+	cryopod restart -t 0 pids >/dev/null
+	[ "$(pids)" = "$(cat pid) $(cat conmon) $PWD/pid $PWD/conmon" ]
+	cryopod container checkpoint pids >/dev/null
+	cryopod container restore pids >/dev/null
+	[ "$(pids)" = "$(cat pid) $(cat conmon) $PWD/pid $PWD/conmon" ]
+	cryopod rm -f -t 0 pids >/dev/null
+	refuses 125 'write /nosuch/pid: no such file or directory' cryopod run --conmon-pidfile /nosuch/pid $IMAGE true
+	refuses 125 'log driver "journald" is not supported: use k8s-file, json-file or none' cryopod create --log-driver journald $IMAGE true
+	[ -z "$(cryopod ps -aq --filter name=pids)" ]
+}
