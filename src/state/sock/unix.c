@@ -11,6 +11,7 @@
 #include "state/ns/spaces.h"
 #include "state/sock/sock.h"
 #include "state/sock/socks.h"
+#include "state/sock/unix_place.h"
 
 #include "image/sk-unix.pb-c.h"
 
@@ -24,10 +25,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#ifndef SIOCUNIXFILE
-#define SIOCUNIXFILE 0x89e0 /* linux/un.h */
-#endif
-#define DELETED	      " (deleted)"
 #define UNIX_PATH_MAX sizeof(((struct sockaddr_un *)NULL)->sun_path)
 
 static bool match(const struct dump *d, const struct fd_view *v)
@@ -148,77 +145,8 @@ int socks_check_peers(struct dump *d)
 	return r;
 }
 
-/* The file of a bound socket. */
-struct place {
-	char *link; /* from the root of the mount namespace */
-	struct stat st;
-	bool deleted;
-	int mnt_id; /* -1: not known */
-};
-
-static void place_clear(struct place *p)
-{
-	g_free(p->link);
-}
-
-static int place_read(const struct dump *d, const struct sock_view *s, struct place *ret)
-{
-	autoclose int fd = ioctl(s->fd, SIOCUNIXFILE);
-	char path[64], link[4096];
-	ssize_t n;
-
-	if (fd < 0)
-		return err_errno("file of %s", s->v->link);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, link, sizeof(link) - 1);
-	if (n < 0 || fstat(fd, &ret->st) < 0)
-		return err_errno("file of %s", s->v->link);
-	link[n] = 0;
-	ret->deleted = ret->st.st_nlink == 0;
-	if (ret->deleted && g_str_has_suffix(link, DELETED))
-		link[n - (ssize_t)strlen(DELETED)] = 0;
-	ret->link = g_strdup(link);
-	ret->mnt_id = spaces_mount_of(d, path);
-	return 0;
-}
-
-static int open_in(int root, const char *name)
-{
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
-
-	return file_openat2(root, name, &how);
-}
-
-/* Could it be bound to its name again?  *RET_DIR: where a relative name begins. */
-static int check_name(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
-		      const struct place *p, char **ret_dir)
-{
-	const char *name = u->name, *tail;
-	autoclose int fd = -1;
-	struct stat st;
-
-	if (name[0] != '/') {
-		while (g_str_has_prefix(name, "./"))
-			name += 2;
-		if (!g_str_has_suffix(p->link, name) ||
-		    (tail = p->link + strlen(p->link) - strlen(name))[-1] != '/')
-			return err_set(EOPNOTSUPP, "%s: bound to %s, which is now %s", s->v->link,
-				       u->name, p->link);
-		*ret_dir = tail - 1 == p->link ? g_strdup("/")
-					       : g_strndup(p->link, (size_t)(tail - 1 - p->link));
-		return 0;
-	}
-	if (p->deleted)
-		return 0;
-	fd = open_in(spaces_root(d, p->mnt_id), u->name);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != p->st.st_dev || st.st_ino != p->st.st_ino)
-		return err_set(EOPNOTSUPP, "%s: bound to %s, which is now %s", s->v->link, u->name,
-			       p->link);
-	return 0;
-}
-
 /* 1: no longer, or not yet, in sock_diag's list (only while the tree runs). */
-static int look(struct dump *d, const struct sock_view *s, struct place *p, char **ret_dir,
+static int look(struct dump *d, const struct sock_view *s, struct unix_place *p, char **ret_dir,
 		const struct diag_unix **ret)
 {
 	const struct diag_unix *u = facts(d, s->ino);
@@ -232,9 +160,9 @@ static int look(struct dump *d, const struct sock_view *s, struct place *p, char
 	if (r == 0)
 		r = unix_waiting_check(d, s, u);
 	if (r == 0 && u->name_len && u->name[0]) {
-		r = place_read(d, s, p);
+		r = unix_place_read(d, s, p);
 		if (r == 0)
-			r = check_name(d, s, u, p, ret_dir);
+			r = unix_place_check(d, s, u, p, ret_dir);
 	}
 	return r;
 }
@@ -242,7 +170,7 @@ static int look(struct dump *d, const struct sock_view *s, struct place *p, char
 static int check(struct dump *d, const struct fd_view *v)
 {
 	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
-	CLEANUP(place_clear) struct place p = {0};
+	CLEANUP(unix_place_clear) struct unix_place p = {0};
 	g_autofree char *dir = NULL;
 	const struct diag_unix *u;
 	int r = fown_check(v);
@@ -324,7 +252,7 @@ void unix_cred_dump(struct dump *d, int fd, json_t *x)
 }
 
 static void dump_name(struct dump *d, UnixSkEntry *e, const struct diag_unix *u,
-		      const struct place *p)
+		      const struct unix_place *p)
 {
 	e->name.len = u->name_len;
 	e->name.data = g_memdup2(u->name, u->name_len);
@@ -333,7 +261,7 @@ static void dump_name(struct dump *d, UnixSkEntry *e, const struct diag_unix *u,
 	e->mnt_id = p->mnt_id;
 	e->has_mnt_id = p->mnt_id >= 0;
 	e->has_deleted = true;
-	e->deleted = p->deleted;
+	e->deleted = p->deleted || p->moved;
 	e->file_perms = g_new0(FilePermsEntry, 1);
 	file_perms_entry__init(e->file_perms);
 	e->file_perms->mode = p->st.st_mode;
@@ -383,7 +311,7 @@ static int dump_outside(struct dump *d, UnixSkEntry *e, const struct diag_unix *
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 {
 	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
-	CLEANUP(place_clear) struct place p = {0};
+	CLEANUP(unix_place_clear) struct unix_place p = {0};
 	UnixSkEntry *e = file->usk = g_new0(UnixSkEntry, 1);
 	const struct diag_unix *u;
 	json_t *x;
@@ -408,6 +336,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	e->has_shutdown = u->shutdown != 0;
 	e->shutdown = (SkShutdown)u->shutdown;
 	dump_name(d, e, u, &p);
+	if (p.moved)
+		json_object_set_new(x, "moved", json_string(p.link));
 	if (u->has_peer)
 		json_object_set_new(x, "connected", json_true());
 	unix_cred_dump(d, s.fd, x);

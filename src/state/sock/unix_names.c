@@ -45,23 +45,31 @@ const char *unix_name_show(const UnixSkEntry *e)
 	return buf;
 }
 
-/* The directory that has the name, inside the tree's root; 1: it is not in the file system. */
-static int parent(struct restore *r, const UnixSkEntry *e, int *ret_dir, char base[static 108])
+/* The directory of PATH, inside the tree's root. */
+static int parent_of(struct restore *r, const UnixSkEntry *e, const char *path, int *ret_dir,
+		     char base[static NAME_BYTES])
 {
 	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT};
-	g_autofree char *name = NULL, *path = NULL, *up = NULL, *last = NULL;
+	g_autofree char *up = g_path_get_dirname(path), *last = g_path_get_basename(path);
+
+	g_strlcpy(base, last, NAME_BYTES);
+	*ret_dir = file_openat2(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1), up, &how);
+	return *ret_dir < 0 ? err_errno("directory of unix socket %s", path) : 0;
+}
+
+/* The directory that has the name; 1: it is not in the file system. */
+static int parent(struct restore *r, const UnixSkEntry *e, int *ret_dir,
+		  char base[static NAME_BYTES])
+{
+	g_autofree char *name = NULL, *path = NULL;
 
 	if (!has_path(e))
 		return 1;
 	name = g_strndup((const char *)e->name.data, e->name.len);
 	path = name[0] == '/' ? g_strdup(name)
 			      : g_build_filename(e->name_dir ? e->name_dir : "/", name, NULL);
-	up = g_path_get_dirname(path);
-	last = g_path_get_basename(path);
-	g_strlcpy(base, last, 108);
-	*ret_dir = file_openat2(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1), up, &how);
-	return *ret_dir < 0 ? err_errno("directory of unix socket %s", path) : 0;
+	return parent_of(r, e, path, ret_dir, base);
 }
 
 int unix_name_aside(struct restore *r, const UnixSkEntry *e, struct unix_name *ret)
@@ -94,10 +102,29 @@ void unix_name_back(struct unix_name *n)
 	n->dir = -1;
 }
 
+int unix_name_move(struct restore *r, const UnixSkEntry *e, const struct unix_name *n,
+		   const char *to)
+{
+	autoclose int dir = -1;
+	char base[NAME_BYTES];
+	struct stat st;
+	int ret;
+
+	if (!to)
+		return 0;
+	ret = parent_of(r, e, to, &dir, base);
+	if (ret < 0)
+		return ret;
+	if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))
+		return err_set(EADDRINUSE, "%s is not a socket any more", to);
+	return renameat(n->dir, n->base, dir, base) < 0 ? err_errno("rename %s to %s", n->base, to)
+							: 0;
+}
+
 int unix_name_free(struct restore *r, const UnixSkEntry *e)
 {
 	autoclose int dir = -1;
-	char base[108];
+	char base[NAME_BYTES];
 	struct stat st;
 	int ret = parent(r, e, &dir, base);
 
@@ -114,7 +141,7 @@ int unix_name_reach(struct restore *r, const UnixSkEntry *e, struct sockaddr_un 
 		    socklen_t *ret_len, int *ret_hold)
 {
 	autoclose int dir = -1;
-	char base[108];
+	char base[NAME_BYTES];
 	int ret_ = parent(r, e, &dir, base);
 
 	if (ret_ == 1)
@@ -133,7 +160,7 @@ int unix_name_reach(struct restore *r, const UnixSkEntry *e, struct sockaddr_un 
 int unix_name_own(struct restore *r, const UnixSkEntry *e)
 {
 	autoclose int dir = -1;
-	char base[108];
+	char base[NAME_BYTES];
 	int ret = parent(r, e, &dir, base);
 
 	if (ret != 0 || !e->file_perms)

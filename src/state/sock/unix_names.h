@@ -24,15 +24,20 @@ const char *unix_name_dir(const UnixSkEntry *e);
 /* Static buffer. */
 const char *unix_name_show(const UnixSkEntry *e);
 
+#define NAME_BYTES 256 /* NAME_MAX and its end */
+
 struct unix_name {
 	int dir; /* -1: nothing to do */
-	char base[108], aside[128];
+	char base[NAME_BYTES], aside[NAME_BYTES + 8];
 	bool moved;
 };
 #define UNIX_NAME_NONE ((struct unix_name){.dir = -1})
 
 int unix_name_aside(struct restore *r, const UnixSkEntry *e, struct unix_name *ret) MUST_CHECK;
 void unix_name_back(struct unix_name *n);
+/* The socket gets the name TO, in place of the one that had it when it was saved; NULL: none. */
+int unix_name_move(struct restore *r, const UnixSkEntry *e, const struct unix_name *n,
+		   const char *to) MUST_CHECK;
 
 /* Removes the socket that has the name: the one that is bound again. */
 int unix_name_free(struct restore *r, const UnixSkEntry *e) MUST_CHECK;

@@ -346,7 +346,12 @@ static int name_one(struct restore *r, struct usock *u)
 		ret = unix_name_own(r, u->e);
 	if (ret == 0 && u->e->state == TCP_LISTEN)
 		ret = sock_listen_by(&m, u->fd, (int)u->e->backlog);
-	return ret < 0 ? ret : connect_clients(r, u);
+	if (ret == 0)
+		ret = connect_clients(r, u);
+	if (ret == 0 && u->e->deleted)
+		ret = unix_name_move(r, u->e, &n,
+				     json_string_value(json_object_get(u->x, "moved")));
+	return ret;
 }
 
 static int name_all(struct restore *r, bool deleted)

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/sock/unix_place.h"
+#include "state/ns/spaces.h"
+
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#ifndef SIOCUNIXFILE
+#define SIOCUNIXFILE 0x89e0 /* linux/un.h */
+#endif
+#define DELETED " (deleted)"
+
+void unix_place_clear(struct unix_place *p)
+{
+	g_free(p->link);
+}
+
+int unix_place_read(const struct dump *d, const struct sock_view *s, struct unix_place *ret)
+{
+	autoclose int fd = ioctl(s->fd, SIOCUNIXFILE);
+	char path[64], link[4096];
+	ssize_t n;
+
+	if (fd < 0)
+		return err_errno("file of %s", s->v->link);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0 || fstat(fd, &ret->st) < 0)
+		return err_errno("file of %s", s->v->link);
+	link[n] = 0;
+	ret->deleted = ret->st.st_nlink == 0;
+	if (ret->deleted && g_str_has_suffix(link, DELETED))
+		link[n - (ssize_t)strlen(DELETED)] = 0;
+	ret->link = g_strdup(link);
+	ret->mnt_id = spaces_mount_of(d, path);
+	return 0;
+}
+
+static int open_in(int root, const char *name)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+
+	return file_openat2(root, name, &how);
+}
+
+/* The directory of PATH in the tree; the mount that it is in, 0 when it is not there. */
+static uint64_t mount_of_parent(int root, const char *path)
+{
+	g_autofree char *up = g_path_get_dirname(path);
+	autoclose int fd = open_in(root, up);
+	struct statx st;
+
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+		return 0;
+	return st.stx_mnt_id;
+}
+
+static bool is_at(int root, const char *path, const struct unix_place *p)
+{
+	autoclose int fd = open_in(root, path);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == p->st.st_dev &&
+	       st.st_ino == p->st.st_ino;
+}
+
+/* Bound to one name, renamed to another, as servers do that take over from others: both again. */
+static int check_moved(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
+		       struct unix_place *p)
+{
+	int root = spaces_root(d, p->mnt_id);
+	bool absolute = u->name[0] == '/';
+	uint64_t mount = absolute ? mount_of_parent(root, u->name) : 0;
+
+	if (!is_at(root, p->link, p) ||
+	    (absolute ? !mount || mount != mount_of_parent(root, p->link)
+		      : strchr(u->name, '/') != NULL))
+		return err_set(EOPNOTSUPP, "%s: bound to %s, which is now %s", s->v->link, u->name,
+			       p->link);
+	p->moved = true;
+	return 0;
+}
+
+int unix_place_check(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
+		     struct unix_place *p, char **ret_dir)
+{
+	const char *name = u->name, *tail;
+
+	if (name[0] == '/')
+		return p->deleted || is_at(spaces_root(d, p->mnt_id), name, p)
+			       ? 0
+			       : check_moved(d, s, u, p);
+	while (g_str_has_prefix(name, "./"))
+		name += 2;
+	if (!g_str_has_suffix(p->link, name) ||
+	    (tail = p->link + strlen(p->link) - strlen(name))[-1] != '/') {
+		*ret_dir = g_path_get_dirname(p->link);
+		return check_moved(d, s, u, p);
+	}
+	*ret_dir = tail - 1 == p->link ? g_strdup("/")
+				       : g_strndup(p->link, (size_t)(tail - 1 - p->link));
+	return 0;
+}

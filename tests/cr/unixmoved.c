@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unix sockets whose files were renamed after bind(2), as by a server that takes over from the one
+ * before it: both names are what they were, and so are other files of these names.
+ */
+#include "cr.h"
+
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+static char dir[] = "/tmp/cr-unix-XXXXXX";
+
+static socklen_t addr(struct sockaddr_un *a, const char *name)
+{
+	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
+	strcpy(a->sun_path, name);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name) + 1);
+}
+
+static int bound(const char *name, int type)
+{
+	struct sockaddr_un a;
+	socklen_t len = addr(&a, name);
+	int fd = socket(AF_UNIX, type, 0);
+
+	check(bind(fd, (struct sockaddr *)&a, len) == 0, name);
+	check(type == SOCK_DGRAM || listen(fd, 5) == 0);
+	return fd;
+}
+
+static int client(const char *name, int type)
+{
+	struct sockaddr_un a;
+	socklen_t len = addr(&a, name);
+	int fd = socket(AF_UNIX, type, 0);
+
+	check(connect(fd, (struct sockaddr *)&a, len) == 0, "%s: errno %d", name, errno);
+	return fd;
+}
+
+static void talk(int a, int b)
+{
+	char buf[8];
+
+	check(send(a, "to", 2, 0) == 2 && recv(b, buf, 8, 0) == 2);
+	check(send(b, "fro", 3, 0) == 3 && recv(a, buf, 8, 0) == 3);
+}
+
+static void has_name(int fd, const char *name)
+{
+	struct sockaddr_un a = {0};
+	socklen_t len = sizeof(a);
+
+	check(getsockname(fd, (struct sockaddr *)&a, &len) == 0 && !strcmp(a.sun_path, name),
+	      "%s, not %s", a.sun_path, name);
+}
+
+static void reaches(int listener, const char *name)
+{
+	int c = client(name, SOCK_STREAM), s = accept(listener, NULL, NULL);
+
+	check(s >= 0, "%s: errno %d", name, errno);
+	talk(c, s);
+	close(c);
+	close(s);
+}
+
+int main(void)
+{
+	char now[64], before[64], old[64], data[64], moved[64], buf[8];
+	int first, second, cli, acc, waits, dg, dgc, rel, fd;
+	struct stat st;
+
+	check(mkdtemp(dir) && chdir(dir) == 0 && mkdir("sub", 0700) == 0);
+	snprintf(now, sizeof(now), "%s/sock", dir);
+	snprintf(before, sizeof(before), "%s/sock.new", dir);
+	snprintf(old, sizeof(old), "%s/sock.old", dir);
+	snprintf(data, sizeof(data), "%s/data", dir);
+	snprintf(moved, sizeof(moved), "%s/sub/data", dir);
+	first = bound(now, SOCK_STREAM);
+	second = bound(before, SOCK_STREAM);
+	check(chmod(before, 0640) == 0);
+	check(rename(now, old) == 0 && rename(before, now) == 0);
+	cli = client(now, SOCK_STREAM);
+	acc = accept(second, NULL, NULL);
+	waits = client(now, SOCK_STREAM);
+	fd = open(before, O_CREAT | O_WRONLY, 0600); /* somebody else's since */
+	check(fd >= 0 && write(fd, "kept", 4) == 4 && close(fd) == 0);
+	dg = bound(data, SOCK_DGRAM);
+	dgc = client(data, SOCK_DGRAM);
+	check(send(dgc, "hello", 5, 0) == 5 && rename(data, moved) == 0);
+	rel = bound("relative", SOCK_STREAM);
+	check(rename("relative", "sub/rel") == 0);
+	ready();
+	has_name(first, now);
+	has_name(second, before);
+	has_name(acc, before);
+	has_name(dg, data);
+	has_name(rel, "relative");
+	talk(cli, acc);
+	acc = accept(second, NULL, NULL);
+	check(acc >= 0);
+	talk(waits, acc);
+	reaches(first, old);
+	reaches(second, now);
+	reaches(rel, "sub/rel");
+	check(recv(dg, buf, sizeof(buf), 0) == 5 && !memcmp(buf, "hello", 5));
+	check(send(dgc, "again", 5, 0) == 5 && recv(dg, buf, sizeof(buf), 0) == 5);
+	check(stat(now, &st) == 0 && (st.st_mode & 07777) == 0640);
+	check(stat(before, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 4);
+	check(unlink(now) == 0 && unlink(before) == 0 && unlink(old) == 0);
+	check(unlink(moved) == 0 && unlink("sub/rel") == 0 && rmdir("sub") == 0);
+	check(rmdir(dir) == 0, "nothing else is left there");
+	return ok();
+}
