@@ -38,10 +38,13 @@ static int make_pair_beyond_limit(struct agent *a, int64_t *ret)
 	struct rlimit was, more;
 	int r;
 
+	/* Of other users, and beyond the hard limit: CAP_SYS_RESOURCE */
 	if (prlimit(pid, RLIMIT_NOFILE, NULL, &was) < 0)
-		return err_errno("reading limits of process %d", pid);
+		return err_set(EMFILE,
+			       "process %d has used up its limit of descriptors, and we may not "
+			       "raise it",
+			       pid);
 	more = (struct rlimit){was.rlim_cur + MORE_FDS, MAX(was.rlim_max, was.rlim_cur + MORE_FDS)};
-	/* Beyond the hard limit: CAP_SYS_RESOURCE */
 	if (prlimit(pid, RLIMIT_NOFILE, &more, NULL) < 0)
 		return err_set(EMFILE,
 			       "process %d has used up its limit of %lu descriptors, and we may "

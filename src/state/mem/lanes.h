@@ -20,6 +20,7 @@ struct lane { /* one process */
 	GArray *found; /* struct found: what is to be written later; may be NULL */
 	uint64_t kept; /* bytes of it, as long as it is not clear whether there is much */
 	bool scanned;  /* all of that is known */
+	bool outside;  /* it can be given no descriptor */
 	bool ahead;    /* the first of its memory is being written already */
 };
 

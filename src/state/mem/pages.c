@@ -2,7 +2,8 @@
 /*
  * Writing pages: the agent writes from the process straight into the pages image, without a copy in
  * between; all processes at the same time.  What the process itself may not read (PROT_NONE with
- * content) is copied from outside, which may (/proc/PID/mem, FOLL_FORCE).
+ * content) is copied from outside, which may (/proc/PID/mem, FOLL_FORCE); so is all of one whose
+ * limit leaves no room for the image's descriptor.
  *
  * Where pages go to a stream (an archive), they are read from outside, in order, process by
  * process; but not while somebody stands still who is to go on afterwards: that would be for as
@@ -101,6 +102,13 @@ static int lane_connect(struct dump *d, struct lane *l)
 		.b = &l->b, .write = true, .fd = l->w.fd, .tfds = {-1, -1}, .prepared = prepared};
 	batch_recv_fds(&l->b, (const int[]){l->w.fd, direct}, direct < 0 ? 1 : 2, l->x.tfds);
 	r = batch_run(&l->b);
+	if (r == -EMFILE) { /* no room for another descriptor (agent_channel()): by us */
+		err_clear();
+		batch_end(&l->b);
+		dtask_batch(t, &l->b);
+		l->outside = true;
+		r = 0;
+	}
 	l->b.interruptible = true;
 	return r;
 }
@@ -139,7 +147,7 @@ static int dump_run(struct lane *l, const struct found *f)
 
 	if (r < 0 || !(f->flags & PE_PRESENT))
 		return r;
-	if (!f->readable)
+	if (!f->readable || l->outside)
 		return copy_out(l, f->start, len, offset);
 	transfer_add(&l->x, f->start, len, offset);
 	return 0;
