@@ -10,7 +10,7 @@
 	X(restart) X(rm) X(rmi) X(run) X(save) X(start) X(stop) X(tag) X(top)	\
 	X(umount) X(unpause) X(untag) X(version) X(wait)		\
 	X(checkpoint) X(migrate) X(migrate_receive) X(restore) X(container_exists)			\
-	X(container_inspect) X(container_cleanup)			\
+	X(container_inspect) X(container_prune) X(container_cleanup)	\
 	X(image_exists) X(image_inspect)				\
 	X(checkpoint_create) X(checkpoint_diff) X(checkpoint_inspect) X(checkpoint_ls)		\
 	X(checkpoint_prune) X(checkpoint_rm)				\

@@ -125,3 +125,24 @@ status_of() { cryopod ps -a --filter "name=^$1\$" --format '{{.Status}}'; }
 	expect 0 cryopod rm x1 x2 x3
 	[ "$(sort <<<"$output" | xargs)" = "x1 x2 x3" ]
 }
+
+@test "container prune: what has ended or was never started; not what runs, is paused or frozen" {
+	needs_engine
+	cryopod run -d --name runs --network none $IMAGE sleep 1000 >/dev/null
+	cryopod run -d --name held --network none $IMAGE sleep 1000 >/dev/null
+	cryopod run -d --name frozen --network none $IMAGE sleep 1000 >/dev/null
+	cryopod pause held >/dev/null
+	cryopod container checkpoint frozen >/dev/null
+	new=$(cryopod create --name new --network none $IMAGE true)
+	cryopod run --name done --network none --label job=1 $IMAGE true
+	done_id=$(cryopod inspect --format '{{.Id}}' done)
+	expect 0 sh -c "echo n | $CP container prune"
+	has "WARNING! This will remove all non running containers."
+	expect 0 cryopod container prune -f --filter label=job
+	is "$done_id"
+	expect 0 cryopod container prune --force
+	is "$new"
+	[ "$(cryopod ps -a --format '{{.Names}}' | sort | tr '\n' ' ')" = "frozen held runs " ]
+	expect 0 cryopod container restore frozen
+	refuses 125 'accepts 0 arg(s), received 1' cryopod container prune x
+}

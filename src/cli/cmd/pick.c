@@ -181,13 +181,20 @@ int remove_by_id(struct cli *cli, char *const *ids, int timeout)
 	return r;
 }
 
-bool confirm_prune(const char *what)
+bool confirm_removal(const char *all)
 {
 	char answer[16] = "";
 
-	printf("WARNING! This will remove all %s not used by at least one container.\n"
+	printf("WARNING! This will remove all %s.\n"
 	       "Are you sure you want to continue? [y/N] ",
-	       what);
+	       all);
 	fflush(stdout);
 	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
+}
+
+bool confirm_prune(const char *what)
+{
+	g_autofree char *all = g_strdup_printf("%s not used by at least one container", what);
+
+	return confirm_removal(all);
 }

@@ -52,3 +52,6 @@ int remove_by_id(struct cli *cli, char *const *ids, int timeout) MUST_CHECK;
 
 /* Asks on standard input before all of WHAT ("volumes") that no container uses are removed. */
 bool confirm_prune(const char *what);
+
+/* The same question about ALL that the sentence "This will remove all ..." names. */
+bool confirm_removal(const char *all);
