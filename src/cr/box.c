@@ -370,6 +370,7 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 		.namespaces = box.namespaces & ~(unsigned)CLONE_NEWTIME,
 		.pid = (pid_t)root->pid,
 		.mounts = box.mounts,
+		.shell_job = root->sid != root->pid,
 		.others = !ours,
 		.records = true,
 		.images = images,

@@ -12,6 +12,8 @@
 
 #include "base/log.h"
 #include "cr/cryo.h"
+#include "kernel/proc.h"
+#include "kernel/procstat.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -153,10 +155,18 @@ static int write_patiently(struct job *j, const struct cryo_dump_options *o, str
 	return r;
 }
 
+/* In words that callers of CRIU look for. */
+static int tell_before(struct session *s, pid_t pid)
+{
+	int r = stage_tell(s, "pre-dump", pid, -1);
+
+	return r < 0 ? err_wrap(r, "Pre dump script failed") : 0;
+}
+
 static int write_all(struct job *j, const struct cryo_dump_options *o)
 {
 	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
-	int r = stage_tell(j->s, "pre-dump", o->pid, -1);
+	int r = tell_before(j->s, o->pid);
 
 	if (r == 0)
 		r = write_patiently(j, o, &d);
@@ -167,13 +177,34 @@ static int write_all(struct job *j, const struct cryo_dump_options *o)
 	return r;
 }
 
+/* Whoever is frozen saves nothing. */
+static int check_outside(pid_t root)
+{
+	pid_t pid = getpid();
+
+	while (pid > 0) {
+		CLEANUP(proc_close) struct proc p = PROC_NONE;
+		struct procstat st;
+
+		if (pid == root) /* words that callers of CRIU look for */
+			return err_set(EINVAL,
+				       "The criu itself is within dumped tree: process %d is its "
+				       "root; call it from outside",
+				       root);
+		if (proc_open(pid, &p) < 0 || procstat_read(p.dir, &st) < 0) {
+			err_clear();
+			return 0;
+		}
+		pid = st.ppid;
+	}
+	return 0;
+}
+
 int dump_check_tree(const struct options *o)
 {
 	if (o->tree < 1)
 		return err_set(EINVAL, "which tree? use --tree PID");
-	if (o->tree == getpid())
-		return err_set(EINVAL, "process %d is cryo itself", getpid());
-	return 0;
+	return check_outside((pid_t)o->tree);
 }
 
 static int check_options(const struct options *o)
@@ -214,6 +245,7 @@ static int dump(struct session *s)
 		.lazy = s->o.lazy_pages,
 		.link_remap = s->o.link_remap,
 		.file_locks = s->o.file_locks,
+		.orphan_masters = s->o.orphan_pts_master,
 		.new_root = s->o.root,
 		.external_sharing = s->o.external_sharing,
 		.external_masters = s->o.external_masters,
@@ -236,6 +268,8 @@ static int dump(struct session *s)
 		r = cgprops_parse(&s->o, &props);
 	if (r == 0 && s->o.ext_unix_sk && s->o.ext_unix_sk[0])
 		r = externals_add_unix(s->o.ext_unix_sk, &x);
+	if (r == 0 && s->rpc_sock >= 0)
+		r = externals_add_service(s->rpc_sock, &x);
 	if (r < 0)
 		return r;
 	o.externals = x.v;

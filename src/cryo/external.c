@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *const kinds[] = {"tty[",  "file[", "dev[",	  "pipe:[",  "unix[", "mnt[",
 				    "veth[", "net[",  "macvlan[", "netdev[", "pid["};
@@ -82,6 +83,17 @@ int externals_add_unix(const char *inodes, struct externals *x)
 		r = add(x, key);
 	}
 	return r;
+}
+
+int externals_add_service(int sock, struct externals *x)
+{
+	g_autofree char *key = NULL;
+	struct stat st;
+
+	if (fstat(sock, &st) < 0)
+		return err_errno("RPC");
+	key = g_strdup_printf("unix[%lu]:%s", (unsigned long)st.st_ino, CRYO_SERVICE);
+	return add(x, key);
 }
 
 /* "IN=OUT" */

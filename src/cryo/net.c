@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cryo/net.h"
+#include "cryo/stage.h"
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -71,7 +72,7 @@ int net_connect(const struct options *o, int *ret_fd)
 	return 0;
 }
 
-static int listen_at(const struct options *o, int *ret_fd)
+static int listen_at(const struct options *o, int *ret_fd, int *ret_port)
 {
 	autoclose int fd = -1;
 	struct sockaddr_storage at;
@@ -90,10 +91,9 @@ static int listen_at(const struct options *o, int *ret_fd)
 	freeaddrinfo(a);
 	if (r < 0)
 		return r;
-	if (!o->port && getsockname(fd, (struct sockaddr *)&at, &len) == 0) {
-		printf("PORT: %d\n", ntohs(((struct sockaddr_in *)&at)->sin_port));
-		fflush(stdout);
-	}
+	if (getsockname(fd, (struct sockaddr *)&at, &len) < 0)
+		return err_errno("port");
+	*ret_port = ntohs(((struct sockaddr_in *)&at)->sin_port);
 	*ret_fd = take_fd(&fd);
 	return 0;
 }
@@ -135,25 +135,48 @@ int net_daemonize(struct session *s)
 	return 0;
 }
 
+static int tell_port(const struct session *s, int port)
+{
+	if (s->port_to >= 0)
+		return write(s->port_to, &port, sizeof(port)) < 0 ? err_errno("port") : 0;
+	if (!s->o.port) {
+		printf("PORT: %d\n", port);
+		fflush(stdout);
+	}
+	return 0;
+}
+
+/* Whoever has started us may send the other side now. */
+static int ready(struct session *s)
+{
+	int r = stage_tell(s, "status-ready", (pid_t)s->o.tree, -1);
+
+	session_ready(s);
+	return r;
+}
+
 int net_accept(struct session *s, int *ret_fd)
 {
 	autoclose int at = -1;
-	int r;
+	int r, port = 0;
 
 	if (s->o.ps_socket >= 0) {
 		r = given(&s->o, ret_fd);
 		if (r == 0)
 			r = net_daemonize(s);
 		if (r == 0)
-			session_ready(s);
+			r = ready(s);
 		return r;
 	}
-	r = listen_at(&s->o, &at);
+	r = listen_at(&s->o, &at, &port);
+	if (r == 0)
+		r = tell_port(s, port);
 	if (r == 0)
 		r = net_daemonize(s);
+	if (r == 0)
+		r = ready(s);
 	if (r < 0)
 		return r;
-	session_ready(s);
 	do
 		*ret_fd = accept4(at, NULL, NULL, SOCK_CLOEXEC);
 	while (*ret_fd < 0 && errno == EINTR);

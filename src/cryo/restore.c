@@ -88,6 +88,13 @@ static int commit_tree(void *arg)
 	return r < 0 ? r : stage_tell(c->s, "pre-resume", c->pid, -1);
 }
 
+static int send_master(void *arg, int fd)
+{
+	const struct commit *c = arg;
+
+	return stage_tell(c->s, "orphan-pts-master", c->pid, fd);
+}
+
 /* none: they must be there; ignore: it stays in ours. */
 static int enter_cgroups(const struct session *s, pid_t pid)
 {
@@ -215,6 +222,7 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		.cgroup_yard = s->cgroup_yard,
 		.commit = commit_tree,
 		.commit_arg = &commit,
+		.orphan_master = s->o.orphan_pts_master && s->notify >= 0 ? send_master : NULL,
 	};
 	g_autofree char *label = NULL;
 	autoclose int lazy = -1;
@@ -233,7 +241,8 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 	if (r < 0)
 		return r;
 	o.time_namespace = shift_clocks(o.time_namespace);
-	bo.shell_job = s->o.shell_job;
+	/* a root that leads a session is no job, whatever is said */
+	bo.shell_job = bo.shell_job && s->o.shell_job;
 	bo.sibling = s->o.sibling;
 	bo.root = s->o.root;
 	bo.externals = x->v;

@@ -160,8 +160,6 @@ static void add_numbers(const CriuOpts *o, GPtrArray *to)
 {
 	static const char *const locks[] = {NULL, "iptables", "nftables", "skip"};
 
-	if (o->has_pid)
-		add(to, "--tree=%d", o->pid);
 	if (o->has_log_level)
 		add(to, "--verbosity=%d", o->log_level);
 	if (o->has_ghost_limit)
@@ -188,12 +186,25 @@ static void add_cpu(const CriuOpts *o, GPtrArray *to)
 			add(to, "--cpu-cap=%s", names[i]);
 }
 
+static bool is_dump(CriuReqType type)
+{
+	return type == CRIU_REQ_TYPE__DUMP || type == CRIU_REQ_TYPE__PRE_DUMP ||
+	       type == CRIU_REQ_TYPE__SINGLE_PRE_DUMP;
+}
+
+/* Without a number it is whoever asks. */
+static void add_tree(const CriuOpts *o, CriuReqType type, pid_t peer, GPtrArray *to)
+{
+	if (is_dump(type))
+		add(to, "--tree=%d", o->has_pid && o->pid ? o->pid : peer);
+}
+
+/* A dump that keeps memory back is a page server itself, at that address. */
 static void add_page_server(const CriuOpts *o, CriuReqType type, GPtrArray *to)
 {
 	if (!o->ps)
 		return;
-	if (type == CRIU_REQ_TYPE__DUMP || type == CRIU_REQ_TYPE__PRE_DUMP ||
-	    type == CRIU_REQ_TYPE__SINGLE_PRE_DUMP)
+	if (is_dump(type) && !o->lazy_pages)
 		add(to, "--page-server");
 	if (o->ps->address)
 		add(to, "--address=%s", o->ps->address);
@@ -211,7 +222,10 @@ int rpc_words(const CriuOpts *o, CriuReqType type, pid_t peer, GPtrArray *to)
 		return err_set(EOPNOTSUPP, "option exec_cmd: only in a command line");
 	if (o->has_empty_ns && o->empty_ns & ~EMPTY_NET)
 		return err_set(EOPNOTSUPP, "option empty_ns %#x: only net is known", o->empty_ns);
+	if (o->log_file && strchr(o->log_file, '/'))
+		return err_set(EBADRQC, "option log_file %s: not a name", o->log_file);
 	add_dirs(o, peer, to);
+	add_tree(o, type, peer, to);
 	add_numbers(o, to);
 	add_tables(o, to);
 	add_pairs(o, to);

@@ -25,8 +25,30 @@ struct request {
 	CriuResp *resp;
 	int sock;
 	pid_t peer;
-	pid_t pid; /* of what was restored */
+	pid_t pid;   /* of what was restored */
+	int port_to; /* who is told where a page server listens; -1 */
 };
+
+/* As CRIU says it of whatever is wrong with a request. */
+static int bad_request(int r)
+{
+	g_autofree char *story = g_strdup(err_message());
+
+	return r < 0 ? err_adopt(-EBADRQC, story) : r;
+}
+
+static int options_of(struct request *q, GPtrArray *words, struct options *o)
+{
+	const CriuOpts *opts = q->req->opts;
+	int r = rpc_words(opts, q->req->type, q->peer, words);
+
+	g_ptr_array_add(words, NULL);
+	if (r == 0)
+		r = options_parse((int)words->len - 1, (char **)words->pdata, o);
+	if (r == 0 && opts->config_file)
+		r = options_config(opts->config_file, o);
+	return bad_request(r);
+}
 
 static int with_session(struct request *q, const struct action *a, const char *const *more)
 {
@@ -35,20 +57,16 @@ static int with_session(struct request *q, const struct action *a, const char *c
 	int r;
 
 	if (!q->req->opts)
-		return err_set(EINVAL, "RPC: a request without options");
+		return err_set(EBADRQC, "RPC: a request without options");
 	g_ptr_array_add(words, g_strdup("cryo"));
 	g_ptr_array_add(words, g_strdup(a->name));
 	for (; more && *more; more++)
 		g_ptr_array_add(words, g_strdup(*more));
-	r = rpc_words(q->req->opts, q->req->type, q->peer, words);
-	g_ptr_array_add(words, NULL);
-	if (r == 0)
-		r = options_parse((int)words->len - 1, (char **)words->pdata, &s.o);
-	if (r == 0 && q->req->opts->config_file)
-		r = options_config(q->req->opts->config_file, &s.o);
+	r = options_of(q, words, &s.o);
 	if (q->req->opts->has_notify_scripts && q->req->opts->notify_scripts)
 		s.notify = q->sock;
-	s.rpc = true;
+	s.rpc_sock = q->sock;
+	s.port_to = q->port_to;
 	if (r == 0)
 		r = session_open(&s, a);
 	if (r == 0)
@@ -91,14 +109,10 @@ static int run_restore(struct request *q)
 static int run_page_server(struct request *q)
 {
 	static CriuPageServerInfo info = CRIU_PAGE_SERVER_INFO__INIT;
-	g_autofree char *status = NULL;
 	autoclose int ours = -1, theirs = -1;
-	int p[2];
+	int p[2], port;
 	pid_t pid;
-	char byte;
 
-	if (!q->req->opts || !q->req->opts->ps)
-		return err_set(EINVAL, "RPC: a page server without its port");
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return err_errno("pipe");
 	ours = p[0];
@@ -108,18 +122,17 @@ static int run_page_server(struct request *q)
 		return err_errno("fork");
 	if (pid == 0) {
 		close(ours);
-		status = g_strdup_printf("--status-fd=%d", theirs);
-		_exit(with_session(q, &action_page_server, (const char *const[]){status, NULL}) <
-		      0);
+		q->port_to = theirs;
+		_exit(with_session(q, &action_page_server, NULL) < 0);
 	}
 	close(take_fd(&theirs));
-	if (read(ours, &byte, 1) != 1) {
+	if (read(ours, &port, sizeof(port)) != sizeof(port)) {
 		waitpid(pid, NULL, 0);
 		return err_set(ECANCELED, "the page server did not come up; see its log");
 	}
 	info.has_pid = info.has_port = true;
 	info.pid = pid;
-	info.port = q->req->opts->ps->port;
+	info.port = port;
 	q->resp->ps = &info;
 	return 0;
 }
@@ -130,7 +143,6 @@ static int run_check(struct request *q)
 	const char *const argv[] = {"cryo", "check", NULL};
 	int r = options_parse(2, (char **)argv, &s.o);
 
-	s.rpc = true;
 	if (r == 0)
 		r = action_check.run(&s);
 	options_clear(&s.o);
@@ -162,7 +174,7 @@ static int run_features(struct request *q)
 	const CriuFeatures *wanted = q->req->features;
 
 	if (!wanted)
-		return err_set(EINVAL, "RPC: a feature check without features");
+		return err_set(EBADRQC, "RPC: a feature check without features");
 	f.has_mem_track = wanted->has_mem_track;
 	f.mem_track = wanted->has_mem_track && wanted->mem_track && has("mem_dirty_track");
 	f.has_lazy_pages = wanted->has_lazy_pages;
@@ -220,7 +232,8 @@ static int serve(struct request *q)
 	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
 		if (services[i].type == q->req->type)
 			return services[i].run(q);
-	return err_set(EOPNOTSUPP, "RPC: requests of type %d are not supported", q->req->type);
+	q->resp->type = CRIU_REQ_TYPE__EMPTY; /* as CRIU answers what it does not know */
+	return err_set(EBADRQC, "RPC: requests of type %d are not supported", q->req->type);
 }
 
 /* *RET_MORE: another request may follow. */
@@ -228,7 +241,7 @@ static int answer(int sock, pid_t peer, bool *ret_more)
 {
 	CriuResp resp = CRIU_RESP__INIT;
 	CriuReq *req = NULL;
-	struct request q = {.resp = &resp, .sock = sock, .peer = peer};
+	struct request q = {.resp = &resp, .sock = sock, .peer = peer, .port_to = -1};
 	g_autofree char *story = NULL;
 	int r = rpc_receive(sock, &req), sent;
 
@@ -236,8 +249,8 @@ static int answer(int sock, pid_t peer, bool *ret_more)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	q.req = req;
-	r = serve(&q);
 	resp.type = req->type;
+	r = serve(&q);
 	resp.success = r == 0;
 	if (r < 0) {
 		story = g_strdup(err_message());

@@ -12,12 +12,15 @@ struct session {
 	struct options o;
 	int images, work; /* directories; the same number when they are the same */
 	int log;
-	int notify; /* the RPC's socket, when it wants to be told of stages; -1 */
-	bool rpc;
+	int rpc_sock;	   /* -1: this is a command line */
+	int notify;	   /* the RPC's socket, when it wants to be told of stages; -1 */
+	int port_to;	   /* gets the port (an int) that a page server listens at; -1 */
 	char *cgroup_yard; /* --cgroup-yard, from the root; NULL */
 	pid_t restored;	   /* the root, when it is there again */
 };
-#define SESSION_NONE ((struct session){.images = -1, .work = -1, .log = -1, .notify = -1})
+#define SESSION_NONE                                                                               \
+	((struct session){                                                                         \
+		.images = -1, .work = -1, .log = -1, .rpc_sock = -1, .notify = -1, .port_to = -1})
 
 struct action {
 	const char *name;

@@ -146,6 +146,7 @@ struct cryo_dump_options {
 	bool skip_in_flight;  /* drop connections that wait to be accepted instead of refusing */
 	bool link_remap;      /* files get names: state/fd/linked.c */
 	bool file_locks;      /* keep file locks instead of refusing */
+	bool orphan_masters;  /* terminals in the tree's own devpts may have masters outside */
 
 	/*
 	 * Memory in rounds.  TRACK_MEM: what is written from now on can be told at the next dump.
@@ -181,6 +182,9 @@ struct cryo_dump_options {
 	const char *const *skipped_mounts;
 	unsigned nskipped_mounts;
 };
+
+/* The name under which unix[INODE] is the socket that whoever asked for the dump is answered at. */
+#define CRYO_SERVICE "service"
 
 /* The name under which the terminal of a shell job is external. */
 #define CRYO_SHELL_JOB "shell-job"
@@ -246,6 +250,11 @@ struct cryo_restore_options {
 	 */
 	int (*commit)(void *arg);
 	void *commit_arg;
+	/*
+	 * Takes the master of a terminal whose master was outside (the descriptor stays ours), with
+	 * commit_arg; NULL: nobody does, such a terminal is refused.
+	 */
+	int (*orphan_master)(void *arg, int fd);
 
 	bool tcp_established; /* established connections go on */
 	bool tcp_close;	      /* established connections come back as closed sockets */

@@ -58,6 +58,74 @@ rpc() {
 	PID=
 }
 
+# ask TYPE [OPTION=VALUE]...: a request of one's own to the service at $DIR/sock; prints the answer.
+ask() {
+	setsid -w /usr/bin/python3 - "$DIR/sock" "$IMG" "$@" <<-'END'
+	import errno, os, socket, sys
+	sys.path.insert(0, "/usr/lib/python3/dist-packages/pycriu")
+	import rpc_pb2
+	s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+	s.connect(sys.argv[1])
+	req, resp = rpc_pb2.criu_req(), rpc_pb2.criu_resp()
+	req.type = getattr(rpc_pb2, sys.argv[3])
+	req.opts.images_dir_fd, req.opts.log_level = os.open(sys.argv[2], os.O_DIRECTORY), 4
+	for word in sys.argv[4:]:
+	    name, _, value = word.partition("=")
+	    *path, name = name.split(".")
+	    at = req.opts
+	    for part in path:
+	        at = getattr(at, part)
+	    setattr(at, name, int(value) if value.isdigit() else value == "yes" or value)
+	s.send(req.SerializeToString())
+	resp.ParseFromString(s.recv(4096))
+	print(rpc_pb2.criu_req_type.Name(resp.type), "yes" if resp.success else
+	      errno.errorcode[resp.cr_errno], "restored" if resp.dump.restored else "",
+	      resp.ps.port or "", resp.cr_errmsg, flush=True)
+	END
+}
+
+serve() {
+	"$CRYO" service --address "$DIR/sock" --daemon --pidfile "$DIR/service" 3>&- 4>&-
+	wait_for 5 test -s "$DIR/service"
+}
+
+@test "RPC: a process asks for its own dump; restored, it hears of that" {
+	serve
+	# its output is a file, its input is read already
+	ask DUMP leave_running=yes >>"$DIR/out" 2>&1 3>&-
+	[ "$(cat "$DIR/out")" = "DUMP yes   " ]
+	"$CRYO" restore -D "$IMG" >>"$DIR/out"
+	[ "$(cat "$DIR/out")" = $'DUMP yes   \nDUMP yes restored  ' ]
+	kill "$(cat "$DIR/service")"
+}
+
+@test "RPC: what is wrong, in CRIU's numbers and words" {
+	serve
+	[[ $(ask DUMP "pid=$(cat /proc/sys/kernel/pid_max)") = "DUMP ESRCH "* ]]
+	[[ $(ask DUMP log_file=../x) = "DUMP EBADRQC "*"../x"* ]]
+	[[ $(ask NOTIFY) = "EMPTY EBADRQC "* ]]
+	launch sleep 1000
+	[[ $(ask DUMP "pid=$PID" leave_running=yes) = "DUMP yes"* ]]
+	[[ $(ask RESTORE) = "RESTORE EEXIST "* ]]
+	kill "$(cat "$DIR/service")"
+	# our caller is what is to be saved
+	run -1 bash -c 'dump=$1; shift; setsid -w sh -c "\"$dump\" dump -t \$\$ $*; exit \$?"' - "$CRYO" -D "$IMG"
+	[[ $output = *"The criu itself is within dumped tree"* ]]
+}
+
+@test "RPC: a page server at any port; -j where there is no job" {
+	serve
+	local answer port
+	answer=$(ask PAGE_SERVER) && port=$(echo "$answer" | cut -d' ' -f4)
+	[[ $answer = "PAGE_SERVER yes"* && $port -gt 0 ]]
+	launch sleep 1000
+	[[ $(ask DUMP "pid=$PID" "ps.port=$port" ps.address=127.0.0.1) = "DUMP yes"* ]]
+	reap
+	[[ $(ask RESTORE shell_job=yes) = "RESTORE yes"* ]]
+	[ "$(ps -o sid= -p "$PID" | tr -d ' ')" = "$PID" ]
+	kill "$(cat "$DIR/service")"
+}
+
 @test "--action-script: all stages in their order, with what they are told; a failure ends it" {
 	cat >"$DIR/script" <<-END
 	#!/bin/sh
@@ -144,4 +212,73 @@ post-resume $IMG $PID" ]
 	$runc kill "$name" KILL
 	wait_for 5 eval '[ "$($runc state "$name" | jq -r .status)" = stopped ]'
 	$runc delete "$name"
+}
+
+# bundle COMMAND: of runc, in $DIR/b, whose first process is sh -c COMMAND; cryo is its criu.
+bundle() {
+	command -v runc >/dev/null || skip "runc is not installed"
+	mkdir -p "$DIR/b/rootfs/bin" "$DIR/bin" && cd "$DIR"
+	cp "$(command -v busybox)" b/rootfs/bin/busybox
+	ln -s busybox b/rootfs/bin/sh && ln -s busybox b/rootfs/bin/sleep
+	ln -s "$CRYO" bin/criu
+	(cd b && runc spec && jq --arg c "$1" '.process.args = ["/bin/sh", "-c", $c]' config.json >new &&
+		mv new config.json)
+	RUNC="runc --root $DIR/state" NAME=cryo-test-$$ PATH=$DIR/bin:$PATH
+}
+
+# ended NAME: killed and deleted.
+ended() {
+	$RUNC kill "$1" KILL
+	wait_for 5 eval '[ "$($RUNC state "'"$1"'" | jq -r .status)" = stopped ]'
+	$RUNC delete "$1"
+}
+
+@test "runc: a container's console gets a new master" {
+	bundle 'while read -r x; do echo "got $x"; done'
+	mkfifo typed
+	"$REPO/tests/lib/consoles" "$DIR/cs" "$DIR/out" <>typed 3>&- &
+	local consoles=$! i
+	exec 8>typed
+	wait_for 5 test -S cs
+	$RUNC run -d -b b --console-socket "$DIR/cs" "$NAME" 3>&- 8>&-
+	for i in 1 2; do
+		echo "before $i" >&8
+		wait_for 5 grep -q "got before $i" out
+		$RUNC checkpoint --image-path "$DIR/ck" --work-path "$DIR/w" "$NAME" || { cat w/dump.log; false; }
+		$RUNC restore -d -b b --image-path "$DIR/ck" --work-path "$DIR/w" --console-socket "$DIR/cs" \
+			"$NAME" 3>&- 8>&- || { cat w/restore.log; false; }
+		run ! grep Error w/dump.log w/restore.log
+		echo "after $i" >&8
+		wait_for 5 grep -q "got after $i" out
+	done
+	ended "$NAME"
+	exec 8>&-
+	kill "$consoles"
+	# images whose terminal has no master need somebody who takes the new one
+	run -1 "$CRYO" restore -d -D "$DIR/ck" -r "$DIR/b/rootfs"
+}
+
+@test "runc checkpoint --lazy-pages: ready is told, the memory goes where the container runs" {
+	bundle 'echo begun; read -r x; echo "got $x"; sleep 1000'
+	jq '.process.terminal = false | .root.readonly = false' b/config.json >new && mv new b/config.json
+	mkfifo ready
+	exec 8<> <(:) # a pipe without a name, both ways
+	$RUNC run -d -b b "$NAME" <&8 3>&- 8>&- > >(exec cat >>"$DIR/out") 2>&1
+	wait_for 5 grep -q begun out
+	$RUNC checkpoint --lazy-pages --page-server 127.0.0.1:27291 --status-fd 9 --image-path "$DIR/ck" \
+		--work-path "$DIR/w" "$NAME" 9>ready 3>&- 8>&- || { cat "$DIR/w/dump.log" >ready; false; } &
+	local checkpoint=$!
+	run timeout 60 od -An -c -N1 ready
+	[[ $output = *' \0' ]]
+	run ! grep Error w/dump.log
+	"$CRYO" lazy-pages --page-server --address 127.0.0.1 --port 27291 -D "$DIR/ck" 3>&- 8>&- &
+	local lazy=$!
+	$RUNC restore -d -b b --image-path "$DIR/ck" --work-path "$DIR/ck" --lazy-pages "$NAME-2" <&8 3>&- 8>&- \
+		> >(exec cat >>"$DIR/out") 2>&1 || { cat "$DIR/ck/restore.log"; false; }
+	echo word >&8
+	wait_for 5 grep -q 'got word' out
+	wait "$lazy"
+	wait "$checkpoint"
+	exec 8>&-
+	ended "$NAME-2"
 }

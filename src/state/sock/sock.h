@@ -159,7 +159,9 @@ int unix_waiting_check(struct dump *d, const struct sock_view *s, const struct d
 int unix_waiting_add(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
 		     json_t *x) MUST_CHECK;
 
-#define UNIX_EXTERNAL 1 /* in unix_sk_entry.uflags: not of the tree, known by its name */
+/* unix_sk_entry.uflags */
+#define UNIX_EXTERNAL 1 /* not of the tree, known by its name */
+#define UNIX_SERVICE  2 /* connected to whoever dumps: restored, it hears that it has been */
 
 /* unix_restore.c: all unix sockets, when the first is opened; and when all files are open. */
 int unix_make_all(struct restore *r) MUST_CHECK;

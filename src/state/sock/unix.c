@@ -54,19 +54,30 @@ static void show(const struct diag_unix *u, char ret[static 128])
 		snprintf(ret, 128, "%.*s", (int)u->name_len, u->name);
 }
 
-/* --ext-unix-sk, --external unix[INODE] of either end */
-static bool may_be_outside(const struct dump *d, const struct diag_unix *u)
+static const struct cryo_external *external_of(const struct dump *d, const struct diag_unix *u)
 {
 	char mine[32], its[32];
 
-	if (d->o.ext_unix_sk)
-		return true;
 	snprintf(mine, sizeof(mine), "unix[%u]", u->ino);
 	snprintf(its, sizeof(its), "unix[%u]", u->peer);
 	for (unsigned i = 0; i < d->o.nexternals; i++)
 		if (!strcmp(d->o.externals[i].key, mine) || !strcmp(d->o.externals[i].key, its))
-			return true;
-	return false;
+			return &d->o.externals[i];
+	return NULL;
+}
+
+/* --ext-unix-sk, --external unix[INODE] of either end */
+static bool may_be_outside(const struct dump *d, const struct diag_unix *u)
+{
+	return d->o.ext_unix_sk || external_of(d, u);
+}
+
+/* A process that has asked for its own dump waits there for the answer. */
+static bool leads_to_us(const struct dump *d, const struct diag_unix *u)
+{
+	const struct cryo_external *x = external_of(d, u);
+
+	return x && x->name && strcmp(x->name, CRYO_SERVICE) == 0;
 }
 
 static int refuse_peer(const struct dump *d, const char *link, const struct diag_unix *u,
@@ -305,6 +316,8 @@ static int dump_outside(struct dump *d, UnixSkEntry *e, const struct diag_unix *
 	if (u->type == SOCK_DGRAM && p && p->name_len)
 		return dump_external(d, p);
 	e->peer = 0;
+	if (leads_to_us(d, u))
+		e->uflags = UNIX_SERVICE;
 	return 0;
 }
 

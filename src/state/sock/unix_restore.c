@@ -257,6 +257,19 @@ static int accept_again(struct restore *r, struct usock *acc, struct usock *clie
 	return 0;
 }
 
+/* What CRIU's service says to whoever has asked for its own dump, and was restored since. */
+static int answer_again(const struct usock *u)
+{
+	/* criu_resp {type: DUMP, success: true, dump: {restored: true}} */
+	static const uint8_t answer[] = {0x08, 1, 0x10, 1, 0x1a, 2, 0x08, 1};
+
+	if (!(u->e->uflags & UNIX_SERVICE) || u->other < 0)
+		return 0;
+	return send(u->other, answer, sizeof(answer), MSG_NOSIGNAL) < 0
+		       ? err_errno("unix socket %u: answer", u->e->ino)
+		       : 0;
+}
+
 static int make_connected(struct restore *r, struct usock *u)
 {
 	struct usock *p = u->peer;
@@ -280,7 +293,7 @@ static int make_connected(struct restore *r, struct usock *u)
 		return ret;
 	u->fd = fds[0];
 	*(p ? &p->fd : &u->other) = fds[1];
-	return 0;
+	return answer_again(u);
 }
 
 /* 2. */

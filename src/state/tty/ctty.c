@@ -157,8 +157,9 @@ static int open_(struct restore *r, struct file *f)
 	if (ret == 0 && info->pty) {
 		p = pty_of_index(r->ttys, info->pty->index);
 		leader = find_leader(r, p);
-		ret = p->master ? pty_make(r, p)
-				: err_set(EBADMSG, "terminal %u has no master", info->id);
+		ret = pty_check(r, p);
+		if (ret == 0)
+			ret = pty_make(r, p);
 	}
 	if (ret < 0)
 		return ret;

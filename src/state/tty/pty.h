@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pseudoterminals whose master is in the tree: pty(7).  A pair is two records of tty-info.img, of
- * its master and of its slave; descriptions (tty_file_entry) say which side they are of.
+ * its master and of its slave; descriptions (tty_file_entry) say which side they are of.  An orphan
+ * is a slave in the tree's own devpts whose master is outside, as a container's console is: it has
+ * the second record alone, and whoever restores is given its new master.
  *
  * What CRIU's records have no place for: cryo.json, "ttys": {"INDEX": {"unopened": nobody has
  * opened the slave so far, "mode": of /dev/pts/INDEX, "eof": [offsets in the slave's queued data
@@ -28,7 +30,7 @@ int64_t pty_index_of_tty_nr(uint32_t tty_nr);
 struct pty_seen {
 	struct dtask *master, *slave; /* NULL: nowhere */
 	int master_tfd, slave_tfd;
-	bool dumped;
+	bool orphan;
 };
 int pty_find(struct dump *d, unsigned index, struct pty_seen **ret) MUST_CHECK;
 
@@ -67,6 +69,7 @@ struct ttys {
 
 /* tty-info.img, loaded when it is first needed. */
 int ttys_get(struct restore *r, struct ttys **ret) MUST_CHECK;
+int pty_check(struct restore *r, const struct pty *p) MUST_CHECK; /* could it be made? */
 int pty_make(struct restore *r, struct pty *p) MUST_CHECK;
 
 /* The record that a description refers to: -EBADMSG when it is not there. */

@@ -68,11 +68,23 @@ static bool is_hung_up(int fd)
 	return ioctl(fd, TIOCGDEV, &dev) < 0 && errno == EIO;
 }
 
+/* Is it /dev/pts/INDEX of the tree, not one of another devpts? */
+static bool is_own(const struct dump *d, const struct stat *st, unsigned index)
+{
+	struct stat own;
+	char name[32];
+
+	snprintf(name, sizeof(name), "dev/pts/%u", index);
+	return fstatat(d->root, name, &own, 0) == 0 && own.st_dev == st->st_dev &&
+	       own.st_ino == st->st_ino;
+}
+
 /* The slave behind any name, /dev/tty for example. */
-static void look_at_slave(GHashTable *all, struct dtask *t, int tfd)
+static void look_at_slave(const struct dump *d, GHashTable *all, struct dtask *t, int tfd)
 {
 	autoclose int fd = -1;
 	struct pty_seen *s;
+	struct stat st;
 	unsigned dev;
 
 	if (proc_getfd(&t->proc, tfd, &fd) < 0 || ioctl(fd, TIOCGDEV, &dev) < 0 ||
@@ -81,9 +93,11 @@ static void look_at_slave(GHashTable *all, struct dtask *t, int tfd)
 	s = seen(all, (unsigned)pty_index_of_tty_nr(dev));
 	s->slave = t;
 	s->slave_tfd = tfd;
+	if (d->o.orphan_masters && fstat(fd, &st) == 0 && st.st_rdev == dev)
+		s->orphan = s->orphan || is_own(d, &st, (unsigned)pty_index_of_tty_nr(dev));
 }
 
-static void look_at(GHashTable *all, struct dtask *t, int tfd)
+static void look_at(const struct dump *d, GHashTable *all, struct dtask *t, int tfd)
 {
 	g_autofree char *link = NULL;
 	CLEANUP(fdinfo_clear) struct fdinfo info = {0};
@@ -97,7 +111,7 @@ static void look_at(GHashTable *all, struct dtask *t, int tfd)
 	master = g_str_has_suffix(link, "ptmx"); /* /dev/pts/ptmx, too */
 
 	if (!master && (strcmp(link, "/dev/tty") == 0 || g_str_has_prefix(link, "/dev/pts/")))
-		look_at_slave(all, t, tfd);
+		look_at_slave(d, all, t, tfd);
 	if (master && fdinfo_read(t->proc.dir, tfd, &info) == 0 &&
 	    fdinfo_u64(&info, "tty-index", 10, &index) == 0) {
 		struct pty_seen *s = seen(all, (unsigned)index);
@@ -131,12 +145,12 @@ int pty_find(struct dump *d, unsigned index, struct pty_seen **ret)
 			if (t->zombie || proc_fds(t->proc.dir, &fds) < 0)
 				continue;
 			for (size_t k = 0; k < fds.n; k++)
-				look_at(d->ptys->by_index, t, fds.v[k]);
+				look_at(d, d->ptys->by_index, t, fds.v[k]);
 		}
 		err_clear();
 	}
 	*ret = g_hash_table_lookup(d->ptys->by_index, GUINT_TO_POINTER(index));
-	return *ret && (*ret)->master ? 0 : 1;
+	return *ret && ((*ret)->master || (*ret)->orphan) ? 0 : 1;
 }
 
 static bool match(const struct dump *d, const struct fd_view *v)
@@ -147,16 +161,11 @@ static bool match(const struct dump *d, const struct fd_view *v)
 /* Both instances of devpts and other names for a terminal would lead elsewhere. */
 static int check_name(struct dump *d, const struct fd_view *v, unsigned index)
 {
-	struct stat st;
-	char name[32];
-
 	if (is_master(v))
 		return g_str_has_suffix(v->link, "ptmx")
 			       ? 0
 			       : err_set(EOPNOTSUPP, "%s is a master by an unusual name", v->link);
-	snprintf(name, sizeof(name), "dev/pts/%u", index);
-	if (fstatat(d->root, name, &st, 0) < 0 || st.st_dev != v->st.st_dev ||
-	    st.st_ino != v->st.st_ino)
+	if (!is_own(d, &v->st, index))
 		return err_set(EOPNOTSUPP, "%s is not /dev/pts/%u of the container", v->link,
 			       index);
 	return 0;
@@ -295,10 +304,12 @@ static int dump_pair(struct dump *d, const struct fd_view *v, unsigned index, st
 	TtyPtyEntry p = TTY_PTY_ENTRY__INIT;
 	autoclose int master = -1, slave = -1;
 	json_t *extra = extra_of(d, index);
-	int on = 0, r = proc_getfd(&s->master->proc, s->master_tfd, &master);
+	int on = 0, r = 0;
 	struct stat st;
 	char name[32];
 
+	if (s->master)
+		r = proc_getfd(&s->master->proc, s->master_tfd, &master);
 	if (r == 0 && s->slave)
 		r = proc_getfd(&s->slave->proc, s->slave_tfd, &slave);
 	if (r < 0)
@@ -312,7 +323,8 @@ static int dump_pair(struct dump *d, const struct fd_view *v, unsigned index, st
 	ioctl(master, TIOCGPKT, &on);
 	m.packet_mode = on != 0;
 	m.rdev = (uint32_t)makedev(TTYAUX_MAJOR, PTMX_MINOR);
-	fill_side(&m, &p, v, master);
+	if (s->master)
+		fill_side(&m, &p, v, master);
 	e.locked = m.locked;
 	e.rdev = (uint32_t)makedev(UNIX98_PTY_SLAVE_MAJOR, index);
 	fill_side(&e, &p, v, slave >= 0 ? slave : master);
@@ -331,10 +343,12 @@ static int dump_pair(struct dump *d, const struct fd_view *v, unsigned index, st
 		if (poll(&q, 1, 0) == 0)
 			json_object_set_new(extra, "unopened", json_true());
 	}
-	r = dump_side(d, &m);
+	if (s->master)
+		r = dump_side(d, &m);
 	if (r == 0)
 		r = dump_side(d, &e);
-	return r < 0 ? r : dump_queues(d, s, index, master, extra);
+	/* what an orphan has written is its reader's, what was typed is lost with the master */
+	return r < 0 || !s->master ? r : dump_queues(d, s, index, master, extra);
 }
 
 static int dump_hung(struct dump *d, const struct fd_view *v, unsigned index)

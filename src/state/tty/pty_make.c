@@ -224,13 +224,24 @@ static int settle_slave(struct restore *r, struct pty *p, json_t *extra)
 
 	if (ret < 0)
 		return ret;
-	if (e->has_uid && e->has_gid && fchown(p->peer, users_outer_uid(r, e->uid), users_outer_gid(r, e->gid)) < 0)
+	if (e->has_uid && e->has_gid &&
+	    fchown(p->peer, users_outer_uid(r, e->uid), users_outer_gid(r, e->gid)) < 0)
 		return err_errno("owner of /dev/pts/%u", p->index);
 	if (mode && fchmod(p->peer, (mode_t)json_integer_value(mode) & 07777) < 0)
 		return err_errno("mode of /dev/pts/%u", p->index);
 	if (e->exclusive && ioctl(p->peer, TIOCEXCL) < 0)
 		return err_errno("/dev/pts/%u for one alone", p->index);
 	return fill_queues(r, p, json_object_get(extra, "eof"));
+}
+
+int pty_check(struct restore *r, const struct pty *p)
+{
+	if (p->master || (p->slave && r->o.orphan_master))
+		return 0;
+	return err_set(EOPNOTSUPP,
+		       "the master of terminal /dev/pts/%u is not in the checkpoint, and whoever "
+		       "restores does not take it (RPC: orphan_pts_master)",
+		       p->index);
 }
 
 int pty_make(struct restore *r, struct pty *p)
@@ -248,15 +259,17 @@ int pty_make(struct restore *r, struct pty *p)
 		return err_errno("unlock /dev/pts/%u", p->index);
 	if (p->hung)
 		ret = make_hung(r, p);
-	if (ret < 0 || !p->master) {
+	if (ret < 0 || (!p->master && !p->slave)) {
 		cleanup_close(&p->fd); /* that hangs its slave up */
 		p->fd = -1;
 		return ret;
 	}
-	if (p->master->exclusive && ioctl(p->fd, TIOCEXCL) < 0)
+	if (p->master && p->master->exclusive && ioctl(p->fd, TIOCEXCL) < 0)
 		return err_errno("the master of /dev/pts/%u for one alone", p->index);
 	ret = pty_modes_write(p->fd, p->slave ? p->slave : p->master);
 	if (ret == 0 && p->slave && !json_is_true(json_object_get(extra, "unopened")))
 		ret = settle_slave(r, p, extra);
-	return ret;
+	if (ret == 0)
+		ret = pty_check(r, p);
+	return ret < 0 || p->master ? ret : r->o.orphan_master(r->o.commit_arg, p->fd);
 }

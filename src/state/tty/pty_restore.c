@@ -35,8 +35,9 @@ int pty_load(struct restore *r, struct file *f)
 	if (info->type != TTY_TYPE__PTY)
 		return 1;
 	p = pty_of_index(r->ttys, info->pty->index);
-	if (info->termios && !p->master)
-		return err_set(EBADMSG, "tty-info.img: terminal %u has no master", info->id);
+	ret = info->termios ? pty_check(r, p) : 0;
+	if (ret < 0)
+		return ret;
 	if (f->entry->tty->has_regf_id) { /* a name, not a file to be opened */
 		if (!r->named)
 			r->named = g_hash_table_new(NULL, NULL);
