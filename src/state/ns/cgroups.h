@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Control groups of standalone trees: cgroup.img. */
+/* Control groups (cgroups(7)) of standalone trees: which set of them each task is in, their
+ * directories and settings: cgroup.img. */
 #pragma once
 
 #include "state/dump.h"
