@@ -23,23 +23,12 @@ static bool match(const struct dump *d, const struct fd_view *v)
 	return S_ISFIFO(v->st.st_mode) && v->link[0] == '/' && !(v->info.flags & O_PATH);
 }
 
-static struct path_view path_view(const struct fd_view *v, const char *reopen)
-{
-	return (struct path_view){.link = v->link,
-				  .st = v->st,
-				  .reopen = reopen,
-				  .flags = v->info.flags & ~(unsigned)O_CLOEXEC,
-				  .mnt_id = v->info.mnt_id};
-}
-
 static int check(struct dump *d, const struct fd_view *v)
 {
 	char reopen[64];
-	struct path_view p;
+	struct path_view p = fd_view_named(v, reopen);
 	int r = fown_check(v);
 
-	fd_view_path(v, reopen);
-	p = path_view(v, reopen);
 	return r < 0 ? r : path_check(d, &p);
 }
 
@@ -74,14 +63,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 	f->fifo->has_regf_id = true;
 	f->fifo->regf_id = named.id = files_new_id(d);
 	named.type = FD_TYPES__REG;
-	fd_view_path(v, reopen);
-	p = path_view(v, reopen);
-	r = path_dump(d, &p, named.id, &named.reg);
-	if (r == 0) {
-		fown_entry__free_unpacked(named.reg->fown, NULL);
-		named.reg->fown = NULL;
-		r = fown_dump(v, &named.reg->fown);
-	}
+	p = fd_view_named(v, reopen);
+	r = fd_dump_named(d, v, &p, named.id, &named.reg);
 	if (r == 0)
 		r = image_write(&d->w, IMG_FILES, 0, &named.base);
 	if (named.reg)

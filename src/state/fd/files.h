@@ -94,6 +94,13 @@ int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEnt
 /* The same as a record of files.img for what has no descriptor; known files are found again. */
 int path_dump_new(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST_CHECK;
 
+/* A descriptor that has a name; REOPEN is what the view refers to. */
+struct fd_view;
+struct path_view fd_view_named(const struct fd_view *v, char reopen[static 64]);
+/* path_dump() with the owner of the descriptor's signals. */
+int fd_dump_named(struct dump *d, const struct fd_view *v, const struct path_view *p, uint32_t id,
+		  RegFileEntry **ret) MUST_CHECK;
+
 /* Opens a named file inside the box's root; O_CLOEXEC. */
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd) MUST_CHECK;
 

@@ -28,44 +28,30 @@ static bool match(const struct dump *d, const struct fd_view *v)
 	       (v->info.flags & O_PATH && !S_ISSOCK(v->st.st_mode));
 }
 
-static struct path_view path_view(const struct fd_view *v, const char *reopen)
+static struct path_view view_of(const struct fd_view *v, char reopen[static 64])
 {
-	return (struct path_view){.link = v->link,
-				  .st = v->st,
-				  .reopen = reopen,
-				  .flags = v->info.flags & ~(unsigned)O_CLOEXEC,
-				  .pos = v->info.pos,
-				  .mnt_id = v->info.mnt_id,
-				  .leased = locks_lease(&v->info)};
+	struct path_view p = fd_view_named(v, reopen);
+
+	p.pos = v->info.pos;
+	p.leased = locks_lease(&v->info);
+	return p;
 }
 
 static int check(struct dump *d, const struct fd_view *v)
 {
 	char reopen[64];
-	struct path_view p;
+	struct path_view p = view_of(v, reopen);
 	int r = fown_check(v);
 
-	if (r < 0)
-		return r;
-	fd_view_path(v, reopen);
-	p = path_view(v, reopen);
-	return path_check(d, &p);
+	return r < 0 ? r : path_check(d, &p);
 }
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *e)
 {
 	char reopen[64];
-	struct path_view p;
-	int r;
+	struct path_view p = view_of(v, reopen);
 
-	fd_view_path(v, reopen);
-	p = path_view(v, reopen);
-	r = path_dump(d, &p, e->id, &e->reg);
-	if (r < 0)
-		return r;
-	fown_entry__free_unpacked(e->reg->fown, NULL);
-	e->reg->fown = NULL;
-	return fown_dump(v, &e->reg->fown);
+	return fd_dump_named(d, v, &p, e->id, &e->reg);
 }
 
 static int load(struct restore *r, struct file *f)

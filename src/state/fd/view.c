@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/fd/files.h"
 #include "state/fd/kind.h"
 
 #include <errno.h>
@@ -34,6 +35,28 @@ void fd_view_clear(struct fd_view *v)
 void fd_view_path(const struct fd_view *v, char ret[static 64])
 {
 	snprintf(ret, 64, "/proc/%d/fd/%d", v->task->proc.pid, v->tfd);
+}
+
+struct path_view fd_view_named(const struct fd_view *v, char reopen[static 64])
+{
+	fd_view_path(v, reopen);
+	return (struct path_view){.link = v->link,
+				  .st = v->st,
+				  .reopen = reopen,
+				  .flags = v->info.flags & ~(unsigned)O_CLOEXEC,
+				  .mnt_id = v->info.mnt_id};
+}
+
+int fd_dump_named(struct dump *d, const struct fd_view *v, const struct path_view *p, uint32_t id,
+		  RegFileEntry **ret)
+{
+	int r = path_dump(d, p, id, ret);
+
+	if (r < 0)
+		return r;
+	fown_entry__free_unpacked((*ret)->fown, NULL);
+	(*ret)->fown = NULL;
+	return fown_dump(v, &(*ret)->fown);
 }
 
 int fd_view_get(const struct fd_view *v, int *ret_fd)

@@ -101,20 +101,30 @@ static int view_of(const struct dtask *t, const struct vma *v, char reopen[stati
 	return 0;
 }
 
+/* LINK, the caller's, and REOPEN are what *RET refers to. */
+static int exe_view(const struct dtask *t, char reopen[static 64], char **link,
+		    struct path_view *ret)
+{
+	int r = proc_link(t->proc.dir, "exe", link);
+
+	if (r < 0)
+		return r;
+	snprintf(reopen, 64, "/proc/%d/exe", t->proc.pid);
+	*ret = (struct path_view){.link = *link, .reopen = reopen, .flags = O_RDONLY, .mnt_id = -1};
+	return stat(reopen, &ret->st) < 0 ? err_errno("stat %s", reopen) : 0;
+}
+
 static int check_exe(struct dump *d, struct dtask *t)
 {
 	g_autofree char *link = NULL;
 	char reopen[64];
-	struct path_view p = {.reopen = reopen, .mnt_id = -1};
-	int r = proc_link(t->proc.dir, "exe", &link);
+	struct path_view p;
+	int r = exe_view(t, reopen, &link, &p);
 
 	if (r < 0)
 		return r;
-	p.link = link;
-	snprintf(reopen, sizeof(reopen), "/proc/%d/exe", t->proc.pid);
-	if (stat(reopen, &p.st) < 0)
-		return err_errno("stat %s", reopen);
-	return err_wrap(path_check(d, &p), "program");
+	r = path_check(d, &p);
+	return r < 0 ? err_wrap(r, "program") : r;
 }
 
 int mem_check(struct dump *d, struct dtask *t)
@@ -222,16 +232,10 @@ static int dump_exe(struct dump *d, struct dtask *t, uint32_t *ret_id)
 {
 	g_autofree char *link = NULL;
 	char reopen[64];
-	struct path_view p = {.reopen = reopen, .mnt_id = -1, .flags = O_RDONLY};
-	int r = proc_link(t->proc.dir, "exe", &link);
+	struct path_view p;
+	int r = exe_view(t, reopen, &link, &p);
 
-	if (r < 0)
-		return r;
-	p.link = link;
-	snprintf(reopen, sizeof(reopen), "/proc/%d/exe", t->proc.pid);
-	if (stat(reopen, &p.st) < 0)
-		return err_errno("stat %s", reopen);
-	return path_dump_new(d, &p, ret_id);
+	return r < 0 ? r : path_dump_new(d, &p, ret_id);
 }
 
 int mem_dump_layout(struct dump *d, struct dtask *t)

@@ -31,20 +31,10 @@ static bool match(const struct dump *d, const struct fd_view *v)
 	       (major(v->st.st_rdev) == TTY_MAJOR && minor(v->st.st_rdev) > 0);
 }
 
-static struct path_view view_of(const struct fd_view *v, char reopen[static 64])
-{
-	fd_view_path(v, reopen);
-	return (struct path_view){.link = v->link,
-				  .st = v->st,
-				  .reopen = reopen,
-				  .flags = v->info.flags & ~(unsigned)O_CLOEXEC,
-				  .mnt_id = v->info.mnt_id};
-}
-
 static int check(struct dump *d, const struct fd_view *v)
 {
 	char reopen[64];
-	struct path_view p = view_of(v, reopen);
+	struct path_view p = fd_view_named(v, reopen);
 	int r = fown_check(v);
 
 	return r < 0 ? r : path_check(d, &p);
@@ -54,8 +44,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 {
 	json_t *all = json_object_get(d->extra, "terminals"), *one = json_object();
 	char reopen[64], key[16];
-	struct path_view p = view_of(v, reopen);
-	int r = path_dump(d, &p, f->id, &f->reg);
+	struct path_view p = fd_view_named(v, reopen);
+	int r = fd_dump_named(d, v, &p, f->id, &f->reg);
 
 	if (!all)
 		json_object_set_new(d->extra, "terminals", all = json_object());
@@ -63,11 +53,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 	json_object_set_new(all, key, one);
 	if (r == 0 && !is_console(&v->st))
 		r = tty_dump(d, v, one);
-	if (r < 0)
-		return r;
-	fown_entry__free_unpacked(f->reg->fown, NULL);
-	f->reg->fown = NULL;
-	return fown_dump(v, &f->reg->fown);
+	return r;
 }
 
 static json_t *record(const struct restore *r, const struct file *f)
