@@ -212,18 +212,18 @@ while True:
 	grep -q "/cryo-test-$$/one\$" "/proc/$first/cgroup"
 	! grep -q "/cryo-test-$$/one\$" "/proc/$second/cgroup"
 	[ "$(cat "$group/two/pids.max")" = 77 ]
-	kill -9 -- "-$PID" && wait_for 5 test ! -s "$group/one/cgroup.procs"
+	end_group
 	run -1 restore --manage-cgroups=strict
 	[[ $output = *"is there already (strict)"* ]]
 	echo 5 >"$group/two/pids.max"
 	restore --manage-cgroups=soft && [ "$(cat "$group/two/pids.max")" = 5 ]
-	kill -9 -- "-$PID" && wait_for 5 test ! -s "$group/one/cgroup.procs"
+	end_group
 	restore --manage-cgroups=full && [ "$(cat "$group/two/pids.max")" = 77 ]
-	kill -9 -- "-$PID" && wait_for 5 test ! -s "$group/one/cgroup.procs"
+	end_group
 	if [ -n "$controller" ]; then
 		restore --manage-cgroups --cgroup-root "$controller:/cryo-other-$$/deep"
 		grep -q "/cryo-other-$$/deep/one\$" "/proc/$first/cgroup"
-		kill -9 -- "-$PID" && wait_for 5 test ! -s "$top/cryo-other-$$/deep/one/cgroup.procs"
+		end_group
 		wait_for 5 rmdir "$top/cryo-other-$$/deep/one" "$top/cryo-other-$$/deep/two" \
 			"$top/cryo-other-$$/deep" "$top/cryo-other-$$"
 	fi

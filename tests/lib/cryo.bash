@@ -45,6 +45,12 @@ reap() {
 	[ ! -e "/proc/$PID" ]
 }
 
+# end_group: the tree, which leads a process group; its number is free afterwards.
+end_group() {
+	kill -9 -- "-$PID"
+	wait_for 30 eval '! kill -0 -- "-$PID" 2>/dev/null'
+}
+
 restore() {
 	"$CRYO" restore -D "$IMG" -d "$@"
 }
