@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Unix sockets whose files were renamed after bind(2), as by a server that takes over from the one
- * before it: both names are what they were, and so are other files of these names.
+ * before it, or that were linked to another name and unlinked: both names are what they were, and
+ * so are other files of these names.
  */
 #include "cr.h"
 
@@ -69,7 +70,7 @@ static void reaches(int listener, const char *name)
 int main(void)
 {
 	char now[64], before[64], old[64], data[64], moved[64], buf[8];
-	int first, second, cli, acc, waits, dg, dgc, rel, fd;
+	int first, second, cli, acc, waits, dg, dgc, rel, linked, fd;
 	struct stat st;
 
 	check(mkdtemp(dir) && chdir(dir) == 0 && mkdir("sub", 0700) == 0);
@@ -92,6 +93,8 @@ int main(void)
 	check(send(dgc, "hello", 5, 0) == 5 && rename(data, moved) == 0);
 	rel = bound("relative", SOCK_STREAM);
 	check(rename("relative", "sub/rel") == 0);
+	linked = bound("linked.1", SOCK_STREAM);
+	check(link("linked.1", "linked") == 0 && unlink("linked.1") == 0);
 	ready();
 	has_name(first, now);
 	has_name(second, before);
@@ -105,6 +108,9 @@ int main(void)
 	reaches(first, old);
 	reaches(second, now);
 	reaches(rel, "sub/rel");
+	reaches(linked, "linked");
+	has_name(linked, "linked.1");
+	check(access("linked.1", F_OK) < 0 && unlink("linked") == 0);
 	check(recv(dg, buf, sizeof(buf), 0) == 5 && !memcmp(buf, "hello", 5));
 	check(send(dgc, "again", 5, 0) == 5 && recv(dg, buf, sizeof(buf), 0) == 5);
 	check(stat(now, &st) == 0 && (st.st_mode & 07777) == 0640);

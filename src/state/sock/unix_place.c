@@ -4,11 +4,13 @@
 
 #include "base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #ifndef SIOCUNIXFILE
 #define SIOCUNIXFILE 0x89e0 /* linux/un.h */
@@ -69,6 +71,29 @@ static bool is_at(int root, const char *path, const struct unix_place *p)
 	       st.st_ino == p->st.st_ino;
 }
 
+/* Linked to another name of its directory, and the one that it was bound to unlinked. */
+static char *other_name(int root, const struct unix_place *p)
+{
+	g_autofree char *up = g_path_get_dirname(p->link);
+	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT};
+	int fd = file_openat2(root, up, &how);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	char *found = NULL;
+	struct stat st;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	while (dir && !found && (e = readdir(dir)))
+		if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_dev == p->st.st_dev && st.st_ino == p->st.st_ino)
+			found = g_build_filename(up, e->d_name, NULL);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 /* Bound to one name, renamed to another, as servers do that take over from others: both again. */
 static int check_moved(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
 		       struct unix_place *p)
@@ -76,7 +101,12 @@ static int check_moved(struct dump *d, const struct sock_view *s, const struct d
 	int root = spaces_root(d, p->mnt_id);
 	bool absolute = u->name[0] == '/';
 	uint64_t mount = absolute ? mount_of_parent(root, u->name) : 0;
+	char *other = is_at(root, p->link, p) ? NULL : other_name(root, p);
 
+	if (other) {
+		g_free(p->link);
+		p->link = other;
+	}
 	if (!is_at(root, p->link, p) ||
 	    (absolute ? !mount || mount != mount_of_parent(root, p->link)
 		      : strchr(u->name, '/') != NULL))
@@ -99,8 +129,10 @@ int unix_place_check(struct dump *d, const struct sock_view *s, const struct dia
 		name += 2;
 	if (!g_str_has_suffix(p->link, name) ||
 	    (tail = p->link + strlen(p->link) - strlen(name))[-1] != '/') {
-		*ret_dir = g_path_get_dirname(p->link);
-		return check_moved(d, s, u, p);
+		int r = check_moved(d, s, u, p);
+
+		*ret_dir = r < 0 ? NULL : g_path_get_dirname(p->link);
+		return r;
 	}
 	*ret_dir = tail - 1 == p->link ? g_strdup("/")
 				       : g_strndup(p->link, (size_t)(tail - 1 - p->link));
