@@ -107,18 +107,20 @@ static const char *unix_type(uint32_t type)
 					: "?";
 }
 
-/* An abstract name begins with a NUL, which people write as "@". */
+/*
+ * An abstract name begins with a NUL, which people write as "@".  One without a name has no data
+ * either, of which g_strndup() makes no string.
+ */
 static char *unix_name(const UnixSkEntry *s)
 {
-	g_autofree char *name = g_strndup((const char *)s->name.data, s->name.len);
+	bool abstract = s->name.len && !s->name.data[0];
+	g_autofree char *name = NULL, *shown = NULL;
 
-	if (s->name.len && !s->name.data[0]) {
-		g_free(name);
-		name = g_strndup((const char *)s->name.data + 1, s->name.len - 1);
-		g_autofree char *shown = g_utf8_make_valid(name, -1);
-		return g_strconcat("@", shown, NULL);
-	}
-	return g_utf8_make_valid(name, -1);
+	if (!s->name.len)
+		return g_strdup("");
+	name = g_strndup((const char *)s->name.data + abstract, s->name.len - abstract);
+	shown = g_utf8_make_valid(name, -1);
+	return g_strconcat(abstract ? "@" : "", shown, NULL);
 }
 
 static char *unix_text(const UnixSkEntry *s)

@@ -22,3 +22,14 @@ inside() { cryopod exec -d a sh -c "$1"; }
 	expect 0 timeout 120 "$REPO/build/tests/fuzz/fuzz-images" "$(cryopod inspect --format '{{.State.CheckpointPath}}' a)" 800 20
 	has "800 rounds"
 }
+
+@test "images of processes with sockets, namespaces, terminals and shared memory" {
+	[ -x "$REPO/build/tests/fuzz/fuzz-images" ] || skip "needs build/tests/fuzz"
+	for program in unixqueued unixpairs spaces sockopts ttysession sysv; do
+		images=$BATS_TEST_TMPDIR/$program
+		mkdir "$images"
+		"$REPO/build/tests/cr/cr-run" --keep "$images" plain "$REPO/build/tests/cr/cr-$program"
+		expect 0 timeout 120 "$REPO/build/tests/fuzz/fuzz-images" "$images/0" 150 20
+		has "150 rounds"
+	done
+}

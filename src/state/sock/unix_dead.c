@@ -23,9 +23,12 @@ static int bind_as(struct restore *r, const struct sock_maker *root, const UnixS
 /* Where a relative name began nobody knows any more, as it is only told: where the receiver is. */
 static char *dir_of(const UnixSkEntry *e)
 {
-	g_autofree char *name = g_strndup((const char *)e->name.data, e->name.len);
+	g_autofree char *name = NULL;
 
-	return name[0] == '/' ? g_path_get_dirname(name) : g_strdup(unix_name_dir(e));
+	if (!e->name.len || e->name.data[0] != '/')
+		return g_strdup(unix_name_dir(e));
+	name = g_strndup((const char *)e->name.data, e->name.len);
+	return g_path_get_dirname(name);
 }
 
 int unix_dead_sender(struct restore *r, const struct usock *to, const void *name, size_t len,
