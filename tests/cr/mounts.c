@@ -175,6 +175,31 @@ static void share(void)
 	check(mount(NULL, SHARE "/c/one", NULL, MS_PRIVATE, NULL) == 0);
 }
 
+/* One whose layers are in a tmpfs, which is mounted by then. */
+static void overlay(void)
+{
+	directory("/tmp/layers");
+	tmpfs("/tmp/layers", MS_PRIVATE);
+	directory("/tmp/layers/low");
+	directory("/tmp/layers/up");
+	directory("/tmp/layers/work");
+	directory("/tmp/layers/all");
+	file("/tmp/layers/low/file", "low");
+	check(mount("layers", "/tmp/layers/all", "overlay", 0,
+		    "lowerdir=/tmp/layers/low,upperdir=/tmp/layers/up,workdir=/tmp/layers/work") ==
+		      0,
+	      "errno %d", errno);
+	file("/tmp/layers/all/other", "up");
+}
+
+static void check_overlay(void)
+{
+	check(access("/tmp/layers/all/file", F_OK) == 0 &&
+	      access("/tmp/layers/all/other", F_OK) == 0);
+	file("/tmp/layers/all/file", "new");
+	check(access("/tmp/layers/up/file", F_OK) == 0);
+}
+
 /* A file without a name in a mount that was made read-only since. */
 static int read_only(void)
 {
@@ -259,6 +284,7 @@ int main(void)
 	directory("/tmp/bind");
 	share();
 	ro = read_only();
+	overlay();
 	a = child_start(inside, inside_is_whole);
 	b = child_start(elsewhere, elsewhere_is_whole);
 	check(mount("late", "/tmp/dir/sub", "tmpfs", 0, NULL) == 0); /* also seen in /tmp/bind */
@@ -275,6 +301,7 @@ int main(void)
 	check(before.n == after.n, "%u mounts were %u", after.n, before.n);
 	check_read_only(ro);
 	check_covered(&covered);
+	check_overlay();
 	child_go(&a);
 	child_go(&b);
 	check(umount2(SHARE "/under", 0) == 0 && access(SHARE "/under/file", F_OK) == 0);

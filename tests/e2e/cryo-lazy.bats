@@ -164,3 +164,22 @@ assert s.recv(4) == bytes(4)"
 	grows "$DIR/out"
 	whole 8 10
 }
+
+@test "memory of a tree with mapped users comes later, too" {
+	launch unshare -U --map-root-user python3 -c 'import hashlib, time
+m = bytearray(8 << 20)
+m[::4096] = bytes(range(256)) * 8
+while True:
+    print(hashlib.md5(m).hexdigest(), flush=True)
+    time.sleep(0.05)'
+	wait_for 10 eval '[ "$(lines "$DIR/out")" -gt 3 ]'
+	dump
+	reap
+	lazy_pages
+	restore --lazy-pages
+	wait_for 20 test ! -e "/proc/$SERVER"
+	grep -q 'All pages are where they belong' "$IMG/lazy-pages.log"
+	grows "$DIR/out"
+	[ "$(sort -u "$DIR/out" | wc -l)" = 1 ]
+	kill -9 "$PID"
+}

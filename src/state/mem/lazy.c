@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 bool lazy_vma(const VmaEntry *v)
@@ -98,13 +100,37 @@ static int watch(struct rtask *t, int fd)
 	return ret;
 }
 
+/*
+ * Faults of the kernel itself are to be seen as well: the system call wants CAP_SYS_PTRACE in the
+ * initial user namespace for that, the device (Linux 6.1) nothing but having been opened
+ * (fs/userfaultfd.c: userfaultfd_syscall_allowed(), userfaultfd_dev_ioctl()).
+ */
+static int add_new(struct batch *b, int *ret_op)
+{
+	autoclose int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	int tfd, ret = 0;
+
+	if (device < 0) {
+		*ret_op = batch_add(b, SYS_userfaultfd, IMM(O_CLOEXEC | O_NONBLOCK));
+		return 0;
+	}
+	batch_recv_fds(b, &device, 1, &tfd);
+	ret = batch_run(b);
+	if (ret == 0) {
+		*ret_op = batch_add(b, SYS_ioctl, IMM(tfd), IMM(USERFAULTFD_IOC_NEW),
+				    IMM(O_CLOEXEC | O_NONBLOCK));
+		batch_add(b, SYS_close, IMM(tfd));
+	}
+	return ret;
+}
+
 int lazy_begin(struct restore *r, struct rtask *t)
 {
 	const struct lazy_task about = {t->nspid, rtask_pid(t)};
 	CLEANUP(batch_end) struct batch b = {0};
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	autoclose int fd = -1;
-	int op, ret;
+	int op = 0, ret;
 	bool any = false;
 
 	for (size_t i = 0; may_be_lazy(t) && i < t->mm->n_vmas; i++)
@@ -112,8 +138,9 @@ int lazy_begin(struct restore *r, struct rtask *t)
 	if (!any)
 		return 0;
 	rtask_batch(t, &b);
-	op = batch_add(&b, SYS_userfaultfd, IMM(O_CLOEXEC | O_NONBLOCK));
-	ret = batch_run(&b);
+	ret = add_new(&b, &op);
+	if (ret == 0)
+		ret = batch_run(&b);
 	if (ret == 0)
 		ret = proc_open(about.pid, &p);
 	if (ret == 0)

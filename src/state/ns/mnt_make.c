@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -117,21 +118,59 @@ static int fill_part(struct mnt_plan *p, struct mnt *m, int whole)
 	return r < 0 ? r : mnt_view(p, fd, "", &m->fd);
 }
 
-/* Paths in options (overlay) are those of the tree, whose root is made first. */
-static int mount_in_root(const struct mnt_plan *p, const struct mnt *m, const char *name)
+static int show_one(int scratch, const struct mnt *m)
+{
+	struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT};
+	autoclose int at = file_openat2(scratch, target_of(m), &how), copy = -1;
+	int r = at < 0 ? err_errno("open %s", target_of(m)) : mount_copy(m->fd, "", false, &copy);
+
+	if (r == 0)
+		r = mount_change(copy, false, 0, 0, MS_PRIVATE);
+	if (r == 0 &&
+	    move_mount(copy, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		r = err_errno("mount at %s", target_of(m));
+	return r;
+}
+
+/* A copy of the tree as far as it has been made, for paths to lead through. */
+static int make_scratch(struct mnt_plan *p, int *ret)
+{
+	int r = mount_copy(p->root->fd, "", false, ret);
+
+	if (r == 0)
+		r = mnt_yard(p, *ret);
+	if (r == 0)
+		r = mount_change(*ret, false, 0, 0, MS_PRIVATE);
+	for (unsigned i = 0; r == 0 && i < p->all->len; i++) {
+		const struct mnt *m = g_ptr_array_index(p->all, i);
+
+		if (m != p->root && m->fd >= 0)
+			r = show_one(*ret, m);
+	}
+	return r;
+}
+
+/* Paths in options (overlay) are those of the tree; what they lead to is before it in the records.
+ */
+static int mount_in_root(struct mnt_plan *p, const struct mnt *m, const char *name)
 {
 	bool paths = strchr(m->e->options, '/') && p->root && p->root->fd >= 0;
 	autoclose int root = paths ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-	int r = 0;
+	autoclose int scratch = -1;
+	int r = paths ? make_scratch(p, &scratch) : 0;
 
-	if (paths && (root < 0 || fchdir(p->root->fd) < 0 || chroot(".") < 0))
+	if (r < 0)
+		return r;
+	if (paths && (root < 0 || fchdir(scratch) < 0 || chroot(".") < 0))
 		return err_errno("enter the new root");
 	if (fchdir(p->yard) < 0)
 		return err_errno("enter the yard");
 	if (mount(m->e->source, name, fstype_of(m), m->e->sb_flags & ~(unsigned)MS_RDONLY,
 		  m->e->options) < 0)
 		r = err_errno("file system %s, options %s", fstype_of(m), m->e->options);
-	if (paths && (fchdir(root) < 0 || chroot(".") < 0))
+	if (paths && (fchdir(scratch) < 0 || umount2(".", MNT_DETACH) < 0 || fchdir(root) < 0 ||
+		      chroot(".") < 0))
 		return err_errno("leave the new root");
 	return r;
 }
