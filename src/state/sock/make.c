@@ -6,7 +6,9 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 struct sock_maker sock_maker(struct restore *r, const json_t *cred)
 {
@@ -77,7 +79,7 @@ static int begin(struct batch *b, const struct sock_maker *m, struct visit *v)
 
 	*v = (struct visit){0};
 	rtask_batch(m->task, b);
-	batch_room(b, 16, 1024);
+	batch_room(b, 40, 6000);
 	if (spaces_is(m->task->restore, NS_NET, m->net))
 		ret = add_place(v, m, NS_NET, m->net);
 	if (ret == 0 && mounts)
@@ -163,19 +165,30 @@ int sock_make_pair(const struct sock_maker *m, int type, int ret_fds[2])
 	return ret < 0 ? ret : fetch(&b, m, tfds, 2, ret_fds);
 }
 
+bool sock_call_has_root(const struct sock_call *c)
+{
+	return c->dir && c->addr && ((const struct sockaddr_un *)c->addr)->sun_path[0] == '/';
+}
+
 static int run_call(const struct sock_maker *m, const struct sock_call *c)
 {
 	int gone = run_gone(m, c, NULL);
 	CLEANUP(batch_end) struct batch b = {0};
 	struct visit v;
+	bool jail = sock_call_has_root(c);
 	struct arg fd;
-	int op, ret = gone == 1 ? begin(&b, m, &v) : gone;
+	int op, home = -1, ret = gone == 1 ? begin(&b, m, &v) : gone;
 
 	if (ret < 0 || gone != 1)
 		return ret;
 	fd = batch_recv_fds(&b, &c->fd, 1, NULL);
+	if (jail)
+		home = batch_add(&b, SYS_openat, IMM(AT_FDCWD), batch_str(&b, "/"),
+				 IMM(O_PATH | O_DIRECTORY | O_CLOEXEC));
 	if (c->dir)
 		batch_add(&b, SYS_chdir, batch_str(&b, c->dir));
+	if (jail)
+		batch_add(&b, SYS_chroot, batch_str(&b, "."));
 	become(&b, m);
 	if (c->addr)
 		op = batch_add(&b, c->nr, batch_int_at(&b, fd, 0), batch_in(&b, c->addr, c->len),
@@ -184,6 +197,11 @@ static int run_call(const struct sock_maker *m, const struct sock_call *c)
 		op = batch_add(&b, c->nr, batch_int_at(&b, fd, 0), IMM(c->arg));
 	batch_may_fail(&b, op);
 	be_back(&b, m);
+	if (jail) {
+		batch_add(&b, SYS_fchdir, RES(home));
+		batch_add(&b, SYS_chroot, batch_str(&b, "."));
+		batch_add(&b, SYS_close, RES(home));
+	}
 	go_home(&b, &v);
 	if (c->dir)
 		batch_add(&b, SYS_chdir, batch_str(&b, "/"));

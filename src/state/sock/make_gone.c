@@ -31,6 +31,8 @@ static int call(const struct work *w)
 
 	if (c->dir && chdir(c->dir) < 0)
 		return -errno;
+	if (sock_call_has_root(c) && chroot(".") < 0)
+		return -errno;
 	/* who it is, but with the rights of root in the file system */
 	if (setresgid((gid_t)-1, w->gid, (gid_t)-1) < 0 ||
 	    setresuid((uid_t)-1, w->uid, (uid_t)-1) < 0)

@@ -113,13 +113,14 @@ struct sock_maker sock_maker(struct restore *r, const json_t *cred);
 struct sock_maker sock_maker_in(struct restore *r, uint32_t net); /* the first task, there */
 
 struct sock_call {
-	const char *dir; /* where it is made; NULL: anywhere */
+	const char *dir; /* where it is made, and the root of an absolute name; NULL: anywhere */
 	int fd;
 	uint32_t nr;
 	const void *addr; /* NULL: ARG instead */
 	socklen_t len;
 	long arg;
 };
+bool sock_call_has_root(const struct sock_call *c);
 /* make_gone.c: M->gone makes the call; RET_FDS: of socketpair(2). */
 int sock_call_gone(const struct sock_maker *m, const struct sock_call *c, int ret_fds[2])
 	MUST_CHECK;
@@ -128,7 +129,7 @@ int sock_make(const struct sock_maker *m, int family, int type, int protocol, in
 	MUST_CHECK;
 int sock_make_pair(const struct sock_maker *m, int type, int ret_fds[2]) MUST_CHECK;
 
-/* The calls on our FD, done by M in directory DIR (NULL: where it is). */
+/* The calls on our FD, done by M in directory DIR (NULL: where it is), or with it as its root. */
 int sock_bind_by(const struct sock_maker *m, const char *dir, int fd, const void *addr,
 		 socklen_t len) MUST_CHECK;
 int sock_listen_by(const struct sock_maker *m, int fd, int backlog) MUST_CHECK;

@@ -20,15 +20,20 @@ static int bind_as(struct restore *r, const struct sock_maker *root, const UnixS
 	return ret < 0 ? ret : sock_bind_by(root, unix_name_dir(e), fd, &a, len);
 }
 
-/* Where a relative name began nobody knows any more, as it is only told: where the receiver is. */
-static char *dir_of(const UnixSkEntry *e)
+/*
+ * Where the name began nobody knows any more, as it is only told: a relative one where the receiver
+ * is, an absolute one at the receiver's root.
+ */
+static char *dir_of(const UnixSkEntry *e, const char *name)
 {
-	g_autofree char *name = NULL;
+	bool absolute = e->name.len && e->name.data[0] == '/';
+	g_autofree char *its = NULL, *up = NULL;
 
-	if (!e->name.len || e->name.data[0] != '/')
-		return g_strdup(unix_name_dir(e));
-	name = g_strndup((const char *)e->name.data, e->name.len);
-	return g_path_get_dirname(name);
+	if (name[0] == '/' || !absolute)
+		return g_strdup(absolute || name[0] != '/' ? unix_name_dir(e) : NULL);
+	its = g_strndup((const char *)e->name.data, e->name.len);
+	up = g_path_get_dirname(its);
+	return g_build_filename(e->name_dir ? e->name_dir : "/", up, NULL);
 }
 
 int unix_dead_sender(struct restore *r, const struct usock *to, const void *name, size_t len,
@@ -36,7 +41,7 @@ int unix_dead_sender(struct restore *r, const struct usock *to, const void *name
 {
 	const UnixSkEntry *t = to->e;
 	struct sock_maker root = sock_maker_in(r, t->has_ns_id ? t->ns_id : 0);
-	g_autofree char *dir = dir_of(t);
+	g_autofree char *dir = dir_of(t, name);
 	UnixSkEntry e = UNIX_SK_ENTRY__INIT;
 	autoclose int fd = -1;
 	int ret;

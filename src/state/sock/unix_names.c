@@ -28,7 +28,7 @@ socklen_t unix_name_addr(const UnixSkEntry *e, struct sockaddr_un *ret)
 
 const char *unix_name_dir(const UnixSkEntry *e)
 {
-	return has_path(e) && e->name.data[0] != '/' ? e->name_dir : NULL;
+	return has_path(e) ? e->name_dir : NULL;
 }
 
 const char *unix_name_show(const UnixSkEntry *e)
@@ -67,8 +67,7 @@ static int parent(struct restore *r, const UnixSkEntry *e, int *ret_dir,
 	if (!has_path(e))
 		return 1;
 	name = g_strndup((const char *)e->name.data, e->name.len);
-	path = name[0] == '/' ? g_strdup(name)
-			      : g_build_filename(e->name_dir ? e->name_dir : "/", name, NULL);
+	path = g_build_filename(e->name_dir ? e->name_dir : "/", name, NULL);
 	return parent_of(r, e, path, ret_dir, base);
 }
 

@@ -19,7 +19,7 @@
 #include <sys/un.h>
 
 socklen_t unix_name_addr(const UnixSkEntry *e, struct sockaddr_un *ret);
-/* Where a relative name begins, or NULL. */
+/* Where a relative name begins, or an absolute one of a task with its own root; or NULL. */
 const char *unix_name_dir(const UnixSkEntry *e);
 /* Static buffer. */
 const char *unix_name_show(const UnixSkEntry *e);

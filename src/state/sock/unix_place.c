@@ -116,15 +116,26 @@ static int check_moved(struct dump *d, const struct sock_view *s, const struct d
 	return 0;
 }
 
+/* Bound by a task with a root directory of its own: that. */
+static char *root_of_name(const char *name, const char *link)
+{
+	size_t len = strlen(link), tail = strlen(name);
+
+	return len > tail && strcmp(link + len - tail, name) == 0 ? g_strndup(link, len - tail)
+								  : NULL;
+}
+
 int unix_place_check(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
 		     struct unix_place *p, char **ret_dir)
 {
 	const char *name = u->name, *tail;
 
-	if (name[0] == '/')
-		return p->deleted || is_at(spaces_root(d, p->mnt_id), name, p)
-			       ? 0
-			       : check_moved(d, s, u, p);
+	if (name[0] == '/') {
+		if (!p->deleted && is_at(spaces_root(d, p->mnt_id), name, p))
+			return 0;
+		*ret_dir = root_of_name(name, p->link);
+		return p->deleted || *ret_dir ? 0 : check_moved(d, s, u, p);
+	}
 	while (g_str_has_prefix(name, "./"))
 		name += 2;
 	if (!g_str_has_suffix(p->link, name) ||

@@ -17,6 +17,6 @@ struct unix_place {
 void unix_place_clear(struct unix_place *p);
 int unix_place_read(const struct dump *d, const struct sock_view *s, struct unix_place *ret)
 	MUST_CHECK;
-/* *RET_DIR: where a relative name begins. */
+/* *RET_DIR: where a relative name begins, or the root of an absolute one, if that is not ours. */
 int unix_place_check(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
 		     struct unix_place *p, char **ret_dir) MUST_CHECK;
