@@ -171,6 +171,28 @@ static int check_name(struct dump *d, const struct fd_view *v, unsigned index)
 	return 0;
 }
 
+/*
+ * While the tree runs terminals come and go: this one is younger than what we have seen, or it is
+ * open no longer.  Whoever is still alone when all stand still is refused then.
+ */
+static bool is_passing(struct dump *d, const struct fd_view *v, unsigned index)
+{
+	g_autofree char *link = NULL;
+	struct pty_seen *s;
+	char name[32];
+
+	if (d->frozen)
+		return false;
+	ptys_seen_free(d);
+	if (pty_find(d, index, &s) == 0)
+		return true;
+	snprintf(name, sizeof(name), "fd/%d", v->tfd);
+	if (proc_link(v->task->proc.dir, name, &link) == 0)
+		return strcmp(link, v->link) != 0;
+	err_clear();
+	return true;
+}
+
 static int check(struct dump *d, const struct fd_view *v)
 {
 	autoclose int fd = -1;
@@ -184,7 +206,7 @@ static int check(struct dump *d, const struct fd_view *v)
 		r = fown_check(v);
 	if (r < 0 || is_hung_up(fd))
 		return r;
-	if (pty_find(d, index, &s) != 0)
+	if (pty_find(d, index, &s) != 0 && !is_passing(d, v, index))
 		return err_set(EOPNOTSUPP,
 			       "%s is a terminal whose master is outside of the tree; close it, or "
 			       "name it as external: tty[%llx:%llx]",
