@@ -29,13 +29,16 @@ migrate_teardown() {
 there() { nsenter --net="$NS" $OTHER "$@"; }
 migrate() { cryopod container migrate --ssh "$SSH" --remote-command "$OTHER" "$@" other; }
 
-# counter NAME: prints 0, 1, 2 ... and has the last one in /count.
+# counter NAME [COMMAND]: prints 0, 1, 2 ... and has the last one in /count; COMMAND comes before.
 counter() {
-	cryopod run -d --name "$1" $IMAGE sh -c 'i=0; while true; do echo $i; echo $i >/count; i=$(expr $i + 1); sleep 0.05; done' >/dev/null
+	cryopod run -d --name "$1" $IMAGE sh -c "${2-}"'
+		i=0; while true; do echo $i; echo $i >/count; i=$(expr $i + 1); sleep 0.05; done' >/dev/null
 	wait_for 10 at_least "$1" 3
 }
 at_least() { [ "$(cryopod logs --tail 1 "$1")" -ge "$2" ]; }
 there_at_least() { [ "$(there logs --tail 1 "$1")" -ge "$2" ]; }
+# count_is_at_least CTR N: /count, which is empty for a moment when it is written.
+count_is_at_least() { [ "$(there exec "$1" cat /count)" -ge "$2" ]; }
 # Nothing was lost or printed twice.
 whole() { there logs "$1" | awk '$1 != NR - 1 {exit 1}'; }
 whole_here() { cryopod logs "$1" | awk '$1 != NR - 1 {exit 1}'; }
