@@ -8,6 +8,8 @@
 #include "state/question.h"
 #include "state/restore.h"
 
+#define TASK_SIZE UINT64_C(0x7ffffffff000) /* x86-64 with four levels */
+
 /* vma_entry.status: CRIU's VMA_AREA_* */
 #define VMA_STATUS_REGULAR	(1u << 0) /* part of the application */
 #define VMA_STATUS_STACK	(1u << 1)
@@ -72,6 +74,9 @@ int mem_find_hole(struct restore *r, uint64_t bytes) MUST_CHECK;
 
 /* In the root, before it forks: the vdso into the hole, everything else away. */
 int mem_clear(struct restore *r) MUST_CHECK;
+
+/* Where part I of the vdso waits until it is mapped. */
+uint64_t mem_vdso_waits(const struct restore *r, unsigned i);
 
 /* Makes shared anonymous objects; their content is read by the root's agent. */
 int shmem_make(struct restore *r) MUST_CHECK;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/mem/mem.h"
 #include "state/mem/stage_parts.h"
 
 #include "base/fd.h"
@@ -9,7 +10,6 @@
 
 #define STUB_TIMEOUT_MS 10000
 #define MAPS_MAX	1000000u
-#define TASK_SIZE	UINT64_C(0x7ffffffff000)
 #define POKES		512u
 
 static void task_free(void *p)
