@@ -123,7 +123,8 @@ const struct option_row option_rows[] = {
 	VALUE(OPT_LIST, "veth-pair", 0, "IN=OUT", veth_pairs,
 	      .help = "The same as --external veth[IN]:OUT"),
 	VALUE(OPT_LIST, "join-ns", 'J', "NS:FILE", join_ns,
-	      .help = "The restored tree enters this namespace: net, uts, ipc or pid, by the path "
+	      .help = "The restored tree enters this namespace: net, uts, ipc, time or pid, by the "
+		      "path "
 		      "of "
 		      "its file or the number of a process in it"),
 	VALUE(OPT_TEXT, "empty-ns", 0, "NS", empty_ns, .choices = " net ",
@@ -141,8 +142,8 @@ const struct option_row option_rows[] = {
 		      "a dump with it writes cpuinfo.img, a restore compares"),
 	VALUE(OPT_TEXT, "file-validation", 0, "MODE", ignored, .choices = " filesize buildid ",
 	      .help = "Accepted: filesize or buildid"),
-	FLAG("skip-file-rwx-check", 0, ignored_flag,
-	     .help = "Accepted: permissions are not compared"),
+	FLAG("skip-file-rwx-check", 0, other_modes,
+	     .help = "Files may have other permissions now than when they were dumped"),
 	FLAG("force-irmap", 0, ignored_flag, .help = "Accepted: inodes are found by their handles"),
 	VALUE(OPT_LIST, "irmap-scan-path", 0, "DIR", ignored_list, .help = "Accepted"),
 	VALUE(OPT_TEXT, "libdir", 'L', "DIR", ignored, .help = "Accepted: there are no plug-ins"),

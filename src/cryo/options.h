@@ -27,7 +27,7 @@ struct options {
 	bool external_sharing, external_masters, mntns_compat;
 	const char *root, *empty_ns;
 	char **action_scripts, **join_ns, **veth_pairs, **cgroup_roots, **cgroup_controllers;
-	bool orphan_pts_master, weak_sysctls;
+	bool orphan_pts_master, weak_sysctls, other_modes;
 	const char *cgroup_yard, *cgroup_props, *cgroup_props_file, *lsm_profile;
 	bool cgroup_props_only, unprivileged;
 

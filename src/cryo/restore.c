@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 /* The terminal that a shell job gets: ours. */
@@ -150,6 +151,25 @@ static int become(const struct options *o)
 	return err_errno("execute %s", (char *)g_ptr_array_index(o->words, 1));
 }
 
+/* "user:FILE[,UID,GID]": the one that we are in ourselves, in which the tree is born anyway. */
+static int check_user(const char *file)
+{
+	g_auto(GStrv) parts = g_strsplit(file, ",", 3);
+	struct stat that, own;
+
+	for (unsigned i = 1; parts[0] && parts[i]; i++)
+		if (!*parts[i] || parts[i][strspn(parts[i], "0123456789")])
+			return err_set(EINVAL, "option --join-ns: \"%s\" is not a number",
+				       parts[i]);
+	if (!parts[0] || stat(parts[0], &that) < 0 || stat("/proc/self/ns/user", &own) < 0)
+		return err_errno("option --join-ns: %s", file);
+	if (that.st_dev == own.st_dev && that.st_ino == own.st_ino)
+		return 0;
+	return err_set(EOPNOTSUPP,
+		       "option --join-ns: %s is another user namespace than cryo's; run cryo in it",
+		       parts[0]);
+}
+
 /* "NS:FILE" or "NS:PID" */
 static int add_join(GArray *joins, const char *word)
 {
@@ -159,18 +179,21 @@ static int add_join(GArray *joins, const char *word)
 	} kinds[] = {{"net", CLONE_NEWNET},
 		     {"uts", CLONE_NEWUTS},
 		     {"ipc", CLONE_NEWIPC},
+		     {"time", CLONE_NEWTIME},
 		     {"pid", CLONE_NEWPID}};
 	g_auto(GStrv) parts = g_strsplit(word, ":", 2);
 	g_autofree char *path = NULL;
 	struct cryo_join one = {0};
 
+	if (strcmp(parts[0], "user") == 0 && parts[1])
+		return check_user(parts[1]);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (strcmp(parts[0], kinds[i].name) == 0)
 			one.flag = kinds[i].flag;
 	if (!one.flag || !parts[1] || !*parts[1])
 		return err_set(
 			one.flag ? EINVAL : EOPNOTSUPP,
-			"option --join-ns: \"%s\" is not net, uts, ipc or pid with a file or "
+			"option --join-ns: \"%s\" is not net, uts, ipc, time or pid with a file or "
 			"a process",
 			word);
 	path = parts[1][strspn(parts[1], "0123456789")]
@@ -217,6 +240,7 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		.no_netlock = g_strcmp0(s->o.network_lock, "skip") == 0,
 		.shell_job = s->o.shell_job,
 		.work = s->work,
+		.check_modes = !s->o.other_modes,
 		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
 		.cgroup_roots = s->o.cgroup_roots,
 		.cgroup_yard = s->cgroup_yard,
@@ -240,6 +264,9 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		r = cryo_images_box(s->images, &bo, &o.time_namespace);
 	if (r < 0)
 		return r;
+	for (unsigned i = 0; i < joins->len; i++) /* its clocks are what they are there */
+		if (g_array_index(joins, struct cryo_join, i).flag == CLONE_NEWTIME)
+			o.time_namespace = false;
 	o.time_namespace = shift_clocks(o.time_namespace);
 	/* a root that leads a session is no job, whatever is said */
 	bo.shell_job = bo.shell_job && s->o.shell_job;

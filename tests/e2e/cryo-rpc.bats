@@ -282,3 +282,23 @@ ended() {
 	exec 8>&-
 	ended "$NAME-2"
 }
+
+@test "restore --join-ns: namespaces of another process, time too; a user namespace only if it is ours" {
+	launch unshare -u -i -T --fork setsid sleep 1000
+	local outer=$PID other ns
+	wait_for 5 eval 'PID=$(pgrep -P "$outer") && [ "$(cat /proc/$PID/comm)" = sleep ]'
+	dump
+	wait_for 5 test ! -e "/proc/$outer"
+	launch unshare -u -i sleep 1000
+	other=$PID
+	wait_for 5 eval '[ "$(cat /proc/$other/comm)" = sleep ]'
+	run -1 restore --join-ns user:/proc/self/ns/user,x,0
+	[[ $output = *'"x" is not a number'* ]]
+	restore --join-ns "uts:$other" --join-ns "ipc:$other" --join-ns time:/proc/self/ns/time \
+		--join-ns user:/proc/self/ns/user --pidfile "$DIR/pid"
+	PID=$(cat "$DIR/pid")
+	for ns in uts ipc time; do
+		[ "$(readlink "/proc/$PID/ns/$ns")" = "$(readlink "/proc/$other/ns/$ns")" ]
+	done
+	kill -9 "$other"
+}

@@ -334,3 +334,53 @@ while True:
 	[ "$(cat "$DIR/first" "$DIR/second")" = "$(seq 0 "$(tail -n 1 "$DIR/second")")" ]
 	PID=
 }
+
+@test "--inherit-fd: another unix socket in the place of one that leads outside" {
+	/usr/bin/python3 - "$CRYO" "$IMG" 3>&- <<-'END'
+	import os, socket, subprocess, sys
+	cryo, images = sys.argv[1:]
+	inside, outside = socket.socketpair()
+	pid = os.fork()
+	if pid == 0:
+	    os.setsid()
+	    outside.close()
+	    null = os.open("/dev/null", os.O_RDWR)
+	    for fd in range(3):
+	        os.dup2(null, fd)
+	    inside.send(b"ready")
+	    inside.send(b"got " + inside.recv(16))
+	    os._exit(0)
+	key = os.fstat(inside.fileno()).st_ino
+	inside.close()
+	assert outside.recv(16) == b"ready"
+	run = lambda *words, fds=(): subprocess.check_call([cryo, *words, "-D", images], pass_fds=fds)
+	run("dump", "-t", str(pid), "--external", f"unix[{key}]")
+	os.waitpid(pid, 0)
+	inside, outside = socket.socketpair()
+	run("restore", "-d", "-S", "--inherit-fd", f"fd[{inside.fileno()}]:socket:[{key}]",
+	    fds=[inside.fileno()])
+	inside.close()
+	outside.send(b"word")
+	assert outside.recv(16) == b"got word"
+	assert os.waitpid(pid, 0)[1] == 0
+	END
+}
+
+@test "a file with other permissions than before is refused, or --skip-file-rwx-check" {
+	touch "$DIR/file"
+	chmod 644 "$DIR/file"
+	launch sh -c "exec sleep 1000 5<$DIR/file"
+	wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = sleep ]'
+	dump
+	reap
+	chmod 640 "$DIR/file"
+	run -1 restore
+	[[ $output = *"$DIR/file has mode 0640"*"--skip-file-rwx-check"* ]]
+	[ ! -e "/proc/$PID" ]
+	restore --skip-file-rwx-check
+	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+	chmod 644 "$DIR/file"
+	restore
+	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+	PID=
+}

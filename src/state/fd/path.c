@@ -187,6 +187,30 @@ static int take_born(int fd, const RegFileEntry *e, unsigned flags, int *ret_fd)
 	return 0;
 }
 
+#define PERMISSIONS 0777
+
+bool path_mode_stays(const struct restore *r, const RegFileEntry *e)
+{
+	struct stat st;
+
+	return !r->o.check_modes || (fstatat(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1),
+					     e->name + strspn(e->name, "/"), &st, 0) == 0 &&
+				     !((st.st_mode ^ e->mode) & PERMISSIONS));
+}
+
+static int check_mode(const struct restore *r, const RegFileEntry *e, int fd)
+{
+	struct stat st;
+
+	if (!r->o.check_modes || !e->has_mode || !S_ISREG(e->mode) || fstat(fd, &st) < 0 ||
+	    !S_ISREG(st.st_mode) || !((st.st_mode ^ e->mode) & PERMISSIONS))
+		return 0;
+	return err_set(EACCES,
+		       "%s has mode %#o, but had %#o when it was dumped; change it back, or use "
+		       "--skip-file-rwx-check",
+		       e->name, st.st_mode & PERMISSIONS, e->mode & PERMISSIONS);
+}
+
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd)
 {
 	void *ghost = g_hash_table_lookup(r->ghosts, GUINT_TO_POINTER(e->id));
@@ -223,5 +247,6 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 	if (fd < 0)
 		return linked ? fd : err_errno("open %s", name);
 	*ret_fd = fd;
-	return 0;
+	ret = ghost || linked ? 0 : check_mode(r, e, fd);
+	return ret < 0 ? close(take_fd(ret_fd)), ret : 0;
 }

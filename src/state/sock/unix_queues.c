@@ -161,6 +161,8 @@ int unix_fill(struct restore *r)
 		int ret = 0;
 		unsigned n;
 
+		if (u && u->inherited) /* another one, whose peer sends for itself */
+			continue;
 		if (u) {
 			n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, u));
 			g_hash_table_insert(counts, u, GUINT_TO_POINTER(n + 1));
@@ -204,6 +206,8 @@ int unix_options(struct restore *r, struct usock *u)
 
 int unix_shut(struct restore *r, struct usock *u)
 {
+	if (u->inherited)
+		return 0;
 	if (u->other >= 0) {
 		close(take_fd(&u->other));
 	} else if (u->e->has_shutdown && u->e->shutdown &&

@@ -131,6 +131,20 @@ static GBytes *name_bytes(const struct usock *u)
 	return g_bytes_new(u->e->name.data, u->e->name.len);
 }
 
+/* Whoever restores gives another socket in its place, whose peer is outside. */
+static void inherit(struct restore *r, struct usock *u)
+{
+	char name[32];
+	int fd;
+
+	snprintf(name, sizeof(name), "socket:[%u]", u->e->ino);
+	fd = restore_inherited(r, name);
+	if (fd < 0)
+		return;
+	u->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	u->inherited = u->named = u->fd >= 0;
+}
+
 static int collect(struct restore *r)
 {
 	GHashTableIter it;
@@ -146,6 +160,7 @@ static int collect(struct restore *r)
 		u->e = f->entry->usk;
 		u->x = sock_extra(r, f->id);
 		u->fd = u->other = u->feed = -1;
+		inherit(r, u);
 		if (unix_find(r, u->e->ino)) {
 			g_free(u);
 			return err_set(EBADMSG, "unix socket %u is there twice",

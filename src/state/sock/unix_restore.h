@@ -14,7 +14,8 @@ struct usock {
 	int other; /* our end of a connection that is closed on the other side */
 	int feed;  /* a datagram socket to fill the queue with */
 	bool named, packets;
-	bool waited; /* to be accepted: connected again in its turn */
+	bool waited;	/* to be accepted: connected again in its turn */
+	bool inherited; /* --inherit-fd fd[N]:socket:[INODE]: as it came */
 };
 
 struct socks_restore {
