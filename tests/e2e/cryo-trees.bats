@@ -31,7 +31,9 @@ while True:
 	wait_for 10 eval '[ "$(lines "$DIR/out")" -gt 3 ]'
 	for _ in 1 2 3; do
 		dump
-		[ ! -e "/proc/$PID" ] || reap
+		# it is our child the first time only; who reaps it later may take its time
+		wait "$PID" || true
+		wait_for 10 test ! -e "/proc/$PID"
 		last=$(tail -n 1 "$DIR/out")
 		sleep 0.1
 		[ "$(tail -n 1 "$DIR/out")" = "$last" ]
