@@ -386,3 +386,38 @@ while True:
 	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
 	PID=
 }
+
+@test "--inherit-fd: another memfd in the place of one" {
+	/usr/bin/python3 - "$CRYO" "$IMG" 3>&- <<-'END'
+	import os, subprocess, sys
+	cryo, images = sys.argv[1:]
+	told, tell = os.pipe()
+	go, goes = os.pipe()
+	pid = os.fork()
+	if pid == 0:
+	    os.setsid()
+	    fd = os.memfd_create("of-the-tree", 0)
+	    null = os.open("/dev/null", os.O_RDWR)
+	    for other in (0, 1, 2, told, goes):
+	        os.dup2(null, other)
+	    os.write(tell, b"x")
+	    os.close(tell)
+	    os.read(go, 1)
+	    os.write(fd, b"written")
+	    os._exit(0)
+	os.close(tell)
+	while os.read(told, 1): # until it has closed its end
+	    pass
+	key = os.readlink(f"/proc/self/fd/{go}")
+	os.close(go)
+	run = lambda *words, fds=(): subprocess.check_call([cryo, *words, "-D", images], pass_fds=fds)
+	run("dump", "-t", str(pid))
+	os.waitpid(pid, 0)
+	fd, (go, goes) = os.memfd_create("another", 0), os.pipe()
+	run("restore", "-d", "-S", "--inherit-fd", f"fd[{fd}]:/memfd:of-the-tree",
+	    "--inherit-fd", f"fd[{go}]:{key}", fds=[fd, go])
+	os.write(goes, b"x")
+	assert os.waitpid(pid, 0)[1] == 0
+	assert os.pread(fd, 16, 0) == b"written"
+	END
+}

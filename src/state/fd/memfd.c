@@ -138,6 +138,7 @@ static int load(struct restore *r, struct file *f)
 struct memfd {
 	MemfdInodeEntry *entry;
 	int fd; /* ours, writable */
+	bool inherited;
 };
 
 static void memfd_free(void *p)
@@ -149,11 +150,26 @@ static void memfd_free(void *p)
 	g_free(m);
 }
 
+/* --inherit-fd fd[N]:/memfd:NAME: that one with what is in it, for all who had this one. */
+static bool inherit(const struct restore *r, struct memfd *m)
+{
+	g_autofree char *key = g_strconcat("/memfd:", m->entry->name, NULL);
+	int fd = restore_inherited(r, key);
+
+	if (fd < 0)
+		fd = restore_inherited(r, key + 1);
+	m->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	m->inherited = m->fd >= 0;
+	return m->inherited;
+}
+
 static int make(struct restore *r, struct memfd *m)
 {
 	const MemfdInodeEntry *e = m->entry;
 	int ret;
 
+	if (inherit(r, m))
+		return 0;
 	m->fd = memfd_create(e->name, MFD_CLOEXEC | MFD_ALLOW_SEALING |
 					      (e->hugetlb_flag & (MFD_HUGETLB | HUGETLB_BITS)));
 	if (m->fd < 0)
@@ -233,7 +249,8 @@ int memfd_seal(struct restore *r)
 		return 0;
 	g_hash_table_iter_init(&it, r->memfds);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&m))
-		if (m->entry->seals && fcntl(m->fd, F_ADD_SEALS, (int)m->entry->seals) < 0)
+		if (!m->inherited && m->entry->seals &&
+		    fcntl(m->fd, F_ADD_SEALS, (int)m->entry->seals) < 0)
 			return err_errno("memfd \"%s\": seals %#x", m->entry->name,
 					 m->entry->seals);
 	return 0;
