@@ -132,7 +132,7 @@ engine_teardown() {
 
 # leaks_nothing: all is as leak_snapshot found it, soon.
 leaks_nothing() {
-	local end=$((SECONDS + 5))
+	local end=$((SECONDS + 30))
 	while [ $SECONDS -lt $end ]; do
 		leak_snapshot >"$BATS_FILE_TMPDIR/after"
 		cmp -s "$BATS_FILE_TMPDIR/before" "$BATS_FILE_TMPDIR/after" && return 0
