@@ -385,6 +385,16 @@ ours() {
 	[ "$(readlink "/proc/$PID/ns/$1")" = "$(readlink "/proc/self/ns/$1")" ]
 }
 
+@test "users of their own, but our numbers: only for one process; others are refused" {
+	setsid unshare -U --map-root-user bash -c 'sleep 1000 & exec sleep 1001' </dev/null 3>&- &
+	PID=$!
+	wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = sleep ]'
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
+	[[ $output = *"user namespace of their own, but not in a PID namespace"* ]]
+	[ "$(state_of "$PID")" = S ]
+	kill -9 $(pgrep -P "$PID") "$PID" && PID=
+}
+
 @test "each kind of namespace alone" {
 	alone "-U --map-root-user" true
 	! ours user && ours mnt && ours net

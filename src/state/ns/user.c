@@ -93,6 +93,22 @@ static bool has_root(const GArray *map)
 	return false;
 }
 
+/*
+ * Whoever chooses a number needs CAP_CHECKPOINT_RESTORE in the users of the PID namespace
+ * (kernel/pid.c: alloc_pid()): in ours only the first process can be given one, before it goes into
+ * its own users.
+ */
+static int check_numbers(struct dump *d)
+{
+	if (!(d->own & CLONE_NEWUSER) || (d->own & CLONE_NEWPID) ||
+	    (d->tasks->len == 1 && dump_task(d, 0)->status.threads <= 1))
+		return 0;
+	return err_set(EOPNOTSUPP,
+		       "its processes and threads are in a user namespace of their own, but not in "
+		       "a PID namespace, and could not get their numbers back; start the tree with "
+		       "both (unshare -U -p)");
+}
+
 int users_check(struct dump *d)
 {
 	int r = users_read(d);
@@ -103,7 +119,7 @@ int users_check(struct dump *d)
 		return dump_refuse(d,
 				   err_set(EOPNOTSUPP, "its user namespace has no user and "
 						       "group 0, by which it could be restored"));
-	return 0;
+	return dump_refuse(d, check_numbers(d));
 }
 
 int users_dump(struct dump *d)
@@ -111,6 +127,8 @@ int users_dump(struct dump *d)
 	UsernsEntry *e;
 	int r = users_read(d);
 
+	if (r == 0)
+		r = check_numbers(d);
 	if (r < 0 || !(d->own & CLONE_NEWUSER))
 		return r;
 	e = g_new0(UsernsEntry, 1);
