@@ -2,6 +2,7 @@
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
+#include "base/fd.h"
 #include "kernel/kcmp.h"
 #include "state/lock/lock.h"
 #include "state/mem/track.h"
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct files_dump {
 	struct kcmp_set *set; /* of descriptions, by kcmp(2): its ids count from 1 */
@@ -23,6 +25,7 @@ struct files_dump {
 	GHashTable *named, *once, *ghosts; /* string -> number */
 	struct dtask *self;		   /* ourselves, for descriptors that nobody has */
 	GArray *held;			   /* of those, ours */
+	unsigned together;		   /* descriptions that a restore has all at once */
 };
 
 /* A description whose record waits until all others are known. */
@@ -185,6 +188,30 @@ int files_check(struct dump *d, struct dtask *t)
 	return r;
 }
 
+/*
+ * Whoever restores opens the files of the tree one after another (restore.c: comes_late()), but
+ * sockets, pipes and deleted files together, these with a directory each: could we?
+ */
+static int check_room(struct dump *d, const struct fd_kind *k)
+{
+	struct rlimit l;
+	rlim_t need;
+
+	d->files->together += !k->alone && !k->lone;
+	need = d->files->together + 2 * g_hash_table_size(d->files->ghosts) + FILES_SPARE;
+	if (need < 2 * FILES_SPARE)
+		return 0;
+	fd_raise_limit();
+	return getrlimit(RLIMIT_NOFILE, &l) < 0 || need <= l.rlim_cur
+		       ? 0
+		       : err_set(EOPNOTSUPP,
+				 "the tree has so many sockets, pipes and deleted files open that "
+				 "a "
+				 "restore needs more than %lu descriptors; raise our hard limit of "
+				 "open files (ulimit -Hn)",
+				 l.rlim_cur);
+}
+
 static int dump_description(struct dump *d, struct fd_view *v, uint32_t id, FdTypes *type)
 {
 	const struct fd_kind *k = fd_kind_of(d, v);
@@ -193,6 +220,9 @@ static int dump_description(struct dump *d, struct fd_view *v, uint32_t id, FdTy
 
 	if (!k)
 		return fd_refuse(v);
+	r = check_room(d, k);
+	if (r < 0)
+		return r;
 	e = g_new0(FileEntry, 1);
 	file_entry__init(e);
 	e->id = id;

@@ -10,6 +10,9 @@
 
 #include <sys/stat.h>
 
+/* Descriptors of whoever restores that are not the tree's: processes, directories, images. */
+#define FILES_SPARE 1000
+
 int files_dump_begin(struct dump *d) MUST_CHECK;
 void files_dump_end(struct dump *d);
 

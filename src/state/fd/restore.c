@@ -11,8 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define TFD_MAX	  (1u << 20) /* fs.nr_open */
-#define FDS_SPARE 1000	     /* of ours: processes, directories, images */
+#define TFD_MAX (1u << 20) /* fs.nr_open */
 
 static void file_free(void *p)
 {
@@ -196,7 +195,8 @@ static void plan_windows(struct restore *r)
 
 	fd_raise_limit();
 	r->windowed = getrlimit(RLIMIT_NOFILE, &l) == 0 &&
-		      l.rlim_cur < FDS_SPARE + g_hash_table_size(r->files);
+		      l.rlim_cur < FILES_SPARE + g_hash_table_size(r->files) +
+					   g_hash_table_size(r->ghosts);
 	for (unsigned i = 0; r->windowed && i < r->nimages; i++) {
 		const struct rtask *t = restore_task(r, i);
 
