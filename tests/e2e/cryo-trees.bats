@@ -421,3 +421,25 @@ while True:
 	assert os.pread(fd, 16, 0) == b"written"
 	END
 }
+
+@test "--shell-job: a session's leader with a terminal gets that of the restorer, too" {
+	cat >"$DIR/job.py" <<-'END'
+	import sys
+	print("begun", flush=True)
+	for line in sys.stdin:
+	    print("read", line.strip(), flush=True)
+	    open(sys.argv[1], "w").write("done")
+	END
+	"$REPO/tests/lib/pty" -e begun -s 'one\n' -- sh -c \
+		"echo \$\$ >$DIR/job; exec python3 $DIR/job.py $DIR/seen" >"$DIR/first" 3>&- &
+	local first=$!
+	wait_for 10 test -s "$DIR/seen"
+	PID=$(cat "$DIR/job")
+	"$CRYO" dump -D "$IMG" -t "$PID" --shell-job
+	wait "$first" || true
+	run "$REPO/tests/lib/pty" -s 'two\n' -e 'read two' -s '\x04' -- \
+		"$CRYO" restore -D "$IMG" --shell-job
+	[ "$status" = 0 ]
+	[[ $output = *"read two"* ]]
+	PID=
+}

@@ -454,6 +454,8 @@ int tty_session_check(struct dump *d, struct dtask *t)
 
 	if (t->nspid != t->nssid || index < 0 || pty_find(d, (unsigned)index, &s) == 0)
 		return 0;
+	if (d->o.shell_job && t == dump_task(d, 0)) /* it gets that of whoever restores */
+		return 0;
 	snprintf(key, sizeof(key), "tty[%x:", t->stat.tty_nr);
 	for (unsigned i = 0; i < d->o.nexternals; i++)
 		if (g_str_has_prefix(d->o.externals[i].key, key))
