@@ -64,6 +64,10 @@ static void renumber(struct picture *p)
 		text[0] = 0;
 		for (char *w = strtok_r(p->v[i].groups, " ", &rest); w;
 		     w = strtok_r(NULL, " ", &rest)) {
+			if (strcmp(w, "unbindable") == 0) {
+				at += (size_t)snprintf(text + at, sizeof(text) - at, "%s ", w);
+				continue;
+			}
 			check(strchr(w, ':'));
 			for (n = 0; n < ALL && known[n] && strcmp(known[n], strchr(w, ':')) != 0;)
 				n++;
@@ -151,8 +155,8 @@ static void share(void)
 
 	directory(SHARE);
 	tmpfs(SHARE, MS_PRIVATE);
-	for (const char *const *n = (const char *const[]){"a", "b", "c", "d", "under", NULL}; *n;
-	     n++) {
+	for (const char *const *n = (const char *const[]){"a", "b", "c", "d", "e", "under", NULL};
+	     *n; n++) {
 		snprintf(name, sizeof(name), SHARE "/%s", *n);
 		directory(name);
 	}
@@ -166,6 +170,7 @@ static void share(void)
 	bind(SHARE "/b", SHARE "/c", MS_SLAVE);
 	bind(SHARE "/c", SHARE "/d", MS_SHARED);
 	tmpfs(SHARE "/a/one", MS_SHARED);
+	tmpfs(SHARE "/e", MS_UNBINDABLE);
 	file(SHARE "/a/one/file", "content");
 	for (unsigned i = 0; i < ARRAY_SIZE(views); i++) {
 		snprintf(name, sizeof(name), SHARE "/%s/one/file", views[i]);
@@ -304,6 +309,7 @@ int main(void)
 	check_overlay();
 	child_go(&a);
 	child_go(&b);
+	check(mount(SHARE "/e", SHARE "/d", NULL, MS_BIND, NULL) < 0 && errno == EINVAL);
 	check(umount2(SHARE "/under", 0) == 0 && access(SHARE "/under/file", F_OK) == 0);
 	return ok();
 }

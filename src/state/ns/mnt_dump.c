@@ -71,7 +71,7 @@ static int write_record(const struct mnt_scope *scope, const struct mount_entry 
 	e.mnt_id = (uint32_t)m->id;
 	e.parent_mnt_id = (uint32_t)m->parent;
 	e.root_dev = m->major << 20 | m->minor; /* MKKDEV */
-	e.flags = mountflags_of_mount(m->options);
+	e.flags = mountflags_of_mount(m->options) | (m->unbindable ? MS_UNBINDABLE : 0);
 	e.root = s->host_path ?: root;
 	e.has_deleted = e.deleted = mnt_is_gone(m);
 	e.mountpoint = target;

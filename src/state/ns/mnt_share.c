@@ -245,5 +245,12 @@ int mnt_share(struct mnt_plan *p)
 	}
 	for (unsigned i = 0; i < groups->len; i++)
 		cleanup_close(&g_array_index(groups, struct group, i).fd);
+	/* last: nothing is copied from these */
+	for (unsigned i = 0; r == 0 && i < p->all->len; i++)
+		if (at(p, i)->e->flags & MS_UNBINDABLE && at(p, i) != p->root) {
+			r = mount_change(at(p, i)->fd, false, 0, 0, MS_UNBINDABLE);
+			if (r < 0)
+				r = err_wrap(r, "mount %s", at(p, i)->e->mountpoint + 1);
+		}
 	return r;
 }
