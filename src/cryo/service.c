@@ -81,8 +81,15 @@ static int with_session(struct request *q, const struct action *a, const char *c
 static int run_dump(struct request *q)
 {
 	static CriuDumpResp resp = CRIU_DUMP_RESP__INIT;
-	int r = with_session(q, &action_dump, NULL);
+	int r;
 
+	/*
+	 * A caller that asks for its own dump has forked us: when it has ended nothing is left of
+	 * its session, so that it can be restored at once.  (Who leads a group stays.)
+	 */
+	if (q->req->opts && !(q->req->opts->has_pid && q->req->opts->pid))
+		setsid();
+	r = with_session(q, &action_dump, NULL);
 	resp.has_restored = true;
 	q->resp->dump = &resp;
 	return r;
@@ -258,7 +265,9 @@ static int answer(int sock, pid_t peer, bool *ret_more)
 		resp.cr_errno = -r;
 		resp.cr_errmsg = story;
 	}
-	*ret_more = req->has_keep_open && req->keep_open;
+	/* as CRIU: further rounds, or the dump, come over the same connection */
+	*ret_more = (req->has_keep_open && req->keep_open) ||
+		    (r == 0 && req->type == CRIU_REQ_TYPE__PRE_DUMP);
 	sent = rpc_send(sock, &resp, -1);
 	criu_req__free_unpacked(req, NULL);
 	return sent < 0 ? sent : r < 0 ? err_adopt(r, story) : 0;

@@ -302,3 +302,55 @@ ended() {
 	done
 	kill -9 "$other"
 }
+
+@test "RPC: rounds and the dump over one connection; a caller that has ended is restored at once" {
+	launch sleep 1000
+	mkdir "$DIR/1" "$DIR/2"
+	/usr/bin/python3 - "$CRYO" "$DIR" "$PID" 3>&- <<-'END'
+	import os, socket, sys
+	sys.path.insert(0, "/usr/lib/python3/dist-packages/pycriu")
+	import rpc_pb2
+	cryo, images, pid = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+	def swrk(): # nobody's child, as libcriu has it for a dump of its caller
+	    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+	    first = os.fork()
+	    if first == 0:
+	        if os.fork() == 0:
+	            os.set_inheritable(its.fileno(), True)
+	            os.execv(cryo, [cryo, "swrk", str(its.fileno())])
+	        os._exit(0)
+	    os.waitpid(first, 0)
+	    its.close()
+	    return ours
+
+	def ask(sock, kind, name, **more):
+	    req, resp = rpc_pb2.criu_req(), rpc_pb2.criu_resp()
+	    req.type = kind
+	    req.opts.images_dir_fd = os.open(f"{images}/{name}", os.O_DIRECTORY)
+	    for option, value in more.items():
+	        setattr(req.opts, option, value)
+	    sock.send(req.SerializeToString())
+	    resp.ParseFromString(sock.recv(4096))
+	    assert resp.success, resp.cr_errmsg
+	    return resp
+
+	one = swrk()
+	ask(one, rpc_pb2.PRE_DUMP, "1", pid=pid, track_mem=True)
+	ask(one, rpc_pb2.DUMP, "2", pid=pid, track_mem=True, parent_img="../1")
+	child = os.fork()
+	if child == 0:
+	    os.setsid()
+	    null = os.open("/dev/null", os.O_RDWR)
+	    for fd in range(3):
+	        os.dup2(null, fd)
+	    one.close()
+	    again = ask(swrk(), rpc_pb2.DUMP, "img", leave_running=True).dump.restored
+	    os._exit(43 if again else 41)
+	assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 41
+	assert os.waitstatus_to_exitcode(os.system(f"{cryo} restore -D {images}/img")) == 43
+	END
+	reap
+	"$CRYO" restore -d -D "$DIR/2"
+	[ "$(state_of "$PID")" = S ]
+}
