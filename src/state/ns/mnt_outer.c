@@ -118,12 +118,22 @@ static int uncover(const struct mnt *m)
 	return 0;
 }
 
+static int propagate(const MntEntry *e, unsigned long how)
+{
+	return mount(NULL, mnt_target(e), NULL, how, NULL) < 0 ? err_errno("propagation of it") : 0;
+}
+
+/* What cannot be bound, can for a moment. */
 static int take(struct mnt *m)
 {
 	const char *rest = mnt_below(m->e->root, m->shown->root);
 	g_autofree char *path = g_build_filename(mnt_target(m->shown), *rest ? rest : NULL, NULL);
+	bool unbindable = m->shown->flags & MS_UNBINDABLE;
+	int r = unbindable ? propagate(m->shown, MS_PRIVATE) : 0;
 
-	return mount_copy(AT_FDCWD, path, false, &m->source);
+	if (r == 0)
+		r = mount_copy(AT_FDCWD, path, false, &m->source);
+	return r == 0 && unbindable ? propagate(m->shown, MS_UNBINDABLE) : r;
 }
 
 static int go(int ns)
