@@ -356,3 +356,16 @@ ended() {
 	"$CRYO" restore -d -D "$DIR/2"
 	[ "$(state_of "$PID")" = S ]
 }
+
+@test "runc: a container with a cgroup namespace" {
+	bundle 'exec sleep 1000'
+	jq '.process.terminal = false | .linux.namespaces += [{"type": "cgroup"}]' b/config.json >new &&
+		mv new b/config.json
+	$RUNC run -d -b b "$NAME" </dev/null >/dev/null 2>&1 3>&-
+	wait_for 5 eval '[ "$(cat "/proc/$($RUNC state "$NAME" | jq .pid)/comm")" = sleep ]'
+	$RUNC checkpoint --image-path "$DIR/ck" --work-path "$DIR/w" "$NAME" || { cat w/dump.log; false; }
+	$RUNC restore -d -b b --image-path "$DIR/ck" --work-path "$DIR/w" "$NAME" </dev/null >/dev/null 2>&1 \
+		3>&- || { cat w/restore.log; false; }
+	[ "$($RUNC state "$NAME" | jq -r .status)" = running ]
+	ended "$NAME"
+}

@@ -112,6 +112,10 @@ static int fill_part(struct mnt_plan *p, struct mnt *m, int whole)
 	if (r < 0)
 		return r;
 	fd = openat(whole, m->e->root + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	/* of a cgroup namespace it is the root itself: kernel/cgroup/cgroup.c, cgroup_do_get_tree()
+	 */
+	if (fd < 0 && errno == ENOENT && g_str_has_prefix(fstype_of(m), "cgroup"))
+		fd = openat(whole, ".", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno("open %s of a new %s", m->e->root, fstype_of(m));
 	r = fill(m, fd);
