@@ -212,6 +212,11 @@ static int check_room(struct dump *d, const struct fd_kind *k)
 				 l.rlim_cur);
 }
 
+void files_need(struct dump *d, unsigned n)
+{
+	d->files->together += n;
+}
+
 static int dump_description(struct dump *d, struct fd_view *v, uint32_t id, FdTypes *type)
 {
 	const struct fd_kind *k = fd_kind_of(d, v);

@@ -22,6 +22,9 @@ int files_check(struct dump *d, struct dtask *t) MUST_CHECK;
 /* All descriptors of a frozen task that has no agent yet: fdinfo-N.img and files.img. */
 int files_dump(struct dump *d, struct dtask *t) MUST_CHECK;
 
+/* A restore has N descriptors more at once than those that are dumped. */
+void files_need(struct dump *d, unsigned n);
+
 /* Records that need all others: when all tasks are through. */
 int files_dump_late(struct dump *d) MUST_CHECK;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/fd/files.h"
 #include "state/nft.h"
 #include "state/sock/netlock.h"
 #include "state/sock/tcp.h"
@@ -325,5 +326,6 @@ int tcp_dump(struct dump *d, const struct sock_view *s, int state, json_t *x)
 		return err_wrap(r, "TCP connection");
 	if (state == TCP_CLOSE && has_error(s->fd))
 		json_object_set_new(x, "error", json_true());
+	files_need(d, 1); /* the one that ends its repair: tcp_restore.c */
 	return state == TCP_CLOSE ? 0 : socks_keep(d, s->fd);
 }
