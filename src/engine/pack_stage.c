@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #define STAGE ((size_t)4 << 20)
+#define TRIAL 8 /* pieces each way */
 
 struct worker {
 	struct pack_stage *s;
@@ -17,9 +18,15 @@ struct worker {
 };
 
 enum { WRITER, TAPPER, NWORKERS };
+enum way { CACHED, DIRECT, NWAYS };
 
 struct pack_stage {
 	int fd, direct; /* the file; the same with O_DIRECT, or -1 */
+	bool choose;	/* whichever is quicker, with what reads it */
+	struct {
+		unsigned n;
+		int64_t took;
+	} tried[NWAYS];
 	pack_tap tap;
 	void *tap_arg;
 	char *filling, *leaving;
@@ -31,11 +38,36 @@ struct pack_stage {
 	struct worker workers[NWORKERS];
 };
 
+/*
+ * What somebody reads at once should be in the page cache, which costs nothing but new memory;
+ * where that is slow (a virtual machine whose free pages have been given back) the disk may be
+ * quicker, even twice: written, and read again.
+ */
+static enum way choose(const struct pack_stage *s)
+{
+	unsigned n = s->tried[CACHED].n + s->tried[DIRECT].n;
+
+	if (s->direct < 0 || s->left != STAGE)
+		return CACHED;
+	if (!s->choose)
+		return DIRECT;
+	if (n < NWAYS * TRIAL)
+		return n % NWAYS;
+	return 2 * s->tried[DIRECT].took < s->tried[CACHED].took ? DIRECT : CACHED;
+}
+
 static bool write_out(struct pack_stage *s)
 {
-	int fd = s->direct >= 0 && s->left == STAGE ? s->direct : s->fd;
+	enum way way = choose(s);
+	gint64 begun = g_get_monotonic_time();
+	bool good = pwrite(way == DIRECT ? s->direct : s->fd, s->leaving, s->left, s->at) ==
+		    (ssize_t)s->left;
 
-	return pwrite(fd, s->leaving, s->left, s->at) == (ssize_t)s->left;
+	if (s->tried[way].n < TRIAL) {
+		s->tried[way].n++;
+		s->tried[way].took += g_get_monotonic_time() - begun;
+	}
+	return good;
 }
 
 static bool show(struct pack_stage *s)
@@ -120,7 +152,7 @@ static int leave(struct pack_stage *s)
 	return 0;
 }
 
-struct pack_stage *pack_stage_new(int fd, bool cached, pack_tap tap, void *arg)
+struct pack_stage *pack_stage_new(int fd, bool read_next, pack_tap tap, void *arg)
 {
 	struct pack_stage *s;
 	char path[32];
@@ -137,7 +169,8 @@ struct pack_stage *pack_stage_new(int fd, bool cached, pack_tap tap, void *arg)
 	s->workers[WRITER] = (struct worker){.s = s, .work = write_out};
 	s->workers[TAPPER] = (struct worker){.s = s, .work = tap ? show : NULL};
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	s->direct = cached ? -1 : open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	s->direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	s->choose = read_next;
 	return s;
 }
 
