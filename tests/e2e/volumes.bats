@@ -22,7 +22,7 @@ teardown_file() { engine_teardown; }
 	has "local       data"
 	expect 0 cryopod volume ls -q --filter label=use=test
 	is data
-	expect 0 cryopod volume ls -q --filter name=^d
+	expect 0 cryopod volume ls -q --filter name=^dat
 	is data
 	expect 0 cryopod volume inspect data --format '{{.Name}} {{.Driver}} {{.Labels.use}} {{.NeedsCopyUp}}'
 	is "data local test true"
