@@ -155,13 +155,19 @@ static bool is_above(const struct mountinfo *all, const struct mount_entry *o,
 	return false;
 }
 
-bool mountinfo_covers(const struct mountinfo *all, const struct mount_entry *o,
-		      const struct mount_entry *m)
+bool mountinfo_hides(const struct mountinfo *all, const struct mount_entry *o,
+		     const struct mount_entry *m, const char *path)
 {
 	size_t len = strcmp(o->target, "/") == 0 ? 0 : strlen(o->target);
 
-	return strncmp(m->target, o->target, len) == 0 &&
-	       (!m->target[len] || m->target[len] == '/') && !is_above(all, o, m);
+	return strncmp(path, o->target, len) == 0 && (!path[len] || path[len] == '/') &&
+	       !is_above(all, o, m);
+}
+
+bool mountinfo_covers(const struct mountinfo *all, const struct mount_entry *o,
+		      const struct mount_entry *m)
+{
+	return mountinfo_hides(all, o, m, m->target);
 }
 
 bool mountinfo_is_covered(const struct mountinfo *all, const struct mount_entry *m)

@@ -37,6 +37,9 @@ const struct mount_entry *mountinfo_at(const struct mountinfo *m, const char *ta
  */
 bool mountinfo_covers(const struct mountinfo *all, const struct mount_entry *o,
 		      const struct mount_entry *m);
+/* The same of PATH, which is on M. */
+bool mountinfo_hides(const struct mountinfo *all, const struct mount_entry *o,
+		     const struct mount_entry *m, const char *path);
 bool mountinfo_is_covered(const struct mountinfo *all, const struct mount_entry *m);
 
 /* True when the comma-separated OPTIONS hold NAME; *RET_VALUE (or NULL) is what follows "NAME=". */

@@ -21,7 +21,6 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -58,30 +57,12 @@ static int open_uncovered(int ns, const json_t *covers, const char *name, int *r
 	return r < 0 ? r : ns_run((const int[]){owner, ns}, 2, uncover, &u, ret_fd);
 }
 
-static bool is_below(const char *name, const char *dir)
-{
-	size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
-
-	return strncmp(name, dir, len) == 0 && (!name[len] || name[len] == '/');
-}
-
-static bool is_above(const struct mountinfo *all, const struct mount_entry *o,
-		     const struct mount_entry *m)
-{
-	for (size_t n = 0; m && n <= all->n; n++) {
-		if (m == o)
-			return true;
-		m = m->parent == m->id ? NULL : mountinfo_by_id(all, m->parent);
-	}
-	return false;
-}
-
 static json_t *covers_of(const struct mountinfo *all, const struct mount_entry *m, const char *name)
 {
 	json_t *covers = json_array();
 
 	for (size_t i = all->n; i-- > 0;)
-		if (is_below(name, all->v[i].target) && !is_above(all, &all->v[i], m))
+		if (mountinfo_hides(all, &all->v[i], m, name))
 			json_array_append_new(covers, json_string(all->v[i].target));
 	return covers;
 }
