@@ -26,6 +26,7 @@ struct files_dump {
 	struct dtask *self;		   /* ourselves, for descriptors that nobody has */
 	GArray *held;			   /* of those, ours */
 	unsigned together;		   /* descriptions that a restore has all at once */
+	rlim_t limit;			   /* that a restore by us would have; 0: not asked yet */
 };
 
 /* A description whose record waits until all others are known. */
@@ -194,22 +195,26 @@ int files_check(struct dump *d, struct dtask *t)
  */
 static int check_room(struct dump *d, const struct fd_kind *k)
 {
-	struct rlimit l;
+	struct files_dump *f = d->files;
 	rlim_t need;
 
-	d->files->together += !k->alone && !k->lone;
-	need = d->files->together + 2 * g_hash_table_size(d->files->ghosts) + FILES_SPARE;
+	f->together += !k->alone && !k->lone;
+	need = f->together + 2 * g_hash_table_size(f->ghosts) + FILES_SPARE;
 	if (need < 2 * FILES_SPARE)
 		return 0;
-	fd_raise_limit();
-	return getrlimit(RLIMIT_NOFILE, &l) < 0 || need <= l.rlim_cur
+	if (!f->limit) {
+		struct rlimit l;
+
+		fd_raise_limit();
+		f->limit = getrlimit(RLIMIT_NOFILE, &l) < 0 ? RLIM_INFINITY : l.rlim_cur;
+	}
+	return need <= f->limit
 		       ? 0
 		       : err_set(EOPNOTSUPP,
 				 "the tree has so many sockets, pipes and deleted files open that "
-				 "a "
-				 "restore needs more than %lu descriptors; raise our hard limit of "
-				 "open files (ulimit -Hn)",
-				 l.rlim_cur);
+				 "a restore needs more than %lu descriptors; raise our hard limit "
+				 "of open files (ulimit -Hn)",
+				 f->limit);
 }
 
 void files_need(struct dump *d, unsigned n)
