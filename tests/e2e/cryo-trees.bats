@@ -140,7 +140,8 @@ while True:
 	kill "$PID"
 }
 
-@test "--shell-job: the terminal is that of the restorer" {
+# job_program: $DIR/job.py FILE tells what it reads, and makes FILE.
+job_program() {
 	cat >"$DIR/job.py" <<-'END'
 	import sys
 	print("begun", flush=True)
@@ -148,6 +149,10 @@ while True:
 	    print("read", line.strip(), flush=True)
 	    open(sys.argv[1], "w").write("done")
 	END
+}
+
+@test "--shell-job: the terminal is that of the restorer" {
+	job_program
 	"$REPO/tests/lib/pty" -e begun -s 'one\n' -- bash -mc \
 		"python3 $DIR/job.py $DIR/seen & echo \$! >$DIR/job; fg" >"$DIR/first" 3>&- &
 	local first=$!
@@ -423,13 +428,7 @@ while True:
 }
 
 @test "--shell-job: a session's leader with a terminal gets that of the restorer, too" {
-	cat >"$DIR/job.py" <<-'END'
-	import sys
-	print("begun", flush=True)
-	for line in sys.stdin:
-	    print("read", line.strip(), flush=True)
-	    open(sys.argv[1], "w").write("done")
-	END
+	job_program
 	"$REPO/tests/lib/pty" -e begun -s 'one\n' -- sh -c \
 		"echo \$\$ >$DIR/job; exec python3 $DIR/job.py $DIR/seen" >"$DIR/first" 3>&- &
 	local first=$!
