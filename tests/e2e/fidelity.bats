@@ -18,6 +18,12 @@ status_of() {
 # directory that it has never seen before.
 mounts_of() { sed 's/,uuid=on//' "$1" | awk '{s = ""; for (i = 4; i <= NF; i++) if ($i !~ /^(shared|master|propagate_from):/) s = s " " $i; print s}' | sort; }
 
+# exec_limits CTR PID FILE: what exec gives.
+exec_limits() {
+	cryopod exec "$1" cat /proc/self/limits >"$3"
+	exec_has_limits "$2" "$3"
+}
+
 # snapshot CTR DIR: everything that must be the same afterwards.
 snapshot() {
 	local p
@@ -33,9 +39,10 @@ snapshot() {
 	cat "/proc/$p/maps" | awk '{print $2, $6}' | sort -u >"$2/init.maps"
 	cryopod exec "$1" cat /proc/self/status >"$2/status"
 	status_of "$2/status" | grep -v ^NS >"$2/exec.status" && rm "$2/status"
-	for f in limits cgroup oom_score_adj; do
+	for f in cgroup oom_score_adj; do
 		cryopod exec "$1" cat /proc/self/$f >"$2/exec.$f"
 	done
+	wait_for 30 exec_limits "$1" "$p" "$2/exec.limits"
 	cryopod exec "$1" sh -c 'env | sort; pwd; id; ulimit -a; umask; hostname; ls /proc/self/fd | wc -l; cat /etc/hosts /etc/resolv.conf' >"$2/exec.sees"
 	cryopod exec "$1" sh -c 'cat /proc/self/mountinfo' >"$2/mounts"
 	mounts_of "$2/mounts" >"$2/exec.mounts" && rm "$2/mounts"

@@ -16,11 +16,21 @@ exec_pid() {
 	pgrep -o -f "^sleep 77.5$"
 }
 
+# exec_begins CTR: with the container's soft limit of files; the other ones are ended (see
+# exec_has_limits).
+exec_begins() {
+	cryopod exec -d "$1" sleep 77.5 >/dev/null
+	wait_for 5 exec_pid
+	exec_has_limits "$(pid_of "$1")" "/proc/$(exec_pid)/limits" && return
+	kill -9 "$(exec_pid)"
+	wait_for 5 no_exec "$1"
+	return 1
+}
+
 # exec_identity CTR: of a program beside the container's.  Its number and, without a terminal, its
 # descriptors are conmon's affair.
 exec_identity() {
-	cryopod exec -d "$1" sleep 77.5 >/dev/null
-	wait_for 5 exec_pid
+	wait_for 30 exec_begins "$1"
 	identity "$(exec_pid)" | sed -E 's/^[0-9]+ //; s/^thread [0-9]+/thread/' |
 		grep -vE '^(thread )?(status NS|status SigQ|stat (9|26|27|28|4[5-9]|5[01]) |fd|fdinfo|maps|vmflags|auxv)'
 	kill -9 "$(exec_pid)"
