@@ -45,7 +45,7 @@ static void *spawner(void *arg)
 }
 
 /* Again and again, as a shell or a server does. */
-static void spawn_many(int until)
+static void spawn_many(int until, bool ignored)
 {
 	static char name[] = "cr-vforks", arg[] = "child";
 	char *argv[] = {name, arg, NULL};
@@ -55,8 +55,7 @@ static void spawn_many(int until)
 		pid_t pid;
 
 		check(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ) == 0);
-		if (signal(SIGCHLD, SIG_DFL) == SIG_IGN) { /* gone without a trace */
-			signal(SIGCHLD, SIG_IGN);
+		if (ignored) { /* gone without a trace */
 			check(waitpid(pid, NULL, 0) < 0 && errno == ECHILD);
 		} else {
 			end(pid);
@@ -74,7 +73,7 @@ static int parent(int how, int until)
 	if (how == 3)
 		signal(SIGCHLD, SIG_IGN);
 	if (how >= 2)
-		spawn_many(until);
+		spawn_many(until, how == 3);
 	else if (how == 0)
 		end(spawn());
 	else
