@@ -255,6 +255,7 @@ static const struct restore_step fork_steps[] = {
 static const struct restore_step restore_steps[] = {
 	{"files", .all = files_open},
 	{"mounts of terminals", .all = mnt_ttys_restore},
+	{"mounts of sockets", .all = mnt_socks_restore},
 	{"shared memory", .all = shmem_make},
 	{"inner IPC", .task = spaces_enter_ipc},
 	{"mappings", .space = mem_map},

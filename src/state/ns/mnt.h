@@ -36,7 +36,9 @@ struct mnt_seen {
 	const struct mnt_kind *kind; /* MNT_NEW; MNT_VIEW of such */
 	const char *key;	     /* MNT_EXTERNAL, borrowed; NULL: it is at HOST_PATH */
 	char *host_path;
-	uint32_t pids; /* MNT_NEW of proc: the pid namespace that it shows; 0: the root's */
+	uint32_t pids;	 /* MNT_NEW of proc: the pid namespace that it shows; 0: the root's */
+	char *sock_path; /* of a unix socket's file: where that is, and in which namespace */
+	uint32_t sock_ns;
 };
 void mnt_seen_clear(struct mnt_seen *s);
 
@@ -66,6 +68,10 @@ int mnt_dump_spaces(struct dump *d) MUST_CHECK;
 
 /* Calls FN for the root's namespace (if ROOT) or for each space. */
 int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *s)) MUST_CHECK;
+
+/* mnt_socks.c: of a mount that has been looked at; what cannot be had again is -EOPNOTSUPP. */
+int mnt_sock_look(const struct mnt_scope *s, const struct mount_entry *m, struct mnt_seen *seen)
+	MUST_CHECK;
 
 /* mnt_gone.c: mounts of what has been deleted. */
 bool mnt_is_gone(const struct mount_entry *m);

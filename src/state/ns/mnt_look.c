@@ -286,7 +286,7 @@ static bool is_below_ours(const struct mnt_scope *s)
 	return s->space && s->d->o.standalone && !s->d->own_root;
 }
 
-int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
+static int find_way(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 {
 	static const struct mnt_kind automatic = {"", FSTYPE__AUTO};
 	const struct mount_entry *m = &s->its->v[i];
@@ -326,9 +326,17 @@ int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 	return 0;
 }
 
+int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
+{
+	int r = find_way(s, i, ret);
+
+	return r < 0 ? r : mnt_sock_look(s, &s->its->v[i], ret);
+}
+
 void mnt_seen_clear(struct mnt_seen *s)
 {
 	g_clear_pointer(&s->host_path, g_free);
+	g_clear_pointer(&s->sock_path, g_free);
 }
 
 static int read_ours(struct mountinfo *ret)

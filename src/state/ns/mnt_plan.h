@@ -44,6 +44,9 @@ int mnt_make_proc(int pids, int *ret_fd) MUST_CHECK;
 /* mnt_ttys.c: a terminal, mounted over something.  Not part of the plan, but made later. */
 bool mnt_is_tty(const MntEntry *e);
 
+/* mnt_socks.c: a unix socket, likewise. */
+bool mnt_is_sock(json_t *extra, const MntEntry *e);
+
 /* mnt_gone.c */
 int mnt_gone_load(const struct mnt_options *o, struct mnt *m) MUST_CHECK;
 int mnt_gone_make(struct mnt_plan *p, struct mnt *m, int wide, const char *rest, int *ret)

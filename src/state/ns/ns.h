@@ -71,6 +71,8 @@ int mounts_dump(struct dump *d) MUST_CHECK;
 
 /* mnt_ttys.c: when terminals are open, those that are mounted over something */
 int mnt_ttys_restore(struct restore *r) MUST_CHECK;
+/* mnt_socks.c: when unix sockets are bound, their files that are mounted somewhere */
+int mnt_socks_restore(struct restore *r) MUST_CHECK;
 
 /* tmpfs.c: tar archives */
 int tmpfs_dump(struct dump *d) MUST_CHECK;
