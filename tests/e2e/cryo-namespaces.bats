@@ -269,6 +269,50 @@ more" ]
 	umount -l "$ROOT"
 }
 
+@test "mounts: an overlay of directories in a new file system" {
+	inside -pm 'mount -t proc proc /proc; mount -t tmpfs new /mnt; cd /mnt; mkdir -p "a:b,c" up work at; echo low >"a:b,c/file"
+		mount -t overlay -o "lowerdir=/mnt/a\\:b\\,c,upperdir=/mnt/up,workdir=/mnt/work" lay /mnt/at
+		cd /; echo high >/mnt/at/new; exec sleep 1000'
+	mounts >"$DIR/before"
+	grep -q ' overlay lay ' "$DIR/before"
+	again
+	mounts | diff "$DIR/before" -
+	in_it sh -euc 'cat /mnt/at/file /mnt/up/new; echo more >/mnt/at/more; cat /mnt/up/more' >"$DIR/said"
+	diff "$DIR/said" <(printf '%s\n' low high more)
+	kill -9 "$PID" && PID=
+}
+
+@test "mounts: what would not be found again is refused" {
+	inside -pm 'mount -t proc proc /proc; mount -t tmpfs new /mnt; cd /mnt
+		mkdir low up work at gone1 gone2 gone3 rel cover cover/low atcover deep; cp -r low gone; touch file status
+		sleep 2000 & mount --bind /proc/$! /mnt/at; mount --bind /proc/$!/status /mnt/status
+		mount -t overlay -o lowerdir=/mnt/gone1:/mnt/low,upperdir=/mnt/up,workdir=/mnt/work lay /mnt/deep
+		mount -t overlay -o lowerdir=low:gone2 lay /mnt/rel
+		mount -t overlay -o lowerdir=/mnt/cover/low:/mnt/low lay /mnt/atcover
+		mount -t tmpfs over /mnt/cover; mkdir /mnt/cover/low; rmdir /mnt/gone1
+		cd /; exec sleep 1000'
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
+	[[ $output = *"mount /mnt/at (proc): what is mounted there, /"*" is of a single process"* ]]
+	[[ $output = *"mount /mnt/status (proc): what is mounted there, /"*"/status, is of a single process"* ]]
+	[[ $output = *"mount /mnt/deep (overlay): its directory /mnt/gone1 is not there any more"* ]]
+	[[ $output = *"mount /mnt/rel (overlay): its directory low has no absolute path"* ]]
+	[[ $output = *"mount /mnt/atcover (overlay): its directory /mnt/cover/low is not there any more"* ]]
+	[ "$(state_of "$PID")" = S ]
+	kill -9 "$PID" && PID=
+}
+
+@test "mounts: unix sockets that are deleted or covered are refused" {
+	inside -pm 'mount -t proc proc /proc; mount -t tmpfs new /mnt; cd /mnt; touch at covered over
+		python3 -c "import socket
+for n in (\"a\", \"b\"): socket.socket(socket.AF_UNIX).bind(n)"
+		mount --bind a at; rm a; mount --bind b covered; mount --bind over covered; cd /; exec sleep 1000'
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
+	[[ $output = *"mount /mnt/at (tmpfs): "*" has been deleted; unmount it"* ]]
+	[[ $output = *"mount /mnt/covered (tmpfs): something else is mounted over the unix socket there"* ]]
+	[ "$(state_of "$PID")" = S ]
+	kill -9 "$PID" && PID=
+}
+
 @test "mounts: --enable-external-sharing, --enable-external-masters, --enable-fs, --mntns-compat-mode" {
 	make_root
 	mkdir "$DIR/shared" "$DIR/master" "$ROOT/s" "$ROOT/m"

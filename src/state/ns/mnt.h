@@ -73,6 +73,10 @@ int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *
 int mnt_sock_look(const struct mnt_scope *s, const struct mount_entry *m, struct mnt_seen *seen)
 	MUST_CHECK;
 
+/* mnt_overlay.c: likewise, of the directories that an overlay is made of. */
+int mnt_overlay_look(const struct mnt_scope *s, const struct mount_entry *m,
+		     const struct mnt_seen *seen) MUST_CHECK;
+
 /* mnt_gone.c: mounts of what has been deleted. */
 bool mnt_is_gone(const struct mount_entry *m);
 char *mnt_root_of(const struct mount_entry *m); /* without the mark; the caller's */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -326,11 +327,30 @@ static int find_way(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 	return 0;
 }
 
+/* Mounts are made before all processes but the first one, which what they show may be of. */
+static int check_process(const struct mnt_scope *s, const struct mount_entry *m,
+			 const struct mnt_seen *seen)
+{
+	if (s->space || strcmp(m->fstype, "proc") != 0 || !g_ascii_isdigit(m->root[1]) ||
+	    strtoll(m->root + 1, NULL, 10) == dump_task(s->d, 0)->nspid || seen->way == MNT_OURS ||
+	    seen->way == MNT_SKIPPED || seen->way == MNT_EXTERNAL)
+		return 0;
+	return err_set(
+		EOPNOTSUPP,
+		"mount %s (proc): what is mounted there, %s, is of a single process; unmount "
+		"it",
+		m->target, m->root);
+}
+
 int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 {
 	int r = find_way(s, i, ret);
 
-	return r < 0 ? r : mnt_sock_look(s, &s->its->v[i], ret);
+	if (r == 0)
+		r = mnt_sock_look(s, &s->its->v[i], ret);
+	if (r == 0)
+		r = check_process(s, &s->its->v[i], ret);
+	return r < 0 ? r : mnt_overlay_look(s, &s->its->v[i], ret);
 }
 
 void mnt_seen_clear(struct mnt_seen *s)

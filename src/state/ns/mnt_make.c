@@ -140,12 +140,14 @@ static int show_one(int scratch, const struct mnt *m)
 /* A copy of the tree as far as it has been made, for paths to lead through. */
 static int make_scratch(struct mnt_plan *p, int *ret)
 {
-	int r = mount_copy(p->root->fd, "", false, ret);
+	/* without a root of its own: what we show it with, and in between what is new */
+	int r = p->root ? mount_copy(p->root->fd, "", false, ret)
+			: mount_copy(AT_FDCWD, "/", true, ret);
 
 	if (r == 0)
 		r = mnt_yard(p, *ret);
 	if (r == 0)
-		r = mount_change(*ret, false, 0, 0, MS_PRIVATE);
+		r = mount_change(*ret, true, 0, 0, MS_PRIVATE);
 	for (unsigned i = 0; r == 0 && i < p->all->len; i++) {
 		const struct mnt *m = g_ptr_array_index(p->all, i);
 
@@ -159,7 +161,8 @@ static int make_scratch(struct mnt_plan *p, int *ret)
  */
 static int mount_in_root(struct mnt_plan *p, const struct mnt *m, const char *name)
 {
-	bool paths = strchr(m->e->options, '/') && p->root && p->root->fd >= 0;
+	bool paths = strchr(m->e->options, '/') &&
+		     (p->root ? p->root->fd >= 0 : strcmp(fstype_of(m), "overlay") == 0);
 	autoclose int root = paths ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	autoclose int scratch = -1;
 	int r = paths ? make_scratch(p, &scratch) : 0;
