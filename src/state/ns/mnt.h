@@ -70,8 +70,7 @@ int mnt_dump_spaces(struct dump *d) MUST_CHECK;
 int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *s)) MUST_CHECK;
 
 /* mnt_socks.c: of a mount that has been looked at; what cannot be had again is -EOPNOTSUPP. */
-int mnt_sock_look(const struct mnt_scope *s, const struct mount_entry *m, struct mnt_seen *seen)
-	MUST_CHECK;
+int mnt_sock_look(const struct mnt_scope *s, size_t i, struct mnt_seen *seen) MUST_CHECK;
 
 /* mnt_overlay.c: likewise, of the directories that an overlay is made of. */
 int mnt_overlay_look(const struct mnt_scope *s, const struct mount_entry *m,

@@ -347,7 +347,7 @@ int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 	int r = find_way(s, i, ret);
 
 	if (r == 0)
-		r = mnt_sock_look(s, &s->its->v[i], ret);
+		r = mnt_sock_look(s, i, ret);
 	if (r == 0)
 		r = check_process(s, &s->its->v[i], ret);
 	return r < 0 ? r : mnt_overlay_look(s, &s->its->v[i], ret);

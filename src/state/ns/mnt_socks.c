@@ -78,29 +78,43 @@ static char *find(const struct mnt_scope *s, int root, const struct mount_entry 
 	return path;
 }
 
-static bool is_below_another(const struct mnt_scope *s, const struct mount_entry *m)
+static bool is_made(const struct mount_entry *m, const struct mnt_seen *seen)
 {
-	for (size_t i = 0; i < s->its->n; i++)
-		if (s->its->v[i].parent == m->id)
-			return true;
-	return false;
+	return seen->way != MNT_ROOT && seen->way != MNT_OURS && seen->way != MNT_SKIPPED &&
+	       !(seen->way == MNT_EXTERNAL && seen->key) && strcmp(m->root, "/") != 0;
 }
 
-int mnt_sock_look(const struct mnt_scope *s, const struct mount_entry *m, struct mnt_seen *seen)
+/* What mount I shows, also where something lies on it. */
+static int look_below(const struct mnt_scope *s, size_t i, struct stat *st)
 {
-	int root = s->space ? s->space->root : s->d->root;
-	struct stat st;
+	autoclose int top = -1;
+	int r = mnt_open_bare(s, i, &top);
 
-	if (seen->way == MNT_ROOT || seen->way == MNT_OURS || seen->way == MNT_SKIPPED ||
-	    (seen->way == MNT_EXTERNAL && seen->key) || strcmp(m->root, "/") == 0 ||
-	    stat_in(root, m->target, &st) < 0 || !S_ISSOCK(st.st_mode))
+	return r < 0 ? r : fstat(top, st) < 0 ? err_errno("stat %s", s->its->v[i].target) : 0;
+}
+
+int mnt_sock_look(const struct mnt_scope *s, size_t i, struct mnt_seen *seen)
+{
+	const struct mount_entry *m = &s->its->v[i];
+	int r = 0, root = s->space ? s->space->root : s->d->root;
+	struct stat st;
+	bool covered;
+
+	if (!is_made(m, seen))
 		return 0;
+	covered = mountinfo_is_covered(s->its, m);
+	if (covered)
+		r = look_below(s, i, &st);
+	else if (stat_in(root, m->target, &st) < 0)
+		return 0;
+	if (r < 0 || !S_ISSOCK(st.st_mode))
+		return r;
 	if (mnt_is_gone(m))
 		return err_set(EOPNOTSUPP,
 			       "mount %s (%s): the file of a unix socket that is mounted there has "
 			       "been deleted; unmount it",
 			       m->target, m->fstype);
-	if (is_below_another(s, m))
+	if (covered)
 		return err_set(
 			EOPNOTSUPP,
 			"mount %s (%s): something else is mounted over the unix socket there; "
