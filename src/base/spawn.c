@@ -63,13 +63,13 @@ static int child_fds(const struct spawn *s, const int std[3], int *from)
 	return 0;
 }
 
-static void child_signals(void)
+static void child_signals(const struct spawn *s)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	struct sigaction dfl = {.sa_handler = SIG_DFL}, ign = {.sa_handler = SIG_IGN};
 	sigset_t none;
 
 	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &dfl, NULL);
+		sigaction(sig, s->unmoved && (sig == SIGINT || sig == SIGHUP) ? &ign : &dfl, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -84,7 +84,7 @@ static _Noreturn void child(const struct spawn *s, const int std[3], int *from, 
 	/* Asked of the kernel first, then looked whether it was too late. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(127);
-	child_signals();
+	child_signals(s);
 	if (s->new_session)
 		setsid();
 	status = fcntl(status, F_DUPFD_CLOEXEC, 3 + (int)s->nfds);

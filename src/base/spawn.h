@@ -23,6 +23,7 @@ struct spawn {
 	const void *input; /* fed to stdin (IN is ignored), or NULL */
 	size_t input_len;
 	bool new_session;   /* setsid(2): keeps the child away from our terminal */
+	bool unmoved;	    /* by SIGINT and SIGHUP: the terminal's are for us to act on */
 	bool interruptible; /* base/interrupt.h: it is told to end; only with capturing */
 };
 

@@ -92,14 +92,14 @@ static int await(const struct channel *ch, int fd, short what)
 		int slice = left < 0 ? SLICE_MS : MIN(left, SLICE_MS);
 		int n = poll(&p, 1, slice);
 
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
 		if (interrupt_check() < 0) {
 			err_clear();
 			return -EINTR;
 		}
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
 		if (n == 0 && left >= 0) {
 			left -= slice;
 			if (left == 0)
@@ -312,10 +312,10 @@ int channel_out_begin(struct channel *ch, int *ret_fd)
 	return 0;
 }
 
-int channel_out_end(struct channel *ch)
+int channel_out_end(struct channel *ch, int r)
 {
 	stop_pump(ch);
-	return ch->failed < 0 ? broken(ch->failed) : 0;
+	return ch->failed < 0 ? broken(ch->failed) : r;
 }
 
 int channel_in_begin(struct channel *ch, int *ret_fd)

@@ -7,7 +7,7 @@
  *
  *	r = channel_out_begin(ch, &fd);		// a pipe: who writes archives needs a descriptor
  *	... write to fd ...
- *	r = channel_out_end(ch);		// all of it is on its way
+ *	r = channel_out_end(ch, r);		// all of it is on its way
  *
  *	r = channel_put(ch, v, n);		// the same without a pipe: pieces, each whole
  *	r = channel_put_end(ch);
@@ -46,7 +46,9 @@ int channel_hear(struct channel *ch, json_t **ret) MUST_CHECK;
 void channel_complain(struct channel *ch, int r);
 
 int channel_out_begin(struct channel *ch, int *ret_fd) MUST_CHECK;
-int channel_out_end(struct channel *ch) MUST_CHECK;
+/* R is what came of the writing: it is the answer, unless the connection failed, which is why then.
+ */
+int channel_out_end(struct channel *ch, int r) MUST_CHECK;
 int channel_in_begin(struct channel *ch, int *ret_fd) MUST_CHECK;
 int channel_in_end(struct channel *ch) MUST_CHECK;
 

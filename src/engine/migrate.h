@@ -66,3 +66,5 @@ int container_migrate(struct engine *e, struct container *c, const struct migrat
 
 /* The other side, on a pair of descriptors.  *RET_NAME: the container that runs now. */
 int container_migrate_receive(struct engine *e, int in, int out, char **ret_name) MUST_CHECK;
+/* There is not even an engine: the story of R is told to who waits at OUT. */
+void container_migrate_decline(int out, int r);

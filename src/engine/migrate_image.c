@@ -53,7 +53,7 @@ static int send_blobs(struct engine *e, struct pack *p, const struct image *img)
 int migrate_send_image(struct engine *e, struct channel *ch, const struct image *img)
 {
 	CLEANUP(pack_drop) struct pack *p = NULL;
-	int fd, r1, r = channel_out_begin(ch, &fd);
+	int fd, r = channel_out_begin(ch, &fd);
 
 	if (r == 0)
 		r = pack_open(&(struct pack_options){.fd = fd,
@@ -62,8 +62,7 @@ int migrate_send_image(struct engine *e, struct channel *ch, const struct image 
 			      &p);
 	if (r == 0)
 		r = send_blobs(e, p, img);
-	r1 = channel_out_end(ch);
-	return r < 0 ? r : r1;
+	return channel_out_end(ch, r);
 }
 
 /* The layers and the configuration are verified by image_adopt(). */

@@ -302,6 +302,14 @@ static int open_scratch(struct receiving *v)
 	return v->images < 0 || v->aside < 0 ? err_errno("make files in %s", v->scratch) : 0;
 }
 
+void container_migrate_decline(int out, int r)
+{
+	struct channel *ch = channel_new(-1, out);
+
+	channel_complain(ch, r);
+	channel_free(&ch);
+}
+
 int container_migrate_receive(struct engine *e, int in, int out, char **ret_name)
 {
 	CLEANUP(receiving_clear)

@@ -165,7 +165,7 @@ static int pack_images_of(struct pack *p, int images)
 static int send_images(struct last *l)
 {
 	CLEANUP(pack_drop) struct pack *p = NULL;
-	int fd, r1, r = channel_out_begin(l->m->ch, &fd);
+	int fd, r = channel_out_begin(l->m->ch, &fd);
 
 	if (r < 0)
 		return r;
@@ -179,8 +179,7 @@ static int send_images(struct last *l)
 		r = files_out_pass(l->m->files, p, true);
 	if (r == 0)
 		r = pack_finish(p);
-	r1 = channel_out_end(l->m->ch);
-	return r < 0 ? r : r1;
+	return channel_out_end(l->m->ch, r);
 }
 
 static unsigned patience(const struct last *l)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/migrate_out.h"
 
+#include "base/interrupt.h"
 #include "engine/archive_out.h"
 #include "engine/blobs.h"
 #include "engine/checkpoint.h"
@@ -70,7 +71,7 @@ static int pack_container(struct moving *m, int fd)
 static int send_container(struct moving *m)
 {
 	uint64_t before = channel_bytes_out(m->ch);
-	int fd, r1, r = channel_say(m->ch, json_pack("{ss}", "next", "container"));
+	int fd, r = channel_say(m->ch, json_pack("{ss}", "next", "container"));
 
 	if (r == 0)
 		r = channel_out_begin(m->ch, &fd);
@@ -83,9 +84,7 @@ static int send_container(struct moving *m)
 			r = pack_container(m, fd);
 		container_unlock(m->c);
 	}
-	r1 = channel_out_end(m->ch);
-	if (r == 0)
-		r = r1;
+	r = channel_out_end(m->ch, r);
 	m->report->files_bytes = channel_bytes_out(m->ch) - before;
 	return r < 0 ? r : migrate_hear(m, "box", NULL);
 }
@@ -126,12 +125,14 @@ static int describe(const struct moving *m, int r)
 int container_migrate(struct engine *e, struct container *c, const struct migrate_options *o,
 		      struct migrate_report *ret)
 {
+	CLEANUP(interrupt_end) struct interrupt interrupt __attribute__((unused)) = {0};
 	CLEANUP(moving_clear)
 	struct moving m = {.e = e,
 			   .c = c,
 			   .o = o,
 			   .in = -1,
 			   .out = -1,
+			   .ssh_status = -1,
 			   .dir = -1,
 			   .before = -1,
 			   .report = ret};
@@ -146,6 +147,7 @@ int container_migrate(struct engine *e, struct container *c, const struct migrat
 		r = migrate_open_freezer(&m, &freezer);
 	if (r < 0)
 		return r;
+	interrupt = interrupt_begin();
 	r = open_scratch(&m);
 	if (r == 0)
 		r = migrate_connect(&m);
@@ -158,7 +160,7 @@ int container_migrate(struct engine *e, struct container *c, const struct migrat
 	if (r == 0)
 		r = migrate_last(&m);
 	if (r < 0)
-		return describe(&m, r);
+		return describe(&m, migrate_explain(&m, r));
 	r = leave(&m);
 	ret->total_us = g_get_monotonic_time() - from;
 	return r;

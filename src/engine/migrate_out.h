@@ -11,6 +11,8 @@ struct moving {
 	const struct migrate_options *o;
 	struct channel *ch;
 	pid_t ssh;
+	int ssh_status; /* as from waitpid(2), when it has ended by itself; else -1 */
+	bool heard;	/* the other side has said something */
 	int in, out;
 	struct files_out *files;
 	struct migrate_report *report;
@@ -24,6 +26,8 @@ struct moving {
 /* ssh and its options, the host, and the command there. */
 int migrate_connect(struct moving *m) MUST_CHECK;
 void migrate_disconnect(struct moving *m);
+/* R, of what went wrong, with what ssh's end tells about a connection that is gone; disconnects. */
+int migrate_explain(struct moving *m, int r);
 
 /* SAY (consumed), then the other side's answer, which has KEY; *RET (may be NULL) is the caller's.
  */

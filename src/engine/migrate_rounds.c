@@ -40,7 +40,7 @@ int migrate_send_files(struct moving *m, uint64_t *ret_bytes)
 {
 	CLEANUP(pack_drop) struct pack *p = NULL;
 	uint64_t before = channel_bytes_out(m->ch);
-	int fd, r1, r = channel_say(m->ch, json_pack("{ss}", "next", "files"));
+	int fd, r = channel_say(m->ch, json_pack("{ss}", "next", "files"));
 
 	if (r == 0)
 		r = channel_out_begin(m->ch, &fd);
@@ -52,9 +52,7 @@ int migrate_send_files(struct moving *m, uint64_t *ret_bytes)
 		r = files_out_pass(m->files, p, false);
 	if (r == 0)
 		r = pack_finish(p);
-	r1 = channel_out_end(m->ch);
-	if (r == 0)
-		r = r1;
+	r = channel_out_end(m->ch, r);
 	*ret_bytes = channel_bytes_out(m->ch) - before;
 	return r < 0 ? r : migrate_hear(m, "files", NULL);
 }

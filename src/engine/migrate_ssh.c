@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/migrate_out.h"
 
+#include "base/interrupt.h"
 #include "base/spawn.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ int migrate_connect(struct moving *m)
 	r = spawn_start(&(struct spawn){.argv = (const char *const *)argv->pdata,
 					.in = to[0],
 					.out = from[1],
-					.err = STDERR_FILENO},
+					.err = STDERR_FILENO,
+					.unmoved = true},
 			&m->ssh);
 	close(to[0]);
 	close(from[1]);
@@ -46,20 +48,62 @@ int migrate_connect(struct moving *m)
 	return 0;
 }
 
+/*
+ * What is undone there is waited for.  Whoever has not even been reached, or does not end, is left:
+ * it may be ssh that asks for a password, or a dead network.
+ */
 void migrate_disconnect(struct moving *m)
 {
+	unsigned patience = !m->heard && interrupt_check() < 0 ? 0 : END_MS;
+	int status = -1;
+
 	channel_free(&m->ch);
 	cleanup_close(&m->out); /* it ends by itself then */
 	cleanup_close(&m->in);
 	m->out = m->in = -1;
-	for (unsigned i = 0; m->ssh > 0 && waitpid(m->ssh, NULL, WNOHANG) == 0; i++) {
-		g_usleep(1000);
-		if (i == END_MS) /* a dead network; our own child keeps its number until now */
+	for (unsigned i = 0; m->ssh > 0 && waitpid(m->ssh, &status, WNOHANG) == 0; i++) {
+		if (i == patience) /* our own child keeps its number until now */
 			kill(m->ssh, SIGTERM);
-		if (i == 2 * END_MS)
+		if (i == patience + END_MS)
 			kill(m->ssh, SIGKILL);
+		g_usleep(1000);
 	}
+	if (m->ssh > 0)
+		m->ssh_status = status;
 	m->ssh = 0;
+}
+
+/* ssh(1): 255 for its own failures, which it has told by then; else the command's status. */
+int migrate_explain(struct moving *m, int r)
+{
+	const char *command = m->o->command ?: "cryopod";
+	json_t *unused = NULL;
+	int code;
+
+	if (r != -EPIPE)
+		return r;
+	/* It may have said why before it closed, while we were writing. */
+	channel_patience(m->ch, 1, true);
+	r = channel_hear(m->ch, &unused);
+	if (r == 0)
+		r = err_set(EPIPE, "the other side has closed the connection");
+	json_decref(unused);
+	if (channel_was_refused(m->ch))
+		return r;
+	{
+		ERR_KEEP;
+
+		migrate_disconnect(m);
+	}
+	code = m->ssh_status < 0 ? 0 : spawn_exit_code(m->ssh_status);
+	if (code == 255)
+		return err_set(EPIPE, "ssh could not reach %s, or has lost it", m->o->host);
+	if (!m->heard && (code == 126 || code == 127))
+		return err_set(ENOENT,
+			       "%s could not be started on %s: is it installed, and in PATH there? "
+			       "(--remote-command names it)",
+			       command, m->o->host);
+	return r;
 }
 
 int migrate_hear(struct moving *m, const char *key, json_t **ret)
@@ -67,6 +111,7 @@ int migrate_hear(struct moving *m, const char *key, json_t **ret)
 	json_t *answer = NULL;
 	int r = channel_hear(m->ch, &answer);
 
+	m->heard |= r == 0 || channel_was_refused(m->ch);
 	if (r == 0 && !json_object_get(answer, key))
 		r = err_set(EBADMSG, "the other side did not say \"%s\"", key);
 	if (r == 0 && ret)

@@ -170,7 +170,7 @@ turned() { [ "$(turns "$1" "$2")" -ge "$3" ]; }
 @test "what fails there leaves it running here, and nothing there" {
 	counter c
 	expect 125 migrate --remote-command /nosuch/cryopod c
-	has "the other side has closed the connection; c goes on running here"
+	has "/nosuch/cryopod could not be started on other" "; c goes on running here"
 	there create --name c --network none "$(cryopod save -q busybox | there load -q | sed 's/Loaded image: //')" true >/dev/null
 	refuses 125 'there: the name c is in use: choose another with --name; c goes on running here' migrate c
 	there rm c >/dev/null

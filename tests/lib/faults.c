@@ -6,6 +6,7 @@
  *	CRYO_FAULT=STORY:STEP:fail	that step fails
  *	CRYO_FAULT=STORY:STEP:kill	SIGKILL there
  *	CRYO_FAULT=STORY:STEP:int	SIGINT there, as by Ctrl-C
+ *	CRYO_FAULT=STORY:STEP:run	there the shell runs $CRYO_FAULT_RUN, and it goes on
  */
 #include "cr/step.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void list(const char *file, const char *point)
@@ -25,6 +27,20 @@ static void list(const char *file, const char *point)
 		dprintf(fd, "%s\n", point);
 		close(fd);
 	}
+}
+
+/* system(3) would keep Ctrl-C from us. */
+static int run(const char *script)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", script, NULL);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
 }
 
 int step_fault(const char *story, const char *step)
@@ -41,5 +57,7 @@ int step_fault(const char *story, const char *step)
 		kill(getpid(), SIGKILL);
 	if (strcmp(fault + n + 1, "int") == 0)
 		return raise(SIGINT);
+	if (strcmp(fault + n + 1, "run") == 0)
+		return run(getenv("CRYO_FAULT_RUN"));
 	return err_set(EIO, "fault at step \"%s\"", step);
 }

@@ -7,6 +7,7 @@
 #include "cli/report.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 struct migrate_opts {
 	struct migrate_options o;
@@ -158,10 +159,16 @@ static int run_receive(struct cli *cli)
 	struct engine *e;
 	int r = args_range(cli, 0, 0);
 
+	if (r == 0 && geteuid() != 0)
+		r = err_set(EPERM, "only root can take a container: log in as root, or use "
+				   "--remote-command \"sudo " CLI_NAME "\"");
 	if (r == 0)
 		r = cli_engine(cli, &e);
-	if (r < 0)
-		return r;
+	if (r < 0) {
+		container_migrate_decline(STDOUT_FILENO, r);
+		err_clear();
+		return 125;
+	}
 	if (container_migrate_receive(e, STDIN_FILENO, STDOUT_FILENO, &name) < 0) {
 		err_clear();
 		return 125;
