@@ -120,37 +120,53 @@ int cli_engine(struct cli *cli, struct engine **ret)
 	return 0;
 }
 
-static void print_help(const GString *text, FILE *to)
+const char *cli_name(const struct cli *cli)
 {
-	fwrite(text->str, 1, text->len, to);
+	static const char *const others[] = {"docker", "podman"};
+	const char *slash = strrchr(cli->argv[0] ?: "", '/');
+	const char *name = slash ? slash + 1 : cli->argv[0] ?: "";
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		if (!strcmp(name, others[i]))
+			return others[i];
+	return CLI_NAME;
 }
 
-static int unknown_command(const char *group, const char *word)
+static void print_help(const struct cli *cli, GString *text)
 {
+	if (strcmp(cli_name(cli), CLI_NAME) != 0)
+		g_string_replace(text, CLI_NAME, cli_name(cli), 0);
+	fwrite(text->str, 1, text->len, stdout);
+}
+
+static int unknown_command(const struct cli *cli, const char *group, const char *word)
+{
+	const char *name = cli_name(cli);
 	g_autoptr(GString) more = g_string_new("\n");
 	const char *blank = *group ? " " : "";
 
 	help_suggest(group, word, more);
 	return err_set(EINVAL,
 		       "unrecognized command `%s%s%s %s`%sTry '%s%s%s --help' for more information",
-		       CLI_NAME, blank, group, word, more->str, CLI_NAME, blank, group);
+		       name, blank, group, word, more->str, name, blank, group);
 }
 
-static int missing_command(const char *group)
+static int missing_command(const struct cli *cli, const char *group)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	help_group(group, text);
-	print_help(text, stdout);
-	return err_set(EINVAL, "missing command '%s%s%s COMMAND'", CLI_NAME, *group ? " " : "",
+	print_help(cli, text);
+	return err_set(EINVAL, "missing command '%s%s%s COMMAND'", cli_name(cli), *group ? " " : "",
 		       group);
 }
 
-static int usage_error(const char *path)
+static int usage_error(const struct cli *cli, const char *path)
 {
 	g_autofree char *why = g_strdup(err_message());
 
-	return err_set(EINVAL, "%s\nSee '%s%s%s --help'", why, CLI_NAME, *path ? " " : "", path);
+	return err_set(EINVAL, "%s\nSee '%s%s%s --help'", why, cli_name(cli), *path ? " " : "",
+		       path);
 }
 
 /* --log-level, --out, --noout: what must be in place before the command starts. */
@@ -183,12 +199,12 @@ static int run_command(struct cli *cli, char **words)
 	}
 	r = opt_parse(tables, ARRAY_SIZE(tables), c->stop_at_arg, words, &cli->parsed);
 	if (r < 0)
-		return usage_error(cli->path);
+		return usage_error(cli, cli->path);
 	if (cli->parsed.help) {
 		g_autoptr(GString) text = g_string_new(NULL);
 
 		help_command(c, cli->path, text);
-		print_help(text, stdout);
+		print_help(cli, text);
 		return 0;
 	}
 	r = apply_global(&cli->global);
@@ -228,7 +244,7 @@ static int next_word(struct cli *cli, const char *group, char ***words, const ch
 	int r = opt_parse(&table, 1, true, *words, &p);
 
 	if (r < 0)
-		return usage_error(group);
+		return usage_error(cli, group);
 	if (p.help || (p.args->len && !strcmp(p.args->pdata[0], "help") && !*group)) {
 		g_autoptr(GString) text = g_string_new(NULL);
 		const char *topic = !p.help && p.args->len > 1 ? p.args->pdata[1] : NULL;
@@ -237,15 +253,18 @@ static int next_word(struct cli *cli, const char *group, char ***words, const ch
 			help_command(command_find(topic), topic, text);
 		else
 			help_group(topic && command_group_find(topic) ? topic : group, text);
-		print_help(text, stdout);
+		print_help(cli, text);
 		return 0;
 	}
 	if (!*group && cli->global.version) {
-		printf("%s version %s\n", CLI_NAME, CRYOPOD_VERSION);
+		if (!strcmp(cli_name(cli), "docker")) /* which scripts take apart */
+			printf("Docker version %s, build " CLI_NAME "\n", CRYOPOD_VERSION);
+		else
+			printf("%s version %s\n", cli_name(cli), CRYOPOD_VERSION);
 		return 0;
 	}
 	if (!p.args->len)
-		return missing_command(group);
+		return missing_command(cli, group);
 	*words += g_strv_length(*words) - p.args->len + 1;
 	*ret_word = p.args->pdata[0];
 	return 1;
@@ -269,7 +288,7 @@ static int dispatch(struct cli *cli, char **words)
 		path = g_strdup_printf("%s %s", group, word);
 	}
 	if (!command_find(path))
-		return unknown_command(group, word);
+		return unknown_command(cli, group, word);
 	return start_command(cli, path, words);
 }
 

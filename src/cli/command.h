@@ -61,7 +61,7 @@ struct cli {
 	struct opt_parsed parsed;
 	char **args; /* positional arguments, NULL-terminated */
 	size_t nargs;
-	char **argv; /* the whole command line, for CreateCommand */
+	char **argv; /* the whole command line, for CreateCommand and cli_name() */
 	struct global_options global;
 	struct engine *engine; /* NULL until cli_engine() */
 	int error_status;      /* of a described error */
@@ -70,6 +70,9 @@ struct cli {
 extern const struct command *const commands[]; /* NULL-terminated */
 extern const struct command_group command_groups[];
 extern const struct opt global_options[];
+
+/* What it was called as: "docker" or "podman", or "cryopod" by whatever other name. */
+const char *cli_name(const struct cli *cli);
 
 /* The whole program: returns its exit status. */
 int cli_main(int argc, char **argv);

@@ -228,6 +228,30 @@ diff_of() { echo "$CP_ROOT/overlay/$(cryopod inspect --format '{{.Id}}' "$1")/di
 	refuses 125 "$BATS_TEST_TMPDIR/no" cryopod checkpoint inspect "$BATS_TEST_TMPDIR/no"
 }
 
+@test "help, usage and errors have the name that it is called by" {
+	for name in docker podman; do
+		ln -s "$CRYOPOD_BIN" "$BATS_TEST_TMPDIR/$name"
+		p="$BATS_TEST_TMPDIR/$name"
+		expect 0 "$p" --help
+		has "  $name [options] [command]"
+		[[ "$output" != *cryopod* ]]
+		expect 0 "$p" container migrate --help
+		has "  $name container migrate [options] CONTAINER [USER@]HOST" "  $name container migrate web backup.example.com"
+		[[ "$output" != *cryopod* ]]
+		refuses 125 "unrecognized command \`$name nosuch\`" "$p" nosuch
+		has "Try '$name --help' for more information"
+		refuses 125 "See '$name ps --help'" "$p" ps --nosuch
+		expect 125 "$p" volume
+		has "Error: missing command '$name volume COMMAND'"
+		refuses 125 "\"$name wait\" requires a name" "$p" --root "$CP_ROOT" --runroot "$CP_RUN" wait
+		refuses 125 "\`$name ps\` takes no arguments" "$p" --root "$CP_ROOT" --runroot "$CP_RUN" ps x
+	done
+	expect 0 "$BATS_TEST_TMPDIR/podman" --version
+	[[ "$output" =~ ^podman\ version\ [0-9] ]]
+	expect 0 "$BATS_TEST_TMPDIR/docker" --version
+	[[ "$output" =~ ^Docker\ version\ [0-9.]+.*,\ build\ cryopod$ ]]
+}
+
 @test "as docker: checkpoint create, ls, rm, and start --checkpoint" {
 	ln -s "$CRYOPOD_BIN" "$BATS_TEST_TMPDIR/docker"
 	docker() { "$BATS_TEST_TMPDIR/docker" --root "$CP_ROOT" --runroot "$CP_RUN" "$@"; }

@@ -54,7 +54,7 @@ static int run(struct cli *cli)
 				       "the latest flag");
 	if (!cli->nargs && !o->latest)
 		return err_set(EINVAL, "\"%s %s\" requires a name, id, or the \"--latest\" flag",
-			       CLI_NAME, cli->path);
+			       cli_name(cli), cli->path);
 	r = pick_one(cli, o->latest, cli->args[0], &c);
 	return r < 0 ? r : attach_to(cli, c);
 }

@@ -111,9 +111,7 @@ static void complete_row(json_t *j)
 /* Called as "docker", it prints what docker prints. */
 static bool is_docker(const struct cli *cli)
 {
-	g_autofree char *name = g_path_get_basename(cli->argv[0]);
-
-	return !strcmp(name, "docker");
+	return !strcmp(cli_name(cli), "docker");
 }
 
 static int show(const struct cli *cli, const struct ls_opts *o, json_t *list)

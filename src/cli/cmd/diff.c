@@ -54,7 +54,7 @@ static int run(struct cli *cli)
 		return err_set(EINVAL, "accepts at most 1 arg(s), received %zu", cli->nargs);
 	if (!cli->nargs && !o->latest)
 		return err_set(EINVAL, "\"%s %s\" requires a name, id, or the \"--latest\" flag",
-			       CLI_NAME, cli->path);
+			       cli_name(cli), cli->path);
 	if (o->format && !report_wants_json(o->format))
 		return err_set(EINVAL, "only supported value for '--format' is 'json'");
 	r = pick_one(cli, o->latest, cli->args[0], &c);

@@ -222,7 +222,7 @@ static int run(struct cli *cli)
 	int r;
 
 	if (cli->nargs)
-		return err_set(EINVAL, "`%s info` takes no arguments", CLI_NAME);
+		return err_set(EINVAL, "`%s info` takes no arguments", cli_name(cli));
 	r = cli_engine(cli, &e);
 	if (r < 0 || (r = document(e, &info)) < 0)
 		return r;

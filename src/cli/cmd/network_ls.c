@@ -16,8 +16,7 @@ struct ls_opts {
 };
 
 static const struct opt options[] = {
-	OPT_ARRAY(struct ls_opts, filter, "filter", 'f',
-		  "Provide filter values (e.g. 'name=" CLI_NAME "')"),
+	OPT_ARRAY(struct ls_opts, filter, "filter", 'f', "Provide filter values (e.g. 'name=web')"),
 	OPT(struct ls_opts, format, "format", 0,
 	    "Pretty-print networks to JSON or using a Go "
 	    "template"),

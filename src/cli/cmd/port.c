@@ -100,7 +100,7 @@ static int run(struct cli *cli)
 	int r = 0;
 
 	if (cli->nargs > 2 || (cli->nargs == 2 && !names))
-		return err_set(EINVAL, "%s port accepts at most 2 arguments", CLI_NAME);
+		return err_set(EINVAL, "%s port accepts at most 2 arguments", cli_name(cli));
 	if (!cli->nargs && names)
 		return err_set(EINVAL, "you must supply a running container name or id");
 	if (o->all && o->latest)

@@ -53,7 +53,7 @@ static void set_defaults(void *opts)
 static int check(const struct cli *cli, const struct ps_opts *o)
 {
 	if (cli->nargs)
-		return err_set(EINVAL, "`%s %s` takes no arguments", CLI_NAME, cli->path);
+		return err_set(EINVAL, "`%s %s` takes no arguments", cli_name(cli), cli->path);
 	if (o->last >= 0 && o->latest)
 		return err_set(EINVAL, "last and latest are mutually exclusive");
 	if (o->quiet && o->ns)

@@ -46,7 +46,7 @@ static int run(struct cli *cli)
 	int r = 0;
 
 	if (cli->nargs)
-		return err_set(EINVAL, "`%s version` takes no arguments", CLI_NAME);
+		return err_set(EINVAL, "`%s version` takes no arguments", cli_name(cli));
 	if (!o->format) {
 		printf("Client:       Cryopod Engine\nVersion:      %s\nAPI Version:  %s\n"
 		       "OS/Arch:      linux/%s\n",

@@ -69,7 +69,7 @@ static int run(struct cli *cli)
 		return err_set(EINVAL, "--latest and containers cannot be used together");
 	if (!o->latest && !cli->nargs)
 		return err_set(EINVAL, "\"%s %s\" requires a name, id, or the \"--latest\" flag",
-			       CLI_NAME, cli->path);
+			       cli_name(cli), cli->path);
 	r = parse_conditions(o, &conditions);
 	if (r < 0)
 		return r;
