@@ -146,34 +146,55 @@ static int check_view(struct dump *d, struct fd_view *v)
 	return r == 0 && k->check ? k->check(d, v) : r;
 }
 
-static bool is_still(const struct fd_view *v)
-{
-	CLEANUP(fd_view_clear) struct fd_view now = {0};
-
-	if (fd_view_read(v->task, v->tfd, &now) == 0)
-		return v->st.st_dev == now.st.st_dev && v->st.st_ino == now.st.st_ino &&
-		       strcmp(v->link, now.link) == 0;
-	err_clear();
-	return false;
-}
-
-/* Nothing stands still: what is wrong with a descriptor that was closed meanwhile does not count.
- */
-static int check_one(struct dump *d, struct dtask *t, int tfd)
+static int look_at(struct dump *d, struct dtask *t, int tfd)
 {
 	CLEANUP(fd_view_clear) struct fd_view v = {0};
-	size_t before = d->refused->len;
-	bool lasting = d->lasting;
 	int r = fd_view_read(t, tfd, &v);
 
 	if (r == 0)
 		r = check_view(d, &v);
+	return r < 0 ? dump_refuse(d, dtask_wrap(t, err_wrap(r, "fd %d", tfd))) : 0;
+}
+
+static bool leads_to(const struct dtask *t, int tfd, int fd)
+{
+	int r = kcmp_compare(getpid(), t->proc.pid, KCMP_FILE, (unsigned long)fd,
+			     (unsigned long)tfd);
+
 	if (r < 0)
-		r = dump_refuse(d, dtask_wrap(t, err_wrap(r, "fd %d", tfd)));
-	if ((r < 0 || d->refused->len > before) && (!v.link || !is_still(&v))) {
-		g_string_truncate(d->refused, before);
-		d->lasting = lasting;
 		err_clear();
+	return r == 0;
+}
+
+static void forget(struct dump *d, size_t refused, bool lasting)
+{
+	g_string_truncate(d->refused, refused);
+	d->lasting = lasting;
+	err_clear();
+}
+
+/*
+ * Nothing stands still: what is wrong with a descriptor that was closed meanwhile does not count.
+ * Another of the same name and inode can have its number by now (terminals, eventfds), so that only
+ * one that we hold while we look once more is known to be the same afterwards.
+ */
+static int check_one(struct dump *d, struct dtask *t, int tfd)
+{
+	size_t before = d->refused->len;
+	bool lasting = d->lasting;
+	autoclose int fd = -1;
+	int r = look_at(d, t, tfd);
+
+	if (r == 0 && d->refused->len == before)
+		return 0;
+	forget(d, before, lasting);
+	if (proc_getfd(&t->proc, tfd, &fd) < 0) {
+		err_clear();
+		return 0;
+	}
+	r = look_at(d, t, tfd);
+	if ((r < 0 || d->refused->len > before) && !leads_to(t, tfd, fd)) {
+		forget(d, before, lasting);
 		return 0;
 	}
 	return r;

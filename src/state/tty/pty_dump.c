@@ -171,42 +171,12 @@ static int check_name(struct dump *d, const struct fd_view *v, unsigned index)
 	return 0;
 }
 
-/*
- * While the tree runs terminals come and go: this one is younger than what we have seen, or it is
- * open no longer.  Whoever is still alone when all stand still is refused then.
- */
-static bool is_passing(struct dump *d, const struct fd_view *v, unsigned index)
+static int check_pair(struct dump *d, const struct fd_view *v, int fd, unsigned index)
 {
-	g_autofree char *link = NULL;
 	struct pty_seen *s;
-	char name[32];
+	int line = 0;
 
-	if (d->frozen)
-		return false;
-	ptys_seen_free(d);
-	if (pty_find(d, index, &s) == 0)
-		return true;
-	snprintf(name, sizeof(name), "fd/%d", v->tfd);
-	if (proc_link(v->task->proc.dir, name, &link) == 0)
-		return strcmp(link, v->link) != 0;
-	err_clear();
-	return true;
-}
-
-static int check(struct dump *d, const struct fd_view *v)
-{
-	autoclose int fd = -1;
-	struct pty_seen *s;
-	unsigned index;
-	int r = fd_view_get(v, &fd), line = 0;
-
-	if (r == 0)
-		r = index_of(v, &index);
-	if (r == 0)
-		r = fown_check(v);
-	if (r < 0 || is_hung_up(fd))
-		return r;
-	if (pty_find(d, index, &s) != 0 && !is_passing(d, v, index))
+	if (pty_find(d, index, &s) != 0)
 		return err_set(EOPNOTSUPP,
 			       "%s is a terminal whose master is outside of the tree; close it, or "
 			       "name it as external: tty[%llx:%llx]",
@@ -215,6 +185,36 @@ static int check(struct dump *d, const struct fd_view *v)
 	if (ioctl(fd, TIOCGETD, &line) == 0 && line != 0)
 		return err_set(EOPNOTSUPP, "%s has line discipline %d", v->link, line);
 	return check_name(d, v, index);
+}
+
+/*
+ * While the tree runs terminals come and go: this one may be younger than what we have seen, or its
+ * master has been closed while we looked.  Whoever is still alone when all stand still is refused
+ * then.
+ */
+static int check(struct dump *d, const struct fd_view *v)
+{
+	autoclose int fd = -1;
+	unsigned index;
+	int r = fd_view_get(v, &fd);
+
+	if (r == 0)
+		r = index_of(v, &index);
+	if (r == 0)
+		r = fown_check(v);
+	if (r < 0 || is_hung_up(fd))
+		return r;
+	r = check_pair(d, v, fd, index);
+	if (r < 0 && !d->frozen) {
+		err_clear();
+		ptys_seen_free(d);
+		r = check_pair(d, v, fd, index);
+	}
+	if (r < 0 && !d->frozen && is_hung_up(fd)) {
+		err_clear();
+		r = 0;
+	}
+	return r;
 }
 
 /* Whose controlling terminal it is, in the tree's own numbers. */
