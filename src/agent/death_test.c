@@ -78,7 +78,7 @@ __attribute__((noreturn)) static void coordinate(pid_t pid)
 		CLEANUP(agent_free) struct agent *a = NULL;
 		CLEANUP(batches_end) struct batch b[4] = {0};
 
-		if (seize_begin(pid, 0, &s) || seize_settle(&s, 5000) ||
+		if (seize_begin(pid, 0, &s) || seize_settle(&s, 30000) ||
 		    agent_inject(&s, NULL, NULL, &a))
 			_exit(1);
 		for (unsigned i = 0; i < 4; i++) {
@@ -198,7 +198,7 @@ static pid_t start_idle_coordinator(pid_t target)
 		struct agent *a = NULL;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (seize_begin(target, 0, &s) || seize_settle(&s, 5000) ||
+		if (seize_begin(target, 0, &s) || seize_settle(&s, 30000) ||
 		    agent_inject(&s, NULL, NULL, &a) || write(p[1], "i", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -229,7 +229,7 @@ static void test_strict_filter(void **state)
 		CLEANUP(agent_free) struct agent *a = NULL;
 
 		must(seize_begin(t.pid, 0, &s));
-		must(seize_settle(&s, 5000));
+		must(seize_settle(&s, 30000));
 		must(agent_inject(&s, NULL, NULL, &a));
 		must(agent_cure(a));
 	}

@@ -252,7 +252,7 @@ static int agree(struct last *l)
 {
 	struct moving *m = l->m;
 	json_t *answer = NULL;
-	int64_t ready_at;
+	int64_t ready_at, runs_at;
 	int r = migrate_hear(m, "ready", NULL);
 
 	ready_at = g_get_monotonic_time();
@@ -264,8 +264,9 @@ static int agree(struct last *l)
 	interrupt_commit();
 	m->gone = true;
 	r = migrate_ask(m, json_pack("{sb}", "go", 1), "running", &answer);
-	m->report->downtime_us = g_get_monotonic_time() - m->frozen_at;
-	m->report->agree_us = g_get_monotonic_time() - ready_at;
+	runs_at = g_get_monotonic_time();
+	m->report->downtime_us = runs_at - m->frozen_at;
+	m->report->agree_us = runs_at - ready_at;
 	if (r == 0)
 		g_strlcpy(m->report->id,
 			  json_string_value(json_object_get(answer, "running")) ?: "",

@@ -156,28 +156,28 @@ static void freeze_and_thaw(const char *controller, const struct freezer_ops *op
 		assert_ptr_equal(f.ops, ops);
 		assert_string_equal(f.path, path);
 		assert_int_equal(freezer_is_frozen(&f), 0);
-		assert_ok(freezer_freeze(&f, 5000));
+		assert_ok(freezer_freeze(&f, 30000));
 		assert_int_equal(freezer_is_frozen(&f), 1);
 		before = __atomic_load_n(ticks, __ATOMIC_RELAXED);
 		/* Who finds it frozen leaves it frozen. */
 		assert_ok(freezer_open_at(&again, ops, path));
-		assert_ok(freezer_freeze(&again, 5000));
+		assert_ok(freezer_freeze(&again, 30000));
 		assert_ok(freezer_thaw(&again));
 		assert_int_equal(freezer_is_frozen(&f), 1);
 		assert_int_equal(__atomic_load_n(ticks, __ATOMIC_RELAXED), before);
 		assert_ok(freezer_thaw(&f));
 		assert_int_equal(freezer_is_frozen(&f), 0);
 		moves_on();
-		assert_ok(freezer_freeze(&f, 5000));
+		assert_ok(freezer_freeze(&f, 30000));
 	}
 	moves_on(); /* the end of the scope has thawed it */
 	assert_ok(proc_signal(&kid, SIGKILL));
-	assert_int_equal(proc_wait_end(&kid, 5000), 1);
+	assert_int_equal(proc_wait_end(&kid, 30000), 1);
 	child_end(&c);
 	for (int tries = 0; rmdir(path) < 0; tries++) {
 		struct timespec ts = {.tv_nsec = 1000000};
 
-		assert_true(errno == EBUSY && tries < 2000);
+		assert_true(errno == EBUSY && tries < 30000);
 		nanosleep(&ts, NULL);
 	}
 }

@@ -70,7 +70,7 @@ static void children_of_all_threads(void **state)
 	assert_int_equal(a.st_ino, b.st_ino);
 	assert_int_equal(proc_wait_end(&p, 0), 0);
 	assert_ok(proc_signal(&p, SIGKILL));
-	assert_int_equal(proc_wait_end(&p, 5000), 1);
+	assert_int_equal(proc_wait_end(&p, 30000), 1);
 	munmap(grandchild, 4096);
 }
 

@@ -83,7 +83,7 @@ static void test_all_threads(void **state)
 		CLEANUP(seized_release) struct seized s = SEIZED_NONE;
 
 		assert_ok(seize_begin(c.pid, 0, &s));
-		assert_ok(seize_settle(&s, 5000));
+		assert_ok(seize_settle(&s, 30000));
 		assert_int_equal(s.threads->len, 51);
 		assert_int_equal(seized_at(&s, 0)->tid, c.pid);
 		for (unsigned k = 0; k < s.threads->len; k++) {
@@ -126,7 +126,7 @@ static void test_moving_target(void **state)
 		char path[64];
 
 		assert_ok(seize_begin(c.pid, 0, &s));
-		assert_ok(seize_settle(&s, 5000));
+		assert_ok(seize_settle(&s, 30000));
 		snprintf(path, sizeof(path), "/proc/%d/status", c.pid);
 		assert_ok(file_read_at(AT_FDCWD, path, 65536, &text, NULL));
 		assert_int_equal(atoi(strstr(text, "Threads:") + 8), s.threads->len);
@@ -148,18 +148,34 @@ static void forks_like_vfork(int ready, int go)
 	pause();
 }
 
+static void wait_for_state(pid_t pid, char state)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (int i = 0; i < 30000; i++) {
+		g_autofree char *text = NULL;
+
+		assert_ok(file_read_at(AT_FDCWD, path, 65536, &text, NULL));
+		if (strrchr(text, ')')[2] == state)
+			return;
+		usleep(1000);
+	}
+	fail();
+}
+
 static void test_vfork_parent(void **state)
 {
 	struct puppet c = start(forks_like_vfork);
 	struct seized s = SEIZED_NONE;
 
 	await(&c);
-	usleep(20000);
+	wait_for_state(c.pid, 'D');
 	assert_ok(seize_begin(c.pid, 0, &s));
 	assert_int_equal(seize_settle(&s, 60), -ETIMEDOUT);
 	assert_non_null(strstr(err_message(), "does not stop (state D"));
 	assert_int_equal(write(c.go, "x", 1), 1);
-	assert_ok(seize_settle(&s, 5000));
+	assert_ok(seize_settle(&s, 30000));
 	seized_release(&s);
 	finish(&c);
 }
@@ -178,22 +194,6 @@ static void leader_ends(int ready, int go)
 	syscall(SYS_exit, 0);
 }
 
-static void wait_for_zombie(pid_t pid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	for (int i = 0; i < 2000; i++) {
-		g_autofree char *text = NULL;
-
-		assert_ok(file_read_at(AT_FDCWD, path, 65536, &text, NULL));
-		if (strrchr(text, ')')[2] == 'Z')
-			return;
-		usleep(1000);
-	}
-	fail();
-}
-
 static void test_the_dead(void **state)
 {
 	struct puppet z = start(ends), l = start(leader_ends);
@@ -201,14 +201,14 @@ static void test_the_dead(void **state)
 
 	await(&z);
 	await(&l);
-	wait_for_zombie(z.pid);
-	wait_for_zombie(l.pid);
+	wait_for_state(z.pid, 'Z');
+	wait_for_state(l.pid, 'Z');
 	assert_int_equal(seize_begin(z.pid, 0, &s), 1);
 	finish(&z);
 	assert_int_equal(seize_begin(z.pid, 0, &s), -ESRCH);
 
 	assert_ok(seize_begin(l.pid, 0, &t));
-	assert_ok(seize_settle(&t, 5000));
+	assert_ok(seize_settle(&t, 30000));
 	assert_true(t.leader_dead);
 	assert_int_equal(t.threads->len, 1);
 	seized_release(&t);
@@ -216,7 +216,7 @@ static void test_the_dead(void **state)
 	/* Killed while it is held. */
 	assert_ok(seize_begin(l.pid, 0, &u));
 	kill(l.pid, SIGKILL);
-	assert_int_equal(seize_settle(&u, 5000), 1);
+	assert_int_equal(seize_settle(&u, 30000), 1);
 	finish(&l);
 }
 
@@ -277,7 +277,7 @@ static void test_signals_and_rseq(void **state)
 
 	await(&c);
 	assert_ok(seize_begin(c.pid, 0, &s));
-	assert_ok(seize_settle(&s, 5000));
+	assert_ok(seize_settle(&s, 30000));
 	assert_ok(ptrace_peek_signals(c.pid, true, shared));
 	assert_int_equal(shared->len, 40);
 	assert_int_equal(g_array_index(shared, siginfo_t, 39).si_value.sival_int, 39);
