@@ -63,6 +63,16 @@ struct run {
 	char *root; /* of a flavour */
 };
 
+/* Terminals of our own: a tree gets their numbers back, which somebody else could have by then. */
+static int own_terminals(void)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_errno("mount namespace");
+	if (mount("devpts", "/dev/pts", "devpts", 0, "mode=620,ptmxmode=666,gid=5") < 0)
+		return err_errno("mount /dev/pts");
+	return 0;
+}
+
 static int start(struct run *r, char **argv)
 {
 	struct clone_args a = {.flags = r->cryo ? 0 : NAMESPACES, .exit_signal = SIGCHLD};
@@ -620,7 +630,9 @@ int main(int argc, char **argv)
 		log_threshold = LOG_DEBUG;
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	e = peer ? start_peer(&r, argv[2], &said) : 0;
+	e = own_terminals();
+	if (e == 0 && peer)
+		e = start_peer(&r, argv[2], &said);
 	with_peer[0] = argv[2];
 	with_peer[1] = said;
 	with_peer[2] = NULL;

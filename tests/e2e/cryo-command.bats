@@ -138,7 +138,7 @@ load ../lib/cryo
 	[[ ${lines[0]} = *locked0*--file-locks* && ${lines[1]} = *locked1*--file-locks* ]]
 	"$CRYO" dump --dry-run --json -t "$PID" -D "$IMG" >"$DIR/json" || true
 	jq -e '(.possible | not) and (.refused | length) == 2' "$DIR/json"
-	[ "$(state_of "$PID")" = S ] && [ ! -e "$IMG/inventory.img" ]
+	sleeps "$PID" && [ ! -e "$IMG/inventory.img" ]
 	kill -9 -- "-$PID" && reap
 	launch sleep 1000
 	run -0 "$CRYO" dump --dry-run -t "$PID" -D "$IMG"

@@ -99,7 +99,7 @@ network() {
 	exec sleep 1000'
 	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
 	[[ $output = *"network device v0 is of kind macvtap"* ]]
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 }
 
 @test "network: a pair of devices, one in another network namespace of the tree" {
@@ -435,7 +435,7 @@ ours() {
 	wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = sleep ]'
 	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
 	[[ $output = *"user namespace of their own, but not in a PID namespace"* ]]
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 	kill -9 $(pgrep -P "$PID") "$PID" && PID=
 }
 

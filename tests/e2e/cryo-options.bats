@@ -61,7 +61,7 @@ while True:
 yard() {
 	mkdir "$DIR/yard"
 	mount -t cgroup -o pids none "$DIR/yard" 2>/dev/null || skip "version 1 has no hierarchy for pids here"
-	GROUP=$DIR/yard/cryo-yard-$$
+	GROUP=$DIR/yard/$GROUP_NAME
 	mkdir "$GROUP" && echo 77 >"$GROUP/pids.max"
 	launch sleep 1000
 	echo "$PID" >"$GROUP/cgroup.procs"

@@ -140,5 +140,5 @@ while True:
 	run ! "$CRYO" pre-dump -D "$DIR/1" -t "$PID" --prev-images-dir ../empty
 	[ "$output" = "Error: images before this dump (../empty): inventory.img: no such file or directory" ]
 	! ls -l "/proc/$PID/fd" | grep -q userfaultfd
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 }

@@ -33,7 +33,7 @@ rpc() {
 	reap
 	[ -s "$IMG/inventory.img" ] && grep -q 'Dumping finished successfully' "$IMG/dump.log"
 	[ "$(rpc restore)" = "$PID" ]
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 	run -1 rpc restore
 	run -1 rpc dump 999999
 	kill -9 "$PID" && PID=
@@ -140,7 +140,7 @@ serve() {
 		[[ $output = *"--action-script $DIR/script at $stage: it left with status 1"* ]]
 		# words that others look for
 		[ $stage = post-dump ] || grep -q 'Pre dump script failed' "$IMG/dump.log"
-		[ "$(state_of "$PID")" = S ]
+		sleeps "$PID"
 	done
 	rm "$DIR/stages"
 	dump --action-script "$DIR/script"
@@ -198,7 +198,7 @@ post-resume $IMG $PID" ]
 	(cd b && runc spec && jq '.process.terminal = false | .process.args =
 		["/bin/sh", "-c", "n=0; while :; do echo $n; n=$((n+1)); sleep 0.05; done"]' \
 		config.json >new && mv new config.json)
-	local runc="runc --root $DIR/state" name=cryo-test-$$ PATH=$DIR/bin:$PATH last
+	local runc="runc --root $DIR/state" name=$GROUP_NAME PATH=$DIR/bin:$PATH last
 	$runc run -d -b b "$name" </dev/null 3>&- > >(exec cat >"$DIR/out") 2>&1
 	wait_for 5 eval '[ "$(lines "$DIR/out")" -gt 3 ]'
 	$runc checkpoint --image-path "$DIR/ck" --work-path "$DIR/ck" "$name" || { cat ck/dump.log; false; }
@@ -225,7 +225,7 @@ bundle() {
 	ln -s "$CRYO" bin/criu
 	(cd b && runc spec && jq --arg c "$1" '.process.args = ["/bin/sh", "-c", $c]' config.json >new &&
 		mv new config.json)
-	RUNC="runc --root $DIR/state" NAME=cryo-test-$$ PATH=$DIR/bin:$PATH
+	RUNC="runc --root $DIR/state" NAME=$GROUP_NAME PATH=$DIR/bin:$PATH
 }
 
 # ended NAME: killed and deleted.
@@ -354,7 +354,7 @@ ended() {
 	END
 	reap
 	"$CRYO" restore -d -D "$DIR/2"
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 }
 
 @test "runc: a container with a cgroup namespace" {

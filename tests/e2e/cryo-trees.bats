@@ -20,7 +20,7 @@ while True:
 	[ "$(cat "$IMG/pid")" = "$PID" ]
 	[ -s "$IMG/restore.log" ] && [ -s "$IMG/stats-restore" ]
 	[ "$(tr '\0' ' ' <"/proc/$PID/cmdline")" = "sleep 1000 " ]
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 	grep -q 'Dumping finished successfully' "$IMG/dump.log"
 	grep -q 'Restore finished successfully' "$IMG/restore.log"
 }
@@ -169,8 +169,8 @@ job_program() {
 }
 
 @test "--manage-cgroups: into the control groups of the root" {
-	local group=/sys/fs/cgroup/pids/cryo-test-$$
-	[ -d /sys/fs/cgroup/pids ] || group=/sys/fs/cgroup/cryo-test-$$
+	local group=/sys/fs/cgroup/pids/$GROUP_NAME
+	[ -d /sys/fs/cgroup/pids ] || group=/sys/fs/cgroup/$GROUP_NAME
 	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
 	launch sleep 1000
 	echo "$PID" >"$group/cgroup.procs"
@@ -183,7 +183,7 @@ job_program() {
 	! grep -q cryo-test "/proc/$PID/cgroup"
 	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
 	restore --manage-cgroups
-	grep -q "cryo-test-$$" "/proc/$PID/cgroup"
+	grep -q "$GROUP_NAME" "/proc/$PID/cgroup"
 	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
 	wait_for 5 rmdir "$group"
 }
@@ -191,7 +191,7 @@ job_program() {
 @test "--manage-cgroups: each task in its own, settings, groups below, another root" {
 	local top=/sys/fs/cgroup/pids controller=pids
 	[ -d $top ] || top=/sys/fs/cgroup controller=
-	local group=$top/cryo-test-$$
+	local group=$top/$GROUP_NAME
 	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
 	mkdir "$group/one" "$group/two" && echo 77 >"$group/two/pids.max"
 	launch sh -c 'sleep 1000 & sleep 1001 & wait'
@@ -214,10 +214,10 @@ job_program() {
 	fi
 	rmdir "$group/one" "$group/two" "$group"
 	run -1 restore --manage-cgroups=none
-	[[ $output = *"control group /cryo-test-$$"* ]]
+	[[ $output = *"control group /$GROUP_NAME"* ]]
 	restore --manage-cgroups
-	grep -q "/cryo-test-$$/one\$" "/proc/$first/cgroup"
-	! grep -q "/cryo-test-$$/one\$" "/proc/$second/cgroup"
+	grep -q "/$GROUP_NAME/one\$" "/proc/$first/cgroup"
+	! grep -q "/$GROUP_NAME/one\$" "/proc/$second/cgroup"
 	[ "$(cat "$group/two/pids.max")" = 77 ]
 	end_group
 	run -1 restore --manage-cgroups=strict
@@ -228,20 +228,20 @@ job_program() {
 	restore --manage-cgroups=full && [ "$(cat "$group/two/pids.max")" = 77 ]
 	end_group
 	if [ -n "$controller" ]; then
-		restore --manage-cgroups --cgroup-root "$controller:/cryo-other-$$/deep"
-		grep -q "/cryo-other-$$/deep/one\$" "/proc/$first/cgroup"
+		restore --manage-cgroups --cgroup-root "$controller:/$GROUP_NAME-other/deep"
+		grep -q "/$GROUP_NAME-other/deep/one\$" "/proc/$first/cgroup"
 		end_group
-		wait_for 5 rmdir "$top/cryo-other-$$/deep/one" "$top/cryo-other-$$/deep/two" \
-			"$top/cryo-other-$$/deep" "$top/cryo-other-$$"
+		wait_for 5 rmdir "$top/$GROUP_NAME-other/deep/one" "$top/$GROUP_NAME-other/deep/two" \
+			"$top/$GROUP_NAME-other/deep" "$top/$GROUP_NAME-other"
 	fi
 	wait_for 5 rmdir "$group/one" "$group/two" "$group"
 	PID=
 }
 
 @test "--freeze-cgroup: a tree that was frozen already" {
-	local group=/sys/fs/cgroup/freezer/cryo-test-$$ file=freezer.state on=FROZEN off=THAWED
+	local group=/sys/fs/cgroup/freezer/$GROUP_NAME file=freezer.state on=FROZEN off=THAWED
 	[ -d /sys/fs/cgroup/freezer ] || {
-		group=/sys/fs/cgroup/cryo-test-$$ file=cgroup.freeze on=1 off=0
+		group=/sys/fs/cgroup/$GROUP_NAME file=cgroup.freeze on=1 off=0
 	}
 	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
 	launch sh -c 'sleep 1000 & sleep 1001 & wait'
@@ -267,7 +267,7 @@ job_program() {
 	dump --leave-running
 	run -1 restore
 	[[ $output = *"number $PID is taken by process $PID (sleep)"* ]]
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 }
 
 @test "pid and mount namespace of its own" {

@@ -40,6 +40,7 @@ beside() {
 @test "user namespaces of processes of their own, all named at once" {
 	cryopod run -d --name a --network none --privileged $IMAGE sh -c "unshare -U sleep 1000 & unshare -U tail -f /dev/null & $FAST_LOOP" >/dev/null
 	wait_for 10 log_reaches a 2
+	wait_for 10 eval '[ "$("$CP" top a args | grep -cE "^(sleep 1000|tail -f)")" -eq 2 ]'
 	untouched a "(sleep)" "(tail)" "another user namespace" "end it"
 	cryopod exec a killall sleep tail
 	cycle a
@@ -56,8 +57,14 @@ beside() {
 }
 
 @test "a traced process" {
-	beside a --cap-add sys_ptrace -- 'import ctypes, os
-if os.fork() == 0: ctypes.CDLL(None).ptrace(0, 0, 0, 0)' # PTRACE_TRACEME
+	# the child: PTRACE_TRACEME; its parent goes on when that has been done
+	beside a --cap-add sys_ptrace -- 'import ctypes, os, time
+done, tell = os.pipe()
+if os.fork() == 0:
+    ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+    os.write(tell, b"x")
+    time.sleep(1000)
+os.read(done, 1)'
 	untouched a 'python3' 'traces it' 'end that one'
 }
 

@@ -31,8 +31,12 @@ wait_for() {
 launch() {
 	setsid "$@" </dev/null >>"$DIR/out" 2>&1 3>&- &
 	PID=$!
-	wait_for 5 eval '[ "$(cut -d" " -f6 /proc/$PID/stat)" = "$PID" ]'
+	wait_for 5 eval '[ "$(cut -d" " -f6 /proc/$PID/stat)" = "$PID" ] && [ "$(cat /proc/$PID/comm)" != setsid ]'
+	[ "$1" != sleep ] || asleep
 }
+
+# asleep: a "sleep" as PID has done all that it does before.
+asleep() { wait_for 5 eval '[ "$(cut -d" " -f1 /proc/$PID/syscall)" = 230 ]'; } # clock_nanosleep(2)
 
 # dump [OPTIONS]: expects it to succeed; the root is gone afterwards unless it is left.
 dump() {
@@ -69,3 +73,9 @@ grows() {
 state_of() {
 	awk '/^State:/ {print $2}' "/proc/$1/status"
 }
+
+# sleeps PID: it has been let go, and is back in the call that it was in.
+sleeps() { wait_for 5 eval '[ "$(state_of '"$1"')" = S ]'; }
+
+# The name of a control group that nobody else has: they are the host's, our numbers are not.
+GROUP_NAME=cryo-test-${BATS_RUN_TMPDIR##*[-/]}-$$
