@@ -155,13 +155,29 @@ static bool is_above(const struct mountinfo *all, const struct mount_entry *o,
 	return false;
 }
 
-bool mountinfo_hides(const struct mountinfo *all, const struct mount_entry *o,
-		     const struct mount_entry *m, const char *path)
+static bool is_on_path(const struct mount_entry *o, const char *path)
 {
 	size_t len = strcmp(o->target, "/") == 0 ? 0 : strlen(o->target);
 
-	return strncmp(path, o->target, len) == 0 && (!path[len] || path[len] == '/') &&
-	       !is_above(all, o, m);
+	return strncmp(path, o->target, len) == 0 && (!path[len] || path[len] == '/');
+}
+
+/* By something that M is mounted on: no path leads through O then. */
+static bool is_hidden(const struct mountinfo *all, const struct mount_entry *o,
+		      const struct mount_entry *m)
+{
+	for (size_t n = 0; m && n <= all->n; n++) {
+		if (is_on_path(m, o->target) && !is_above(all, m, o))
+			return true;
+		m = m->parent == m->id ? NULL : mountinfo_by_id(all, m->parent);
+	}
+	return false;
+}
+
+bool mountinfo_hides(const struct mountinfo *all, const struct mount_entry *o,
+		     const struct mount_entry *m, const char *path)
+{
+	return is_on_path(o, path) && !is_above(all, o, m) && !is_hidden(all, o, m);
 }
 
 bool mountinfo_covers(const struct mountinfo *all, const struct mount_entry *o,

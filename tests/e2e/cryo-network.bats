@@ -123,3 +123,34 @@ show() {
 	grep -q 'network device lo: its queueing discipline tbf' "$IMG/dump.log"
 	kill -9 "$PID" && PID=
 }
+
+@test "external namespaces inside the tree: of a process, and behind a descriptor" {
+	local n
+	for n in one two; do
+		ip netns add "$n"
+		ip -n "$n" link add "of-$n" type bridge
+	done
+	inside 'exec 5</run/netns/two; ip netns exec one sleep 2000 & C=$!
+		until [ "$(cat /proc/$C/comm)" = sleep ]; do sleep 0.05; done'
+	external() {
+		"$CRYO" dump -D "$IMG" -t "$PID" --external "net[$(stat -Lc %i /run/netns/one)]:a" \
+			--external "net[$(stat -Lc %i /run/netns/two)]:b" "$@"
+	}
+	external -R
+	external
+	wait "$PARENT" || true
+	run -1 "$CRYO" restore -D "$IMG" -d
+	[[ $output = *"it is external; use --inherit-fd fd["* ]]
+	# given the other way round
+	"$CRYO" restore -D "$IMG" -d --pidfile pid --inherit-fd 'fd[8]:b' --inherit-fd 'fd[9]:a' \
+		8</run/netns/one 9</run/netns/two
+	PID=$(cat "$IMG/pid")
+	[ "$(stat -Lc %i "/proc/$(pgrep -P "$PID")/ns/net")" = "$(stat -Lc %i /run/netns/two)" ]
+	[ "$(stat -Lc %i "/proc/$PID/fd/5")" = "$(stat -Lc %i /run/netns/one)" ]
+	for n in one two; do
+		ip -n "$n" link show "of-$n"
+		[ "$(ip -n "$n" -o link | grep -c of-)" = 1 ]
+	done
+	kill -9 "$PID" && PID=
+	ip netns del one && ip netns del two
+}

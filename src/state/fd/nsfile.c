@@ -4,17 +4,19 @@
  * are those of the box, and spaces (state/ns/spaces.h).  fs/nsfs.c: ns_get_name()
  */
 #include "state/fd/kind.h"
+#include "state/ns/ns.h"
 #include "state/ns/spaces.h"
 
 #include "image/ns.pb-c.h"
-#include "kernel/fsmagic.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 /* "net:[4026531840]" */
-static int kind_of(const char *link, uint64_t *ret_ino)
+static int kind_by_link(const char *link, uint64_t *ret_ino)
 {
 	const char *colon = strchr(link, ':');
 
@@ -28,18 +30,48 @@ static int kind_of(const char *link, uint64_t *ret_ino)
 	return -1;
 }
 
+#define FIRST_NUMBER 0xe0000000 /* of any: include/uapi/linux/nsfs.h, fs/proc/generic.c */
+
+static bool is_namespace(const struct fd_view *v)
+{
+	char path[64];
+	struct statfs fs;
+
+	if (v->st.st_ino < FIRST_NUMBER || v->st.st_size || v->st.st_nlink != 1)
+		return false;
+	fd_view_path(v, path);
+	return statfs(path, &fs) == 0 && fs.f_type == NSFS_MAGIC;
+}
+
+/* Where one is mounted (ip-netns(8)) the link is that place's name; others are files like any. */
+static int kind_by_number(const struct dump *d, uint64_t ino)
+{
+	for (int i = 0; i < NS_COUNT; i++)
+		if (spaces_id(d, (enum ns_kind)i, ino))
+			return i;
+	return box_external(d, "net", ino) ? NS_NET : -1;
+}
+
+static int kind_of(const struct dump *d, const struct fd_view *v, uint64_t *ret_ino)
+{
+	*ret_ino = v->st.st_ino;
+	if (v->link[0] != '/')
+		return kind_by_link(v->link, ret_ino);
+	return is_namespace(v) ? kind_by_number(d, v->st.st_ino) : -1;
+}
+
 static bool match(const struct dump *d, const struct fd_view *v)
 {
 	uint64_t ino;
 
-	return S_ISREG(v->st.st_mode) && kind_of(v->link, &ino) >= 0;
+	return S_ISREG(v->st.st_mode) && kind_of(d, v, &ino) >= 0;
 }
 
 /* Nobody may be in it, and it is a space of the tree all the same. */
 static int check(struct dump *d, const struct fd_view *v)
 {
 	uint64_t ino;
-	int kind = kind_of(v->link, &ino), r;
+	int kind = kind_of(d, v, &ino), r;
 	char path[64];
 	autoclose int fd = -1;
 
@@ -54,7 +86,7 @@ static int check(struct dump *d, const struct fd_view *v)
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 {
 	uint64_t ino;
-	int kind = kind_of(v->link, &ino), r = check(d, v);
+	int kind = kind_of(d, v, &ino), r = check(d, v);
 
 	f->nsf = g_new0(NsFileEntry, 1);
 	ns_file_entry__init(f->nsf);

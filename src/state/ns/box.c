@@ -22,8 +22,7 @@
 	 CLONE_NEWUSER | CLONE_NEWCGROUP)
 #define UUID_MAX 64
 
-/* --external net[INODE]:NAME */
-static const char *find_external(const struct dump *d, const char *kind, uint64_t id)
+const char *box_external(const struct dump *d, const char *kind, uint64_t id)
 {
 	g_autofree char *key = g_strdup_printf("%s[%" PRIu64 "]", kind, id);
 
@@ -47,8 +46,8 @@ int box_check(struct dump *d)
 	r = proc_open(getpid(), &self);
 	if (r == 0)
 		r = ns_ids(self.dir, ours);
-	d->external_net = find_external(d, "net", d->ns[NS_NET]);
-	d->external_pids = find_external(d, "pid", d->ns[NS_PID]);
+	d->external_net = box_external(d, "net", d->ns[NS_NET]);
+	d->external_pids = box_external(d, "pid", d->ns[NS_PID]);
 	for (unsigned k = 0; r == 0 && k < NS_COUNT; k++) {
 		if (d->ns[k] == ours[k])
 			continue;

@@ -287,6 +287,21 @@ static bool is_below_ours(const struct mnt_scope *s)
 	return s->space && s->d->o.standalone && !s->d->own_root;
 }
 
+/* What is only ours images tell nothing of. */
+static bool is_recorded_outside(const struct mnt_scope *s, const struct mount_entry *m)
+{
+	const struct mountinfo *root = &s->d->mounts;
+	bool found = !is_below_ours(s);
+
+	for (size_t i = 0; !found && i < root->n; i++)
+		found = same_fs(&root->v[i], m) && below(m->root, root->v[i].root) &&
+			!find_ours(s->ours, &root->v[i]);
+	for (unsigned i = 0; !found && i < s->outer->len; i++)
+		found = g_ptr_array_index(s->outer, i) != root &&
+			has_wider(g_ptr_array_index(s->outer, i), m);
+	return found;
+}
+
 static int find_way(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 {
 	static const struct mnt_kind automatic = {"", FSTYPE__AUTO};
@@ -308,7 +323,7 @@ static int find_way(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 		ret->way = MNT_VIEW;
 	} else if (is_below_ours(s) && (ret->host_path = find_host_path(s->ours, m)) != NULL) {
 		ret->way = MNT_EXTERNAL;
-	} else if (s->space && is_shown_outside(s, m)) {
+	} else if (s->space && is_shown_outside(s, m) && (k || is_recorded_outside(s, m))) {
 		ret->way = MNT_OUTER;
 	} else if (k && can_make(s, m, k)) {
 		ret->way = MNT_NEW;

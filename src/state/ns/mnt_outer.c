@@ -55,10 +55,21 @@ static bool is_above(const GPtrArray *all, const MntEntry *o, const MntEntry *e)
 	return false;
 }
 
+static bool is_hidden(const GPtrArray *all, const MntEntry *o, const MntEntry *e)
+{
+	for (unsigned n = 0; e && n <= all->len; n++) {
+		if (mnt_below(mnt_target(o), mnt_target(e)) && !is_above(all, e, o))
+			return true;
+		e = e->parent_mnt_id == e->mnt_id ? NULL : by_id(all, e->parent_mnt_id);
+	}
+	return false;
+}
+
 /* As mountinfo_covers(). */
 static bool covers(const GPtrArray *all, const MntEntry *o, const MntEntry *e)
 {
-	return mnt_below(mnt_target(e), mnt_target(o)) && !is_above(all, o, e);
+	return mnt_below(mnt_target(e), mnt_target(o)) && !is_above(all, o, e) &&
+	       !is_hidden(all, o, e);
 }
 
 static bool is_covered(const GPtrArray *all, const MntEntry *e)

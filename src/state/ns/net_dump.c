@@ -73,7 +73,7 @@ static int find_others(struct scope *s)
 	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {
 		const struct space *x = g_ptr_array_index(d->spaces, i);
 
-		if (x->kind == NS_NET)
+		if (x->kind == NS_NET && !x->external)
 			r = add_other(s, sock, x->fd, x->id);
 	}
 	return r;
@@ -123,7 +123,7 @@ static int there_spaces(struct dump *d, int (*fn)(const struct scope *s))
 	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {
 		const struct space *x = g_ptr_array_index(d->spaces, i);
 
-		if (x->kind == NS_NET)
+		if (x->kind == NS_NET && !x->external)
 			r = there(&(struct scope){.d = d, .id = x->id}, x->fd, fn);
 	}
 	return r;
@@ -351,16 +351,27 @@ static int dump_all(const struct scope *s)
 	return r < 0 ? r : net_firewall_dump(d, s->id);
 }
 
-int net_dump(struct dump *d)
+static int dump_external(struct dump *d, uint32_t id, const char *key)
 {
 	NetnsEntry e = NETNS_ENTRY__INIT;
+
+	e.ext_key = (char *)key;
+	return image_write(&d->w, IMG_NETNS, id, &e.base);
+}
+
+int net_dump(struct dump *d)
+{
 	int r = 0;
 
-	if (d->o.standalone && d->external_net) {
-		e.ext_key = (char *)d->external_net;
-		r = image_write(&d->w, IMG_NETNS, NSID_NET, &e.base);
-	} else if (is_wanted(d)) {
+	if (d->o.standalone && d->external_net)
+		r = dump_external(d, NSID_NET, d->external_net);
+	else if (is_wanted(d))
 		r = there_first(d, dump_all);
+	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {
+		const struct space *x = g_ptr_array_index(d->spaces, i);
+
+		if (x->external)
+			r = dump_external(d, x->id, x->external);
 	}
 	return r < 0 ? r : there_spaces(d, dump_all);
 }

@@ -41,6 +41,8 @@ struct box_record {
 };
 int box_check(struct dump *d) MUST_CHECK;
 int box_dump(struct dump *d) MUST_CHECK;
+/* The name by --external KIND[INODE]:NAME; NULL: it is none. */
+const char *box_external(const struct dump *d, const char *kind, uint64_t id);
 /*
  * The root's control groups; those that are not there are made if MAKE.  ROOTS, NULL-terminated or
  * NULL: "[CONTROLLER:]PATH" to go to instead.

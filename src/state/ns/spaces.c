@@ -172,6 +172,7 @@ static int add(struct dump *d, enum ns_kind kind, uint64_t ino, int fd_take, str
 	*s = (struct space){.kind = kind, .ino = ino, .fd = fd_take, .root = -1};
 	s->id = NSID_FIRST_SPACE + d->spaces->len;
 	memcpy(s->around, d->ns, sizeof(s->around));
+	s->external = kind == NS_NET ? box_external(d, "net", ino) : NULL;
 	g_ptr_array_add(d->spaces, s);
 	*ret = s;
 	return kind == NS_MNT ? read_mounts(s) : kind == NS_IPC ? check_queues(s) : 0;

@@ -21,6 +21,7 @@ struct space {
 	int fd;
 	pid_t pid;		   /* somebody in it, as we see him; 0: nobody */
 	uint64_t around[NS_COUNT]; /* his other namespaces */
+	const char *external;	   /* NS_NET: who restores gives one of this name; NULL */
 	/* NS_MNT */
 	int root; /* O_PATH */
 	struct mountinfo mounts;
@@ -60,6 +61,7 @@ struct rspace {
 	uint32_t id;
 	int fd;
 	const struct rtask *of; /* who is in it first; NULL: nobody is */
+	bool external;		/* given, not made */
 	/* NS_MNT */
 	int root;	    /* O_PATH */
 	GPtrArray *records; /* MntEntry */

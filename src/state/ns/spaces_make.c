@@ -2,6 +2,7 @@
 /* Making namespaces that the root of the tree is not in. */
 #include "state/ns/spaces_restore.h"
 
+#include "image/netdev.pb-c.h"
 #include "image/utsns.pb-c.h"
 #include "state/ns/mnt.h"
 #include "state/ns/net.h"
@@ -121,12 +122,28 @@ static struct net_options net_options(struct restore *r, uint32_t id, int ns)
 				    .arg = r};
 }
 
+static int take_external(struct restore *r, struct rspace *s, const char *key)
+{
+	int fd = restore_inherited(r, key);
+
+	if (fd < 0)
+		return err_set(EINVAL, "it is external; use --inherit-fd fd[N]:%s", key);
+	s->external = true;
+	s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return s->fd < 0 ? err_errno("dup") : 0;
+}
+
 static int make_net(struct restore *r, struct rspace *s)
 {
+	CLEANUP(image_record_free) NetnsEntry *e = NULL;
 	struct making m = {.kind = NS_NET};
 	struct net_options o;
-	int ret = run(r, &m, NULL, 0, &s->fd);
+	int ret = image_load_optional(r->o.images, IMG_NETNS, s->id, &e);
 
+	if (ret >= 0 && e && e->ext_key)
+		return take_external(r, s, e->ext_key);
+	if (ret >= 0)
+		ret = run(r, &m, NULL, 0, &s->fd);
 	if (ret < 0)
 		return ret;
 	o = net_options(r, s->id, s->fd);
@@ -143,7 +160,7 @@ static int complete_net(struct restore *r)
 	for (unsigned i = 0; ret == 0 && i < r->spaces->len; i++) {
 		const struct rspace *s = g_ptr_array_index(r->spaces, i);
 
-		if (s->kind != NS_NET)
+		if (s->kind != NS_NET || s->external)
 			continue;
 		o = net_options(r, s->id, s->fd);
 		ret = net_restore_rest(&o, r->extra);
