@@ -14,12 +14,15 @@
 #include "cr/cryo.h"
 #include "kernel/proc.h"
 #include "kernel/procstat.h"
+#include "kernel/program.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+
+#define PROGRAM_TIMEOUT_MS 30000
 
 struct job { /* what an interruption must put in order */
 	struct session *s;
@@ -202,9 +205,14 @@ static int check_outside(pid_t root)
 
 int dump_check_tree(const struct options *o)
 {
+	int r;
+
 	if (o->tree < 1)
 		return err_set(EINVAL, "which tree? use --tree PID");
-	return check_outside((pid_t)o->tree);
+	r = check_outside((pid_t)o->tree);
+	if (r == 0)
+		program_await((pid_t)o->tree, PROGRAM_TIMEOUT_MS);
+	return r;
 }
 
 static int check_options(const struct options *o)

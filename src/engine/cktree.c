@@ -9,12 +9,13 @@
 #include "kernel/cgroup.h"
 #include "kernel/mount.h"
 #include "kernel/proc.h"
+#include "kernel/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-#define PROGRAM_TIMEOUT_MS 1000
+#define PROGRAM_TIMEOUT_MS 30000
 
 /* The cgroup with a freezer, as a directory; NULL when the host has none or it is the root's. */
 static int freezer_dir(pid_t pid, char **ret)
@@ -78,32 +79,12 @@ int cktree_read(struct engine *e, struct container *c, int dir, struct cktree *t
 	return 0;
 }
 
-/*
- * The runtime's `start` returns a moment before the first process executes its program: until then
- * it is the runtime's own, "runc:[2:INIT]", with files of the host.
- */
-static void await_program(pid_t pid)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
-
-	for (int i = 0; i < PROGRAM_TIMEOUT_MS; i++) {
-		g_autofree char *comm = NULL;
-
-		if (file_read_at(AT_FDCWD, path, 64, &comm, NULL) < 0) {
-			err_clear();
-			return;
-		}
-		if (!g_str_has_prefix(comm, "runc:[") && strcmp(comm, "crun\n") != 0)
-			return;
-		g_usleep(1000);
-	}
-}
-
 void cktree_await(const struct container *c, const struct cktree *t)
 {
-	await_program(c->state.pid);
+	program_await(c->state.pid, PROGRAM_TIMEOUT_MS);
 	for (unsigned i = 0; i < t->sessions.guests->len; i++)
-		await_program(g_array_index(t->sessions.guests, struct cryo_guest, i).pid);
+		program_await(g_array_index(t->sessions.guests, struct cryo_guest, i).pid,
+			      PROGRAM_TIMEOUT_MS);
 }
 
 void cktree_options(const struct container *c, struct cktree *t, struct cryo_dump_options *o)

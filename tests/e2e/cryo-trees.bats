@@ -442,3 +442,17 @@ while True:
 	[[ $output = *"read two"* ]]
 	PID=
 }
+
+@test "a runtime's process that has not executed its program yet is waited for" {
+	mkfifo "$DIR/start"
+	launch bash -c 'printf "runc:[2:INIT]" >/proc/self/comm; read -r x <"$0"; exec sleep 1000' "$DIR/start"
+	wait_for 5 grep -q INIT "/proc/$PID/comm"
+	"$CRYO" dump -D "$IMG" -t "$PID" 3>&- &
+	local dumping=$!
+	sleep 1 # it waits by now, or finds the program: all the same
+	echo >"$DIR/start"
+	wait "$dumping"
+	reap
+	restore --pidfile pid
+	[ "$(cat "/proc/$PID/comm")" = sleep ]
+}
