@@ -373,6 +373,7 @@ static void restore_clear(struct restore *r)
 	linked_restore_end(r, false);
 	g_clear_pointer(&r->linked, g_hash_table_unref);
 	g_clear_pointer(&r->gone, g_hash_table_unref);
+	g_clear_pointer(&r->urings, g_hash_table_unref);
 	g_clear_pointer(&r->locks, g_ptr_array_unref);
 	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
 	if (r->seccomp)

@@ -39,6 +39,7 @@ struct seized {
 	GHashTable *known; /* tids ever seen */
 	uint64_t options;
 	bool leader_dead; /* the leader has ended, other threads go on */
+	unsigned kernels; /* threads of io_uring, which are not held */
 };
 #define SEIZED_NONE ((struct seized){.pid = -1, .pidfd = -1})
 

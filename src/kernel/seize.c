@@ -182,7 +182,23 @@ static int does_not_stop(struct seized *s, pid_t tid)
 		       st.state == 'D' ? ": perhaps in vfork, or waiting for a file system" : "");
 }
 
-/* 0: stopped; 1: it ended. */
+/*
+ * 1: it is one that the kernel has made for io_uring: it never runs in user mode, and works on
+ * while the others stand still.
+ */
+static int let_kernels_go(struct seized *s, pid_t tid)
+{
+	struct regs regs;
+	int r = ptrace_get_regs(tid, &regs);
+
+	if (r < 0 || !regs_are_kernels(&regs))
+		return r;
+	s->kernels++;
+	return ptrace(PTRACE_DETACH, tid, NULL, NULL) < 0 ? err_errno("letting task %d go", tid)
+							  : 1;
+}
+
+/* 0: stopped; 1: it ended, or is the kernel's. */
 static int wait_thread(struct seized *s, struct seized_thread *t, uint64_t until)
 {
 	for (;;) {
@@ -207,7 +223,7 @@ static int wait_thread(struct seized *s, struct seized_thread *t, uint64_t until
 			t->job_stopped = sig != SIGTRAP;
 			t->stop_signal = sig;
 			t->waiting = false;
-			return 0;
+			return let_kernels_go(s, t->tid);
 		}
 		/* A signal was taken from the queue before our stop: it goes on its way, and the
 		 * thread stops before the handler's first instruction. */
@@ -347,7 +363,7 @@ static int count_agrees(struct seized *s, uint64_t until, bool *ret)
 		return err_set(ESRCH, "process %d has ended", s->pid);
 	if (r < 0)
 		return r;
-	*ret = st.threads == (int)s->threads->len + s->leader_dead;
+	*ret = st.threads == (int)(s->threads->len + s->kernels) + s->leader_dead;
 	if (*ret)
 		return 0;
 	if ((uint64_t)g_get_monotonic_time() >= until)

@@ -118,6 +118,7 @@ struct restore {
 	struct socks_restore *socks; /* state/sock/unix_restore.c */
 	GHashTable *shmem;	     /* shmid -> struct shmem_restore: state/mem/shmem.c */
 	GHashTable *bpfmaps;	     /* map_id -> content: state/fd/bpfmap.c */
+	GHashTable *urings;	     /* file id -> struct uring: state/fd/uring.h */
 	GHashTable *mqueues;	     /* inode -> our descriptor + 1: state/ns/mqueue.c */
 	GHashTable *shms;	     /* number -> struct shm: state/ns/ipc_shm.c */
 	struct ttys *ttys;	     /* state/tty/pty.h */

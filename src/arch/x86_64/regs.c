@@ -85,6 +85,11 @@ bool regs_are_compat(const struct regs *r)
 	return r->gp.cs != USER_CS_64;
 }
 
+bool regs_are_kernels(const struct regs *r)
+{
+	return r->gp.rip == 0 && r->gp.rsp == 0;
+}
+
 bool regs_in_syscall(const struct regs *r)
 {
 	return (int64_t)r->gp.orig_rax >= 0;
@@ -151,7 +156,7 @@ bool regs_interrupted(const struct regs *r)
 		SYS_semop,	SYS_semtimedop,	 SYS_io_getevents, SYS_read,
 		SYS_readv,	SYS_recvfrom,	 SYS_recvmsg,	   SYS_recvmmsg,
 		SYS_accept,	SYS_accept4,	 SYS_write,	   SYS_writev,
-		SYS_sendto,	SYS_sendmsg,	 SYS_sendmmsg,
+		SYS_sendto,	SYS_sendmsg,	 SYS_sendmmsg,	   SYS_io_uring_enter,
 	};
 
 	if (!regs_in_syscall(r) || (int64_t)r->gp.rax != -EINTR)

@@ -49,6 +49,8 @@ const struct xstate_part *xstate_part(unsigned i);
 
 /* Whether the task runs 32-bit code: neither the agent nor the images know that. */
 bool regs_are_compat(const struct regs *r);
+/* Of a thread that has no user mode (arch/x86/kernel/process.c: copy_thread()). */
+bool regs_are_kernels(const struct regs *r);
 
 /*
  * What an interrupted system call becomes.  The task was stopped inside the kernel's signal

@@ -332,6 +332,31 @@ static int settle(struct restore *r, struct rtask *t, struct file *f, int tfd)
 	return ret < 0 ? err_wrap(ret, "epoll") : 0;
 }
 
+/* Members that came late have taken the places of others, with which those members went. */
+static int last(struct restore *r, struct rtask *t, struct file *f, int tfd)
+{
+	const EventpollFileEntry *e = f->entry->epfd;
+	CLEANUP(batch_end) struct batch b = {0};
+
+	rtask_batch(t, &b);
+	for (unsigned i = 0; i < t->fds->len; i++) {
+		const FdinfoEntry *d = g_ptr_array_index(t->fds, i);
+		const struct file *other = g_hash_table_lookup(r->files, GUINT_TO_POINTER(d->id));
+
+		for (size_t k = 0; other->kind == &fd_uring && k < e->n_tfd; k++) {
+			const EventpollTfdEntry *m = e->tfd[k];
+			struct epoll_event ev = {.events = m->events, .data.u64 = m->data};
+
+			if (m->tfd == d->fd && !kept_file(r, f, k))
+				/* it may be there: by another process that has both */
+				batch_may_fail(&b, batch_add(&b, SYS_epoll_ctl, IMM(tfd),
+							     IMM(EPOLL_CTL_ADD), IMM(m->tfd),
+							     batch_in(&b, &ev, sizeof(ev))));
+		}
+	}
+	return batch_run(&b);
+}
+
 /* One on its way (SCM_RIGHTS) is in no task: all its members are elsewhere. */
 static int finish(struct restore *r, struct file *f)
 {
@@ -353,4 +378,5 @@ const struct fd_kind fd_epoll = {
 	.open = open_,
 	.finish = finish,
 	.settle = settle,
+	.last = last,
 };

@@ -175,6 +175,10 @@ int memfd_seal(struct restore *r) MUST_CHECK; /* all of them, once everything is
 
 void bpfmaps_end(struct restore *r); /* state/fd/bpfmap.c */
 
+/* state/fd/uring.c: mappings of rings, which are the kind's own to make. */
+bool uring_is_map(const struct vma *v);
+bool uring_is_open(const struct dtask *t, const struct vma *v);
+
 /* The id that path_dump_new() gave the same file before. */
 bool files_known(struct dump *d, const struct path_view *v, uint32_t *ret_id);
 void files_remember(struct dump *d, const struct path_view *v, uint32_t id);

@@ -58,6 +58,8 @@ struct fd_kind { /* a NULL hook means: nothing to do for this kind */
 	 * thread.  RET_TFD is where T has it now.  1: it is not.
 	 */
 	int (*late)(struct restore *r, struct rtask *t, struct file *f, int *ret_tfd);
+	/* T has all that came late where it belongs; called for every descriptor. */
+	int (*last)(struct restore *r, struct rtask *t, struct file *f, int tfd);
 };
 
 extern const struct fd_kind *const fd_kinds[];
@@ -92,7 +94,7 @@ int fown_settle(struct restore *r, struct rtask *t, struct file *f, int tfd) MUS
 extern const struct fd_kind fd_external, fd_ctty, fd_pty, fd_pipe, fd_eventfd, fd_regular, fd_mqfile, fd_bpfmap;
 extern const struct fd_kind fd_epoll, fd_fifo, fd_inotify, fd_memfd, fd_signalfd, fd_timerfd;
 extern const struct fd_kind fd_unix, fd_inet, fd_netlink, fd_packet; /* state/sock/ */
-extern const struct fd_kind fd_fanotify, fd_nsfile, fd_pidfd, fd_procfile, fd_tun;
+extern const struct fd_kind fd_fanotify, fd_nsfile, fd_pidfd, fd_procfile, fd_tun, fd_uring;
 extern const struct fd_kind fd_ttydev; /* state/tty/ */
 
 /* The error for what no kind takes. */

@@ -27,6 +27,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_procfile,
 	&fd_tun,
 	&fd_mqfile,
+	&fd_uring,
 	&fd_regular, /* takes what has a name */
 	/* clang-format on */
 };

@@ -414,6 +414,14 @@ int files_late(struct restore *r, struct rtask *t)
 		if (ret < 0)
 			return err_wrap(ret, "fd %u", e->fd);
 	}
+	for (unsigned i = 0; t->fds && i < t->fds->len; i++) {
+		const FdinfoEntry *e = g_ptr_array_index(t->fds, i);
+		struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
+		int ret = f->kind->last ? f->kind->last(r, t, f, (int)e->fd) : 0;
+
+		if (ret < 0)
+			return err_wrap(ret, "fd %u", e->fd);
+	}
 	return 0;
 }
 

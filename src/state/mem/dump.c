@@ -73,8 +73,11 @@ static const char *why_not(struct dump *d, const struct dtask *t, const struct v
 		return "is of an unknown kind";
 	if (v->ino == 0 && v->shared && !sysv_is_map(v)) /* the first segment is number 0 */
 		return "is shared memory without an object";
-	if (g_str_has_prefix(v->name, "anon_inode:[io_uring]"))
-		return "is a ring of io_uring, which cannot be saved; close it";
+	if (uring_is_map(v))
+		return uring_is_open(t, v)
+			       ? NULL
+			       : "is a ring of io_uring that is closed, which cannot be "
+				 "saved; unmap it";
 	if (g_str_has_prefix(v->name, "anon_inode:bpf-map"))
 		return "is a BPF map, which is not saved while it is mapped; unmap it first";
 	if (v->ino != 0 && v->name[0] != '/' && !is_socket(v))
@@ -217,6 +220,12 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 	}
 	if (sysv_is_map(v)) {
 		sysv_dump(v, e);
+		return 0;
+	}
+	if (uring_is_map(v)) { /* what is there until the ring is made */
+		e->flags = MAP_PRIVATE | MAP_ANONYMOUS;
+		e->status |= VMA_STATUS_ANON_PRIVATE;
+		e->pgoff = 0;
 		return 0;
 	}
 	e->flags |= MAP_ANONYMOUS;

@@ -153,6 +153,22 @@ int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 	return 0;
 }
 
+void creds_lower(struct restore *r, struct rthread *h, struct batch *b)
+{
+	const CredsEntry *e = h->core->thread_core->creds;
+	uint64_t prm = allowed(h, caps_of(e->cap_prm, e->n_cap_prm), "permitted");
+
+	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
+	ids(b, e);
+	capset(b, 0, r->caps, caps_of(e->cap_eff, e->n_cap_eff) & prm);
+}
+
+void creds_raise(struct restore *r, struct rthread *h, struct batch *b)
+{
+	capset(b, 0, r->caps, r->caps);
+	batch_add(b, SYS_prctl, IMM(PR_SET_DUMPABLE), IMM(1)); /* commit_creds() cleared it */
+}
+
 int dumpable_tell(struct restore *r, struct rthread *h, struct batch *b)
 {
 	const MmEntry *m = h->task->mm;

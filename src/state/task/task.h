@@ -98,6 +98,9 @@ int rlimits_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 extern const struct question creds_question;
 int creds_load(struct rthread *h) MUST_CHECK;
 int creds_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
+/* For what keeps them for ever: only what it will have; and again what a restore needs. */
+void creds_lower(struct restore *r, struct rthread *h, struct batch *b);
+void creds_raise(struct restore *r, struct rthread *h, struct batch *b);
 /* After those of all threads: a change of ids resets it. */
 int dumpable_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 
