@@ -16,6 +16,7 @@
 static uint64_t start;
 static pthread_barrier_t made;
 static int late[2];
+static _Atomic int last;
 
 static void begin(void)
 {
@@ -91,6 +92,18 @@ static void *endless(void *arg)
 	return NULL;
 }
 
+/* So is one that is as long as a time can be. */
+static void *longest(void *arg)
+{
+	struct timespec t = {.tv_sec = INT64_MAX};
+
+	begin();
+	while (last == 0)
+		check(syscall(SYS_futex, &last, FUTEX_WAIT, 0, &t, NULL, 0) == 0 || errno == EAGAIN,
+		      "the longest wait: errno %d", errno);
+	return NULL;
+}
+
 static void *futex(void *arg)
 {
 	struct timespec t = {.tv_sec = WAIT_S};
@@ -113,9 +126,9 @@ static void *selecter(void *arg)
 
 int main(void)
 {
-	void *(*const all[])(void *) = {
-		sleeper, sleeper_with_rest, sleeper_in_place, clock_sleeper, poller, endless,
-		futex,	 selecter};
+	void *(*const all[])(void *) = {sleeper, sleeper_with_rest, sleeper_in_place, clock_sleeper,
+					poller,	 endless,	    longest,	      futex,
+					selecter};
 	pthread_t t[ARRAY_SIZE(all)];
 
 	check(pipe(late) == 0);
@@ -130,6 +143,10 @@ int main(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
 		if (all[i] == endless)
 			check(write(late[1], "x", 1) == 1);
+		if (all[i] == longest) {
+			last = 1;
+			syscall(SYS_futex, &last, FUTEX_WAKE, 1, NULL, NULL, 0);
+		}
 		pthread_join(t[i], NULL);
 	}
 	return ok();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * timerfd: every clock that can be had, relative and to a moment, with ticks pending, with an
- * interval, disarmed.
+ * interval, disarmed, and those that are set to never, as systemd's that waits for
+ * clock_settime(2).
  */
 #include "cr.h"
 
@@ -30,12 +31,22 @@ static int64_t left(int fd)
 	return t.it_value.tv_sec * NS_PER_S + t.it_value.tv_nsec;
 }
 
+static int make_never(clockid_t clock, int flags)
+{
+	struct itimerspec t = {.it_value.tv_sec = INT64_MAX};
+	int fd = timerfd_create(clock, TFD_NONBLOCK);
+
+	check(fd >= 0 && timerfd_settime(fd, TFD_TIMER_ABSTIME | flags, &t, NULL) == 0);
+	return fd;
+}
+
 int main(void)
 {
 	static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME,
 					   CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM};
 	const int64_t far = 1000 * NS_PER_S;
-	int rel[5], abs[5], ticked, once, idle, soon, due, cancel;
+	const int64_t long_time = INT64_MAX / 4;
+	int rel[5], abs[5], never[3], ticked, once, idle, soon, due, cancel;
 	int64_t at[5], soon_at, diff;
 	uint64_t n;
 	struct pollfd p;
@@ -56,6 +67,8 @@ int main(void)
 	}
 	cancel = make(CLOCK_REALTIME, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
 		      (int64_t)clock_ns(CLOCK_REALTIME) + far, 0);
+	for (int i = 0; i < 3; i++)
+		never[i] = make_never(clocks[i], i == 0 ? TFD_TIMER_CANCEL_ON_SET : 0);
 	/* the wall clock goes on while we are frozen, the monotonic one does not */
 	due = make(CLOCK_REALTIME, TFD_TIMER_ABSTIME,
 		   (int64_t)clock_ns(CLOCK_REALTIME) + NS_PER_S / 5, 0);
@@ -80,6 +93,9 @@ int main(void)
 	check(read(once, &n, 8) == 8 && n == 1 && left(once) == 0);
 	check(left(idle) == 0 && read(idle, &n, 8) < 0 && errno == EAGAIN);
 	check(left(cancel) > 900 * NS_PER_S);
+	for (int i = 0; i < 3; i++)
+		check(left(never[i]) > long_time && read(never[i], &n, 8) < 0 && errno == EAGAIN,
+		      "never, clock %d: errno %d", i, errno);
 	p = (struct pollfd){.fd = soon, .events = POLLIN};
 	check(poll(&p, 1, 5000) == 1 && read(soon, &n, 8) == 8);
 	check((int64_t)clock_ns(CLOCK_MONOTONIC) >= soon_at, "early");

@@ -6,6 +6,7 @@
  */
 #include "state/fd/kind.h"
 
+#include "base/nanoseconds.h"
 #include "image/timerfd.pb-c.h"
 #include "kernel/ns.h"
 
@@ -20,7 +21,7 @@
 #ifndef TFD_IOC_SET_TICKS
 #define TFD_IOC_SET_TICKS _IOW('T', 0, uint64_t)
 #endif
-#define NS_PER_S 1000000000LL
+#define NS_PER_S NANOSECONDS
 
 static bool match(const struct dump *d, const struct fd_view *v)
 {
@@ -82,7 +83,7 @@ static int64_t now_ns(uint32_t clock)
 static int keep_moment(struct dump *d, const TimerfdEntry *e)
 {
 	json_t *all = json_object_get(d->extra, "timerfds");
-	int64_t offset, now = now_ns(e->clockid);
+	int64_t offset, now = now_ns(e->clockid), left = ns_of((int64_t)e->vsec, (int64_t)e->vnsec);
 	char id[16];
 	int r = clock_offset(d, e->clockid, &offset);
 
@@ -91,9 +92,8 @@ static int keep_moment(struct dump *d, const TimerfdEntry *e)
 	if (!all)
 		json_object_set_new(d->extra, "timerfds", all = json_object());
 	snprintf(id, sizeof(id), "%u", e->id);
-	json_object_set_new(
-		all, id,
-		json_integer(now + offset + (int64_t)e->vsec * NS_PER_S + (int64_t)e->vnsec));
+	/* systemd has one that is set to never, and to be told when the clock is set */
+	json_object_set_new(all, id, json_integer(ns_add(now + offset, left)));
 	return 0;
 }
 
@@ -198,7 +198,7 @@ static int open_(struct restore *r, struct file *f)
 	if (!e->vsec && !e->vnsec && e->ticks)
 		t.it_value = t.it_interval;
 	if (flags & TFD_TIMER_ABSTIME && (t.it_value.tv_sec || t.it_value.tv_nsec))
-		split(now_ns(e->clockid) + t.it_value.tv_sec * NS_PER_S + t.it_value.tv_nsec,
+		split(ns_add(now_ns(e->clockid), ns_of(t.it_value.tv_sec, t.it_value.tv_nsec)),
 		      &t.it_value);
 	if (timerfd_settime(f->fd, flags, &t, NULL) < 0)
 		return err_errno("timerfd_settime");
@@ -212,11 +212,14 @@ static int settle(struct restore *r, struct rtask *t, struct file *f, int tfd)
 	struct itimerspec at = {.it_interval = {(time_t)e->isec, (long)e->insec}};
 	CLEANUP(batch_end) struct batch b = {0};
 	json_t *moment = moment_of(r, f);
+	int64_t ns = moment ? json_integer_value(moment) : 0;
 
 	if (!moment || f->settled)
 		return 0;
 	f->settled = true;
-	split(json_integer_value(moment), &at.it_value);
+	/* where the clock is behind the host's, never is at once: do_timens_ktime_to_host() wraps
+	 */
+	split(starts_at_boot(e->clockid) ? MIN(ns, INT64_MAX / 2) : ns, &at.it_value);
 	rtask_batch(t, &b);
 	batch_add(&b, SYS_timerfd_settime, IMM(tfd), IMM(e->settime_flags),
 		  batch_in(&b, &at, sizeof(at)), IMM(0));

@@ -224,7 +224,7 @@ int waits_rest(const struct dump *d, const struct dthread *h, const struct regs 
 		e = task_read_memory(h->task->proc.pid, place, &t, sizeof(t));
 		if (e < 0)
 			return e;
-		*ret_ns = (int64_t)t.tv_sec * WAITS_NS + t.tv_nsec;
+		*ret_ns = ns_of(t.tv_sec, t.tv_nsec);
 	}
 	if (!(k->rest && args[k->rest]))
 		*ret_ns -= now - w->begun_ns;

@@ -2,9 +2,10 @@
 /* Relative waits: what both halves of it know.  For others: state/task/task.h. */
 #pragma once
 
+#include "base/nanoseconds.h"
 #include "state/task/task.h"
 
-#define WAITS_NS INT64_C(1000000000)
+#define WAITS_NS NANOSECONDS
 
 /* How a call has its time. */
 struct timed {

@@ -153,7 +153,7 @@ static int go_on(const struct dump *d, const struct dthread *h, const struct reg
 	if (e != 0 || (!(k->again && k->in_ms) && !may_note_dumped(h->task, was)))
 		return e;
 	if (!k->again)
-		return note_end(pid, was, now + ns);
+		return note_end(pid, was, ns_add(now, ns));
 	e = ptrace_get_regs(h->tid, &r);
 	if (e == 0)
 		e = set_time(pid, k, &r, ns, &place);
@@ -199,7 +199,7 @@ int waits_restore(struct rthread *h, struct regs *r)
 	if (e == 0 && place.at)
 		e = task_write_memory(pid, place.at, &place.was, sizeof(place.was));
 	if (e == 0 && noted)
-		e = note_end(pid, r, waits_now() + ns);
+		e = note_end(pid, r, ns_add(waits_now(), ns));
 	if (e < 0)
 		return err_wrap(e, "thread %d: its wait", h->nstid);
 	regs_set_result(r, result);
