@@ -16,8 +16,8 @@ static bool is_runtime(const char *comm)
 }
 
 /*
- * Of an execve(2) only a tracer would be told, of any thread of a program in Go which may do it; its
- * name is the program's from begin_new_exec() on (fs/exec.c).
+ * Of an execve(2) only a tracer would be told, of any thread of a program in Go which may do it;
+ * its name is the program's from begin_new_exec() on (fs/exec.c).
  */
 void program_await(pid_t pid, unsigned timeout_ms)
 {

@@ -289,6 +289,9 @@ more" ]
 		mount -t overlay -o lowerdir=/mnt/gone1:/mnt/low,upperdir=/mnt/up,workdir=/mnt/work lay /mnt/deep
 		mount -t overlay -o lowerdir=low:gone2 lay /mnt/rel
 		mount -t overlay -o lowerdir=/mnt/cover/low:/mnt/low lay /mnt/atcover
+		touch /mnt/mnt /mnt/net; unshare -m sleep 2001 & C=$!
+		until mount --bind /proc/$C/ns/mnt /mnt/mnt 2>/dev/null; do sleep 0.05; done
+		mount --bind /proc/self/ns/net /mnt/net; mount --bind /mnt/file /mnt/net
 		mount -t tmpfs over /mnt/cover; mkdir /mnt/cover/low; rmdir /mnt/gone1
 		cd /; exec sleep 1000'
 	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
@@ -297,6 +300,8 @@ more" ]
 	[[ $output = *"mount /mnt/deep (overlay): its directory /mnt/gone1 is not there any more"* ]]
 	[[ $output = *"mount /mnt/rel (overlay): its directory low has no absolute path"* ]]
 	[[ $output = *"mount /mnt/atcover (overlay): its directory /mnt/cover/low is not there any more"* ]]
+	[[ $output = *"mount /mnt/mnt (nsfs): the file of a mnt namespace is mounted there"* ]]
+	[[ $output = *"mount /mnt/net (nsfs): something else is mounted over the namespace's file there"* ]]
 	[ "$(state_of "$PID")" = S ]
 	kill -9 "$PID" && PID=
 }

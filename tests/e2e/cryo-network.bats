@@ -154,3 +154,35 @@ show() {
 	kill -9 "$PID" && PID=
 	ip netns del one && ip netns del two
 }
+
+@test "namespaces that live by a mount, as ip-netns(8) makes them" {
+	inside 'mount -t tmpfs run /run; ip netns add one; ip netns add two
+		ip link add v0 type veth peer name v1 netns one; ip address add 10.7.7.1/24 dev v0; ip link set v0 up
+		ip -n one address add 10.7.7.2/24 dev v1; ip -n one link set v1 up; ip -n one link set lo up
+		touch /run/name /run/mine; unshare --uts=/run/name hostname kept; mount --bind /proc/self/ns/net /run/mine
+		ip netns exec two sleep 2000 & C=$!
+		until [ "$(cat /proc/$C/comm)" = sleep ]; do sleep 0.05; done
+		touch /run/left; mount --bind /proc/$C/ns/net /run/left'
+	names() {
+		nsenter -t "$PID" -m -n -p sh -euc 'mount -t proc proc /mnt
+			ip netns list | sed "s/ (id.*//" | sort; ip -n one -o -4 address | cut -c1-40
+			nsenter --uts=/run/name hostname
+			ip netns exec one grep -c . /proc/net/dev
+			stat -Lc %i /run/left /run/netns/two | uniq | wc -l
+			stat -Lc %i /run/mine /mnt/self/ns/net | uniq | wc -l
+			stat -Lc %i /run/netns/two /mnt/$(pgrep -x -f "sleep 2000")/ns/net | uniq | wc -l
+			grep -c nsfs /proc/$(pgrep -x -f "sleep 2000")/mountinfo
+			umount /mnt'
+		cut -d" " -f5- "/proc/$PID/mountinfo" | grep nsfs | sed "s/shared:[0-9]*/shared/"
+	}
+	names >"$DIR/before"
+	grep -q kept "$DIR/before" && [ "$(grep -c nsfs "$DIR/before")" = 5 ]
+	again
+	names >"$DIR/after"
+	diff "$DIR/before" "$DIR/after"
+	wait_for 5 eval 'nsenter -t "$PID" -m -n ip netns exec one \
+		timeout 5 bash -c "exec 3<>/dev/tcp/10.7.7.1/9" 2>&1 | grep "Connection refused"'
+	nsenter -t "$PID" -m -n ip netns del one
+	run ! nsenter -t "$PID" -n ip link show v0
+	kill -9 "$PID" && PID=
+}

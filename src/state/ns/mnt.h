@@ -36,9 +36,8 @@ struct mnt_seen {
 	const struct mnt_kind *kind; /* MNT_NEW; MNT_VIEW of such */
 	const char *key;	     /* MNT_EXTERNAL, borrowed; NULL: it is at HOST_PATH */
 	char *host_path;
-	uint32_t pids;	 /* MNT_NEW of proc: the pid namespace that it shows; 0: the root's */
-	char *sock_path; /* of a unix socket's file: where that is, and in which namespace */
-	uint32_t sock_ns;
+	uint32_t pids; /* MNT_NEW of proc: the pid namespace that it shows; 0: the root's */
+	json_t *late;  /* what it shows is to come (mnt_late.c); owned, NULL */
 };
 void mnt_seen_clear(struct mnt_seen *s);
 
@@ -71,6 +70,13 @@ int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *
 
 /* mnt_socks.c: of a mount that has been looked at; what cannot be had again is -EOPNOTSUPP. */
 int mnt_sock_look(const struct mnt_scope *s, size_t i, struct mnt_seen *seen) MUST_CHECK;
+
+/* mnt_nsfs.c: likewise; the files of namespaces of the tree. */
+bool mnt_is_namespace(const struct dump *d, const struct mount_entry *m);
+int mnt_nsfs_look(const struct mnt_scope *s, const struct mount_entry *m, struct mnt_seen *seen)
+	MUST_CHECK;
+/* Those that live by such a mount become spaces. */
+int mnt_nsfs_spaces(struct dump *d) MUST_CHECK;
 
 /* mnt_overlay.c: likewise, of the directories that an overlay is made of. */
 int mnt_overlay_look(const struct mnt_scope *s, const struct mount_entry *m,

@@ -158,12 +158,6 @@ static void note_root(struct dump *d, const struct mount_entry *m)
 	note(d, "mount_roots", m, json_string(m->root));
 }
 
-static void note_sock(struct dump *d, const struct mount_entry *m, const struct mnt_seen *s)
-{
-	note(d, "socket_mounts", m,
-	     json_pack("{s:I,s:s}", "ns", (json_int_t)s->sock_ns, "path", s->sock_path));
-}
-
 static int dump_scope(const struct mnt_scope *s)
 {
 	int r = 0;
@@ -176,8 +170,8 @@ static int dump_scope(const struct mnt_scope *s)
 			note_pids(s->d, &s->its->v[i], seen.pids);
 		if (r == 0 && seen.host_path)
 			note_root(s->d, &s->its->v[i]);
-		if (r == 0 && seen.sock_path)
-			note_sock(s->d, &s->its->v[i], &seen);
+		if (r == 0 && seen.late)
+			note(s->d, "late_mounts", &s->its->v[i], json_incref(seen.late));
 		if (r == 0 && seen.way != MNT_SKIPPED && seen.way != MNT_OURS)
 			r = write_record(s, &s->its->v[i], &seen);
 		if (r == 0 && seen.way == MNT_NEW && seen.kind->content && is_first_of_fs(s, i))

@@ -177,7 +177,7 @@ int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **re
 	r = image_load_all(o->images, IMG_MNTS, id, &records);
 	for (unsigned i = 0; r == 0 && i < records->len; i++)
 		r = (!o->outer && mnt_is_tty(g_ptr_array_index(records, i))) ||
-				    mnt_is_sock(o->extra, g_ptr_array_index(records, i))
+				    mnt_is_late(o->extra, g_ptr_array_index(records, i))
 			    ? 0
 			    : add(p, g_ptr_array_index(records, i));
 	for (unsigned i = 0; r == 0 && i < p->all->len; i++)

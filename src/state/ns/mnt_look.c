@@ -323,6 +323,8 @@ static int find_way(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 		ret->way = MNT_VIEW;
 	} else if (is_below_ours(s) && (ret->host_path = find_host_path(s->ours, m)) != NULL) {
 		ret->way = MNT_EXTERNAL;
+	} else if (mnt_is_namespace(s->d, m)) {
+		ret->way = MNT_VIEW;
 	} else if (s->space && is_shown_outside(s, m) && (k || is_recorded_outside(s, m))) {
 		ret->way = MNT_OUTER;
 	} else if (k && can_make(s, m, k)) {
@@ -364,6 +366,8 @@ int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 	if (r == 0)
 		r = mnt_sock_look(s, i, ret);
 	if (r == 0)
+		r = mnt_nsfs_look(s, &s->its->v[i], ret);
+	if (r == 0)
 		r = check_process(s, &s->its->v[i], ret);
 	return r < 0 ? r : mnt_overlay_look(s, &s->its->v[i], ret);
 }
@@ -371,7 +375,7 @@ int mnt_look(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 void mnt_seen_clear(struct mnt_seen *s)
 {
 	g_clear_pointer(&s->host_path, g_free);
-	g_clear_pointer(&s->sock_path, g_free);
+	json_decref(g_steal_pointer(&s->late));
 }
 
 static int read_ours(struct mountinfo *ret)

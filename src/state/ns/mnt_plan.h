@@ -44,8 +44,8 @@ int mnt_make_proc(int pids, int *ret_fd) MUST_CHECK;
 /* mnt_ttys.c: a terminal, mounted over something.  Not part of the plan, but made later. */
 bool mnt_is_tty(const MntEntry *e);
 
-/* mnt_socks.c: a unix socket, likewise. */
-bool mnt_is_sock(json_t *extra, const MntEntry *e);
+/* mnt_late.c: other things that are not there, likewise. */
+bool mnt_is_late(json_t *extra, const MntEntry *e);
 
 /* mnt_gone.c */
 int mnt_gone_load(const struct mnt_options *o, struct mnt *m) MUST_CHECK;

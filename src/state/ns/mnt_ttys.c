@@ -34,7 +34,8 @@ static int make_one(void *arg, int *ret_fd)
 
 	/* none of those that share with where it is seen */
 	if (r == 0)
-		r = mount_change(fd, false, mountflags_attrs(m->e->flags), 0, MS_PRIVATE);
+		r = mount_change(fd, false, mountflags_attrs(m->e->flags), MOUNT_ATTR__ATIME,
+				 MS_PRIVATE);
 	if (r == 0 && sharing != MS_PRIVATE)
 		r = mount_change(fd, false, 0, 0, sharing);
 	return r < 0 ? r : mount_attach(fd, AT_FDCWD, mnt_target(m->e));

@@ -73,8 +73,8 @@ int mounts_dump(struct dump *d) MUST_CHECK;
 
 /* mnt_ttys.c: when terminals are open, those that are mounted over something */
 int mnt_ttys_restore(struct restore *r) MUST_CHECK;
-/* mnt_socks.c: when unix sockets are bound, their files that are mounted somewhere */
-int mnt_socks_restore(struct restore *r) MUST_CHECK;
+/* mnt_late.c: when files are open, mounts of sockets and namespaces */
+int mnt_late_restore(struct restore *r) MUST_CHECK;
 
 /* tmpfs.c: tar archives */
 int tmpfs_dump(struct dump *d) MUST_CHECK;

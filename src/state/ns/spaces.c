@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "kernel/mount.h"
+#include "state/ns/mnt.h"
 #include "state/ns/net.h"
 #include "state/ns/ns.h"
 #include "state/task/levels.h"
@@ -356,10 +357,13 @@ static int look_at_all(struct dump *d)
 
 int spaces_look(struct dump *d)
 {
+	int r;
+
 	spaces_end(d);
 	d->spaces = g_ptr_array_new_with_free_func(space_free);
 	d->unborn = false;
-	return look_at_all(d);
+	r = look_at_all(d);
+	return r < 0 ? r : dump_refuse(d, mnt_nsfs_spaces(d));
 }
 
 /*

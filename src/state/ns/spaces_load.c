@@ -8,6 +8,7 @@
 #include "state/ns/nsids.h"
 
 #include <errno.h>
+#include <string.h>
 
 uint32_t spaces_task_id(const struct rtask *t, enum ns_kind kind)
 {
@@ -107,6 +108,27 @@ static int add_of_files(struct restore *r)
 	return ret;
 }
 
+/* A namespace that lives by the mount of its file. */
+static int add_of_mounts(struct restore *r)
+{
+	const TaskKobjIdsEntry *root = restore_task(r, 0)->core->ids;
+	json_t *one;
+	const char *id;
+	int ret = 0;
+
+	json_object_foreach(json_object_get(r->extra, "late_mounts"), id, one)
+	{
+		const char *kind = json_string_value(json_object_get(one, "kind"));
+		uint32_t of = (uint32_t)json_integer_value(json_object_get(one, "of"));
+
+		for (unsigned k = 0; kind && root && ret == 0 && k < NS_COUNT; k++)
+			if (strcmp(ns_infos[k].name, kind) == 0 &&
+			    of != nsids_of(root, (enum ns_kind)k))
+				ret = add(r, (enum ns_kind)k, of, NULL);
+	}
+	return ret;
+}
+
 /* Mounts come last: some show objects of the others; each shows what those before it do. */
 static int by_kind(const void *a, const void *b)
 {
@@ -133,6 +155,8 @@ int spaces_collect(struct restore *r)
 	}
 	if (ret == 0)
 		ret = add_of_files(r);
+	if (ret == 0)
+		ret = add_of_mounts(r);
 	g_ptr_array_sort(r->spaces, by_kind);
 	return ret;
 }
