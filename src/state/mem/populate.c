@@ -67,17 +67,22 @@ static void add_piece(GArray *a, uint64_t at, uint64_t end)
 		g_array_append_val(a, ((struct piece){at, end}));
 }
 
-static void add_range(const struct rtask *t, GArray *a, uint64_t *skip, uint64_t from, uint64_t to)
+/* Mappings and runs both go upwards: *NEXT is the first mapping that is not behind us yet. */
+static void add_range(const struct rtask *t, GArray *a, uint64_t *skip, size_t *next, uint64_t from,
+		      uint64_t to)
 {
 	uint64_t head = MIN(*skip, to - from);
 
 	*skip -= head;
 	from += head;
-	for (size_t i = 0; from < to && i < t->mm->n_vmas; i++) {
+	if (from == to)
+		return;
+	while (*next < t->mm->n_vmas && t->mm->vmas[*next]->end <= from)
+		++*next;
+	for (size_t i = *next; i < t->mm->n_vmas && t->mm->vmas[i]->start < to; i++) {
 		const VmaEntry *v = t->mm->vmas[i];
 
-		if (v->start < to && v->end > from && v->flags & MAP_PRIVATE &&
-		    !(v->flags & MAP_HUGETLB))
+		if (v->end > from && v->flags & MAP_PRIVATE && !(v->flags & MAP_HUGETLB))
 			add_piece(a, MAX(from, v->start), MIN(to, v->end));
 	}
 }
@@ -85,6 +90,7 @@ static void add_range(const struct rtask *t, GArray *a, uint64_t *skip, uint64_t
 static void list_pieces(const struct rtask *t, GArray *ret)
 {
 	uint64_t from, to, start = 0, stop = 0, skip = HEAD;
+	size_t next = 0;
 
 	for (unsigned i = 0; i < t->pages.n; i++) {
 		const struct image_run *run = &t->pages.runs[i];
@@ -92,13 +98,13 @@ static void list_pieces(const struct rtask *t, GArray *ret)
 
 		while (run->fd >= 0 && cow_rest(t, &at, end, &from, &to)) {
 			if (from != stop) {
-				add_range(t, ret, &skip, start, stop);
+				add_range(t, ret, &skip, &next, start, stop);
 				start = from;
 			}
 			stop = to;
 		}
 	}
-	add_range(t, ret, &skip, start, stop);
+	add_range(t, ret, &skip, &next, start, stop);
 }
 
 static void add_lot(struct populate *p, struct rtask *t)
