@@ -43,7 +43,8 @@
 struct agent_sizes {
 	uint32_t big_ops, big_arena;	 /* 512 operations, 128 KiB: one per process */
 	uint32_t small_ops, small_arena; /* 40 operations, 2 KiB: other threads */
-	uint32_t spare; /* more big slots than threads need: for agent_snapshot() */
+	uint32_t spare;		 /* more big slots than threads need: for agent_snapshot() */
+	const struct maps *maps; /* the process's, read while it was held; NULL: not read yet */
 };
 
 struct agent_slot {

@@ -206,12 +206,16 @@ static size_t largest_frame(const struct seized *s)
 	return max;
 }
 
-static int find_place(struct agent *a, const struct insns *known)
+/* M is filled unless MAPS are given. */
+static int find_place(struct agent *a, const struct insns *known, struct maps *m,
+		      const struct maps *maps)
 {
 	autoclose int dir = -1;
 	int r;
 
 	r = open_proc(seized_alive(a->group), &dir);
+	if (r == 0 && !maps)
+		r = maps_read(dir, m);
 	if (r < 0)
 		return r;
 	/* code may have changed since the scouting, by execve(2) for example */
@@ -221,7 +225,7 @@ static int find_place(struct agent *a, const struct insns *known)
 		r = agent_scout(dir, seized_alive(a->group), &a->insns);
 	if (r < 0)
 		return r;
-	a->addr = agent_find_hole(dir, a->bytes);
+	a->addr = agent_find_hole(maps ?: m, a->bytes);
 	if (!a->addr)
 		return err_set(ENOMEM, "process %d has no room for an agent", a->group->pid);
 	return 0;
@@ -230,6 +234,8 @@ static int find_place(struct agent *a, const struct insns *known)
 int agent_inject(struct seized *s, const struct insns *known, const struct agent_sizes *sizes,
 		 struct agent **ret)
 {
+	const struct maps *maps = sizes ? sizes->maps : NULL;
+	CLEANUP(maps_clear) struct maps own = {0};
 	CLEANUP(agent_free) struct agent *a = NULL;
 	int r;
 
@@ -240,7 +246,7 @@ int agent_inject(struct seized *s, const struct insns *known, const struct agent
 	a->group = s;
 	a->traced = true;
 	a->pidfd = s->pidfd;
-	r = find_place(a, known);
+	r = find_place(a, known, &own, maps);
 	if (r < 0)
 		return r;
 	look_at_filters(a);
@@ -252,7 +258,7 @@ int agent_inject(struct seized *s, const struct insns *known, const struct agent
 	if (r == 0)
 		r = enter_all(a);
 	if (r == 0)
-		r = agent_remove_leftovers(a);
+		r = agent_remove_leftovers(a, maps ?: &own);
 	if (r < 0)
 		return err_wrap(r, "process %d", s->pid);
 	*ret = g_steal_pointer(&a);

@@ -115,19 +115,16 @@ int agent_map_mailbox(struct agent *a, int fd)
 	return 0;
 }
 
-uint64_t agent_find_hole(int proc_dir, uint64_t bytes)
+uint64_t agent_find_hole(const struct maps *m, uint64_t bytes)
 {
-	CLEANUP(maps_clear) struct maps m = {0};
 	uint64_t at = AGENT_ADDR;
 
-	if (maps_read(proc_dir, &m) < 0)
-		return 0;
-	for (size_t i = 0; i < m.n; i++) {
-		if (m.v[i].end + HOLE_MARGIN <= at)
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->v[i].end + HOLE_MARGIN <= at)
 			continue;
-		if (m.v[i].start >= at + bytes + HOLE_MARGIN)
+		if (m->v[i].start >= at + bytes + HOLE_MARGIN)
 			break;
-		at = ROUND_UP(m.v[i].end + HOLE_MARGIN, PAGE_BYTES);
+		at = ROUND_UP(m->v[i].end + HOLE_MARGIN, PAGE_BYTES);
 	}
 	return at + bytes + HOLE_MARGIN < USER_END ? at : 0;
 }

@@ -12,8 +12,6 @@
 #include "base/log.h"
 #include "kernel/maps.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
 
 #define HOME_TRIES   200
@@ -95,27 +93,16 @@ int agent_send_home(pid_t pid, pid_t alive, const struct maps *m)
 	return r < 0 ? err_wrap(r, "process %d was left by its coordinator", pid) : 1;
 }
 
-int agent_remove_leftovers(struct agent *a)
+int agent_remove_leftovers(struct agent *a, const struct maps *m)
 {
-	CLEANUP(maps_clear) struct maps m = {0};
 	CLEANUP(batch_end) struct batch b = {0};
-	autoclose int dir = -1;
-	char path[32];
-	int r;
 
-	snprintf(path, sizeof(path), "/proc/%d", seized_alive(a->group));
-	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_errno("open %s", path);
-	r = maps_read(dir, &m);
-	if (r < 0)
-		return r;
 	batch_begin(&b, a, 0);
-	for (size_t i = 0; i < m.n; i++) {
-		const struct vma *v = &m.v[i], *slots = i + 1 < m.n ? v + 1 : NULL;
+	for (size_t i = 0; i < m->n; i++) {
+		const struct vma *v = &m->v[i], *slots = i + 1 < m->n ? v + 1 : NULL;
 		uint64_t end = v->end;
 
-		if (v->start == a->addr || !is_deserted_mailbox(seized_alive(a->group), v))
+		if (!is_deserted_mailbox(seized_alive(a->group), v))
 			continue;
 		if (slots && slots->start == v->end && slots->ino == v->ino)
 			end = slots->end;

@@ -87,8 +87,9 @@ int safe_call(struct agent *a, uint64_t from, long nr, const uint64_t args[6], i
 /* The first thread is as it was found, still held. */
 int safe_frames_undo(struct agent *a) MUST_CHECK;
 
-/* layout.c: a free range of BYTES in the process, or 0 */
-uint64_t agent_find_hole(int proc_dir, uint64_t bytes);
+/* layout.c: a free range of BYTES between the mappings M, or 0 */
+uint64_t agent_find_hole(const struct maps *m, uint64_t bytes);
 
-/* leftover.c: removes mailboxes that agents without a whole way home have left behind. */
-int agent_remove_leftovers(struct agent *a) MUST_CHECK;
+/* leftover.c: removes mailboxes that agents without a whole way home have left behind, as the
+ * mappings M from before the injection show. */
+int agent_remove_leftovers(struct agent *a, const struct maps *m) MUST_CHECK;

@@ -126,7 +126,9 @@ static int dump_vdso(struct dump *d)
 static int inject(struct dump *d, struct dtask *t)
 {
 	const struct insns *known = g_hash_table_lookup(d->scouted, GINT_TO_POINTER(t->proc.pid));
-	const struct agent_sizes sizes = {.spare = d->o.snapshot ? 1 : 0};
+	/* in memory that is shared another one's agent is by now */
+	const struct agent_sizes sizes = {.spare = d->o.snapshot ? 1 : 0,
+					  .maps = t->vm == t->index ? &t->maps : NULL};
 	int r = agent_inject(&t->seized, known, &sizes, &t->agent);
 
 	for (unsigned i = 0; r == 0 && i < t->nthreads; i++)
