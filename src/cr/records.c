@@ -72,10 +72,7 @@ static int dump_pstree(struct dump *d)
 static int dump_extra(struct dump *d)
 {
 	char *text = json_dumps(d->extra, JSON_COMPACT);
-	autoclose int fd =
-		openat(d->dir, IMAGE_EXTRA, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int r = fd < 0 ? err_errno("create %s", IMAGE_EXTRA)
-		       : fd_write_full(fd, text, strlen(text));
+	int r = image_write_raw(&d->w, IMG_EXTRA, 0, text, strlen(text));
 
 	free(text);
 	return r;

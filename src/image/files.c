@@ -133,6 +133,8 @@ static const struct image_file files[IMG_KINDS] = {
 	[IMG_ITIMERS] = COMMON("itimers-%u.img", 0x57464056, itimer_entry),
 	[IMG_POSIX_TIMERS] = COMMON("posix-timers-%u.img", 0x52603957, posix_timer_entry),
 	[IMG_RLIMIT] = COMMON("rlimit-%u.img", 0x57113925, rlimit_entry),
+
+	[IMG_EXTRA] = RAW(IMAGE_EXTRA),
 };
 
 const struct image_file *image_file(enum image_kind kind)

@@ -90,8 +90,16 @@ enum image_kind {
 	IMG_ITIMERS,
 	IMG_POSIX_TIMERS,
 	IMG_RLIMIT,
+	/* ours: what CRIU's records have no place for */
+	IMG_EXTRA,
 	IMG_KINDS,
 };
+
+/*
+ * The name of IMG_EXTRA, one JSON object: {"version": 1, "vdso": ..., "externals": {...}, "tasks":
+ * {"PID": {...}}, "guests": {"PID": NAME}}.
+ */
+#define IMAGE_EXTRA "cryo.json"
 
 /* How a file begins (CRIU, "images v1.1"): */
 enum image_head {

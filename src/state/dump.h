@@ -115,13 +115,6 @@ struct dump {
 	bool lasting;	      /* some of it will not pass by itself */
 };
 
-/*
- * What CRIU's images have no place for: one JSON object,
- * {"version": 1, "vdso": ..., "externals": {...}, "tasks": {"PID": {...}}, "guests": {"PID":
- * NAME}}.
- */
-#define IMAGE_EXTRA "cryo.json"
-
 static inline struct dtask *dump_task(const struct dump *d, unsigned i)
 {
 	return g_ptr_array_index(d->tasks, i);
