@@ -85,6 +85,18 @@ static const char *why_not(struct dump *d, const struct dtask *t, const struct v
 	return NULL;
 }
 
+/*
+ * A program or library is mapped piece by piece, each one behind the one before, through one
+ * description of its file.
+ */
+static bool is_next_piece(const struct vma *v, const struct vma *before)
+{
+	return !v->shared && !before->shared && v->start == before->end &&
+	       v->offset > before->offset && v->ino == before->ino && v->major == before->major &&
+	       v->minor == before->minor && v->deleted == before->deleted &&
+	       strcmp(v->name, before->name) == 0;
+}
+
 static int view_of(const struct dtask *t, const struct vma *v, char reopen[static 80], char **link,
 		   struct path_view *ret)
 {
@@ -160,33 +172,21 @@ int mem_check(struct dump *d, struct dtask *t)
 	return r;
 }
 
-static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEntry *e)
+static void dump_special(const struct vma *v, VmaEntry *e)
 {
-	g_autofree char *link = NULL;
-	struct path_view p;
-	char reopen[80];
-	uint32_t id;
-	int r;
+	e->status = VMA_STATUS_REGULAR | VMA_STATUS_ANON_PRIVATE;
+	e->status |= v->special == VMA_VDSO	  ? VMA_STATUS_VDSO
+		     : v->special == VMA_VSYSCALL ? VMA_STATUS_VSYSCALL
+						  : VMA_STATUS_VVAR;
+	e->flags = MAP_PRIVATE | MAP_ANONYMOUS;
+}
 
-	e->start = v->start;
-	e->end = v->end;
-	e->pgoff = v->offset;
-	e->prot = (uint32_t)v->prot;
-	e->fd = -1;
-	if (is_special(v)) {
-		e->status = VMA_STATUS_REGULAR | (v->special == VMA_VDSO       ? VMA_STATUS_VDSO
-						  : v->special == VMA_VSYSCALL ? VMA_STATUS_VSYSCALL
-									       : VMA_STATUS_VVAR);
-		e->flags = MAP_PRIVATE | MAP_ANONYMOUS;
-		e->status |= VMA_STATUS_ANON_PRIVATE;
-		return 0;
-	}
-	if (why_not(d, t, v))
-		return err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
-			       why_not(d, t, v));
-	e->status = VMA_STATUS_REGULAR | (v->special == VMA_HEAP    ? VMA_STATUS_HEAP
-					  : v->special == VMA_STACK ? VMA_STATUS_STACK
-								    : 0);
+static void dump_flags(const struct vma *v, VmaEntry *e)
+{
+	e->status = VMA_STATUS_REGULAR;
+	e->status |= v->special == VMA_HEAP    ? VMA_STATUS_HEAP
+		     : v->special == VMA_STACK ? VMA_STATUS_STACK
+					       : 0;
 	e->flags = v->shared ? MAP_SHARED : MAP_PRIVATE;
 	e->flags |= (v->vmflags & VMF(GD) ? MAP_GROWSDOWN : 0) |
 		    (v->vmflags & VMF(NR) ? MAP_NORESERVE : 0) |
@@ -197,22 +197,66 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 		if (v->vmflags & advices[i].flag)
 			e->madv |= UINT64_C(1) << advices[i].advice;
 	e->has_madv = e->madv != 0;
-	if (aio_is_ring(v))
-		return aio_dump(t, v, e);
-	if (is_file(v)) {
-		r = view_of(t, v, reopen, &link, &p);
-		if (r == 0)
-			r = memfd_is_map(v) ? memfd_dump_map(d, &p, &id)
-					    : path_dump_new(d, &p, &id);
-		if (r < 0)
-			return err_wrap(r, "mapping %" PRIx64, v->start);
-		e->status |= memfd_is_map(v) ? VMA_STATUS_MEMFD : 0;
-		e->shmid = id;
-		e->status |= v->shared ? VMA_STATUS_FILE_SHARED : VMA_STATUS_FILE_PRIVATE;
-		e->has_fdflags = true;
-		e->fdflags = p.flags;
+}
+
+/* BEFORE: the record of the mapping before it in the table. */
+static int dump_file(struct dump *d, struct dtask *t, const struct vma *v, const VmaEntry *before,
+		     VmaEntry *e)
+{
+	g_autofree char *link = NULL;
+	struct path_view p;
+	char reopen[80];
+	uint32_t id;
+	int r;
+
+	e->status |= memfd_is_map(v) ? VMA_STATUS_MEMFD : 0;
+	e->status |= v->shared ? VMA_STATUS_FILE_SHARED : VMA_STATUS_FILE_PRIVATE;
+	e->has_fdflags = true;
+	if (before && (before->status & VMA_STATUS_FILE_PRIVATE) && is_next_piece(v, v - 1)) {
+		e->shmid = before->shmid;
+		e->fdflags = before->fdflags;
 		return 0;
 	}
+	r = view_of(t, v, reopen, &link, &p);
+	if (r == 0)
+		r = memfd_is_map(v) ? memfd_dump_map(d, &p, &id) : path_dump_new(d, &p, &id);
+	if (r < 0)
+		return err_wrap(r, "mapping %" PRIx64, v->start);
+	e->shmid = id;
+	e->fdflags = p.flags;
+	return 0;
+}
+
+static int dump_anonymous(struct dump *d, struct dtask *t, const struct vma *v, VmaEntry *e)
+{
+	e->flags |= MAP_ANONYMOUS;
+	e->status |= v->shared ? VMA_STATUS_ANON_SHARED : VMA_STATUS_ANON_PRIVATE;
+	if (v->shared)
+		return shmem_dump_add(d, t, v, &e->shmid);
+	e->pgoff = 0;
+	return 0;
+}
+
+static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, const VmaEntry *before,
+		    VmaEntry *e)
+{
+	e->start = v->start;
+	e->end = v->end;
+	e->pgoff = v->offset;
+	e->prot = (uint32_t)v->prot;
+	e->fd = -1;
+	if (is_special(v)) {
+		dump_special(v, e);
+		return 0;
+	}
+	if (why_not(d, t, v))
+		return err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
+			       why_not(d, t, v));
+	dump_flags(v, e);
+	if (aio_is_ring(v))
+		return aio_dump(t, v, e);
+	if (is_file(v))
+		return dump_file(d, t, v, before, e);
 	if (is_socket(v)) {
 		e->status |= VMA_STATUS_SOCKET;
 		e->shmid = v->ino; /* until its file is dumped: mem_dump_rest() */
@@ -228,13 +272,7 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, VmaEnt
 		e->pgoff = 0;
 		return 0;
 	}
-	e->flags |= MAP_ANONYMOUS;
-	e->status |= v->shared ? VMA_STATUS_ANON_SHARED : VMA_STATUS_ANON_PRIVATE;
-	if (!v->shared) {
-		e->pgoff = 0;
-		return 0;
-	}
-	return shmem_dump_add(d, t, v, &e->shmid);
+	return dump_anonymous(d, t, v, e);
 }
 
 static int dump_exe(struct dump *d, struct dtask *t, uint32_t *ret_id)
@@ -282,7 +320,7 @@ int mem_dump_layout(struct dump *d, struct dtask *t)
 
 		vma_entry__init(e);
 		m->vmas[m->n_vmas++] = e;
-		r = dump_vma(d, t, &t->maps.v[i], e);
+		r = dump_vma(d, t, &t->maps.v[i], i ? m->vmas[i - 1] : NULL, e);
 		if (r < 0)
 			return r;
 	}
