@@ -99,7 +99,7 @@ static uint64_t parse_flags(const char *s)
 
 	for (;; s += 2) {
 		s += strspn(s, " ");
-		if (!s[0] || !s[1])
+		if (!s[0] || s[0] == '\n' || !s[1])
 			return flags;
 		for (unsigned i = 0; i < VMF_COUNT; i++)
 			if (g_ascii_toupper(s[0]) == flag_names[i][0] &&
@@ -108,34 +108,44 @@ static uint64_t parse_flags(const char *s)
 	}
 }
 
-/* Lines of smaps start with a capital letter, heads with a hexadecimal digit in lower case. */
-static void parse_detail(const char *l, struct vma *v)
+/*
+ * L: the end of a mapping's first line.  Some 24 lines of smaps follow, "VmFlags:" last; only two
+ * are of use.  The first line of the next mapping, or NULL.
+ */
+static char *parse_details(char *l, struct vma *v)
 {
-	if (!strncmp(l, "VmFlags:", 8))
-		v->vmflags = parse_flags(l + 8);
-	else if (!strncmp(l, "KernelPageSize:", 15))
-		v->page_bytes = (uint32_t)strtoul(l + 15, NULL, 10) * 1024;
+	static const char size[] = "\nKernelPageSize:", flags[] = "\nVmFlags:";
+	char *last = strstr(l, flags), *at = last ? strstr(l, size) : NULL;
+
+	if (!last)
+		return NULL;
+	if (at && at < last)
+		v->page_bytes = (uint32_t)strtoul(at + strlen(size), NULL, 10) * 1024;
+	v->vmflags = parse_flags(last + strlen(flags));
+	at = strchrnul(last + 1, '\n');
+	return *at ? at + 1 : at;
 }
 
-static int read_table(int dir, const char *file, struct maps *ret)
+/* DETAILS: the text is that of smaps. */
+static int read_table(int dir, const char *file, bool details, struct maps *ret)
 {
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct vma));
 	g_autofree char *text = NULL;
-	char *save = NULL;
 	int r = file_read_at(dir, file, MAPS_MAX_BYTES, &text, NULL);
 
 	if (r < 0)
 		return r;
-	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+	for (char *l = text; *l;) {
 		struct vma v = {0};
+		char *end = strchrnul(l, '\n'), *next = *end ? end + 1 : end;
 
-		if (*l >= 'A' && *l <= 'Z' && all->len) {
-			parse_detail(l, &g_array_index(all, struct vma, all->len - 1));
-			continue;
-		}
-		if (parse_head(l, &v) < 0)
+		if (details)
+			next = parse_details(end, &v);
+		*end = 0;
+		if (!next || parse_head(l, &v) < 0)
 			return err_set(EBADMSG, "%s: cannot read line %s", file, l);
 		g_array_append_val(all, v);
+		l = next;
 	}
 	ret->text = g_steal_pointer(&text);
 	ret->n = all->len;
@@ -145,12 +155,12 @@ static int read_table(int dir, const char *file, struct maps *ret)
 
 int maps_read(int dir, struct maps *ret)
 {
-	return read_table(dir, "maps", ret);
+	return read_table(dir, "maps", false, ret);
 }
 
 int maps_read_vmflags(int dir, struct maps *ret)
 {
-	return read_table(dir, "smaps", ret);
+	return read_table(dir, "smaps", true, ret);
 }
 
 void maps_clear(struct maps *m)
