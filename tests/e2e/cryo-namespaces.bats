@@ -282,6 +282,34 @@ more" ]
 	kill -9 "$PID" && PID=
 }
 
+@test "mounts: of a device that is given" {
+	losetup -f >/dev/null || skip "there are no loop devices here"
+	local first second
+	mkdir "$DIR/at" "$DIR/part"
+	for n in first second; do
+		truncate -s 4M "$DIR/$n" && mke2fs -q "$DIR/$n"
+		losetup -f "$DIR/$n"
+	done
+	first=$(losetup -nO NAME -j "$DIR/first") second=$(losetup -nO NAME -j "$DIR/second")
+	mount "$second" "$DIR/at" && mkdir "$DIR/at/sub" && echo another >"$DIR/at/sub/file" && umount "$DIR/at"
+	inside -pm "mount -t proc proc /proc; mount -o noatime $first $DIR/at; mkdir $DIR/at/sub
+		echo one >$DIR/at/sub/file; mount --bind $DIR/at/sub $DIR/part; exec sleep 1000"
+	mounts | grep "$DIR" | sed "s,$first,DEVICE," >"$DIR/before"
+	[ "$(lines "$DIR/before")" = 2 ]
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
+	"$CRYO" dump -D "$IMG" -t "$PID" --external "dev[$(lsblk -nro MAJ:MIN "$first" | tr : /)]:that"
+	wait "$PARENT" || true
+	run -1 "$CRYO" restore -D "$IMG" -d
+	[[ $output = *"mount $DIR/at: its device is external; use --external dev[that]:PATH"* ]]
+	"$CRYO" restore -D "$IMG" -d --pidfile pid --external "dev[that]:$second"
+	PID=$(cat "$IMG/pid")
+	mounts | grep "$DIR" | sed "s,$second,DEVICE," | diff "$DIR/before" -
+	[ "$(in_it cat "$DIR/at/sub/file" "$DIR/part/file")" = "another
+another" ]
+	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID" && PID=
+	losetup -d "$first" "$second"
+}
+
 @test "mounts: what would not be found again is refused" {
 	inside -pm 'mount -t proc proc /proc; mount -t tmpfs new /mnt; cd /mnt
 		mkdir low up work at gone1 gone2 gone3 rel cover cover/low atcover deep; cp -r low gone; touch file status

@@ -36,8 +36,9 @@ struct mnt_seen {
 	const struct mnt_kind *kind; /* MNT_NEW; MNT_VIEW of such */
 	const char *key;	     /* MNT_EXTERNAL, borrowed; NULL: it is at HOST_PATH */
 	char *host_path;
-	uint32_t pids; /* MNT_NEW of proc: the pid namespace that it shows; 0: the root's */
-	json_t *late;  /* what it shows is to come (mnt_late.c); owned, NULL */
+	const char *device; /* MNT_NEW of a device by this name; borrowed, NULL */
+	uint32_t pids;	    /* MNT_NEW of proc: the pid namespace that it shows; 0: the root's */
+	json_t *late;	    /* what it shows is to come (mnt_late.c); owned, NULL */
 };
 void mnt_seen_clear(struct mnt_seen *s);
 

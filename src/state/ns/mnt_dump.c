@@ -75,7 +75,7 @@ static int write_record(const struct mnt_scope *scope, const struct mount_entry 
 	e.root = s->host_path ?: root;
 	e.has_deleted = e.deleted = mnt_is_gone(m);
 	e.mountpoint = target;
-	e.source = (char *)m->source;
+	e.source = (char *)(s->device ?: m->source);
 	e.has_sb_flags = true;
 	e.sb_flags = mountflags_of_fs(m->sb_options, &options);
 	e.options = inside = options_inside(d, options);
@@ -170,6 +170,8 @@ static int dump_scope(const struct mnt_scope *s)
 			note_pids(s->d, &s->its->v[i], seen.pids);
 		if (r == 0 && seen.host_path)
 			note_root(s->d, &s->its->v[i]);
+		if (r == 0 && seen.device)
+			note(s->d, "device_mounts", &s->its->v[i], json_true());
 		if (r == 0 && seen.late)
 			note(s->d, "late_mounts", &s->its->v[i], json_incref(seen.late));
 		if (r == 0 && seen.way != MNT_SKIPPED && seen.way != MNT_OURS)

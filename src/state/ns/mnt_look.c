@@ -84,6 +84,19 @@ static const struct cryo_external *external_of(const struct mnt_scope *s,
 	return first && !same_fs(first, m) ? NULL : find_external(s->d, m->target);
 }
 
+/* --external dev[MAJOR/MINOR]:NAME: whoever restores gives a device with a file system for it. */
+static const struct cryo_external *find_device(const struct dump *d, const struct mount_entry *m)
+{
+	g_autofree char *key = g_strdup_printf("dev[%u:%u]", m->major, m->minor);
+
+	if (!m->major || d->own & CLONE_NEWUSER)
+		return NULL;
+	for (unsigned i = 0; i < d->o.nexternals; i++)
+		if (strcmp(d->o.externals[i].key, key) == 0)
+			return &d->o.externals[i];
+	return NULL;
+}
+
 static bool has_all_outside(const struct dump *d)
 {
 	for (unsigned i = 0; i < d->o.nexternals; i++)
@@ -335,6 +348,10 @@ static int find_way(const struct mnt_scope *s, size_t i, struct mnt_seen *ret)
 		ret->way = MNT_VIEW;
 	} else if (has_all_outside(s->d) && (ret->host_path = find_host_path(s->ours, m)) != NULL) {
 		ret->way = MNT_EXTERNAL;
+	} else if (!k && !s->space && (x = find_device(s->d, m)) != NULL) {
+		ret->way = MNT_NEW;
+		ret->kind = &automatic;
+		ret->device = x->name;
 	} else if (!k && is_enabled(s->d, m->fstype) && strcmp(m->root, "/") == 0) {
 		ret->way = MNT_NEW;
 		ret->kind = &automatic;

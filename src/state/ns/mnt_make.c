@@ -157,6 +157,25 @@ static int make_scratch(struct mnt_plan *p, int *ret)
 	return r;
 }
 
+/* Of a device that is given: its file, where we see it, and read-only from the first if it was. */
+static int find_device(const struct mnt_plan *p, const struct mnt *m, const char **ret_source)
+{
+	g_autofree char *key = g_strdup_printf("dev[%s]", m->e->source);
+	char id[16];
+
+	*ret_source = m->e->source;
+	for (unsigned i = 0; i < p->o.nexternals && m->e->fstype == FSTYPE__AUTO; i++)
+		if (strcmp(p->o.externals[i].key, key) == 0) {
+			*ret_source = p->o.externals[i].name;
+			return 1;
+		}
+	snprintf(id, sizeof(id), "%u", m->e->mnt_id);
+	if (json_object_get(json_object_get(p->o.extra, "device_mounts"), id))
+		return err_set(EINVAL, "its device is external; use --external dev[%s]:PATH",
+			       m->e->source);
+	return 0;
+}
+
 /* Paths in options (overlay) are those of the tree; what they lead to is before it in the records.
  */
 static int mount_in_root(struct mnt_plan *p, const struct mnt *m, const char *name)
@@ -165,16 +184,19 @@ static int mount_in_root(struct mnt_plan *p, const struct mnt *m, const char *na
 		     (p->root ? p->root->fd >= 0 : strcmp(fstype_of(m), "overlay") == 0);
 	autoclose int root = paths ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	autoclose int scratch = -1;
-	int r = paths ? make_scratch(p, &scratch) : 0;
+	const char *source;
+	int r = find_device(p, m, &source);
+	unsigned flags = r > 0 ? m->e->sb_flags : m->e->sb_flags & ~(unsigned)MS_RDONLY;
 
+	if (r >= 0)
+		r = paths ? make_scratch(p, &scratch) : 0;
 	if (r < 0)
 		return r;
 	if (paths && (root < 0 || fchdir(scratch) < 0 || chroot(".") < 0))
 		return err_errno("enter the new root");
 	if (fchdir(p->yard) < 0)
 		return err_errno("enter the yard");
-	if (mount(m->e->source, name, fstype_of(m), m->e->sb_flags & ~(unsigned)MS_RDONLY,
-		  m->e->options) < 0)
+	if (mount(source, name, fstype_of(m), flags, m->e->options) < 0)
 		r = err_errno("file system %s, options %s", fstype_of(m), m->e->options);
 	if (paths && (fchdir(scratch) < 0 || umount2(".", MNT_DETACH) < 0 || fchdir(root) < 0 ||
 		      chroot(".") < 0))
