@@ -111,9 +111,10 @@ lazy_pages() {
 		# one that does not ask for the rest is told so
 		'$CRYO' restore -D '$DIR/there' -d 2>'$DIR/err'
 		'$CRYO' lazy-pages -D '$DIR/there' -W '$DIR/work' --page-server --address 127.0.0.1 --port $PORT &
+		until [ -S '$DIR/work/lazy-pages.socket' ]; do :; done # no numbers are to be used here
 		'$CRYO' restore -D '$DIR/there' -W '$DIR/work' -d --lazy-pages --pidfile pid || exit 1
 		wait
-		sleep 1" 3>&- &
+		until [ \$(wc -l <'$DIR/out') -gt $(($(lines "$DIR/out") + 3)) ]; do sleep 0.02; done" 3>&- &
 	wait $! || true
 	grep -q 'its memory has stayed where it was dumped with --lazy-pages; use --lazy-pages, and cryo lazy-pages$' "$DIR/err"
 	wait $DUMP

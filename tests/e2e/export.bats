@@ -336,13 +336,13 @@ members() { tar -tf "$1" | sort; }
 		ip link set lo up
 		C="$CRYOPOD_BIN --root $T/root --runroot $T/run"
 		\$C container restore -i "$A"
-		sleep 0.3
+		until [ "\$(\$C logs a | wc -l)" -ge 4 ]; do sleep 0.05; done
 		\$C exec a cat /data/f /root/f
 		\$C logs a
 		\$C rm -f -t 0 a >/dev/null
 		umount -l $T/run/netns/* 2>/dev/null || true
 	END
-	run unshare --net sh "$T/script"
+	run timeout 120 unshare --net sh "$T/script"
 	echo "$output"
 	[ "$status" -eq 0 ]
 	has $'\nv\nx\n'

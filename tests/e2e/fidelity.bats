@@ -58,6 +58,7 @@ snapshot() {
 survives() {
 	cryopod run -d --name s --network none "$@" $IMAGE sh -c "($FAST_LOOP) & exec sleep 1000" >/dev/null
 	wait_for 10 log_reaches s 2
+	wait_for 10 eval '[ "$(tr "\0" " " <"/proc/$(pid_of s)/cmdline")" = "sleep 1000 " ]'
 	snapshot s "$BATS_TEST_TMPDIR/before"
 	cycle s
 	snapshot s "$BATS_TEST_TMPDIR/after"

@@ -300,7 +300,7 @@ host() {
 	wait_for 10 nsenter --net="$BATS_TEST_TMPDIR/ns1" sh -c 'ss -Hltn | grep -q :7000'
 	exec 7<>/dev/tcp/10.99.0.2/7000
 	echo one >&7
-	read -r -t 10 line <&7
+	read -r -t 60 line <&7
 	[ "$line" = one ]
 	refuses 125 '--tcp-established' migrate t
 	ln -sfn ns2 "$BATS_TEST_TMPDIR/net"
@@ -308,7 +308,7 @@ host() {
 	ip link set v1 down
 	ip link set v2 up
 	echo two >&7
-	read -r -t 20 line <&7
+	read -r -t 60 line <&7
 	[ "$line" = two ]
 	exec 7>&-
 	there rm -fat 0 >/dev/null

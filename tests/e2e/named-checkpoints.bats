@@ -166,6 +166,8 @@ diff_of() { echo "$CP_ROOT/overlay/$(cryopod inspect --format '{{.Id}}' "$1")/di
 @test "inspect: processes, memory, descriptors, sockets, as text, JSON and page" {
 	cryopod run -d --name web $IMAGE sh -c 'httpd -f -p 80 & exec 7</etc/passwd; while true; do sleep 1000; done' >/dev/null
 	wait_for 10 cryopod exec web wget -q -O /dev/null http://127.0.0.1/etc/passwd
+	# who has served it is gone, and there is the sleeper
+	wait_for 10 eval '[ "$(cryopod top web args | wc -l)" -eq 4 ] && cryopod top web args | grep -q "^sleep 1000"'
 	cryopod checkpoint create web shot
 	expect 0 cryopod checkpoint inspect web shot
 	has "Checkpoint:  shot" "Container:   web" "├─ httpd -f -p 80" "└─ sleep 1000" "tcp [::]:80 listening"

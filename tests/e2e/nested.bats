@@ -25,6 +25,7 @@ inner() {
 		exec sleep 71000' >/dev/null
 	wait_for 20 inner "sleep 71001"
 	wait_for 20 inner "sleep 71002"
+	wait_for 20 inner "sleep 71000"
 	for i in 1 2; do
 		cryopod container checkpoint c >/dev/null
 		wait_for 10 eval '! inner "sleep 71001"'
@@ -45,6 +46,7 @@ inner() {
 		exec sleep 72000' >/dev/null
 	wait_for 20 inner "sleep 72002"
 	wait_for 20 inner "sleep 72001"
+	wait_for 20 inner "sleep 72000"
 	p=$(inner "sleep 72001")
 	wait_for 10 eval '[ "$(nsenter -t "$p" -a ps -o pid,args | grep -c "sleep 7200")" -ge 2 ]'
 	before=$(nsenter -t "$p" -a ps -o pid,args | grep -v ps) outer=$(cryopod exec c ps -o pid,args | grep sleep)

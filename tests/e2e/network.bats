@@ -22,7 +22,7 @@ serve() {
 ip_of() { cryopod inspect --format '{{.NetworkSettings.IPAddress}}' "$1"; }
 
 # reaches URL: what the server serves comes.
-reaches() { curl -sf -m 5 "$1" | grep -q ^joe:; }
+reaches() { curl -sf -m 30 "$1" | grep -q ^joe:; }
 
 @test "the default network: an address, a route, names in /etc/hosts, a bridge on the host" {
 	expect 0 cryopod run --rm $IMAGE sh -c 'ip -4 -o addr show eth0; ip route; ip -o link | wc -l; grep "$(hostname)" /etc/hosts'
@@ -36,7 +36,7 @@ reaches() { curl -sf -m 5 "$1" | grep -q ^joe:; }
 	is "${NET}1 $bits 1"
 	[ "$(cryopod inspect --format '{{.NetworkSettings.MacAddress}}' a)" = "$(cryopod exec a cat /sys/class/net/eth0/address)" ]
 	[ -e "$(cryopod inspect --format '{{.NetworkSettings.SandboxKey}}' a)" ]
-	expect 0 busybox ping -c 1 -W 2 "$(ip_of a)"
+	expect 0 busybox ping -c 1 -W 30 "$(ip_of a)"
 }
 
 @test "containers on the bridge reach each other; each has its own address" {

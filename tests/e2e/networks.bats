@@ -50,6 +50,7 @@ mac_of() { cryopod inspect --format "{{(index .NetworkSettings.Networks \"$2\").
 	cryopod run -d --name b --network net:ip=10.99.8.7,mac=92:d0:c6:0a:29:38 $IMAGE sleep 1000
 	[[ "$(ip_of a net)" == 10.99.8.6[5-9] ]]
 	[ "$(ip_of b net) $(mac_of b net)" = "10.99.8.7 92:d0:c6:0a:29:38" ]
+	wait_for 5 cryopod exec b wget -q -O - "http://$(ip_of a net)/passwd" # it may not listen yet
 	expect 0 cryopod exec b wget -q -O - "http://$(ip_of a net)/passwd"
 	has joe
 	before="$(ip_of a net) $(mac_of a net)"

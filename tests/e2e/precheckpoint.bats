@@ -72,11 +72,11 @@ hog() {
 	checkpoint -P a
 	[ "$(readlink "$d/checkpoint/parent")" = pre-checkpoint ]
 	[ -s "$d/checkpoint/pre-checkpoint/inventory.img" ]
-	wait_for 10 log_reaches a $((kept + 9))
+	wait_for 10 log_reaches a $((kept + 35))
 	cryopod stop -t 0 a
 	expect 0 restore --keep a
 	wait_for 10 eval '[ "$(cryopod logs a | sort -n | uniq -d | head -n 1)" ]'
-	[ "$(cryopod logs a | sort -n | uniq -d | head -n 1)" -le $((kept + 5)) ]
+	[ "$(cryopod logs a | sort -n | uniq -d | head -n 1)" -le $((kept + 30)) ]
 }
 
 @test "what is used to follow changes is not seen in the checkpoint, and goes with it" {
@@ -115,5 +115,5 @@ hog() {
 	cryopod run -d --rm --name b --network none $IMAGE sleep 100
 	refuses 125 "cannot checkpoint containers that have been started with '--rm' unless '--export' is used" checkpoint -P b
 	goes=$(pid_of b)
-	[ "$(state_of "$goes" 2>/dev/null || awk '/^State:/ {print $2}' "/proc/$goes/status")" = S ]
+	wait_for 5 eval '[ "$(awk "/^State:/ {print \$2}" "/proc/$goes/status")" = S ]'
 }

@@ -6,8 +6,9 @@ load ../lib/helpers
 setup_file() {
 	engine_setup
 	# Images from layouts are named after the path: it has to be in lower case.
-	export REG=127.0.0.1:5055 W=/tmp/cryopod-registry.$$
-	mkdir -p "$W"
+	export REG=127.0.0.1:5055 W
+	W=$(tr '[:upper:]' '[:lower:]' <<<"/tmp/cryopod-registry.${BATS_RUN_TMPDIR##*/}.$$")
+	mkdir "$W"
 	cat >"$W/config.yml" <<-END
 	version: 0.1
 	log: {level: error}

@@ -10,7 +10,7 @@ teardown() {
 teardown_file() { engine_teardown; }
 
 ip_of() { cryopod inspect --format '{{.NetworkSettings.IPAddress}}' "$1"; }
-serves() { curl -sf -m 5 "http://$(ip_of "$1")/passwd" | grep -q ^joe:; }
+serves() { curl -sf -m 30 "http://$(ip_of "$1")/passwd" | grep -q ^joe:; }
 
 RUNTIME=()
 # An echo server and a connection to it as descriptor 9.
@@ -34,7 +34,7 @@ says() {
 		expect 0 cryopod container checkpoint web
 		expect 0 cryopod container restore web
 		serves web
-		curl -sf -m 5 http://127.0.0.1:18080/passwd | grep -q ^joe:
+		curl -sf -m 30 http://127.0.0.1:18080/passwd | grep -q ^joe:
 	done
 }
 

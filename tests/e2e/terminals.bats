@@ -48,6 +48,7 @@ jobs_again() {
 	cryopod run -dit --name a --network none $IMAGE sh >/dev/null
 	at a -r 51x123 -s '\n' -e '# ' -s 'stty -icanon -ixon erase x; while :; do sleep 0.1; done\n' -e done
 	modes() { cryopod exec a sh -c 'stty -a </dev/pts/0; stty size </dev/pts/0'; }
+	wait_for 5 eval 'modes | grep -q -- -icanon' # what was typed was there before it was done
 	modes >"$BATS_TEST_TMPDIR/before"
 	grep -q '^51 123' "$BATS_TEST_TMPDIR/before" && grep -q -- -icanon "$BATS_TEST_TMPDIR/before"
 	cycle a
