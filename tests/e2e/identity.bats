@@ -39,7 +39,7 @@ exec_identity() {
 
 no_exec() { ! exec_pid && [ "$(cryopod inspect "$1" | jq '.[0].ExecIDs | length')" = 0 ]; }
 
-# is_same NAME OPTIONS... -- COMMAND...: settled once it has printed "ready".
+# is_same NAME OPTIONS... -- COMMAND...: settled once it has printed "ready" and all its processes wait.
 is_same() {
 	local name=$1 options=()
 	shift
@@ -47,9 +47,11 @@ is_same() {
 	shift
 	cryopod run -d --name "$name" --network none "${options[@]}" $IMAGE "$@" >/dev/null
 	wait_for 20 log_has "$name" ready
+	wait_for 10 identity --still "$(pid_of "$name")"
 	identity "$(pid_of "$name")" >"$BATS_TEST_TMPDIR/before"
 	exec_identity "$name" >"$BATS_TEST_TMPDIR/exec-before"
 	cycle "$name"
+	wait_for 10 identity --still "$(pid_of "$name")"
 	identity "$(pid_of "$name")" >"$BATS_TEST_TMPDIR/after"
 	exec_identity "$name" >"$BATS_TEST_TMPDIR/exec-after"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/before")" -gt 100 ]
@@ -58,6 +60,7 @@ is_same() {
 	diff -u "$BATS_TEST_TMPDIR/exec-before" "$BATS_TEST_TMPDIR/exec-after"
 	# And once more: what is thawed is as good as what was started.
 	cycle "$name"
+	wait_for 10 identity --still "$(pid_of "$name")"
 	identity "$(pid_of "$name")" >"$BATS_TEST_TMPDIR/after"
 	diff -u "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
 }

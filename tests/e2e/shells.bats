@@ -36,6 +36,7 @@ tree() { cryopod top s pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	screen_type 'cat' Enter
 	wait_for 5 eval 'tree | grep -q " cat$"'
 	screen_type C-z
+	wait_for 5 eval 'tree | grep -q " T .* cat *$"' # or it would read what is typed next
 	screen_type 'jobs >/tmp/jobs; echo ok$?' Enter
 	screen_shows ok0
 	tree >"$BATS_TEST_TMPDIR/tree"
@@ -50,6 +51,7 @@ tree() { cryopod top s pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	screen_type 'to the cat' Enter
 	screen_shows 'to the cat'
 	screen_type C-c
+	wait_for 5 eval '! tree | grep -q " cat *$"'
 	screen_type 'bg %2; jobs; echo three' Enter
 	screen_shows three
 	wait_for 5 eval '[ "$(tree | grep -c " T  ")" -eq 0 ]'

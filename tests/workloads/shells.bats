@@ -37,6 +37,7 @@ tree() { cryopod top w pid,ppid,pgid,tty,state,args | sed 's/ R / S /'; } # at w
 	screen_type 'vi -u NONE /tmp/x' Enter
 	screen_shows '"/tmp/x" [New File]'
 	screen_type C-z
+	wait_for 5 eval 'tree | grep -q " T .*vi -u"' # or it would take what is typed next
 	screen_type 'jobs >/tmp/jobs; echo ok$?' Enter
 	screen_shows ok0
 	tree >"$BATS_TEST_TMPDIR/tree"
