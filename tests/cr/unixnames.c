@@ -79,6 +79,36 @@ static void comes_from(int fd, const char *name, bool abstract)
 	      from.sun_path + abstract);
 }
 
+static char deep[64], deep_from[64];
+static int deep_l, deep_acc, deep_cli;
+
+/* In directories that are gone as well, also of who has sent something. */
+static void make_deep(const char *to)
+{
+	char at[64];
+
+	snprintf(at, sizeof(at), "%s/deep", dir);
+	check(mkdir(at, 0755) == 0);
+	strcat(at, "/er");
+	check(mkdir(at, 0755) == 0);
+	snprintf(deep, sizeof(deep), "%s/sock", at);
+	snprintf(deep_from, sizeof(deep_from), "%s/from", at);
+	deep_l = listener(deep, false, SOCK_STREAM);
+	deep_cli = client(deep, false, SOCK_STREAM);
+	deep_acc = accept(deep_l, NULL, NULL);
+	sends_and_closes(to, deep_from, false);
+	check(unlink(deep) == 0 && unlink(deep_from) == 0);
+	check(rmdir(at) == 0);
+	*strrchr(at, '/') = 0;
+	check(rmdir(at) == 0);
+}
+
+static void verify_deep(void)
+{
+	talk(deep_cli, deep_acc);
+	check(!strcmp(name_of(deep_l), deep) && !strcmp(name_of(deep_acc), deep));
+}
+
 int main(void)
 {
 	char path[64], gone[64], dgram[64], buf[64];
@@ -127,7 +157,9 @@ int main(void)
 	self = listener("cr-self", true, SOCK_DGRAM);
 	len = addr(&a, "cr-self", true);
 	check(connect(self, (struct sockaddr *)&a, len) == 0);
+	make_deep(dgram);
 	ready();
+	verify_deep();
 	talk(cli, acc);
 	talk(abcli, abacc);
 	talk(orphan, orphan_cli);
@@ -158,6 +190,7 @@ int main(void)
 	comes_from(dg, "cr-dead", true);
 	comes_from(dg, "dead", false);
 	comes_from(dg, "cr-dead", true);
+	comes_from(dg, deep_from, false);
 	close(d3);
 	check(send(dgc, "again", 5, 0) == 5 && recv(dg, buf, sizeof(buf), 0) == 5);
 	check(send(d2, "again", 5, 0) == 5 && recv(dg, buf, sizeof(buf), 0) == 5);

@@ -334,14 +334,19 @@ another" ]
 	kill -9 "$PID" && PID=
 }
 
-@test "mounts: unix sockets that are deleted or covered are refused" {
+@test "mounts: unix sockets that are deleted, covered or read-only by now are refused" {
 	inside -pm 'mount -t proc proc /proc; mount -t tmpfs new /mnt; cd /mnt; touch at covered over
 		python3 -c "import socket
 for n in (\"a\", \"b\"): socket.socket(socket.AF_UNIX).bind(n)"
-		mount --bind a at; rm a; mount --bind b covered; mount --bind over covered; cd /; exec sleep 1000'
+		mount --bind a at; rm a; mount --bind b covered; mount --bind over covered
+		mkdir ro; mount -t tmpfs ro ro; python3 -c "import socket, time
+s = socket.socket(socket.AF_UNIX); s.bind(\"/mnt/ro/s\"); open(\"bound\", \"w\"); time.sleep(2000)" &
+		until [ -e bound ]; do sleep 0.05; done
+		mount -o remount,ro ro; cd /; exec sleep 1000'
 	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
 	[[ $output = *"mount /mnt/at (tmpfs): "*" has been deleted; unmount it"* ]]
 	[[ $output = *"mount /mnt/covered (tmpfs): something else is mounted over the unix socket there"* ]]
+	[[ $output = *": bound to /mnt/ro/s, on a mount that is read-only by now"* ]]
 	[ "$(state_of "$PID")" = S ]
 	kill -9 "$PID" && PID=
 }

@@ -9,6 +9,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -71,19 +72,99 @@ static int parent(struct restore *r, const UnixSkEntry *e, int *ret_dir,
 	return parent_of(r, e, path, ret_dir, base);
 }
 
+static int open_dir(int root, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_IN_ROOT};
+
+	return file_openat2(root, path, &how);
+}
+
+/* On a file system of a user namespace our own user does not exist (fs/namei.c: may_create()). */
+static int make_dir(const struct restore *r, int dir, const char *base)
+{
+	int ret = mkdirat(dir, base, 0755), err;
+
+	if (ret == 0 || errno != EOVERFLOW)
+		return ret;
+	setfsgid(users_outer_gid(r, 0));
+	setfsuid(users_outer_uid(r, 0));
+	ret = mkdirat(dir, base, 0755);
+	err = errno;
+	setfsuid(geteuid());
+	setfsgid(getegid());
+	errno = err;
+	return ret;
+}
+
+/* Directories that are gone like the socket in them. */
+static int make_way(struct restore *r, const char *path, struct unix_name *n)
+{
+	g_autofree char *up = g_path_get_dirname(path), *base = g_path_get_basename(path);
+	autoclose int there = open_dir(n->root, path), dir = -1;
+	int ret = 0;
+
+	if (there >= 0 || errno != ENOENT)
+		return 0; /* whoever opens it says so */
+	if (strcmp(up, path) != 0)
+		ret = make_way(r, up, n);
+	if (ret < 0)
+		return ret;
+	dir = open_dir(n->root, up);
+	if (dir < 0 || make_dir(r, dir, base) < 0 ||
+	    fchownat(dir, base, users_outer_uid(r, 0), users_outer_gid(r, 0), 0) < 0 ||
+	    fchmodat(dir, base, 0755, 0) < 0)
+		return err_errno("create directory %s for a while", path);
+	if (!n->made)
+		n->made = g_ptr_array_new_with_free_func(g_free);
+	g_ptr_array_add(n->made, g_strdup(path));
+	return 0;
+}
+
+static void remove_way(struct unix_name *n)
+{
+	for (unsigned i = n->made ? n->made->len : 0; i-- > 0;) {
+		const char *path = g_ptr_array_index(n->made, i);
+		g_autofree char *up = g_path_get_dirname(path), *base = g_path_get_basename(path);
+		autoclose int dir = open_dir(n->root, up);
+
+		if (dir >= 0)
+			unlinkat(dir, base, AT_REMOVEDIR);
+	}
+	g_clear_pointer(&n->made, g_ptr_array_unref);
+}
+
+static int make_parent(struct restore *r, const UnixSkEntry *e, struct unix_name *n)
+{
+	g_autofree char *name = NULL, *path = NULL, *up = NULL;
+
+	n->root = spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1);
+	if (!has_path(e))
+		return 0;
+	name = g_strndup((const char *)e->name.data, e->name.len);
+	path = g_build_filename(e->name_dir ? e->name_dir : "/", name, NULL);
+	up = g_path_get_dirname(path);
+	return make_way(r, up, n);
+}
+
 int unix_name_aside(struct restore *r, const UnixSkEntry *e, struct unix_name *ret)
 {
 	struct unix_name n = UNIX_NAME_NONE;
-	int ret_ = parent(r, e, &n.dir, n.base);
+	int ret_ = make_parent(r, e, &n);
 
-	if (ret_ != 0)
+	if (ret_ == 0)
+		ret_ = parent(r, e, &n.dir, n.base);
+	if (ret_ != 0) {
+		remove_way(&n);
 		return ret_ < 0 ? ret_ : 0;
+	}
 	snprintf(n.aside, sizeof(n.aside), ".cryo-%s", n.base);
 	if (renameat(n.dir, n.base, n.dir, n.aside) == 0) {
 		n.moved = true;
 	} else if (errno != ENOENT) {
 		ret_ = err_errno("move %s aside", unix_name_show(e));
 		close(n.dir);
+		remove_way(&n);
 		return ret_;
 	}
 	*ret = n;
@@ -99,6 +180,7 @@ void unix_name_back(struct unix_name *n)
 		renameat(n->dir, n->aside, n->dir, n->base);
 	close(n->dir);
 	n->dir = -1;
+	remove_way(n);
 }
 
 int unix_name_move(struct restore *r, const UnixSkEntry *e, const struct unix_name *n,

@@ -30,6 +30,8 @@ struct unix_name {
 	int dir; /* -1: nothing to do */
 	char base[NAME_BYTES], aside[NAME_BYTES + 8];
 	bool moved;
+	GPtrArray *made; /* paths of directories that are there for the moment only, or NULL */
+	int root;	 /* that those begin at, borrowed */
 };
 #define UNIX_NAME_NONE ((struct unix_name){.dir = -1})
 

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef SIOCUNIXFILE
@@ -26,14 +28,16 @@ int unix_place_read(const struct dump *d, const struct sock_view *s, struct unix
 {
 	autoclose int fd = ioctl(s->fd, SIOCUNIXFILE);
 	char path[64], link[4096];
+	struct statfs fs;
 	ssize_t n;
 
 	if (fd < 0)
 		return err_errno("file of %s", s->v->link);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = readlink(path, link, sizeof(link) - 1);
-	if (n < 0 || fstat(fd, &ret->st) < 0)
+	if (n < 0 || fstat(fd, &ret->st) < 0 || fstatfs(fd, &fs) < 0)
 		return err_errno("file of %s", s->v->link);
+	ret->read_only = fs.f_flags & ST_RDONLY;
 	link[n] = 0;
 	ret->deleted = ret->st.st_nlink == 0;
 	if (ret->deleted && g_str_has_suffix(link, DELETED))
@@ -130,6 +134,11 @@ int unix_place_check(struct dump *d, const struct sock_view *s, const struct dia
 {
 	const char *name = u->name, *tail;
 
+	if (p->read_only) /* since */
+		return err_set(EOPNOTSUPP,
+			       "%s: bound to %s, on a mount that is read-only by now, where nobody "
+			       "can bind it again; remount it",
+			       s->v->link, name);
 	if (name[0] == '/') {
 		if (!p->deleted && is_at(spaces_root(d, p->mnt_id), name, p))
 			return 0;
