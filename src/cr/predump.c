@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "kernel/probe.h"
+#include "state/mem/mem.h"
 #include "state/mem/readout.h"
 #include "state/mem/track.h"
 #include "state/task/task.h"
@@ -37,6 +38,12 @@ static int check_task(struct dump *d, struct dtask *t)
 		return 0;
 	if (t->status.tracer)
 		return dump_refuse(d, dtask_wrap(t, look_tracer(d, t->status.tracer)));
+	if (uffd_marks(d, t))
+		return dump_refuse(
+			d, dtask_wrap(t, err_set(EOPNOTSUPP,
+						 "it marks what it has written by a userfaultfd of "
+						 "its own (UFFD_FEATURE_WP_ASYNC); dump without a "
+						 "pre-dump")));
 	ins = g_new0(struct insns, 1);
 	if (agent_scout(t->proc.dir, t->proc.pid, ins) < 0)
 		err_clear(); /* asked again when it stands still */

@@ -262,6 +262,7 @@ static const struct restore_step restore_steps[] = {
 	{"end of ipc", .all = ipc_restore_end},
 	{"memory", .all = mem_fill},
 	{"protections", .space = mem_protect},
+	{"watched memory", .all = uffd_watch_again},
 	{"memory to come", .space = lazy_begin},
 	{"seals", .all = memfd_seal},
 	{"namespaces", .task = spaces_enter},

@@ -28,6 +28,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_tun,
 	&fd_mqfile,
 	&fd_uring,
+	&fd_uffd,
 	&fd_regular, /* takes what has a name */
 	/* clang-format on */
 };

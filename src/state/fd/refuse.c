@@ -10,7 +10,6 @@
 static const struct {
 	const char *prefix, *why;
 } by_name[] = {
-	{"anon_inode:[userfaultfd]", "userfaultfd cannot be saved; close it first"},
 	{"anon_inode:[perf_event]", "perf events cannot be saved; stop profiling first"},
 	{"anon_inode:bpf", "BPF objects cannot be saved; unload them first"},
 	{"anon_inode:btf", "BPF objects cannot be saved; unload them first"},

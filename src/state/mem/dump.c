@@ -63,8 +63,9 @@ static const char *why_not(struct dump *d, const struct dtask *t, const struct v
 		return "is memory of a device";
 	if (v->vmflags & VMF(HT) && !hugetlb_is_anonymous(v) && !memfd_is_map(v) && !sysv_is_map(v))
 		return "is a file of hugetlbfs, which cannot be saved";
-	if (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI)) && !is_tracked(d, t, v))
-		return "is watched by userfaultfd, which cannot be saved; unregister it first";
+	if (v->vmflags & (VMF(UM) | VMF(UW) | VMF(UI)) && !is_tracked(d, t, v) &&
+	    uffd_why_not(d, t, v))
+		return uffd_why_not(d, t, v);
 	if (v->vmflags & VMF(SS))
 		return "is a shadow stack";
 	if (v->deleted && strcmp(v->name, "/secretmem") == 0) /* memfd_secret(2) */
@@ -374,6 +375,8 @@ static int rest_take(struct dump *d, struct dthread *h, const struct answers *a)
 
 	t->mm->mm_brk = (uint64_t)answer(a, ops->brk);
 	r = mem_future_dump(d, t);
+	if (r == 0)
+		r = uffd_check_maps(d, t);
 	if (r == 0)
 		r = dump_socket_maps(d, t->mm);
 	if (r < 0)

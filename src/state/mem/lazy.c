@@ -26,14 +26,15 @@ bool lazy_vma(const VmaEntry *v)
 static bool may_be_lazy(const struct rtask *t)
 {
 	return t->restore->o.lazy && t->mm && !json_object_get(t->extra, "guards") &&
-	       !json_object_get(t->extra, "mlock_future");
+	       !json_object_get(t->extra, "watched") && !json_object_get(t->extra, "mlock_future");
 }
 
 bool lazy_map(const struct dtask *t, const struct vma *v)
 {
 	return mem_has_pages(v) && v->ino == 0 && v->name[0] != '/' &&
 	       !(v->vmflags & (VMF(LO) | VMF(GD) | VMF(DP) | VMF(HT))) &&
-	       !json_object_get(t->extra, "guards") && !json_object_get(t->extra, "mlock_future");
+	       !json_object_get(t->extra, "guards") && !json_object_get(t->extra, "watched") &&
+	       !json_object_get(t->extra, "mlock_future");
 }
 
 /* The first run that ends behind ADDR. */
@@ -105,20 +106,20 @@ static int watch(struct rtask *t, int fd)
  * initial user namespace for that, the device (Linux 6.1) nothing but having been opened
  * (fs/userfaultfd.c: userfaultfd_syscall_allowed(), userfaultfd_dev_ioctl()).
  */
-static int add_new(struct batch *b, int *ret_op)
+int lazy_add_new(struct batch *b, uint32_t flags, int *ret_op)
 {
-	autoclose int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	autoclose int device =
+		flags & UFFD_USER_MODE_ONLY ? -1 : open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 	int tfd, ret = 0;
 
 	if (device < 0) {
-		*ret_op = batch_add(b, SYS_userfaultfd, IMM(O_CLOEXEC | O_NONBLOCK));
+		*ret_op = batch_add(b, SYS_userfaultfd, IMM(flags));
 		return 0;
 	}
 	batch_recv_fds(b, &device, 1, &tfd);
 	ret = batch_run(b);
 	if (ret == 0) {
-		*ret_op = batch_add(b, SYS_ioctl, IMM(tfd), IMM(USERFAULTFD_IOC_NEW),
-				    IMM(O_CLOEXEC | O_NONBLOCK));
+		*ret_op = batch_add(b, SYS_ioctl, IMM(tfd), IMM(USERFAULTFD_IOC_NEW), IMM(flags));
 		batch_add(b, SYS_close, IMM(tfd));
 	}
 	return ret;
@@ -138,7 +139,7 @@ int lazy_begin(struct restore *r, struct rtask *t)
 	if (!any)
 		return 0;
 	rtask_batch(t, &b);
-	ret = add_new(&b, &op);
+	ret = lazy_add_new(&b, O_CLOEXEC | O_NONBLOCK, &op);
 	if (ret == 0)
 		ret = batch_run(&b);
 	if (ret == 0)

@@ -29,3 +29,6 @@ int lazy_check(const struct rtask *t) MUST_CHECK;
 int lazy_begin(struct restore *r, struct rtask *t) MUST_CHECK;
 
 int lazy_end(struct restore *r) MUST_CHECK;
+
+/* Adds the making of a userfaultfd, with FLAGS, in the task itself. */
+int lazy_add_new(struct batch *b, uint32_t flags, int *ret_op) MUST_CHECK;

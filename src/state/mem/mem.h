@@ -124,6 +124,12 @@ bool aio_is_ring(const struct vma *v);
 int aio_dump(struct dtask *t, const struct vma *v, VmaEntry *e) MUST_CHECK;
 int aio_restore(struct rtask *t) MUST_CHECK;
 
+/* state/fd/uffd.c: mappings that a userfaultfd of the tree watches; why it cannot be saved */
+const char *uffd_why_not(struct dump *d, const struct dtask *t, const struct vma *v);
+bool uffd_marks(struct dump *d, const struct dtask *t); /* what it has written, as we do */
+int uffd_check_maps(struct dump *d, const struct dtask *t) MUST_CHECK; /* all files are seen */
+int uffd_watch_again(struct restore *r) MUST_CHECK; /* memory has its content */
+
 /* state/mem/sysv.c: System V shared memory */
 bool sysv_is_map(const struct vma *v);
 int sysv_check(struct dump *d, const struct dtask *t, size_t i) MUST_CHECK;

@@ -353,6 +353,8 @@ static void pages_dump_free(struct dump *d)
 
 static bool hides_memory(const struct dtask *t)
 {
+	if (json_object_get(t->extra, "watched"))
+		return true; /* fork(2) may have to wait until its handler has read of it */
 	for (size_t i = 0; i < t->maps.n; i++)
 		if (aio_is_ring(&t->maps.v[i]) ||
 		    (mem_has_pages(&t->maps.v[i]) &&
