@@ -95,7 +95,20 @@ static char *signal_text(int sig)
 	return name ? g_strdup_printf("SIG%s", name) : g_strdup_printf("signal %d", sig);
 }
 
-/* The lock is not held: who waits must not keep others from `rm -f`. */
+/* The lock is not held, here and below: who waits must not keep others from `rm -f`. */
+static int wait_for_death(const struct container *c)
+{
+	int r = exit_wait_process(c, KILL_WAIT_MS);
+
+	if (r < 0)
+		return r;
+	return r ? 0
+		 : err_set(ETIMEDOUT,
+			   "container %s: process %d did not die within %d seconds of SIGKILL: it "
+			   "waits in the kernel, try again later",
+			   c->name, c->state.pid, KILL_WAIT_MS / 1000);
+}
+
 static int wait_for_end(struct engine *e, struct container *c, int sig, int timeout)
 {
 	g_autofree char *name = signal_text(sig);
@@ -108,16 +121,7 @@ static int wait_for_end(struct engine *e, struct container *c, int sig, int time
 			 "SIGKILL",
 			 name, c->name, timeout);
 	r = signal_gone_is_fine(e, c, SIGKILL);
-	if (r < 0)
-		return r;
-	r = exit_wait_process(c, KILL_WAIT_MS);
-	if (r < 0)
-		return r;
-	return r ? 0
-		 : err_set(ETIMEDOUT,
-			   "container %s: process %d did not die within %d seconds of SIGKILL: it "
-			   "waits in the kernel, try again later",
-			   c->name, c->state.pid, KILL_WAIT_MS / 1000);
+	return r < 0 ? r : wait_for_death(c);
 }
 
 static int end_running(struct engine *e, struct container *c, int timeout)
@@ -198,7 +202,8 @@ int container_kill(struct engine *e, struct container *c, int sig)
 	if (r == 0)
 		event_container(e, c, "kill");
 	container_unlock(c);
-	return r;
+	/* As Podman: whoever has seen it killed finds it ended, and can remove it. */
+	return r == 0 && sig == SIGKILL ? wait_for_death(c) : r;
 }
 
 int container_restart(struct engine *e, struct container *c, int timeout)

@@ -99,6 +99,19 @@ status_of() { cryopod ps -a --filter "name=^$1\$" --format '{{.Status}}'; }
 	[ "$(cryopod inspect --format '{{.State.ExitCode}}' stubborn)" = 137 ]
 }
 
+@test "kill: whoever was killed has ended, however long that takes" {
+	# To die with so much memory takes longer than the next command to begin.
+	cryopod run -d --name a --network none --tmpfs /big:size=300m $IMAGE sh -c 'head -c 200000000 /dev/zero >/big/x; echo filled; exec sleep 1000' >/dev/null
+	wait_for 20 log_has a filled
+	expect 0 cryopod kill a
+	expect 0 cryopod rm a
+	# A paused one, too.
+	cryopod run -d --name a --network none $IMAGE sleep 1000 >/dev/null
+	cryopod pause a
+	expect 0 cryopod kill a
+	expect 0 cryopod rm a
+}
+
 @test "wait: exit codes, --condition" {
 	cryopod run -d --name a --network none $IMAGE sh -c 'exit 4' >/dev/null
 	cryopod run -d --name b --network none $IMAGE sleep 100 >/dev/null

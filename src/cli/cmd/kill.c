@@ -62,7 +62,9 @@ const struct command cmd_kill = {
 	.path = "kill,container kill",
 	.usage = "[options] CONTAINER [CONTAINER...]",
 	.brief = "Kill one or more running containers with a specific signal",
-	.text = "Sends SIGKILL, or the signal given, to the first process of each container.",
+	.text = "Sends SIGKILL, or the signal given, to the first process of each container, and "
+		"waits "
+		"for the end of what has got SIGKILL.",
 	.examples = "web\n860a4b23\n--signal TERM web",
 	.options = options,
 	.size = sizeof(struct kill_opts),
