@@ -435,6 +435,25 @@ s = socket.socket(socket.AF_UNIX); s.bind(\"/mnt/ro/s\"); open(\"bound\", \"w\")
 	umount -l "$ROOT" "$DIR/other"
 }
 
+@test "files that nobody could open, map or execute again are refused" {
+	inside -pm 'mount -t proc proc /proc; mount -t tmpfs one /mnt; mkdir /mnt/noexec /mnt/nodev
+		mount -t tmpfs two /mnt/noexec; mount -t tmpfs three /mnt/nodev
+		cp /bin/sleep /mnt/noexec/sleeps; cp /bin/sleep /mnt/closed
+		/mnt/noexec/sleeps 2000 & A=$!
+		/mnt/closed 2000 & B=$!
+		until [ "$(cat /proc/$A/comm /proc/$B/comm)" = "$(printf "sleeps\nclosed")" ]; do sleep 0.05; done
+		chmod 0 /mnt/closed; mount -o remount,noexec /mnt/noexec
+		mknod /mnt/nodev/null c 1 3; exec 5</mnt/nodev/null; mount -o remount,bind,nodev /mnt/nodev
+		exec sleep 1000'
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
+	[[ $output = *"(sleeps): program: /mnt/noexec/sleeps is executed, but on a mount that by now is noexec"* ]]
+	[[ $output = *"(sleeps): /mnt/noexec/sleeps is executed"* ]]
+	[[ $output = *"(closed): program: /mnt/closed may be executed by nobody any more (mode 000)"* ]]
+	[[ $output = *"fd 5: /mnt/nodev/null is on a mount that by now is nodev"* ]]
+	[ "$(state_of "$PID")" = S ]
+	kill -9 "$PID" && PID=
+}
+
 @test "a pid namespace alone, a host name alone" {
 	inside -p 'exec sleep 1000'
 	again

@@ -93,6 +93,11 @@ struct path_view {
 /* Can it be opened again by its name, or be saved as a ghost? */
 int path_check(struct dump *d, const struct path_view *v) MUST_CHECK;
 
+/* reopen.c: what is opened, mapped executable, or the program: may it be still? */
+int reopen_check_opened(const struct path_view *v) MUST_CHECK;
+int reopen_check_mapped(const struct path_view *v) MUST_CHECK;
+int reopen_check_program(const struct path_view *v) MUST_CHECK;
+
 /* Its record, with ID; writes the ghost if it needs one.  The caller's. */
 int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEntry **ret)
 	MUST_CHECK;

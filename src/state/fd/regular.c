@@ -43,7 +43,9 @@ static int check(struct dump *d, const struct fd_view *v)
 	struct path_view p = view_of(v, reopen);
 	int r = fown_check(v);
 
-	return r < 0 ? r : path_check(d, &p);
+	if (r == 0)
+		r = path_check(d, &p);
+	return r < 0 || d->frozen ? r : reopen_check_opened(&p);
 }
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *e)

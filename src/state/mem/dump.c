@@ -140,7 +140,18 @@ static int check_exe(struct dump *d, struct dtask *t)
 	if (r < 0)
 		return r;
 	r = path_check(d, &p);
+	if (r == 0)
+		r = reopen_check_program(&p);
 	return r < 0 ? err_wrap(r, "program") : r;
+}
+
+static int check_executed(const struct dtask *t, const struct vma *v)
+{
+	g_autofree char *link = NULL;
+	struct path_view p;
+	char reopen[80];
+
+	return view_of(t, v, reopen, &link, &p) < 0 ? 0 : reopen_check_mapped(&p);
 }
 
 int mem_check(struct dump *d, struct dtask *t)
@@ -167,6 +178,8 @@ int mem_check(struct dump *d, struct dtask *t)
 		else if (is_file(v) && !memfd_is_map(v) &&
 			 (i == 0 || strcmp(v->name, t->maps.v[i - 1].name) != 0))
 			r = view_of(t, v, reopen, &link, &p) < 0 ? 0 : path_check(d, &p);
+		if (r == 0 && is_file(v) && v->prot & PROT_EXEC && !memfd_is_map(v))
+			r = check_executed(t, v);
 		if (r < 0)
 			r = dump_refuse(d, dtask_wrap(t, r));
 	}
