@@ -91,10 +91,12 @@ int fown_check(const struct fd_view *v) MUST_CHECK; /* nobody outside of the tre
 int fown_restore(struct restore *r, struct file *f, const FownEntry *e, unsigned flags) MUST_CHECK;
 int fown_settle(struct restore *r, struct rtask *t, struct file *f, int tfd) MUST_CHECK;
 
-extern const struct fd_kind fd_external, fd_ctty, fd_pty, fd_pipe, fd_eventfd, fd_regular, fd_mqfile, fd_bpfmap;
+extern const struct fd_kind fd_external, fd_ctty, fd_pty, fd_pipe, fd_eventfd, fd_regular,
+	fd_mqfile, fd_bpfmap;
 extern const struct fd_kind fd_epoll, fd_fifo, fd_inotify, fd_memfd, fd_signalfd, fd_timerfd;
 extern const struct fd_kind fd_unix, fd_inet, fd_netlink, fd_packet; /* state/sock/ */
-extern const struct fd_kind fd_fanotify, fd_nsfile, fd_pidfd, fd_procfile, fd_tun, fd_uring, fd_uffd;
+extern const struct fd_kind fd_fanotify, fd_nsfile, fd_pidfd, fd_procfile, fd_tun, fd_uring,
+	fd_uffd;
 extern const struct fd_kind fd_ttydev; /* state/tty/ */
 
 /* The error for what no kind takes. */

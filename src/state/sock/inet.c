@@ -136,6 +136,8 @@ static int check(struct dump *d, const struct fd_view *v)
 	r = check_kind(&s, state);
 	if (r == 0)
 		r = check_state(d, &s, state);
+	if (r == 0)
+		r = reuseport_check(d, &s);
 	if (r < 0)
 		return r;
 	r = multicast_dump(d, &s, NULL);
@@ -235,6 +237,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = inet_options_dump(&s, x);
 	if (r == 0)
 		r = multicast_dump(d, &s, x);
+	if (r == 0)
+		r = reuseport_dump(d, &s, x);
 	if (r == 0 && is_tcp(&s) && has_stream(d, &s, state))
 		r = tcp_dump(d, &s, state, x);
 	if (r == 0 && is_udp(&s))

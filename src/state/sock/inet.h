@@ -38,6 +38,13 @@ int inet_freebind(int fd, json_t *x, const union inet_addr *a) MUST_CHECK;
 void inet_record_dump(const struct sock_view *s, InetSkEntry *e);
 int inet_record_restore(int fd, const InetSkEntry *e) MUST_CHECK;
 
+/* reuseport.c: who gets what comes to a port that several sockets have */
+int reuseport_check(struct dump *d, const struct sock_view *s) MUST_CHECK;
+int reuseport_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;
+/* What has to be bound, or listen, before F; NULL: nothing. */
+struct file *reuseport_before(struct restore *r, const struct file *f);
+int reuseport_attach(int fd, const json_t *x) MUST_CHECK; /* it is bound, or listens */
+
 /* A packet to a socket of the tree, as from anybody; DATA begins with the header of PROTOCOL. */
 struct injected {
 	union inet_addr from, to;

@@ -120,6 +120,18 @@ static int open_connection(struct restore *r, struct file *f)
 	return tcp_restore(r, f);
 }
 
+/* In the order in which those of one port were bound. */
+static int bind_in_order(struct restore *r, struct file *f)
+{
+	bool packets = f->entry->isk->type == SOCK_DGRAM;
+	struct file *before = packets ? reuseport_before(r, f) : NULL;
+	int ret = before ? restore_file(r, before->id, &before) : 0;
+
+	if (ret == 0)
+		ret = inet_bind(r, f, false);
+	return ret == 0 && packets ? reuseport_attach(f->fd, sock_extra(r, f->id)) : ret;
+}
+
 int inet_open(struct restore *r, struct file *f)
 {
 	const InetSkEntry *e = f->entry->isk;
@@ -143,12 +155,30 @@ int inet_open(struct restore *r, struct file *f)
 		return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
 	}
 	if (ret == 0)
-		ret = inet_bind(r, f, false);
+		ret = bind_in_order(r, f);
 	if (ret == 0 && e->state == TCP_ESTABLISHED)
 		ret = inet_connect(r, f);
 	if (ret == 0)
 		ret = multicast_restore(f->fd, x);
 	return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
+}
+
+/* In the order in which those of one port have begun to. */
+static int listen_in_order(struct restore *r, struct file *f)
+{
+	const InetSkEntry *e = f->entry->isk;
+	json_t *x = sock_extra(r, f->id);
+	struct file *before = reuseport_before(r, f);
+	int ret = 0;
+
+	if (json_object_get(x, "listens"))
+		return 0;
+	json_object_set_new(x, "listens", json_true());
+	if (before && before->entry->isk->state == TCP_LISTEN && before->fd >= 0)
+		ret = listen_in_order(r, before);
+	if (ret == 0 && listen(f->fd, (int)MIN(e->backlog, BACKLOG_MAX)) < 0)
+		ret = err_errno("listen at port %u", e->src_port);
+	return ret < 0 ? ret : reuseport_attach(f->fd, x);
 }
 
 /* Listening comes when all are bound: it keeps others from the port. */
@@ -163,8 +193,10 @@ int inet_finish(struct restore *r, struct file *f)
 	 */
 	if (connection)
 		how = r->o.tcp_close ? 3 : how & 1;
-	if (e->state == TCP_LISTEN && listen(f->fd, (int)MIN(e->backlog, BACKLOG_MAX)) < 0)
-		return err_errno("listen at port %u", e->src_port);
+	if (e->state == TCP_LISTEN)
+		ret = listen_in_order(r, f);
+	if (ret < 0)
+		return ret;
 	if (how && shutdown(f->fd, (int)how - 1) < 0 && errno != ENOTCONN)
 		return err_errno("shutdown of inet socket %u", f->id);
 	if (!connection && e->opts->has_reuseaddr)

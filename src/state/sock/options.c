@@ -227,7 +227,8 @@ int sock_options_restore(int fd, const SkOptsEntry *e)
 /*
  * Beyond CRIU's record: numbers of include/uapi/asm-generic/socket.h, in the order in which they
  * are set.  Not here: what is only read (SO_ERROR, SO_PEER*, SO_MEMINFO, SO_COOKIE, ...), what the
- * record has, and what cannot be read (SO_ATTACH_REUSEPORT_*, SO_CNX_ADVICE, SO_DETACH_*).
+ * record has, and what cannot be read (SO_CNX_ADVICE, SO_DETACH_*; SO_ATTACH_REUSEPORT_*:
+ * reuseport.c).
  */
 static const struct {
 	int name, usual; /* of a new socket: not recorded */
