@@ -44,6 +44,13 @@ network() {
 	in_it sh -c 'cat /proc/sys/net/ipv6/conf/*/forwarding /proc/sys/net/ipv6/conf/*/disable_ipv6'
 }
 
+# steady: the addresses of IPv6 have come (nobody else has them), and nothing changes any more.
+steady() {
+	network >"$DIR/then"
+	sleep 2
+	network | diff "$DIR/then" - && ! in_it ip -6 -o address | grep -q tentative
+}
+
 @test "network: devices, addresses, routes, rules, firewall, settings" {
 	inside -pn '
 	ip link set lo up
@@ -63,12 +70,10 @@ network() {
 	echo 77 >/proc/sys/net/unix/max_dgram_qlen
 	echo "100 200" >/proc/sys/net/ipv4/ping_group_range
 	exec sleep 1000'
-	sleep 2 # addresses of IPv6 settle
+	wait_for 15 steady
 	network >"$DIR/before"
 	again
-	sleep 2
-	network >"$DIR/after"
-	diff "$DIR/before" "$DIR/after"
+	wait_for 15 eval 'network >"$DIR/after"; diff "$DIR/before" "$DIR/after"'
 	crit decode -i "$IMG"/netdev-*.img | jq -e '.entries | length == 5'
 	kill -9 "$PID" && PID=
 }

@@ -15,13 +15,15 @@ written() { jq '.container_statistics[0].criu_statistics.pages_written' <<<"$out
 # bytes DIR: of pages
 bytes() { cat "$1"/pages-*.img | wc -c; }
 
-# hog NAME MIB: holds so much memory; USR1: says whether it is whole.
+# hog NAME MIB: holds so much memory; USR1: says whether it is whole.  It waits without any child: one
+# between fork(2) and execve(2) has all the memory as well, and is new to the round that meets it.
 hog() {
 	cryopod run -d --name "$1" --network none $IMAGE sh -c '
 		a=$(yes 0123456789abcde | head -c '$(($2 << 20))')
 		trap "echo \"\$a\" | md5sum" USR1
+		mkfifo /wait
 		echo ready
-		while :; do sleep 0.2; done' >/dev/null
+		while :; do read -r x <>/wait; done' >/dev/null
 	wait_for 30 eval "cryopod logs $1 | grep -q ready"
 }
 
