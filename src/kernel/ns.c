@@ -13,21 +13,26 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif
 
+#define PIDFD_THREAD_ O_EXCL	    /* Linux 6.9 */
+#define PIDFD_GET(nr) _IO(0xff, nr) /* PIDFD_GET_*_NAMESPACE, Linux 6.11 */
+
 const struct ns_info ns_infos[NS_COUNT] = {
-	[NS_USER] = {"user", NULL, CLONE_NEWUSER},
-	[NS_MNT] = {"mnt", NULL, CLONE_NEWNS},
-	[NS_UTS] = {"uts", NULL, CLONE_NEWUTS},
-	[NS_IPC] = {"ipc", NULL, CLONE_NEWIPC},
-	[NS_PID] = {"pid", "pid_for_children", CLONE_NEWPID},
-	[NS_NET] = {"net", NULL, CLONE_NEWNET},
-	[NS_CGROUP] = {"cgroup", NULL, CLONE_NEWCGROUP},
-	[NS_TIME] = {"time", "time_for_children", CLONE_NEWTIME},
+	[NS_USER] = {"user", NULL, CLONE_NEWUSER, PIDFD_GET(9)},
+	[NS_MNT] = {"mnt", NULL, CLONE_NEWNS, PIDFD_GET(3)},
+	[NS_UTS] = {"uts", NULL, CLONE_NEWUTS, PIDFD_GET(10)},
+	[NS_IPC] = {"ipc", NULL, CLONE_NEWIPC, PIDFD_GET(2)},
+	[NS_PID] = {"pid", "pid_for_children", CLONE_NEWPID, PIDFD_GET(5)},
+	[NS_NET] = {"net", NULL, CLONE_NEWNET, PIDFD_GET(4)},
+	[NS_CGROUP] = {"cgroup", NULL, CLONE_NEWCGROUP, PIDFD_GET(1)},
+	[NS_TIME] = {"time", "time_for_children", CLONE_NEWTIME, PIDFD_GET(7)},
 };
 
 /* The link reads "net:[4026531840]"; a fixture has plain links with the same text. */
@@ -65,12 +70,43 @@ int ns_id(int dir, enum ns_kind kind, uint64_t *ret)
 	return link_id(dir, name, ret);
 }
 
-int ns_thread_id(int dir, pid_t tid, enum ns_kind kind, uint64_t *ret)
+/* False where a pidfd does not tell. */
+static bool ask_pidfd(pid_t tid, const enum ns_kind *kinds, unsigned n, const uint64_t *ids,
+		      bool *ret_same)
 {
-	char name[56];
+	autoclose int fd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD_);
 
-	snprintf(name, sizeof(name), "task/%d/ns/%s", tid, ns_infos[kind].name);
-	return link_id(dir, name, ret);
+	*ret_same = true;
+	for (unsigned i = 0; fd >= 0 && i < n; i++) {
+		autoclose int ns = ioctl(fd, ns_infos[kinds[i]].pidfd_get, 0);
+		struct stat st;
+
+		if (ns < 0 || fstat(ns, &st) < 0)
+			return false;
+		*ret_same = *ret_same && st.st_ino == ids[kinds[i]];
+	}
+	return fd >= 0;
+}
+
+int ns_thread_is_in(int dir, pid_t tid, const enum ns_kind *kinds, unsigned n, const uint64_t *ids)
+{
+	bool same;
+
+	if (ask_pidfd(tid, kinds, n, ids, &same))
+		return same;
+	same = true;
+	for (unsigned i = 0; same && i < n; i++) {
+		uint64_t id;
+		char name[56];
+		int r;
+
+		snprintf(name, sizeof(name), "task/%d/ns/%s", tid, ns_infos[kinds[i]].name);
+		r = link_id(dir, name, &id);
+		if (r < 0)
+			return r;
+		same = id == ids[kinds[i]];
+	}
+	return same;
 }
 
 int ns_child_id(int dir, enum ns_kind kind, uint64_t *ret)

@@ -253,18 +253,13 @@ static const enum ns_kind of_threads[] = {NS_MNT, NS_UTS, NS_IPC, NS_NET, NS_CGR
 static int look_at_thread(struct dump *d, const struct dtask *t, pid_t tid)
 {
 	const uint64_t *process = spaces_of(d, t->proc.pid);
-	bool differs = process != d->ns;
 	autoclose int dir = -1;
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && !differs && i < ARRAY_SIZE(of_threads); i++) {
-		uint64_t id;
-
-		r = ns_thread_id(t->proc.dir, tid, of_threads[i], &id);
-		differs = r == 0 && id != process[of_threads[i]];
-	}
-	if (r < 0 || !differs)
-		return r;
+	if (process == d->ns)
+		r = ns_thread_is_in(t->proc.dir, tid, of_threads, ARRAY_SIZE(of_threads), process);
+	if (r != 0)
+		return MIN(r, 0);
 	r = proc_open_task(t->proc.dir, tid, &dir);
 	return r < 0 ? r : look_at(d, dir, tid, process);
 }
