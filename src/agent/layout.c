@@ -14,8 +14,9 @@
 #define STACK_BYTES 1024 /* the agent needs about 200, and never gets a signal */
 #define ALIGNMENT   64
 /* Distance from other mappings: nothing merges, and a stack may still grow. */
-#define HOLE_MARGIN (2 * 1024 * 1024)
-#define USER_END    UINT64_C(0x7ffffffff000)
+#define HOLE_MARGIN	     (2 * 1024 * 1024)
+#define MADV_POPULATE_WRITE_ 23 /* Linux 5.14 */
+#define USER_END	     UINT64_C(0x7ffffffff000)
 
 struct slot_layout {
 	uint32_t nops, ops, arena, arena_bytes, box, frame, stack, bytes;
@@ -91,6 +92,17 @@ struct agent *agent_new(unsigned nbig, unsigned nsmall, const struct agent_sizes
 	return a;
 }
 
+/* Of other threads' slots each page is used, here and there: all at once is cheaper than by faults.
+ */
+static void populate_small(struct agent *a)
+{
+	uint64_t from = a->nbig < a->nslots ? a->slots[a->nbig].offset : a->bytes;
+
+	from = ROUND_DOWN(from, PAGE_BYTES);
+	if (from < a->bytes)
+		madvise(a->map + from, a->bytes - from, MADV_POPULATE_WRITE_);
+}
+
 int agent_map_mailbox(struct agent *a, int fd)
 {
 	uint8_t *map = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -100,6 +112,7 @@ int agent_map_mailbox(struct agent *a, int fd)
 	/* Our own children have no business with it. */
 	madvise(map, a->bytes, MADV_DONTFORK);
 	a->map = map;
+	populate_small(a);
 	memcpy(map, agent_blob, (size_t)(agent_blob_end - agent_blob));
 	for (unsigned i = 0; i < a->nslots; i++) {
 		struct agent_slot *s = &a->slots[i];
