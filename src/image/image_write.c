@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define KEEP_BYTES (64u << 10) /* per file in memory */
@@ -74,6 +75,15 @@ static struct pending *get_file(struct image_writer *w, enum image_kind kind, ui
 	return p;
 }
 
+/* Some always; more as long as three quarters of our descriptors are left for what is to come. */
+static bool stays_open(struct image_writer *w, int fd)
+{
+	struct rlimit l;
+
+	return w->kept++ < KEEP_OPEN ||
+	       (getrlimit(RLIMIT_NOFILE, &l) == 0 && (rlim_t)fd < l.rlim_cur / 4);
+}
+
 static int expect(struct image_writer *w, enum image_kind kind, uint64_t id, int flags,
 		  struct pending **ret)
 {
@@ -87,7 +97,7 @@ static int expect(struct image_writer *w, enum image_kind kind, uint64_t id, int
 	if (p->fd < 0)
 		return err_errno("create image %s", p->name);
 	p->exists = true;
-	if (w->kept++ < KEEP_OPEN)
+	if (stays_open(w, p->fd))
 		return 0;
 	close(p->fd);
 	p->fd = -1;
