@@ -227,3 +227,24 @@ assert struct.unpack("i", fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY | os.O_NO
 	wait_for 5 cryopod exec a test -s /tmp/len
 	[ "$(cryopod exec a cat /tmp/len)" -eq 300000 ]
 }
+
+@test "a pidfd of a session's process is the container's own" {
+	cryopod run -d --name a --network none -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro $IMAGE \
+		/usr/bin/python3 -uc '
+import os, select, time
+while not os.path.exists("/tmp/number"):
+    time.sleep(0.05)
+fd = os.pidfd_open(int(open("/tmp/number").read()))
+print("open")
+select.select([fd], [], [])
+print("gone")
+time.sleep(1000)' >/dev/null
+	cryopod exec -d a sh -c 'echo $$ >/tmp/n; mv /tmp/n /tmp/number; exec sleep 1000' >/dev/null
+	wait_for 20 log_has a open
+	expect 0 cryopod container checkpoint a
+	expect 0 cryopod container restore a
+	run cryopod logs a
+	[[ $output != *gone* ]]
+	cryopod exec a sh -c 'kill -9 $(cat /tmp/number)'
+	wait_for 20 log_has a gone
+}

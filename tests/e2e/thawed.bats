@@ -20,8 +20,8 @@ setup() { needs_engine; }
 	cryopod run -d --name f --network none --tmpfs /scratch:size=4m $IMAGE sh -c 'exec 3<>/tmp/gone; rm /tmp/gone; echo held >&3; echo ready; exec sleep 1000' >/dev/null
 	wait_for 10 log_has f ready
 	cryopod exec f sh -c 'echo one >/scratch/a; mkdir -m 750 /scratch/d; echo two >/scratch/d/b; chown 5:6 /scratch/d/b; ln -s a /scratch/l; ln /scratch/a /scratch/hard
-		echo three >/dev/shm/c; chmod 600 /dev/shm/c; echo four >/written; rm /etc/group'
-	show='cd /; ls -lnR scratch dev/shm | sed "s/ [A-Z][a-z][a-z] .*[0-9] / /"; cat scratch/a scratch/d/b dev/shm/c written; ls /etc/group 2>&1; grep scratch /proc/mounts'
+		echo three >/dev/shm/c; chmod 600 /dev/shm/c; echo four >/written; rm /etc/group; ln -s /run/log /dev/log'
+	show='cd /; ls -lnR scratch dev/shm | sed "s/ [A-Z][a-z][a-z] .*[0-9] / /"; cat scratch/a scratch/d/b dev/shm/c written; ls /etc/group 2>&1; readlink /dev/log; grep scratch /proc/mounts'
 	cryopod exec f sh -c "$show" >"$BATS_TEST_TMPDIR/before"
 	cycle f
 	cryopod exec f sh -c "$show" | diff "$BATS_TEST_TMPDIR/before" -

@@ -52,6 +52,15 @@ static int outside(pid_t pid)
 	return err_set(EOPNOTSUPP, "pidfd of process %d, which is not in the tree; close it", pid);
 }
 
+static bool is_top(const struct dump *d, pid_t pid)
+{
+	bool found = pid == d->o.pid;
+
+	for (unsigned i = 0; !found && i < d->o.nguests; i++)
+		found = pid == d->o.guests[i].pid;
+	return found;
+}
+
 /* While the tree runs, there are newer processes than those that we know. */
 static bool is_below(const struct dump *d, pid_t pid)
 {
@@ -59,7 +68,7 @@ static bool is_below(const struct dump *d, pid_t pid)
 		CLEANUP(proc_close) struct proc p = PROC_NONE;
 		struct procstat s;
 
-		if (pid == d->o.pid)
+		if (is_top(d, pid))
 			return true;
 		if (proc_open(pid, &p) < 0 || procstat_read(p.dir, &s) < 0)
 			return true; /* it has ended */

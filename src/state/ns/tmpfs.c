@@ -93,7 +93,18 @@ static bool is_wanted(const struct stat *st, dev_t dev, bool nodes)
 	return (nodes || !is_node(st->st_mode)) && !S_ISSOCK(st->st_mode) && st->st_dev == dev;
 }
 
-/* Something that the next container would miss?  In /dev links are the runtime's. */
+/* Links in /dev that OCI runtimes make: "Default Devices" of the runtime specification. */
+static bool is_runtimes(const char *target, const char *name)
+{
+	static const char *const names[] = {"fd", "stdin", "stdout", "stderr", "core", "ptmx"};
+
+	for (size_t i = 0; strcmp(target, "/dev") == 0 && i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Something that the next container would miss? */
 static int has_content(int dir, const char *target, bool *ret)
 {
 	DIR *d = fdopendir(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -108,7 +119,7 @@ static int has_content(int dir, const char *target, bool *ret)
 		    fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		*ret = is_wanted(&st, top.st_dev, false) &&
-		       !(S_ISLNK(st.st_mode) && strcmp(target, "/dev") == 0);
+		       !(S_ISLNK(st.st_mode) && is_runtimes(target, e->d_name));
 	}
 	closedir(d);
 	return 0;
