@@ -52,6 +52,10 @@ thaws() {
 	thaws unixqueued
 }
 
+@test "triggers of memory pressure, as systemd and its daemons have them" {
+	thaws pressure
+}
+
 @test "memfds with seals and mappings" {
 	thaws memfds
 }

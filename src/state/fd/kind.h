@@ -97,6 +97,7 @@ extern const struct fd_kind fd_epoll, fd_fifo, fd_inotify, fd_memfd, fd_signalfd
 extern const struct fd_kind fd_unix, fd_inet, fd_netlink, fd_packet; /* state/sock/ */
 extern const struct fd_kind fd_fanotify, fd_nsfile, fd_pidfd, fd_procfile, fd_tun, fd_uring,
 	fd_uffd;
+extern const struct fd_kind fd_pressure;
 extern const struct fd_kind fd_ttydev; /* state/tty/ */
 
 /* The error for what no kind takes. */

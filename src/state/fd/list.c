@@ -25,6 +25,7 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_pidfd,
 	&fd_nsfile,
 	&fd_procfile,
+	&fd_pressure,
 	&fd_tun,
 	&fd_mqfile,
 	&fd_uring,
