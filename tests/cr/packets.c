@@ -110,7 +110,7 @@ static void receives(int fd, size_t headers, const char *text)
 	char b[512];
 	ssize_t n;
 
-	check(poll(&p, 1, 2000) == 1, "nothing comes");
+	check(poll(&p, 1, 15000) == 1, "nothing comes");
 	n = recv(fd, b, sizeof(b), 0);
 	check(n == (ssize_t)(headers + strlen(text)) && !memcmp(b + headers, text, strlen(text)),
 	      "%zd", n);
@@ -182,7 +182,7 @@ int main(void)
 	receives(raw, 14 + ip, "packet");
 	receives(dgram, ip, "packet");
 	p.fd = ring3;
-	check(poll(&p, 1, 2000) == 1 && block->hdr.bh1.block_status & TP_STATUS_USER);
+	check(poll(&p, 1, 15000) == 1 && block->hdr.bh1.block_status & TP_STATUS_USER);
 	check(block->hdr.bh1.num_pkts >= 1);
 	is_bound(ring3, ETH_P_IP);
 
@@ -196,7 +196,7 @@ int main(void)
 	}
 	send_one("ring");
 	p.fd = ring2;
-	check(poll(&p, 1, 2000) == 1);
+	check(poll(&p, 1, 15000) == 1);
 	frame = (struct tpacket2_hdr *)map;
 	check(frame->tp_status & TP_STATUS_USER, "%#x", frame->tp_status);
 	check(!memcmp(map + frame->tp_net + ip, "ring", 4));

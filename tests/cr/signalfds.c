@@ -26,7 +26,7 @@ int main(void)
 	ready();
 
 	p = (struct pollfd){.fd = a, .events = POLLIN};
-	check(poll(&p, 1, 1000) == 1 && p.revents == POLLIN);
+	check(poll(&p, 1, 15000) == 1 && p.revents == POLLIN);
 	check(read(a, &si, sizeof(si)) == sizeof(si));
 	check(si.ssi_signo == (unsigned)SIGRTMAX && si.ssi_int == 77, "%u", si.ssi_signo);
 	check(read(a, &si, sizeof(si)) < 0 && errno == EAGAIN);

@@ -18,7 +18,7 @@ static int state_of(int fd)
 
 static void await(int fd, int state)
 {
-	for (int i = 0; i < 2000 && state_of(fd) != state; i++)
+	for (int i = 0; i < 15000 && state_of(fd) != state; i++)
 		usleep(1000);
 	check(state_of(fd) == state, "%d is in state %d, not %d", fd, state_of(fd), state);
 }

@@ -48,7 +48,7 @@ static void get(int fd, const char *text)
 	while (n < len) {
 		ssize_t got;
 
-		check(poll(&p, 1, 5000) == 1, "nothing to read, \"%s\" expected", text);
+		check(poll(&p, 1, 15000) == 1, "nothing to read, \"%s\" expected", text);
 		got = read(fd, buf + n, sizeof(buf) - n);
 		check(got > 0, "errno %d at %zu of \"%s\"", errno, n, text);
 		n += (size_t)got;
@@ -113,7 +113,7 @@ int main(void)
 	/* echo that nobody has read */
 	put(g.master, "abc\r");
 	p = (struct pollfd){.fd = g.slave, .events = POLLIN};
-	check(poll(&p, 1, 5000) == 1);
+	check(poll(&p, 1, 15000) == 1);
 
 	close(x.master); /* a free number between others */
 	close(x.slave);

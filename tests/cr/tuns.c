@@ -114,7 +114,7 @@ static void carries(int fd, const char *address, const char *text)
 	for (int i = 0; i < 50; i++) { /* others may send as well */
 		ssize_t n;
 
-		check(poll(&p, 1, 2000) == 1, "%s does not come", text);
+		check(poll(&p, 1, 15000) == 1, "%s does not come", text);
 		n = read(fd, b, sizeof(b));
 		if (n > (ssize_t)strlen(text) && !memcmp(b + n - strlen(text), text, strlen(text)))
 			return;
