@@ -7,13 +7,12 @@
 
 struct asked { /* one thread */
 	GArray *results;
-	uint8_t *data; /* of all questions, one after the other */
+	uint8_t *data; /* of all questions that concern it, one after the other */
 };
 
 struct questions {
 	const struct question **v;
 	unsigned n;
-	size_t bytes;
 	GHashTable *threads; /* struct dthread -> struct asked */
 };
 
@@ -22,26 +21,33 @@ static bool concerns(const struct question *q, const struct dthread *h)
 	return !q->leader || h == h->task->threads;
 }
 
-static size_t place_of(const struct questions *all, const struct question *q)
+/* Where the data of question N of a thread is; of the one after the last: how much it is. */
+static size_t place_of(const struct questions *all, const struct dthread *h, unsigned n)
 {
 	size_t at = 0;
 
-	for (unsigned i = 0; all->v[i] != q; i++)
-		at += ROUND_UP(all->v[i]->bytes, 16);
+	for (unsigned i = 0; i < n; i++)
+		at += concerns(all->v[i], h) ? ROUND_UP(all->v[i]->bytes, 16) : 0;
 	return at;
+}
+
+static unsigned number_of(const struct questions *all, const struct question *q)
+{
+	unsigned i = 0;
+
+	while (all->v[i] != q)
+		i++;
+	return i;
 }
 
 static int compose(struct questions *all, struct dthread *h, struct asked *a, struct batch *b)
 {
-	size_t at = 0;
 	int r = 0;
 
 	dthread_batch(h, b);
-	for (unsigned i = 0; r == 0 && i < all->n; i++) {
+	for (unsigned i = 0; r == 0 && i < all->n; i++)
 		if (concerns(all->v[i], h))
-			r = all->v[i]->ask(h, b, a->data + at);
-		at += ROUND_UP(all->v[i]->bytes, 16);
-	}
+			r = all->v[i]->ask(h, b, a->data + place_of(all, h, i));
 	return r < 0 ? r : batch_post(b);
 }
 
@@ -59,7 +65,7 @@ static int ask_window(struct questions *all, struct dthread **h, unsigned n)
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		struct asked *a = g_new0(struct asked, 1);
 
-		a->data = g_malloc0(all->bytes);
+		a->data = g_malloc0(place_of(all, h[i], all->n));
 		g_hash_table_insert(all->threads, h[i], a);
 		r = dtask_wrap(h[i]->task, compose(all, h[i], a, &b[i]));
 	}
@@ -82,8 +88,6 @@ int questions_ask(struct dump *d, const struct question *const *v, unsigned n)
 	d->questions = all;
 	*all = (struct questions){
 		.v = g_memdup2(v, n * sizeof(*v)), .n = n, .threads = g_hash_table_new(NULL, NULL)};
-	for (unsigned i = 0; i < n; i++)
-		all->bytes += ROUND_UP(v[i]->bytes, 16);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
 
@@ -108,7 +112,7 @@ int question_take(struct dump *d, struct dthread *h, const struct question *q)
 		return 0;
 	if (!a || !a->results)
 		return err_set(EPROTO, "thread %d was not asked", h->nstid);
-	answers = (struct answers){a->data + place_of(all, q), a->results};
+	answers = (struct answers){a->data + place_of(all, h, number_of(all, q)), a->results};
 	return q->take(d, h, &answers);
 }
 
@@ -126,7 +130,7 @@ void questions_end(struct dump *d)
 
 		for (unsigned i = 0; i < all->n; i++)
 			if (all->v[i]->clear && concerns(all->v[i], h))
-				all->v[i]->clear(a->data + place_of(all, all->v[i]));
+				all->v[i]->clear(a->data + place_of(all, h, i));
 		if (a->results)
 			g_array_unref(a->results);
 		g_free(a->data);
