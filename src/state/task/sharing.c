@@ -101,23 +101,29 @@ static int compare_own(struct dtask *t, pid_t tid, int type)
 	return type == KCMP_FILES ? compare_files(t, tid, NULL) : compare_fs(t, tid);
 }
 
+static int check_thread(struct dtask *t, pid_t tid, unsigned k)
+{
+	bool nothing = tid == t->proc.pid || (t->leader_dead && tid == t->pid);
+	int same = nothing ? 0 : kcmp_compare(t->proc.pid, tid, shared[k].type, 0, 0);
+
+	if (same > 0)
+		same = compare_own(t, tid, shared[k].type);
+	if (same != -ESRCH && same != -ENOENT)
+		return same;
+	err_clear(); /* has ended while we looked */
+	return 0;
+}
+
+/* Frozen, they are known. */
 static int check_threads(struct dump *d, struct dtask *t, unsigned k)
 {
 	CLEANUP(pid_list_clear) struct pid_list tids = {0};
-	int r = proc_tasks(t->proc.dir, &tids);
+	int r = t->nthreads ? 0 : proc_tasks(t->proc.dir, &tids);
 
-	for (size_t i = 0; r == 0 && i < tids.n; i++) {
-		bool nothing = tids.v[i] == t->proc.pid || (t->leader_dead && tids.v[i] == t->pid);
-		int same = nothing ? 0 : kcmp_compare(t->proc.pid, tids.v[i], shared[k].type, 0, 0);
-
-		if (same > 0)
-			same = compare_own(t, tids.v[i], shared[k].type);
-		if (same == -ESRCH || same == -ENOENT) { /* has ended while we looked */
-			err_clear();
-			continue;
-		}
-		r = same;
-	}
+	for (unsigned i = 0; r == 0 && i < t->nthreads; i++)
+		r = check_thread(t, t->threads[i].tid, k);
+	for (size_t i = 0; r == 0 && i < tids.n; i++)
+		r = check_thread(t, tids.v[i], k);
 	return r;
 }
 
