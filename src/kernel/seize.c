@@ -186,16 +186,14 @@ static int does_not_stop(struct seized *s, pid_t tid)
  * 1: it is one that the kernel has made for io_uring: it never runs in user mode, and works on
  * while the others stand still.
  */
-static int let_kernels_go(struct seized *s, pid_t tid)
+static int let_kernels_go(struct seized *s, const struct seized_thread *t)
 {
-	struct regs regs;
-	int r = ptrace_get_regs(tid, &regs);
-
-	if (r < 0 || !regs_are_kernels(&regs))
-		return r;
+	if (!regs_are_kernels(&t->regs))
+		return 0;
 	s->kernels++;
-	return ptrace(PTRACE_DETACH, tid, NULL, NULL) < 0 ? err_errno("letting task %d go", tid)
-							  : 1;
+	return ptrace(PTRACE_DETACH, t->tid, NULL, NULL) < 0
+		       ? err_errno("letting task %d go", t->tid)
+		       : 1;
 }
 
 /* 0: stopped; 1: it ended, or is the kernel's. */
@@ -223,7 +221,8 @@ static int wait_thread(struct seized *s, struct seized_thread *t, uint64_t until
 			t->job_stopped = sig != SIGTRAP;
 			t->stop_signal = sig;
 			t->waiting = false;
-			return let_kernels_go(s, t->tid);
+			r = ptrace_get_regs(t->tid, &t->regs);
+			return r < 0 ? r : let_kernels_go(s, t);
 		}
 		/* A signal was taken from the queue before our stop: it goes on its way, and the
 		 * thread stops before the handler's first instruction. */
@@ -293,13 +292,11 @@ static void find_first_call(const struct seized *s, struct seized_thread *t)
 	regs_first_call(&t->regs, code);
 }
 
+/* What it has besides its registers, and these as they ought to be. */
 static int read_thread(struct seized *s, struct seized_thread *t)
 {
-	int r;
+	int r = abort_restartable_sequence(s, t);
 
-	r = ptrace_get_regs(t->tid, &t->regs);
-	if (r == 0)
-		r = abort_restartable_sequence(s, t);
 	if (r == 0)
 		r = undo_interruption(s, t);
 	if (r == 0)
