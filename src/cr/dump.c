@@ -108,14 +108,20 @@ static int begin_records(struct dump *d)
 	return files_dump_begin(d);
 }
 
+/* Of the first that has one: valgrind takes its code away, so that programs do not use it. */
 static int dump_vdso(struct dump *d)
 {
-	struct dtask *t = dump_task(d, 0);
-	struct vdso_part parts[VDSO_PARTS];
+	struct vdso_part parts[VDSO_PARTS] = {0};
 	g_autofree char *hash = NULL;
+	struct dtask *t = NULL;
 	int r;
 
-	vdso_parts_of_maps(&t->maps, parts);
+	for (unsigned i = 0; !parts[VDSO_CODE].bytes && i < d->tasks->len; i++) {
+		t = dump_task(d, i);
+		vdso_parts_of_maps(&t->maps, parts);
+	}
+	if (!parts[VDSO_CODE].bytes)
+		return 0;
 	r = vdso_hash(t->proc.pid, &parts[VDSO_CODE], &hash);
 	if (r < 0)
 		return r;

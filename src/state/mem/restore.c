@@ -77,6 +77,8 @@ static int vdso_part(const struct restore *r, const MmEntry *m, size_t i)
 
 static int map_vdso(struct restore *r, struct batch *b, const MmEntry *m)
 {
+	bool had[VDSO_PARTS] = {0};
+
 	for (size_t i = 0; i < m->n_vmas; i++) {
 		const VmaEntry *v = m->vmas[i];
 		int part = vdso_part(r, m, i);
@@ -92,7 +94,11 @@ static int map_vdso(struct restore *r, struct batch *b, const MmEntry *m)
 				       IMM(bytes), IMM(bytes), IMM(MREMAP_MAYMOVE | MREMAP_FIXED),
 				       IMM(v->start)),
 			     (int64_t)v->start);
+		had[part] = true;
 	}
+	for (unsigned k = 0; k < VDSO_PARTS; k++) /* it had taken them away, as valgrind does */
+		if (!had[k] && r->vdso[k].bytes)
+			batch_add(b, SYS_munmap, IMM(mem_vdso_waits(r, k)), IMM(r->vdso[k].bytes));
 	return 0;
 }
 
