@@ -139,10 +139,15 @@ int diag_unix(int sock, GHashTable **ret)
 	return 0;
 }
 
+/* Keys and protocols on top are only told of together with struct tcp_info: inet_sk_diag_fill() */
+#define WITH_KEYS (1 << (INET_DIAG_INFO - 1))
+
 static int inet_attr(const struct nlattr *a, void *arg)
 {
 	if (mnl_attr_get_type(a) == INET_DIAG_SHUTDOWN && mnl_attr_get_payload_len(a) >= 1)
-		*(uint8_t *)arg = mnl_attr_get_u8(a);
+		*(uint8_t *)arg |= mnl_attr_get_u8(a);
+	if (mnl_attr_get_type(a) == INET_DIAG_MD5SIG)
+		*(uint8_t *)arg |= DIAG_SIGNS;
 	return MNL_CB_OK;
 }
 
@@ -165,6 +170,7 @@ int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map)
 	const struct inet_diag_req_v2 req = {
 		.sdiag_family = (uint8_t)family,
 		.sdiag_protocol = (uint8_t)protocol,
+		.idiag_ext = protocol == IPPROTO_TCP ? WITH_KEYS : 0,
 		.idiag_states = ~0u,
 	};
 	int r = diag_list(sock, &req, sizeof(req), inet_msg, map);
@@ -223,6 +229,7 @@ int diag_tcp(int sock, int family, GArray *all)
 	const struct inet_diag_req_v2 req = {
 		.sdiag_family = (uint8_t)family,
 		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_ext = WITH_KEYS,
 		.idiag_states = ~0u,
 	};
 	int r = diag_list(sock, &req, sizeof(req), tcp_msg, all);

@@ -52,7 +52,9 @@ int diag_tcp(int sock, int family, GArray *list) MUST_CHECK;
  */
 int diag_tcp_free_port(int sock, uint16_t port) MUST_CHECK;
 
-/* Adds inode -> shutdown (1, 2, 3; unlisted: 0) of PROTOCOL's sockets. */
+#define DIAG_SIGNS 0x80u /* TCP_MD5SIG */
+
+/* Adds inode -> shutdown (1, 2, 3; unlisted: 0), DIAG_SIGNS, of PROTOCOL's sockets. */
 int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map) MUST_CHECK;
 
 struct packet_diag_mclist;

@@ -110,6 +110,10 @@ static int check_state(struct dump *d, const struct sock_view *s, int state)
 {
 	unsigned waiting;
 
+	int r = is_tcp(s) ? tcp_keys_check(d, s) : 0;
+
+	if (r < 0)
+		return r;
 	if (state == TCP_LISTEN) {
 		backlog(s, &waiting);
 		return waiting && !d->o.skip_in_flight ? tcp_check_backlog(d, s, waiting) : 0;
@@ -181,6 +185,7 @@ static void dump_parts(struct dump *d, const struct sock_view *s, InetSkEntry *e
 		e->has_v6only = true;
 		e->v6only = v != 0;
 	}
+	how &= ~DIAG_SIGNS;
 	if (how) {
 		e->has_shutdown = true;
 		e->shutdown = (SkShutdown)how;
@@ -239,6 +244,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = multicast_dump(d, &s, x);
 	if (r == 0)
 		r = reuseport_dump(d, &s, x);
+	if (r == 0 && is_tcp(&s) && !has_stream(d, &s, state))
+		r = tcp_keys_dump(d, &s, x);
 	if (r == 0 && is_tcp(&s) && has_stream(d, &s, state))
 		r = tcp_dump(d, &s, state, x);
 	if (r == 0 && is_udp(&s))

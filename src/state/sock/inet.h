@@ -45,6 +45,11 @@ int reuseport_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CH
 struct file *reuseport_before(struct restore *r, const struct file *f);
 int reuseport_attach(int fd, const json_t *x) MUST_CHECK; /* it is bound, or listens */
 
+/* tcp_keys.c: of a socket without a connection */
+int tcp_keys_check(struct dump *d, const struct sock_view *s) MUST_CHECK;
+int tcp_keys_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;
+int tcp_keys_restore(int fd, int family, const json_t *x) MUST_CHECK;
+
 /* A packet to a socket of the tree, as from anybody; DATA begins with the header of PROTOCOL. */
 struct injected {
 	union inet_addr from, to;

@@ -188,6 +188,8 @@ int inet_open(struct restore *r, struct file *f)
 		ret = sock_more_restore(f->fd, x);
 	if (ret == 0)
 		ret = inet_options_restore(f->fd, x);
+	if (ret == 0 && e->type == SOCK_STREAM)
+		ret = tcp_keys_restore(f->fd, (int)e->family, x);
 	if (ret == 0 && (is_connection(e) || was_connection(e))) {
 		ret = r->o.tcp_close ? 0 : open_connection(r, f);
 		return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;

@@ -45,7 +45,7 @@ struct socks_dump {
 	GArray *waiting;      /* struct unix_waiting: unix_waiting.c */
 	GArray *to_check;     /* struct unix_peer: unix.c */
 	bool flight, flight_known; /* descriptors are on their way in some unix socket */
-	GHashTable *shut;	   /* inode -> 1, 2, 3: shutdown of inet sockets */
+	GHashTable *shut;	   /* inode -> 1, 2, 3: shutdown of inet sockets; DIAG_SIGNS */
 	GHashTable *ids;	   /* inode -> id of the file, of those that may be mapped */
 	GHashTable *packets;	   /* inode -> struct diag_packet: packet.c */
 	GHashTable *tcp;	   /* inode -> struct diag_tcp: socks_tcp() */
