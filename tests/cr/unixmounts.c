@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files of unix sockets that are bind-mounted elsewhere: in a tmpfs and in the root's file system,
- * of a datagram socket, of those that listen, and in a mount
- * namespace inside; over itself, of one whose owner has ended, of one whose mount is shared.
- * Clients reach them by either name afterwards.
+ * of a datagram socket, of those that listen, and in a mount namespace inside; over itself, of one
+ * whose owner has ended, of one whose mount is shared.  Sockets whose directory something is
+ * mounted over.  Clients reach them by all names afterwards.
  */
 #include "cr.h"
 
@@ -72,18 +72,67 @@ static void is_covered(const char *at)
 	check(stat(at, &st) == 0 && S_ISREG(st.st_mode), "%s: mode %o", at, st.st_mode);
 }
 
+static int connected(int type, const char *path)
+{
+	struct sockaddr_un a = name_of(path);
+	int fd = socket(AF_UNIX, type, 0);
+
+	check(connect(fd, (void *)&a, sizeof(a)) == 0, "%s: errno %d", path, errno);
+	return fd;
+}
+
+struct below {
+	char dir[16], stream[32], dgram[32];
+	int listener, client, accepted, relative, receiver, sender;
+};
+
+static void cover(struct below *b, const char *dir)
+{
+	snprintf(b->dir, sizeof(b->dir), "%s", dir);
+	snprintf(b->stream, sizeof(b->stream), "%s/stream", dir);
+	snprintf(b->dgram, sizeof(b->dgram), "%s/dgram", dir);
+	check(mkdir(dir, 0755) == 0 && chdir(dir) == 0);
+	b->listener = bound(SOCK_STREAM, b->stream);
+	b->client = connected(SOCK_STREAM, b->stream);
+	b->accepted = accept(b->listener, NULL, NULL);
+	b->relative = bound(SOCK_SEQPACKET, "relative");
+	b->receiver = bound(SOCK_DGRAM, b->dgram);
+	b->sender = connected(SOCK_DGRAM, b->dgram);
+	check(write(b->sender, "early", 5) == 5);
+	check(chdir("/") == 0 && mount("over", dir, "tmpfs", 0, NULL) == 0, "errno %d", errno);
+}
+
+static void uncover(const struct below *b)
+{
+	char text[8] = "", name[32];
+	struct stat st;
+
+	check(write(b->client, "hello", 5) == 5 && read(b->accepted, text, 5) == 5);
+	check(read(b->receiver, text, sizeof(text)) == 5 && strcmp(text, "early") == 0);
+	check(write(b->sender, "later", 5) == 5 && read(b->receiver, text, 5) == 5);
+	check(stat(b->stream, &st) < 0 && errno == ENOENT, "it is to be covered");
+	check(umount(b->dir) == 0, "%s: errno %d", b->dir, errno);
+	reach(b->listener, SOCK_STREAM, b->stream);
+	reach(b->receiver, SOCK_DGRAM, b->dgram);
+	snprintf(name, sizeof(name), "%s/relative", b->dir);
+	reach(b->relative, SOCK_SEQPACKET, name);
+}
+
 /* In a namespace of its own, which shows the parent's socket elsewhere. */
 static void inside(int server, int in, int out)
 {
+	struct below b;
 	char c;
 
 	check(unshare(CLONE_NEWNS) == 0, "errno %d", errno);
 	check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "errno %d", errno);
 	show_at("/run/d/stream", "/run/d/inner");
+	cover(&b, "/run/inside");
 	check(write(out, "r", 1) == 1);
 	check(read(in, &c, 1) == 1);
 	same("/run/d/stream", "/run/d/inner");
 	reach(server, SOCK_STREAM, "/run/d/inner");
+	uncover(&b);
 	_exit(0);
 }
 
@@ -106,6 +155,7 @@ static int group_at(const char *at)
 int main(void)
 {
 	int to[2], from[2], dgram, stream, file, status, peer, self;
+	struct below run, tmp;
 	char c;
 	pid_t pid;
 
@@ -135,7 +185,11 @@ int main(void)
 	if (pid == 0)
 		inside(stream, to[0], from[1]);
 	check(read(from[0], &c, 1) == 1);
+	cover(&run, "/run/c");
+	cover(&tmp, "/tmp/c");
 	ready();
+	uncover(&run);
+	uncover(&tmp);
 	check(write(to[1], "v", 1) == 1);
 	check(waitpid(pid, &status, 0) == pid && status == 0, "status %x", status);
 	reach(dgram, SOCK_DGRAM, "/run/d/dgram");

@@ -21,12 +21,15 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 struct uncover {
 	const json_t *covers; /* the topmost first */
-	const char *name;
+	const char *name;     /* NULL: the namespace itself */
+	int proc;	      /* O_PATH, our own */
 };
 
 /* What was mounted on something that is away already is not there. */
@@ -43,16 +46,17 @@ static int uncover(void *arg, int *ret_fd)
 		    errno != EINVAL && errno != ENOENT)
 			return err_errno("uncover %s", target);
 	}
-	*ret_fd = open(u->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return *ret_fd < 0 ? err_errno("open %s", u->name) : 0;
+	*ret_fd = u->name ? open(u->name, O_PATH | O_NOFOLLOW | O_CLOEXEC)
+			  : openat(u->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? err_errno("open %s", u->name ?: "the mount namespace") : 0;
 }
 
 /* Who owns the namespace may take away what a copy for others has locked: copy_mnt_ns(). */
 static int open_uncovered(int ns, const json_t *covers, const char *name, int *ret_fd)
 {
-	struct uncover u = {.covers = covers, .name = name};
-	autoclose int owner = -1;
-	int r = ns_owner(ns, &owner);
+	autoclose int owner = -1, proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct uncover u = {.covers = covers, .name = name, .proc = proc};
+	int r = proc < 0 ? err_errno("open /proc") : ns_owner(ns, &owner);
 
 	return r < 0 ? r : ns_run((const int[]){owner, ns}, 2, uncover, &u, ret_fd);
 }
@@ -113,6 +117,69 @@ json_t *covered_look(struct dump *d, const struct path_view *v)
 	if (!ret)
 		err_clear();
 	return ret;
+}
+
+/*
+ * How PATH, on mount M of ALL in namespace NS, leads to what ST is of, or led before that was
+ * deleted; NULL: it does not.
+ */
+static json_t *look_below(const struct mountinfo *all, const struct mount_entry *m, int ns,
+			  uint32_t space, const char *path, const struct stat *st)
+{
+	json_t *covers = covers_of(all, m, path), *ret = NULL;
+	autoclose int fd = -1;
+	struct stat its;
+
+	if (json_array_size(covers) &&
+	    (!st->st_nlink || (open_uncovered(ns, covers, path, &fd) == 0 && fstat(fd, &its) == 0 &&
+			       its.st_dev == st->st_dev && its.st_ino == st->st_ino)))
+		ret = json_pack("{s:O, s:I}", "covers", covers, "space", (json_int_t)space);
+	json_decref(covers);
+	if (!ret)
+		err_clear();
+	return ret;
+}
+
+static json_t *look_in(const struct mountinfo *all, int ns, uint32_t space, const char *path,
+		       const struct stat *st)
+{
+	json_t *ret = NULL;
+
+	for (size_t i = 0; i < all->n && !ret; i++) {
+		const struct mount_entry *m = &all->v[i];
+		size_t len = strcmp(m->target, "/") == 0 ? 0 : strlen(m->target);
+
+		if (m->major == major(st->st_dev) && m->minor == minor(st->st_dev) &&
+		    strncmp(path, m->target, len) == 0 && path[len] == '/')
+			ret = look_below(all, m, ns, space, path, st);
+	}
+	return ret;
+}
+
+json_t *covered_look_at(struct dump *d, const char *path, const struct stat *st)
+{
+	autoclose int ns = -1;
+	json_t *ret = NULL;
+
+	if (!d->o.standalone)
+		return NULL;
+	if (ns_open(dump_task(d, 0)->proc.dir, NS_MNT, &ns) == 0)
+		ret = look_in(&d->mounts, ns, 0, path, st);
+	for (unsigned i = 0; !ret && i < d->spaces->len; i++) {
+		const struct space *s = g_ptr_array_index(d->spaces, i);
+
+		if (s->kind == NS_MNT)
+			ret = look_in(&s->mounts, s->fd, s->id, path, st);
+	}
+	return ret;
+}
+
+int covered_namespace(struct restore *r, const json_t *how, int *ret_fd)
+{
+	int ns, ret = spaces_fd(r, NS_MNT,
+				(uint32_t)json_integer_value(json_object_get(how, "space")), &ns);
+
+	return ret < 0 ? ret : open_uncovered(ns, json_object_get(how, "covers"), NULL, ret_fd);
 }
 
 void covered_note(struct dump *d, uint32_t id, json_t *take)

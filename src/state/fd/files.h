@@ -138,6 +138,10 @@ void linked_restore_end(struct restore *r, bool done);
  * be noted with the record; NULL: it is not there either.
  */
 json_t *covered_look(struct dump *d, const struct path_view *v);
+/* The same of a path by which something was made, and of what there is now. */
+json_t *covered_look_at(struct dump *d, const char *path, const struct stat *st);
+/* A copy of the mount namespace where nothing lies on it. */
+int covered_namespace(struct restore *r, const json_t *how, int *ret_fd) MUST_CHECK;
 void covered_note(struct dump *d, uint32_t id, json_t *take);
 const json_t *covered_find(const struct restore *r, uint32_t id);
 int covered_open(struct restore *r, const RegFileEntry *e, const json_t *how, unsigned flags,

@@ -82,8 +82,10 @@ static int begin(struct batch *b, const struct sock_maker *m, struct visit *v)
 	batch_room(b, 40, 6000);
 	if (spaces_is(m->task->restore, NS_NET, m->net))
 		ret = add_place(v, m, NS_NET, m->net);
-	if (ret == 0 && mounts)
+	if (ret == 0 && (mounts || m->mounts))
 		ret = add_place(v, m, NS_MNT, mounts);
+	if (ret == 0 && m->mounts)
+		v->fds[2 * (v->n - 1)] = *m->mounts;
 	if (ret == 0 && v->n)
 		v->tfds = batch_recv_fds(b, v->fds, 2 * v->n, NULL);
 	for (unsigned i = 0; ret == 0 && i < v->n; i++)
@@ -230,7 +232,8 @@ int sock_listen_by(const struct sock_maker *m, int fd, int backlog)
 int sock_connect_by(const struct sock_maker *m, const char *dir, int fd, const void *addr,
 		    socklen_t len)
 {
-	struct sock_maker root = {.task = m->task, .net = m->net, .mnt_id = m->mnt_id};
+	struct sock_maker root = {
+		.task = m->task, .net = m->net, .mnt_id = m->mnt_id, .mounts = m->mounts};
 	struct sock_call c = {.dir = dir, .fd = fd, .nr = SYS_connect, .addr = addr, .len = len};
 	int r = run_call(m, &c);
 

@@ -91,6 +91,8 @@ int sock_call_gone(const struct sock_maker *m, const struct sock_call *c, int re
 		ret = spaces_fd(r, NS_MNT, spaces_of_mount(r, m->mnt_id), &ns[1]);
 	if (ret < 0)
 		return ret;
+	if (m->mounts)
+		ns[1] = *m->mounts;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return err_errno("create a socket pair");
 	mine = sv[0];

@@ -105,9 +105,10 @@ struct sock_maker {
 	struct rtask *task;
 	uid_t uid;
 	gid_t gid;
-	uint32_t net; /* number of the socket's network namespace; 0: the root's */
-	int mnt_id;   /* of the file system where its name is; -1: the root's */
-	pid_t gone;   /* it was this process, which is not in the tree; else 0 */
+	uint32_t net;	   /* number of the socket's network namespace; 0: the root's */
+	int mnt_id;	   /* of the file system where its name is; -1: the root's */
+	const int *mounts; /* another mount namespace than that; or NULL */
+	pid_t gone;	   /* it was this process, which is not in the tree; else 0 */
 };
 struct sock_maker sock_maker(struct restore *r, const json_t *cred);
 struct sock_maker sock_maker_in(struct restore *r, uint32_t net); /* the first task, there */

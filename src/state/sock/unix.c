@@ -351,6 +351,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	dump_name(d, e, u, &p);
 	if (p.moved)
 		json_object_set_new(x, "moved", json_string(p.link));
+	if (p.covered)
+		json_object_set(x, "covered", p.covered);
 	if (u->has_peer)
 		json_object_set_new(x, "connected", json_true());
 	unix_cred_dump(d, s.fd, x);

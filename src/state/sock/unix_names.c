@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "state/ns/ns.h"
 #include "state/ns/spaces.h"
+#include "state/sock/unix_restore.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +47,14 @@ const char *unix_name_show(const UnixSkEntry *e)
 	return buf;
 }
 
+/* The root directory that it was bound below, where nothing is mounted over it. */
+static int root_of(struct restore *r, const UnixSkEntry *e)
+{
+	const struct unix_cover *c = unix_cover(r, e->id);
+
+	return c ? c->root : spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1);
+}
+
 /* The directory of PATH, inside the tree's root. */
 static int parent_of(struct restore *r, const UnixSkEntry *e, const char *path, int *ret_dir,
 		     char base[static NAME_BYTES])
@@ -55,7 +64,7 @@ static int parent_of(struct restore *r, const UnixSkEntry *e, const char *path, 
 	g_autofree char *up = g_path_get_dirname(path), *last = g_path_get_basename(path);
 
 	g_strlcpy(base, last, NAME_BYTES);
-	*ret_dir = file_openat2(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1), up, &how);
+	*ret_dir = file_openat2(root_of(r, e), up, &how);
 	return *ret_dir < 0 ? err_errno("directory of unix socket %s", path) : 0;
 }
 
@@ -138,7 +147,7 @@ static int make_parent(struct restore *r, const UnixSkEntry *e, struct unix_name
 {
 	g_autofree char *name = NULL, *path = NULL, *up = NULL;
 
-	n->root = spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1);
+	n->root = root_of(r, e);
 	if (!has_path(e))
 		return 0;
 	name = g_strndup((const char *)e->name.data, e->name.len);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/sock/unix_place.h"
+#include "state/fd/files.h"
 #include "state/ns/spaces.h"
 
 #include "base/file.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 void unix_place_clear(struct unix_place *p)
 {
 	g_free(p->link);
+	json_decref(p->covered);
 }
 
 int unix_place_read(const struct dump *d, const struct sock_view *s, struct unix_place *ret)
@@ -111,6 +114,11 @@ static int check_moved(struct dump *d, const struct sock_view *s, const struct d
 		g_free(p->link);
 		p->link = other;
 	}
+	if (absolute && strcmp(u->name, p->link) == 0)
+		return err_set(
+			EOPNOTSUPP,
+			"%s: bound to %s, which something else is mounted over; unmount that",
+			s->v->link, u->name);
 	if (!is_at(root, p->link, p) ||
 	    (absolute ? !mount || mount != mount_of_parent(root, p->link)
 		      : strchr(u->name, '/') != NULL))
@@ -129,6 +137,71 @@ static char *root_of_name(const char *name, const char *link)
 								  : NULL;
 }
 
+/*
+ * Something is mounted over its directory.  Not over itself: whoever unlinks what is mounted on
+ * elsewhere unmounts that (fs/namei.c: vfs_unlink(), detach_mounts()).
+ */
+static bool is_covered(struct dump *d, const char *path, struct unix_place *p)
+{
+	const char *target;
+	size_t i;
+	json_t *one;
+
+	p->covered = covered_look_at(d, path, &p->st);
+	json_array_foreach(json_object_get(p->covered, "covers"), i, one)
+	{
+		target = json_string_value(one);
+		if (target && strcmp(target, path) == 0) {
+			json_decref(g_steal_pointer(&p->covered));
+			return false;
+		}
+	}
+	return p->covered != NULL;
+}
+
+/* The directory of what was deleted is on another file system by now. */
+static bool is_dir_elsewhere(const struct dump *d, const char *path, const struct unix_place *p)
+{
+	g_autofree char *up = g_path_get_dirname(path);
+	autoclose int fd = open_in(spaces_root(d, p->mnt_id), up);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev != p->st.st_dev;
+}
+
+/* Restored before, in a copy of the mount that is gone: its path begins where that did. */
+static bool is_covered_in(struct dump *d, const struct mountinfo *all, struct unix_place *p)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		const struct mount_entry *m = &all->v[i];
+		char *path;
+
+		if (m->major != major(p->st.st_dev) || m->minor != minor(p->st.st_dev))
+			continue;
+		path = g_build_filename(m->target, p->link, NULL);
+		if (is_covered(d, path, p)) {
+			g_free(p->link);
+			p->link = path;
+			return true;
+		}
+		g_free(path);
+	}
+	return false;
+}
+
+static bool is_covered_elsewhere(struct dump *d, struct unix_place *p)
+{
+	bool found = !spaces_mount(d, p->mnt_id) && is_covered_in(d, &d->mounts, p);
+
+	for (unsigned i = 0; !found && i < d->spaces->len; i++) {
+		const struct space *s = g_ptr_array_index(d->spaces, i);
+
+		found = s->kind == NS_MNT && !spaces_mount(d, p->mnt_id) &&
+			is_covered_in(d, &s->mounts, p);
+	}
+	return found;
+}
+
 int unix_place_check(struct dump *d, const struct sock_view *s, const struct diag_unix *u,
 		     struct unix_place *p, char **ret_dir)
 {
@@ -143,7 +216,10 @@ int unix_place_check(struct dump *d, const struct sock_view *s, const struct dia
 		if (!p->deleted && is_at(spaces_root(d, p->mnt_id), name, p))
 			return 0;
 		*ret_dir = root_of_name(name, p->link);
-		return p->deleted || *ret_dir ? 0 : check_moved(d, s, u, p);
+		if (p->deleted && !*ret_dir && is_dir_elsewhere(d, name, p))
+			is_covered(d, name, p);
+		return p->deleted || *ret_dir || is_covered(d, name, p) ? 0
+									: check_moved(d, s, u, p);
 	}
 	while (g_str_has_prefix(name, "./"))
 		name += 2;
@@ -154,6 +230,11 @@ int unix_place_check(struct dump *d, const struct sock_view *s, const struct dia
 		*ret_dir = r < 0 ? NULL : g_path_get_dirname(p->link);
 		return r;
 	}
+	if (!p->deleted && !is_at(spaces_root(d, p->mnt_id), p->link, p) &&
+	    !is_covered(d, p->link, p) && !is_covered_elsewhere(d, p))
+		return err_set(EOPNOTSUPP, "%s: bound to %s, where something else is now",
+			       s->v->link, p->link);
+	tail = p->link + strlen(p->link) - strlen(name);
 	*ret_dir = tail - 1 == p->link ? g_strdup("/")
 				       : g_strndup(p->link, (size_t)(tail - 1 - p->link));
 	return 0;

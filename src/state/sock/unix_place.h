@@ -10,9 +10,10 @@ struct unix_place {
 	char *link; /* from the root of the mount namespace */
 	struct stat st;
 	bool deleted;
-	bool read_only; /* what it is in, by now */
-	bool moved;	/* it was renamed after bind(2): it will be again */
-	int mnt_id;	/* -1: not known */
+	bool read_only;	 /* what it is in, by now */
+	bool moved;	 /* it was renamed after bind(2): it will be again */
+	int mnt_id;	 /* -1: not known */
+	json_t *covered; /* something is mounted over its directory: covered_look_at(); or NULL */
 };
 
 void unix_place_clear(struct unix_place *p);

@@ -50,6 +50,7 @@ void socks_restore_end(struct restore *r)
 	g_hash_table_unref(s->holders);
 	g_hash_table_unref(s->listening);
 	g_hash_table_unref(s->all);
+	g_clear_pointer(&s->covers, g_hash_table_unref);
 	g_clear_pointer(&s->queue, g_ptr_array_unref);
 	g_free(s);
 }
@@ -150,6 +151,7 @@ static int collect(struct restore *r)
 	GHashTableIter it;
 	struct file *f;
 	struct usock *u;
+	int ret;
 
 	g_hash_table_iter_init(&it, r->files);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&f)) {
@@ -167,6 +169,9 @@ static int collect(struct restore *r)
 				       f->entry->usk->ino);
 		}
 		g_hash_table_insert(r->socks->all, GUINT_TO_POINTER(u->e->ino), u);
+		ret = unix_cover_open(r, f->id);
+		if (ret < 0)
+			return err_wrap(ret, "unix socket %s", unix_name_show(u->e));
 	}
 	g_hash_table_iter_init(&it, r->socks->all);
 	while (g_hash_table_iter_next(&it, NULL, (void **)&u)) {
@@ -203,6 +208,13 @@ static int mount_of(const struct usock *u)
 	return u->e->has_mnt_id ? u->e->mnt_id : -1;
 }
 
+static const int *mounts_of(const struct restore *r, const struct usock *u)
+{
+	const struct unix_cover *c = unix_cover(r, u->file->id);
+
+	return c ? &c->ns : NULL;
+}
+
 static int bind_one(struct restore *r, struct usock *u, int fd)
 {
 	struct sock_maker root = sock_maker_in(r, net_of(u));
@@ -211,6 +223,7 @@ static int bind_one(struct restore *r, struct usock *u, int fd)
 	int ret;
 
 	root.mnt_id = mount_of(u);
+	root.mounts = mounts_of(r, u);
 	ret = sock_bind_by(&root, unix_name_dir(u->e), fd, &a, len);
 
 	return ret < 0 ? err_wrap(ret, "unix socket %s", unix_name_show(u->e)) : 0;
@@ -225,6 +238,7 @@ int unix_connect_by(struct restore *r, const struct sock_maker *m, int fd, const
 
 	there.net = net_of(to);
 	there.mnt_id = mount_of(to);
+	there.mounts = mounts_of(r, to);
 	/* never waits for anybody */
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return err_errno("O_NONBLOCK");

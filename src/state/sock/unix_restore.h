@@ -25,6 +25,7 @@ struct socks_restore {
 	GHashTable *listening; /* names */
 	GPtrArray *queue;      /* struct sock_packet */
 	GHashTable *waiting;   /* id -> who sends it: unix_waiting.c */
+	GHashTable *covers;    /* id -> struct unix_cover */
 	bool finished;
 };
 
@@ -32,6 +33,16 @@ struct usock *unix_find(struct restore *r, uint32_t ino); /* NULL: none */
 
 int unix_connect_by(struct restore *r, const struct sock_maker *m, int fd, const struct usock *to)
 	MUST_CHECK;
+
+/*
+ * unix_cover.c: where nothing is mounted over the directory of a socket's name.  NULL: nothing is
+ * anyway.
+ */
+struct unix_cover {
+	int ns, root; /* a mount namespace, its root directory */
+};
+int unix_cover_open(struct restore *r, uint32_t id) MUST_CHECK; /* before anything else of it */
+const struct unix_cover *unix_cover(const struct restore *r, uint32_t id);
 
 /* unix_waiting.c: in their order; whoever has closed is closed by unix_waiting_end(). */
 int unix_waiting_connect(struct restore *r, struct usock *u,
