@@ -335,7 +335,7 @@ another" ]
 	[[ $output = *"mount /mnt/atcover (overlay): its directory /mnt/cover/low is not there any more"* ]]
 	[[ $output = *"mount /mnt/mnt (nsfs): the file of a mnt namespace is mounted there"* ]]
 	[[ $output = *"mount /mnt/net (nsfs): something else is mounted over the namespace's file there"* ]]
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 	kill -9 "$PID" && PID=
 }
 
@@ -352,7 +352,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(\"/mnt/ro/s\"); open(\"bound\", \"w\")
 	[[ $output = *"mount /mnt/at (tmpfs): "*" has been deleted; unmount it"* ]]
 	[[ $output = *"mount /mnt/covered (tmpfs): something else is mounted over the unix socket there"* ]]
 	[[ $output = *": bound to /mnt/ro/s, on a mount that is read-only by now"* ]]
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 	kill -9 "$PID" && PID=
 }
 
@@ -455,7 +455,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(\"/mnt/ro/s\"); open(\"bound\", \"w\")
 	[[ $output = *"(sleeps): /mnt/noexec/sleeps is executed"* ]]
 	[[ $output = *"(closed): program: /mnt/closed may be executed by nobody any more (mode 000)"* ]]
 	[[ $output = *"fd 5: /mnt/nodev/null is on a mount that by now is nodev"* ]]
-	[ "$(state_of "$PID")" = S ]
+	sleeps "$PID"
 	kill -9 "$PID" && PID=
 }
 

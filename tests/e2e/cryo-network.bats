@@ -183,6 +183,6 @@ show() {
 	wait_for 5 eval 'nsenter -t "$PID" -m -n ip netns exec one \
 		timeout 5 bash -c "exec 3<>/dev/tcp/10.7.7.1/9" 2>&1 | grep "Connection refused"'
 	nsenter -t "$PID" -m -n ip netns del one
-	run ! nsenter -t "$PID" -n ip link show v0
+	wait_for 5 eval '! nsenter -t "$PID" -n ip link show v0 2>/dev/null' # a namespace takes its time to go
 	kill -9 "$PID" && PID=
 }
