@@ -67,6 +67,9 @@ int socks_raw(struct restore *r, int family, int *ret_fd) MUST_CHECK;
 int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
 int udp_restore(struct restore *r, struct file *f) MUST_CHECK;
 
+/* udp_error.c: it is told ERROR again; of a socket that is connected */
+int udp_error_raise(int fd, int protocol, int error) MUST_CHECK;
+
 /* inet_options.c: of IP, IPv6, TCP and UDP, as [level, name, value] in IMAGE_EXTRA */
 int inet_options_dump(const struct sock_view *s, json_t *x) MUST_CHECK;
 int inet_options_restore(int fd, json_t *x) MUST_CHECK;

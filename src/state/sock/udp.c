@@ -19,10 +19,12 @@
 
 #define PACKET_MAX 65536
 #define COUNT_MAX  (1u << 20)
+#define ERRORS_MAX 64 /* that come faster than they are read */
 
 struct datagram {
 	union inet_addr from, to; /* TO: no port; family 0: not known */
 	size_t len, segment;	  /* SEGMENT: several of this size each (UDP_GRO) */
+	int error;		  /* instead of one */
 };
 
 static void read_controls(struct msghdr *m, struct datagram *g)
@@ -65,9 +67,9 @@ static int peek(int fd, uint8_t *buf, struct datagram *g)
 
 	if (n < 0 && errno == EAGAIN)
 		return 1;
-	if (n < 0) { /* an error of an earlier send, say */
-		log_debug("datagrams: %s", strerror(errno));
-		return 1;
+	if (n < 0) { /* of an earlier send; it is taken by that */
+		g->error = errno;
+		return 0;
 	}
 	read_controls(&m, g);
 	g->len = (size_t)n;
@@ -88,18 +90,25 @@ static json_t *show(const union inet_addr *a)
 			 a->sa.sa_family == AF_INET6 ? (int)a->v6.sin6_scope_id : 0);
 }
 
-static int walk(struct dump *d, int fd, uint32_t id, json_t *packets)
+static int walk(struct dump *d, int fd, uint32_t id, json_t *packets, int *ret_error)
 {
 	g_autofree uint8_t *buf = g_malloc(PACKET_MAX);
+	unsigned errors = 0;
 	int r = 0;
+
+	*ret_error = 0;
 
 	while (r == 0) {
 		SkPacketEntry e = SK_PACKET_ENTRY__INIT;
 		struct datagram g = {0};
 
 		r = peek(fd, buf, &g);
-		if (r == 1)
+		if (r == 1 || errors > ERRORS_MAX)
 			return 0;
+		if (g.error) {
+			*ret_error = errors++ ? *ret_error : g.error;
+			continue;
+		}
 		e.id_for = id;
 		e.length = (uint32_t)g.len;
 		json_array_append_new(packets,
@@ -112,10 +121,18 @@ static int walk(struct dump *d, int fd, uint32_t id, json_t *packets)
 	return r;
 }
 
+static void tell_again(int fd, int protocol, int error)
+{
+	if (udp_error_raise(fd, protocol, error) == 0)
+		return;
+	log_warn("a UDP socket's error (%s) is lost: %s", strerror(error), err_message());
+	err_clear();
+}
+
 int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x)
 {
 	json_t *packets = json_array();
-	int four, six = 0, was, zero = 0, one = 1, r = 0;
+	int four, six = 0, was, zero = 0, one = 1, error, r = 0;
 
 	json_object_set_new(x, "packets", packets);
 	if (!sock_get_int(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was))
@@ -129,12 +146,16 @@ int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x)
 	setsockopt(s->fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
 	if (s->family == AF_INET6)
 		setsockopt(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-	r = walk(d, s->fd, id, packets);
+	r = walk(d, s->fd, id, packets, &error);
+	if (error)
+		json_object_set_new(x, "error", json_integer(error));
 	setsockopt(s->fd, IPPROTO_IP, IP_PKTINFO, &four, sizeof(four));
 	if (s->family == AF_INET6)
 		setsockopt(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &six, sizeof(six));
 	if (setsockopt(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof(was)) < 0 && r == 0)
 		r = err_errno("SO_PEEK_OFF");
+	if (error && r == 0)
+		tell_again(s->fd, s->protocol, error); /* it may go on */
 	return r;
 }
 
@@ -267,5 +288,8 @@ int udp_restore(struct restore *r, struct file *f)
 	}
 	if (ret == 0 && off)
 		ret = sock_set_int(f->fd, SOL_SOCKET, SO_PEEK_OFF, (int)json_integer_value(off));
+	if (ret == 0 && json_object_get(x, "error"))
+		tell_again(f->fd, (int)f->entry->isk->proto,
+			   (int)json_integer_value(json_object_get(x, "error")));
 	return ret;
 }
