@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <spawn.h>
 
-#define WINDOW_MS 200
+#define WINDOW_MS 120
 
 extern char **environ;
 static int tell;

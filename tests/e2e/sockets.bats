@@ -177,7 +177,7 @@ while True: c[-1].sendall(c[-1].recv(100))" >/dev/null
 }
 
 @test "connections that wait to be accepted are waited for, refused by name, or dropped" {
-	unaccepted soon 0.3
+	unaccepted soon 0.1
 	cryopod exec soon touch /tmp/begin
 	exec 9<>"/dev/tcp/$(ip_of soon)/7000"
 	expect 0 cryopod container checkpoint --tcp-established soon
