@@ -12,7 +12,11 @@
 #include "image/sk-packet.pb-c.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define PACKET_FIRST (256u << 10)
 #define PACKET_MAX   (256u << 20)
@@ -80,6 +84,14 @@ static void read_controls(struct dump *d, struct msghdr *m, struct peeked *p)
 	}
 }
 
+/* Its peer has closed with something unread: ECONNRESET, once (unix_release_sock()). */
+static bool was_reset(const struct sock_view *s)
+{
+	struct pollfd p = {.fd = s->fd};
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
+}
+
 /* At AT of the queue, up to MAX bytes.  1: nothing more. */
 static int peek_once(struct dump *d, const struct sock_view *s, GByteArray *buf, size_t max,
 		     struct peeked *p, size_t at)
@@ -102,6 +114,8 @@ static int peek_once(struct dump *d, const struct sock_view *s, GByteArray *buf,
 	if (r < 0)
 		return r;
 	n = recvmsg(s->fd, &m, flags);
+	if (n < 0 && errno == ECONNRESET) /* of packets it comes first: __skb_try_recv_datagram() */
+		n = recvmsg(s->fd, &m, flags);
 	if (n < 0) /* EINVAL: a stream that was never connected */
 		return errno == EAGAIN || errno == EINVAL ? 1 : err_errno("read its queue");
 	read_controls(d, &m, p);
@@ -182,11 +196,14 @@ static int dump_packet(struct dump *d, uint32_t id, struct peeked *p, const uint
 int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
 {
 	g_autoptr(GByteArray) buf = g_byte_array_new();
+	int end = INT_MAX, r = 0;
 	size_t at = 0;
-	int r = 0;
 
+	/* of a stream it comes last, to whoever looks there */
+	if (s->type == SOCK_STREAM && was_reset(s) && ioctl(s->fd, SIOCINQ, &end) < 0)
+		return err_errno("bytes of a unix socket");
 	g_byte_array_set_size(buf, PACKET_FIRST);
-	while (r == 0) {
+	while (r == 0 && at < (size_t)end) {
 		struct peeked p = {.about = json_object()};
 
 		json_array_append_new(packets, p.about);
@@ -220,6 +237,8 @@ int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json
 	if (!sock_get_int(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was))
 		was = -1;
 	r = sock_urgent_check(s);
+	if (s->type != SOCK_DGRAM && was_reset(s))
+		json_object_set_new(x, "reset", json_true());
 	if (r == 0)
 		r = sock_queue_walk(d, s, id, packets);
 	if (setsockopt(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof(was)) < 0 && r == 0)

@@ -209,6 +209,10 @@ int unix_shut(struct restore *r, struct usock *u)
 	if (u->inherited)
 		return 0;
 	if (u->other >= 0) {
+		/* who closes with something unread resets the other */
+		if (json_object_get(u->x, "reset") &&
+		    send(u->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			return err_errno("reset of unix socket %u", u->e->ino);
 		close(take_fd(&u->other));
 	} else if (u->e->has_shutdown && u->e->shutdown &&
 		   shutdown(u->fd, (int)u->e->shutdown - 1) < 0 && errno != ENOTCONN) {
