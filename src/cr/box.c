@@ -359,7 +359,9 @@ int cryo_images_box(int images, struct cryo_box_options *ret, bool *ret_clocks)
 		r = records_load_extra(images, &extra);
 	if (r == 0)
 		r = box_load(extra, &box);
-	if (r == 0 && !extra)
+	/* A container's: its own engine has a box for it, but who asks here is another's runtime.
+	 */
+	if (r == 0 && !box.namespaces)
 		r = box_of_others(images, (pid_t)root->pid, &box);
 	ours = extra != NULL;
 	json_decref(extra);

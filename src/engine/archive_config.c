@@ -3,6 +3,7 @@
  * config.dump: Podman's container record, with what readers of archives look for, and our own
  * options under ARCHIVE_OURS.  spec.dump: the OCI document that the runtime was given.
  */
+#include "base/json.h"
 #include "engine/archive_in.h"
 #include "engine/archive_out.h"
 #include "engine/ckfiles.h"
@@ -177,12 +178,91 @@ static int put_ours(json_t *to, struct engine *e, struct container *c,
 	return 0;
 }
 
+/* Podman leaves a namespace without network to its runtime, so that a path to ours would stay. */
+static void drop_network_path(json_t *spec)
+{
+	json_t *ns;
+	size_t i;
+
+	json_array_foreach(json_object_get(json_object_get(spec, "linux"), "namespaces"), i, ns)
+	{
+		if (!strcmp(json_text_of(ns, "type"), "network"))
+			json_object_del(ns, "path");
+	}
+}
+
+/*
+ * Podman makes volumes anew, but leaves the mounts of spec.dump as they are: they have to be where
+ * its own volumes are (container_internal_common.go: restore()).
+ */
+#define PODMAN_VOLUMES "/var/lib/containers/storage/volumes"
+
+static void move_volumes(const struct engine *e, json_t *spec)
+{
+	g_autofree char *ours = g_strconcat(e->root, "/volumes/", NULL);
+	json_t *m;
+	size_t i;
+
+	json_array_foreach(json_object_get(spec, "mounts"), i, m)
+	{
+		const char *from = json_text_of(m, "source");
+		g_autofree char *to = NULL;
+
+		if (!g_str_has_prefix(from, ours))
+			continue;
+		to = g_build_filename(PODMAN_VOLUMES, from + strlen(ours), NULL);
+		json_object_set_new(m, "source", json_string(to));
+	}
+}
+
+/* By these the others know who made it, and what for: checkpointctl show, Podman, CRI-O's restore.
+ */
+static void put_notes(json_t *spec, const struct container *c, const struct container_options *o)
+{
+	static const char *const words[] = {"FALSE", "TRUE"};
+	g_autofree char *created = time_rfc3339(c->created_ns);
+	json_t *metadata = json_pack("{ss}", "name", c->name), *notes;
+	g_autofree char *name = json_dumps(metadata, JSON_COMPACT);
+	const struct {
+		const char *key, *value;
+	} all[] = {
+		{"io.container.manager", "libpod"},
+		{"io.kubernetes.cri-o.Annotations", "{}"},
+		{"io.kubernetes.cri-o.Created", created},
+		{"io.kubernetes.cri-o.Labels", "{}"},
+		{"io.kubernetes.cri-o.Metadata", name},
+		{"io.kubernetes.cri-o.TTY", o->tty ? "true" : "false"},
+		{"io.podman.annotations.autoremove", words[o->rm]},
+		{"io.podman.annotations.init", words[false]},
+		{"io.podman.annotations.privileged", words[o->privileged]},
+		{"io.podman.annotations.publish-all", words[o->publish_all]},
+	};
+
+	json_decref(metadata);
+	notes = json_object_get(spec, "annotations");
+	if (!notes)
+		json_object_set_new(spec, "annotations", notes = json_object());
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		json_object_set_new(notes, all[i].key, json_string(all[i].value));
+}
+
 int archive_spec_make(struct engine *e, struct container *c, json_t **ret)
 {
+	const struct container_options *o;
 	autoclose int dir = -1;
-	int r = ck_open_static(e, c, &dir);
+	int r = container_options(c, &o);
 
-	return r < 0 ? r : spec_read(dir, "config.json", ret);
+	if (r == 0)
+		r = ck_open_static(e, c, &dir);
+	if (r == 0)
+		r = spec_read(dir, "config.json", ret);
+	if (r < 0)
+		return r;
+	move_volumes(e, *ret);
+	put_notes(*ret, c, o);
+	if (!g_strcmp0(o->network, "none"))
+		drop_network_path(*ret);
+	return 0;
 }
 
 int archive_config_make(struct engine *e, struct container *c, bool shm_apart, json_t **ret)

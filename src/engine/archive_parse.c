@@ -198,6 +198,9 @@ static void parse_namespaces(const struct archive_in *in, struct container_optio
 		o->network = g_strdup("host");
 	else if (!g_strcmp0(mode, "none") || !g_strcmp0(mode, "host"))
 		o->network = g_strdup(mode);
+	else if (!mode && json_is_false(get(in->config, "createNetNS", NULL)) &&
+		 !text(in->config, "netNsCtr", NULL))
+		o->network = g_strdup("none"); /* Podman writes no mode for it */
 }
 
 /* "orderedNetworks": [{name, ...}] or, before, "newNetworks": {name: {...}}. */

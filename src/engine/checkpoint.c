@@ -191,6 +191,8 @@ static int look(struct job *j)
 	};
 
 	cktree_options(j->c, &j->tree, &o);
+	if (j->archive)
+		cktree_foreign(j->c, &j->tree, &o);
 	if (!keeps_images(j)) /* it is in the archive */
 		o.ntmpfs = 0;
 	cryo_dump_drop(&j->dump);

@@ -41,6 +41,19 @@ int ck_write_descriptors(int images, char *const descriptors[3])
 	return file_write_at(images, CK_DESCRIPTORS, text, strlen(text), 0600);
 }
 
+void ck_read_descriptors(int images, char *ret[3])
+{
+	g_autofree char *text = NULL;
+	json_t *list = NULL;
+
+	if (file_read_at(images, CK_DESCRIPTORS, 1 << 16, &text, NULL) == 0)
+		list = json_loads(text, 0, NULL);
+	err_clear();
+	for (unsigned i = 0; i < 3; i++)
+		ret[i] = g_strdup(json_string_value(json_array_get(list, i)));
+	json_decref(list);
+}
+
 int ck_write_network(int dir, const json_t *status)
 {
 	g_autofree char *text = status ? json_dumps(status, JSON_INDENT(2)) : g_strdup("null");

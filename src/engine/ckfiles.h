@@ -23,6 +23,8 @@ int ck_open_static(struct engine *e, const struct container *c, int *ret) MUST_C
 char *ck_path(struct engine *e, const struct container *c, const char *name);
 
 /* What 0-2 were, as runc and crun write it. */
+/* NULL: it is not known; each is the caller's. */
+void ck_read_descriptors(int images, char *ret[3]);
 int ck_write_descriptors(int images, char *const descriptors[3]) MUST_CHECK;
 int ck_write_network(int dir, const json_t *status) MUST_CHECK;
 /* A new reference; NULL if there is no such file. */

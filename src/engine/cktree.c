@@ -5,6 +5,7 @@
 #include "cr/step.h"
 #include "engine/ckfiles.h"
 #include "engine/lifecycle.h"
+#include "engine/options.h"
 #include "engine/runtime.h"
 #include "kernel/cgroup.h"
 #include "kernel/mount.h"
@@ -103,6 +104,34 @@ void cktree_options(const struct container *c, struct cktree *t, struct cryo_dum
 	o->nmounts = t->box.mounts ? g_strv_length(t->box.mounts) : 0;
 	o->tmpfs = shm;
 	o->ntmpfs = t->own_shm ? 1 : 0;
+}
+
+/* runc's and crun's name for a network namespace that they are given (libcontainer/criu_linux.go).
+ */
+static const char *network_key(struct container *c)
+{
+	static const char *const not_given[] = {"none", "host", NULL};
+	const struct container_options *o;
+
+	if (container_options(c, &o) < 0) {
+		err_clear();
+		return NULL;
+	}
+	return g_strv_contains(not_given, o->network ?: "") ? NULL : "extRootNetNS";
+}
+
+void cktree_foreign(struct container *c, struct cktree *t, struct cryo_dump_options *o)
+{
+	static const char *const streams[] = {"stdin", "stdout", "stderr", NULL};
+	unsigned n = 0;
+
+	o->foreign = true;
+	o->foreign_net = network_key(c);
+	for (unsigned i = 0; i < t->nexternals; i++)
+		if (!g_str_has_prefix(t->externals[i].key, "pipe:[") ||
+		    !g_strv_contains(streams, t->externals[i].name))
+			t->externals[n++] = t->externals[i];
+	o->nexternals = t->nexternals = n;
 }
 
 struct ending {

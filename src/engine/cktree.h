@@ -36,6 +36,12 @@ void cktree_await(const struct container *c, const struct cktree *t);
 /* What says which processes they are, and what stays outside; the rest of O is left alone. */
 void cktree_options(const struct container *c, struct cktree *t, struct cryo_dump_options *o);
 
+/*
+ * The images are for other engines, too: O says so, and the pipes of its standard streams are pipes
+ * there, by the numbers of descriptors.json, for which runtimes know what takes their place.
+ */
+void cktree_foreign(struct container *c, struct cktree *t, struct cryo_dump_options *o);
+
 /* All its processes have been killed, after a checkpoint: the record, conmon, sessions, mounts. */
 int cktree_end(struct engine *e, struct container *c, const struct cktree *t) MUST_CHECK;
 void cktree_clear(struct cktree *t);

@@ -123,6 +123,13 @@ struct cryo_dump_options {
 	 */
 	bool standalone;
 
+	/*
+	 * Of a container: an OCI runtime with another CRIU may restore the images, which needs to
+	 * be told of namespaces and mounts that our own box has anyway.
+	 */
+	bool foreign;
+	const char *foreign_net; /* what runtimes call its network namespace, if it is given one */
+
 	uint64_t ghost_limit; /* bytes of a file without a name that are saved; 0: all */
 
 	bool leave_running; /* the tree goes on: nothing may be taken from it */

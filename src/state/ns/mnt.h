@@ -83,6 +83,14 @@ int mnt_nsfs_spaces(struct dump *d) MUST_CHECK;
 int mnt_overlay_look(const struct mnt_scope *s, const struct mount_entry *m,
 		     const struct mnt_seen *seen) MUST_CHECK;
 
+int mnt_write_record(const struct mnt_scope *s, const struct mount_entry *m,
+		     const struct mnt_seen *seen) MUST_CHECK;
+bool mnt_is_first_of_fs(const struct mnt_scope *s, size_t i);
+
+/* mnt_foreign.c: a container's, for other readers (options.foreign). */
+int mnt_dump_foreign(struct dump *d) MUST_CHECK;
+bool mnt_foreign_has_content(const struct mnt_scope *s, size_t i);
+
 /* mnt_gone.c: mounts of what has been deleted. */
 bool mnt_is_gone(const struct mount_entry *m);
 char *mnt_root_of(const struct mount_entry *m); /* without the mark; the caller's */

@@ -58,8 +58,8 @@ static void note(struct dump *d, const char *what, const struct mount_entry *m, 
 	json_object_set_new(all, id, take);
 }
 
-static int write_record(const struct mnt_scope *scope, const struct mount_entry *m,
-			const struct mnt_seen *s)
+int mnt_write_record(const struct mnt_scope *scope, const struct mount_entry *m,
+		     const struct mnt_seen *s)
 {
 	struct dump *d = scope->d;
 	g_autofree char *target = g_strconcat(".", m->target, NULL), *options = NULL;
@@ -137,7 +137,7 @@ int mnt_open_bare(const struct mnt_scope *s, size_t i, int *ret_fd)
 	return r < 0 ? err_wrap(r, "mount %s", b.m->target) : 0;
 }
 
-static bool is_first_of_fs(const struct mnt_scope *s, size_t i)
+bool mnt_is_first_of_fs(const struct mnt_scope *s, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
 		if (s->its->v[k].major == s->its->v[i].major &&
@@ -175,9 +175,9 @@ static int dump_scope(const struct mnt_scope *s)
 		if (r == 0 && seen.late)
 			note(s->d, "late_mounts", &s->its->v[i], json_incref(seen.late));
 		if (r == 0 && seen.way != MNT_SKIPPED && seen.way != MNT_OURS)
-			r = write_record(s, &s->its->v[i], &seen);
-		if (r == 0 && seen.way == MNT_NEW && seen.kind->content && is_first_of_fs(s, i))
-			r = tmpfs_dump_mount(s, i);
+			r = mnt_write_record(s, &s->its->v[i], &seen);
+		if (r == 0 && seen.way == MNT_NEW && seen.kind->content && mnt_is_first_of_fs(s, i))
+			r = tmpfs_dump_mount(s, i, s->space || s->d->o.standalone);
 		if (r == 0 && seen.way == MNT_VIEW && mnt_is_gone(&s->its->v[i]))
 			r = mnt_gone_dump(s, i);
 	}

@@ -52,6 +52,8 @@ int mounts_dump(struct dump *d)
 		r = mnt_dump_spaces(d);
 	if (r < 0 || (d->o.standalone && d->own & CLONE_NEWNS))
 		return r;
+	if (d->o.foreign)
+		return mnt_dump_foreign(d);
 	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
 		const struct mount_entry *m = &d->mounts.v[i];
 		g_autofree char *root = mnt_root_of(m), *target = NULL;

@@ -363,8 +363,8 @@ int net_dump(struct dump *d)
 {
 	int r = 0;
 
-	if (d->o.standalone && d->external_net)
-		r = dump_external(d, NSID_NET, d->external_net);
+	if (d->o.standalone ? d->external_net : d->o.foreign_net)
+		r = dump_external(d, NSID_NET, d->external_net ?: d->o.foreign_net);
 	else if (is_wanted(d))
 		r = there_first(d, dump_all);
 	for (unsigned i = 0; r == 0 && i < d->spaces->len; i++) {

@@ -12,6 +12,7 @@
 #include "state/ns/ns.h"
 
 #include "base/libarchive.h"
+#include "base/log.h"
 #include "image/mnt.pb-c.h"
 #include "kernel/fsmagic.h"
 
@@ -248,13 +249,18 @@ static int dump_dir(struct dump *d, const struct mount_entry *m, int dir, bool n
 static int dump_one(struct dump *d, const struct mount_entry *m)
 {
 	autoclose int dir = open_dir(d->root, m->target);
-	bool content;
-	int r = dir < 0 ? dir : has_content(dir, m->target, &content);
 
-	return r < 0 || !content ? r : dump_dir(d, m, dir, d->o.standalone);
+	return dir < 0 ? dir : dump_dir(d, m, dir, d->o.standalone);
 }
 
-int tmpfs_dump_mount(const struct mnt_scope *s, size_t i)
+static int is_missed(const struct dump *d, const struct mount_entry *m, bool *ret)
+{
+	autoclose int dir = open_dir(d->root, m->target);
+
+	return dir < 0 ? dir : has_content(dir, m->target, ret);
+}
+
+int tmpfs_dump_mount(const struct mnt_scope *s, size_t i, bool nodes)
 {
 	const struct mount_entry *m = &s->its->v[i];
 	autoclose int copy = -1, dir = -1;
@@ -263,25 +269,53 @@ int tmpfs_dump_mount(const struct mnt_scope *s, size_t i)
 	if (r < 0)
 		return r;
 	dir = openat(copy, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir < 0 ? err_errno("open %s", m->target)
-		       : dump_dir(s->d, m, dir, s->space || s->d->o.standalone);
+	return dir < 0 ? err_errno("open %s", m->target) : dump_dir(s->d, m, dir, nodes);
+}
+
+#define OF_RUNTIME                                                                                 \
+	"runtime_tmpfs" /* in IMAGE_EXTRA: those that our own restore has nothing to do with */
+
+/* All of it, for whoever has to make it again; an error only if it has what would be missed. */
+static int dump_foreign(const struct mnt_scope *s, size_t i, bool missed)
+{
+	struct dump *d = s->d;
+	int r = tmpfs_dump_mount(s, i, true);
+	json_t *all = json_object_get(d->extra, OF_RUNTIME);
+
+	if (r < 0 && !missed) {
+		log_debug("%s", err_message());
+		err_clear();
+		return 0;
+	}
+	if (r < 0 || missed)
+		return r;
+	if (!all)
+		json_object_set_new(d->extra, OF_RUNTIME, all = json_array());
+	json_array_append_new(all, json_integer(number_of(&s->its->v[i])));
+	return 0;
+}
+
+static int dump_scope(const struct mnt_scope *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->its->n; i++) {
+		bool mine = belongs(s->d, s->ours, i), content = false;
+
+		if (mine)
+			r = is_missed(s->d, &s->its->v[i], &content);
+		if (r == 0 && s->d->o.foreign && mnt_foreign_has_content(s, i))
+			r = dump_foreign(s, i, content);
+		else if (r == 0 && content)
+			r = dump_one(s->d, &s->its->v[i]);
+	}
+	return r;
 }
 
 int tmpfs_dump(struct dump *d)
 {
-	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
-	CLEANUP(proc_close) struct proc self = PROC_NONE;
-	int r;
-
-	if (d->o.standalone) /* with the mounts: mnt_dump() */
-		return 0;
-	r = proc_open(getpid(), &self);
-	if (r == 0)
-		r = mountinfo_read(self.dir, &ours);
-	for (size_t i = 0; r == 0 && i < d->mounts.n; i++)
-		if (belongs(d, &ours, i))
-			r = dump_one(d, &d->mounts.v[i]);
-	return r;
+	/* with the mounts: mnt_dump() */
+	return d->o.standalone ? 0 : mnt_each_scope(d, true, dump_scope);
 }
 
 static int unpack(void *arg, int *ret_fd)
@@ -290,9 +324,10 @@ static int unpack(void *arg, int *ret_fd)
 	CLEANUP(read_free) archive_ptr tar = archive_read_new();
 	CLEANUP(write_free) archive_ptr disk = archive_write_disk_new();
 	struct archive_entry *e;
+	struct stat top, st;
 	int r;
 
-	if (fchdir(j->dir) < 0)
+	if (fchdir(j->dir) < 0 || fstat(j->dir, &top) < 0)
 		return err_errno("enter %s", j->target);
 	umask(0);
 	archive_read_support_format_tar(tar);
@@ -308,6 +343,10 @@ static int unpack(void *arg, int *ret_fd)
 		__LA_MODE_T type = archive_entry_filetype(e);
 
 		if (!j->nodes && is_node((mode_t)type))
+			continue;
+		/* Something is mounted there, and shall not have the owner of what it covers. */
+		if (fstatat(j->dir, archive_entry_pathname(e), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_dev != top.st_dev)
 			continue;
 		if (archive_write_header(disk, e) < ARCHIVE_WARN)
 			return failed(disk, j->target);
@@ -355,6 +394,19 @@ static int restore_one(struct restore *r, const MntEntry *m)
 	return tmpfs_unpack(dir, img->fd, target, false);
 }
 
+static bool is_of_runtime(const struct restore *r, const MntEntry *m)
+{
+	json_t *number;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->extra, OF_RUNTIME), i, number)
+	{
+		if (json_integer_value(number) == m->root_dev)
+			return true;
+	}
+	return false;
+}
+
 int tmpfs_restore(struct restore *r)
 {
 	g_autoptr(GPtrArray) mounts = NULL;
@@ -372,7 +424,7 @@ int tmpfs_restore(struct restore *r)
 			again = again ||
 				((const MntEntry *)g_ptr_array_index(mounts, k))->root_dev ==
 					m->root_dev;
-		if (!again && m->fsname && strcmp(m->fsname, "tmpfs") == 0)
+		if (!again && !is_of_runtime(r, m) && m->fsname && strcmp(m->fsname, "tmpfs") == 0)
 			ret = restore_one(r, m);
 	}
 	return ret < 0 ? ret : 0;
