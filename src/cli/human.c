@@ -44,7 +44,7 @@ char *human_ago(int64_t then_ns, int64_t now_ns)
 	return g_strdup_printf("%s ago", d);
 }
 
-static char *size_text(double bytes, const char *blank)
+static char *size_text(double bytes, const char *blank, int digits)
 {
 	static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"};
 	size_t i = 0;
@@ -56,17 +56,22 @@ static char *size_text(double bytes, const char *blank)
 	/* %.3g would print 999.6 as 1e+03. */
 	if (bytes >= 999.5)
 		return g_strdup_printf("%.0f%s%s", bytes, blank, units[i]);
-	return g_strdup_printf("%.3g%s%s", bytes, blank, units[i]);
+	return g_strdup_printf("%.*g%s%s", digits, bytes, blank, units[i]);
 }
 
 char *human_size(double bytes)
 {
-	return size_text(bytes, "");
+	return size_text(bytes, "", 3);
+}
+
+char *human_size4(double bytes)
+{
+	return size_text(bytes, "", 4);
 }
 
 char *human_size_blank(double bytes)
 {
-	return size_text(bytes, " ");
+	return size_text(bytes, " ", 3);
 }
 
 /* Digits from *P, exactly N of them. */

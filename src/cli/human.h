@@ -11,6 +11,8 @@ char *human_ago(int64_t then_ns, int64_t now_ns);
 
 /* "4.83MB", "12B": units of 1000, 3 significant digits. */
 char *human_size(double bytes);
+/* "4.833MB": 4 significant digits. */
+char *human_size4(double bytes);
 /* "4.83 MB", as image lists have it. */
 char *human_size_blank(double bytes);
 
