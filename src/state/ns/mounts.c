@@ -30,6 +30,8 @@ int mounts_check(struct dump *d)
 		r = mnt_check_spaces(d);
 	if (d->o.standalone)
 		return r;
+	if (d->o.foreign)
+		tmpfs_load(); /* before anything stands still */
 	for (size_t i = 0; r == 0 && i < d->mounts.n; i++) {
 		const struct mount_entry *m = &d->mounts.v[i];
 
