@@ -199,11 +199,15 @@ post-resume $IMG $PID" ]
 		["/bin/sh", "-c", "n=0; while :; do echo $n; n=$((n+1)); sleep 0.05; done"]' \
 		config.json >new && mv new config.json)
 	local runc="runc --root $DIR/state" name=$GROUP_NAME PATH=$DIR/bin:$PATH last
-	$runc run -d -b b "$name" </dev/null 3>&- > >(exec cat >"$DIR/out") 2>&1
+	exec 8> >(exec cat >"$DIR/out" 3>&-)
+	local reader=$!
+	$runc run -d -b b "$name" </dev/null 3>&- >&8 2>&1 8>&-
+	exec 8>&-
 	wait_for 5 eval '[ "$(lines "$DIR/out")" -gt 3 ]'
 	$runc checkpoint --image-path "$DIR/ck" --work-path "$DIR/ck" "$name" || { cat ck/dump.log; false; }
 	! $runc state "$name"
-	sleep 0.2 && last=$(tail -n 1 "$DIR/out")
+	wait "$reader" # it has read all
+	last=$(tail -n 1 "$DIR/out")
 	$runc restore -d -b b --image-path "$DIR/ck" --work-path "$DIR/ck" "$name" </dev/null 3>&- \
 		> >(exec cat >>"$DIR/out") 2>&1 || { cat "$DIR/out"; false; }
 	[ "$($runc state "$name" | jq -r .status)" = running ]

@@ -45,6 +45,7 @@ sessions() {
 	run "$REPO/tests/lib/pty" -e '$ ' -s 'sleep 1001 &\n' -e '$ ' -s 'exit\n' -- "$CP" exec -it -e PS1='$ ' a sh
 	[ "$status" -eq 0 ]
 	wait_for 5 eval '[ "$(sessions a)" = "[]" ]'
+	wait_for 5 eval 'cryopod top a args | grep -q "^sleep 1001"'
 	tree a | tee "$BATS_TEST_TMPDIR/before"
 	grep -q 'sleep 1001' "$BATS_TEST_TMPDIR/before"
 	for _ in 1 2; do
