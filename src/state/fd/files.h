@@ -147,6 +147,13 @@ const json_t *covered_find(const struct restore *r, uint32_t id);
 int covered_open(struct restore *r, const RegFileEntry *e, const json_t *how, unsigned flags,
 		 int *ret_fd) MUST_CHECK;
 
+/* state/fd/sysctl.c: below /proc/sys, of the task's namespaces; likewise. */
+json_t *sysctl_look(struct dump *d, const struct path_view *v, int root);
+void sysctl_note(struct dump *d, uint32_t id, json_t *take);
+const json_t *sysctl_find(const struct restore *r, uint32_t id);
+int sysctl_open(struct restore *r, const RegFileEntry *e, const json_t *how, unsigned flags,
+		int *ret_fd) MUST_CHECK;
+
 /* state/fd/ghost.c: files without a name. */
 
 /* Is it too large?  Its blocks count, not its holes. */

@@ -94,6 +94,11 @@ int path_check(struct dump *d, const struct path_view *v)
 	r = leads_there(d, v);
 	if (r != 0)
 		return r < 0 ? r : 0;
+	covered = sysctl_look(d, v, spaces_root(d, mount_of(d, v)));
+	if (covered) {
+		json_decref(covered);
+		return 0;
+	}
 	if (linked_can(d, v, mount_of(d, v)) || other_name(d, v, &other))
 		return 0;
 	covered = covered_look(d, v);
@@ -131,6 +136,11 @@ int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEnt
 		e->name = g_strdup(v->link);
 		if (leads_there(d, v) == 1)
 			return 0;
+		covered = sysctl_look(d, v, spaces_root(d, mount_of(d, v)));
+		if (covered) {
+			sysctl_note(d, id, covered);
+			return 0;
+		}
 		/* one that the images go on with even if the tree does, too */
 		g_clear_pointer(&e->name, g_free);
 		if ((d->o.leave_running || !linked_can(d, v, e->mnt_id)) &&
@@ -215,7 +225,7 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 {
 	void *ghost = g_hash_table_lookup(r->ghosts, GUINT_TO_POINTER(e->id));
 	void *linked = g_hash_table_lookup(r->linked, GUINT_TO_POINTER(e->id));
-	const json_t *covered = covered_find(r, e->id);
+	const json_t *covered = covered_find(r, e->id), *sysctl = sysctl_find(r, e->id);
 	g_autofree char *made = NULL;
 	const char *name = e->name;
 	char path[64];
@@ -228,6 +238,8 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 
 	if (covered)
 		return covered_open(r, e, covered, flags & OPEN_FLAGS, ret_fd);
+	if (sysctl)
+		return sysctl_open(r, e, sysctl, flags & OPEN_FLAGS, ret_fd);
 	if (ghost) {
 		ret = ghost_make(r, e, GPOINTER_TO_UINT(ghost), &made, &nameless);
 		if (ret < 0)
