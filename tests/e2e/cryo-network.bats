@@ -186,3 +186,17 @@ show() {
 	wait_for 5 eval '! nsenter -t "$PID" -n ip link show v0 2>/dev/null' # a namespace takes its time to go
 	kill -9 "$PID" && PID=
 }
+
+@test "a socket of ICMP that nobody may make any more is refused" {
+	inside 'echo "0 0" >/proc/sys/net/ipv4/ping_group_range
+		python3 -c "import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP); time.sleep(2000)" &
+		until [ "$(ls -l /proc/$!/fd 2>/dev/null | grep -c socket:)" = 1 ]; do sleep 0.05; done'
+	"$CRYO" dump -D "$IMG" -t "$PID" -R
+	nsenter -t "$PID" -n sh -c 'echo "1 0" >/proc/sys/net/ipv4/ping_group_range'
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
+	[[ $output = *": in its network namespace group 0 may not make sockets of ICMP by now"* ]]
+	nsenter -t "$PID" -n sh -c 'echo "0 0" >/proc/sys/net/ipv4/ping_group_range'
+	again
+	kill -9 "$PID" && PID=
+}

@@ -6,12 +6,15 @@
  * wait in raw sockets are not kept: nobody may count on them.
  */
 #include "state/sock/inet.h"
+#include "base/file.h"
+#include "state/ns/ns.h"
 #include "state/sock/tcp.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -86,6 +89,40 @@ static unsigned backlog(const struct sock_view *s, unsigned *ret_waiting)
 	return info.tcpi_sacked;
 }
 
+#define PING_GROUPS "/proc/sys/net/ipv4/ping_group_range"
+
+static int read_ping_groups(void *arg, int *ret_fd)
+{
+	g_autofree char *text = NULL;
+	unsigned from, to;
+	int r = file_read_at(AT_FDCWD, PING_GROUPS, 64, &text, NULL);
+
+	if (r < 0)
+		return r;
+	return sscanf(text, "%u %u", &from, &to) == 2 && from == 0 && to != UINT32_MAX &&
+	       from <= to;
+}
+
+/* Whoever makes one again is of group 0 (net/ipv4/ping.c: ping_init_sock()). */
+static int check_ping(const struct dump *d, const struct sock_view *s)
+{
+	autoclose int ns = -1;
+	int r;
+
+	if (s->type != SOCK_DGRAM || d->frozen || d->own & CLONE_NEWUSER ||
+	    (s->protocol != IPPROTO_ICMP && s->protocol != IPPROTO_ICMPV6))
+		return 0;
+	ns = ioctl(s->fd, SIOCGSKNS);
+	r = ns < 0 ? err_errno("network namespace of %s", s->v->link)
+		   : ns_run(&ns, 1, read_ping_groups, NULL, NULL);
+	if (r != 0)
+		return MIN(r, 0);
+	return err_set(EOPNOTSUPP,
+		       "%s: in its network namespace group 0 may not make sockets of ICMP by now; "
+		       "let it (net.ipv4.ping_group_range)",
+		       s->v->link);
+}
+
 static int check_kind(const struct sock_view *s, int state)
 {
 	int waiting = 0;
@@ -138,6 +175,8 @@ static int check(struct dump *d, const struct fd_view *v)
 		return r;
 	state = inet_state(&s);
 	r = check_kind(&s, state);
+	if (r == 0)
+		r = check_ping(d, &s);
 	if (r == 0)
 		r = check_state(d, &s, state);
 	if (r == 0)
