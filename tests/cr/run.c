@@ -10,7 +10,8 @@
  *comes after it); faults (each step of a dump fails once; the last dump does not); refused (cannot
  *be dumped, for the reasons that the program names in lines "expect: ..." before it is ready, and
  *goes on as if nothing had happened); look (only by cryo dump --dry-run, which has nothing to say).
- * --tcp-established, first of all, keeps TCP connections.
+ * --tcp-established, first of all, keeps TCP connections; --floor restores where io_uring and
+ * userfaultfd are forbidden.
  * --ext-unix-sk lets unix sockets have peers outside.
  * --peer after it: PROGRAM runs outside of the tree as well, with the one argument "peer"; what it
  * says in its first line is an argument of the program.  It must end with 0.
@@ -30,7 +31,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -55,7 +58,7 @@ struct run {
 	char *dir; /* images */
 	unsigned generation;
 	bool tcp; /* connections are kept */
-	bool ext_unix;
+	bool ext_unix, floor;
 	GPtrArray *expected; /* words of the refusal */
 	const char *cryo;    /* the program; NULL: by libcryo */
 	pid_t peer;
@@ -266,6 +269,15 @@ static int serve_memory(int dir, int *ret_sock, pid_t *ret_child)
 	return *ret_child < 0 ? err_errno("fork") : 0;
 }
 
+/* The local configuration forbids what the images may have. */
+static const struct sock_filter floor_filter[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 1, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
 static int restore(struct run *r, int dir, bool lazy)
 {
 	autoclose int sock = -1;
@@ -283,6 +295,8 @@ static int restore(struct run *r, int dir, bool lazy)
 		.cap_ceiling = ~UINT64_C(0),
 		.time_namespace = true,
 		.tcp_established = r->tcp,
+		.floor = r->floor ? floor_filter : NULL,
+		.floor_len = r->floor ? sizeof(floor_filter) : 0,
 	};
 	struct cryo_box box = CRYO_BOX_NONE;
 	struct cryo_restored done;
@@ -587,6 +601,11 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1 && strcmp(argv[1], "--ext-unix-sk") == 0) {
 		r.ext_unix = true;
+		argv++;
+		argc--;
+	}
+	if (argc > 1 && strcmp(argv[1], "--floor") == 0) {
+		r.floor = true;
 		argv++;
 		argc--;
 	}

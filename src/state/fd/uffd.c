@@ -21,6 +21,7 @@
 #include "state/mem/lazy.h"
 #include "state/mem/mem.h"
 #include "state/mem/track.h"
+#include "state/task/task.h"
 
 #include "image/regfile.pb-c.h"
 
@@ -397,8 +398,10 @@ static int open_(struct restore *r, struct file *f)
 	struct rtask *t = owner_of(r, x);
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	CLEANUP(batch_end) struct batch b = {0};
-	int op = 0, ret;
+	int op = 0, ret = seccomp_floor_allows(r, SYS_userfaultfd, "userfaultfd");
 
+	if (ret < 0)
+		return ret;
 	flags = (flags & (O_NONBLOCK | UFFD_USER_MODE_ONLY)) | O_CLOEXEC;
 	rtask_batch(t, &b);
 	batch_add(&b, SYS_prctl, IMM(PR_SET_THP_DISABLE), IMM(1), IMM(0), IMM(0), IMM(0));

@@ -17,6 +17,7 @@
 #include "state/mem/mem.h"
 #include "state/sock/sock.h"
 #include "state/task/levels.h"
+#include "state/task/task.h"
 
 #include "image/regfile.pb-c.h"
 
@@ -253,6 +254,10 @@ static int load(struct restore *r, struct file *f)
 /* Something that an epoll takes as well, until the ring is there. */
 static int open_(struct restore *r, struct file *f)
 {
+	int ret = seccomp_floor_allows(r, SYS_io_uring_setup, "io_uring_setup");
+
+	if (ret < 0)
+		return ret;
 	f->fd = eventfd(0, EFD_CLOEXEC);
 	return f->fd < 0 ? err_errno("eventfd") : 0;
 }

@@ -115,3 +115,5 @@ int seccomp_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop *
 int seccomp_dump_end(struct dump *d) MUST_CHECK;
 int seccomp_load(struct restore *r) MUST_CHECK;
 int seccomp_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+/* For what the images want that a filter would see only when it was made: NR, by its NAME. */
+int seccomp_floor_allows(struct restore *r, long nr, const char *name) MUST_CHECK;
