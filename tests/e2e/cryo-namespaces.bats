@@ -287,6 +287,18 @@ more" ]
 	kill -9 "$PID" && PID=
 }
 
+@test "mounts: ramfs with its content" {
+	inside -pm 'mount -t proc proc /proc; mount -t ramfs -o mode=750 ram /mnt; mkdir /mnt/sub; echo kept >/mnt/sub/file
+		chown 7:8 /mnt/sub/file; exec 5</mnt/sub/file; exec sleep 1000'
+	mounts >"$DIR/before"
+	grep -q ' ramfs ram ' "$DIR/before"
+	again
+	mounts | diff "$DIR/before" -
+	[ "$(in_it cat /mnt/sub/file)" = kept ] && [ "$(in_it stat -c %u:%g /mnt/sub/file)" = 7:8 ]
+	[ "$(in_it stat -c %a /mnt)" = 750 ]
+	kill -9 "$PID" && PID=
+}
+
 @test "mounts: of a device that is given" {
 	losetup -f >/dev/null || skip "there are no loop devices here"
 	local first second

@@ -13,6 +13,7 @@ static const struct mnt_kind mnt_kinds[] = {
 	{"sysfs", FSTYPE__SYSFS, .bound = CLONE_NEWNET},
 	{"mqueue", FSTYPE__MQUEUE, .bound = CLONE_NEWIPC},
 	{"tmpfs", FSTYPE__TMPFS, .own = true, .content = true},
+	{"ramfs", FSTYPE__AUTO, .own = true, .content = true},
 	/* each mount since Linux 4.7 (fs/devpts/inode.c: devpts_get_tree()) */
 	{"devpts", FSTYPE__DEVPTS, .own = true},
 	{"overlay", FSTYPE__OVERLAYFS, .own = true},
@@ -38,7 +39,7 @@ const struct mnt_kind *mnt_kind_find(const char *fstype)
 const struct mnt_kind *mnt_kind_by_code(unsigned code)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(mnt_kinds); i++)
-		if (mnt_kinds[i].code == code)
+		if (mnt_kinds[i].code == code && code != FSTYPE__AUTO)
 			return &mnt_kinds[i];
 	return NULL;
 }
