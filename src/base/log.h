@@ -14,6 +14,16 @@ extern enum log_level log_threshold; /* LOG_WARN at the start */
 /* Where lines go; -1 is stderr.  The descriptor stays the caller's. */
 void log_to_fd(int fd);
 
+/*
+ * Between the two, lines for log_to_fd()'s file are written together: a write to a file takes as
+ * long as what most of them tell of.  Warnings, and lines of other processes, are written at once;
+ * the others at the latest with the first line after LOG_HELD_US.  log_release() is for CLEANUP().
+ */
+#define LOG_HELD_US 100000
+typedef bool log_held;
+log_held log_hold(void);
+void log_release(log_held *held);
+
 /* Prints lines in another shape; NULL: as above. */
 extern void (*log_printer)(enum log_level level, const char *text);
 

@@ -290,6 +290,7 @@ static bool has_little_memory(const struct dump *d)
 
 static int write_all(struct dump *d)
 {
+	CLEANUP(log_release) log_held held = log_hold();
 	CLEANUP(pace_end) struct pace pace = PACE_NONE;
 	uint64_t start = step_now_us(), begun;
 	int r;
