@@ -334,8 +334,9 @@ another" ]
 		mount -t overlay -o lowerdir=/mnt/gone1:/mnt/low,upperdir=/mnt/up,workdir=/mnt/work lay /mnt/deep
 		mount -t overlay -o lowerdir=low:gone2 lay /mnt/rel
 		mount -t overlay -o lowerdir=/mnt/cover/low:/mnt/low lay /mnt/atcover
-		touch /mnt/mnt /mnt/net; unshare -m sleep 2001 & C=$!
-		until mount --bind /proc/$C/ns/mnt /mnt/mnt 2>/dev/null; do sleep 0.05; done
+		touch /mnt/groups /mnt/net; unshare -C sleep 2001 & C=$!
+		until [ "$(readlink /proc/$C/ns/cgroup)" != "$(readlink /proc/self/ns/cgroup)" ]; do sleep 0.05; done
+		mount --bind /proc/$C/ns/cgroup /mnt/groups
 		mount --bind /proc/self/ns/net /mnt/net; mount --bind /mnt/file /mnt/net
 		mount -t tmpfs over /mnt/cover; mkdir /mnt/cover/low; rmdir /mnt/gone1
 		cd /; exec sleep 1000'
@@ -345,7 +346,7 @@ another" ]
 	[[ $output = *"mount /mnt/deep (overlay): its directory /mnt/gone1 is not there any more"* ]]
 	[[ $output = *"mount /mnt/rel (overlay): its directory low has no absolute path"* ]]
 	[[ $output = *"mount /mnt/atcover (overlay): its directory /mnt/cover/low is not there any more"* ]]
-	[[ $output = *"mount /mnt/mnt (nsfs): the file of a mnt namespace is mounted there"* ]]
+	[[ $output = *"mount /mnt/groups (nsfs): the file of a cgroup namespace is mounted there"* ]]
 	[[ $output = *"mount /mnt/net (nsfs): something else is mounted over the namespace's file there"* ]]
 	sleeps "$PID"
 	kill -9 "$PID" && PID=
