@@ -13,6 +13,7 @@
  */
 #include "state/fd/uring.h"
 
+#include "base/log.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
 #include "state/sock/sock.h"
@@ -30,6 +31,8 @@
 
 #define LINK	    "anon_inode:[io_uring]"
 #define PAGE	    4096
+#define MANY	    100000000u
+#define PER_S	    10000000u /* requests that do nothing */
 #define PATIENCE_US 200000
 #define SLICE_US    500
 
@@ -128,6 +131,10 @@ static int dump_frozen(struct dump *d, const struct fd_view *v, uint32_t id)
 
 	if (r == 0)
 		r = look_frozen(d, fd, &u);
+	if (r == 0 && u.head > MANY)
+		log_warn("a ring of io_uring has done %u requests: a restore does as many again, "
+			 "which takes about %u s",
+			 u.head, u.head / PER_S);
 	if (r == 0)
 		r = uring_tell(d, &u, extra_new(d, id));
 	if (r == 0)
