@@ -60,7 +60,7 @@ row() { cryopod stats --no-stream --format json "$@" | jq -er '.[0]'; }
 @test "stats goes on being printed; after a thaw it counts anew" {
 	needs_engine
 	looper a
-	cryopod stats --interval 1 --format '{{.Name}}' a >"$BATS_TEST_TMPDIR/out" &
+	"$CP" stats --interval 1 --format '{{.Name}}' a >"$BATS_TEST_TMPDIR/out" &
 	wait_for 20 eval '[ "$(grep -c "^a$" "$BATS_TEST_TMPDIR/out")" -ge 3 ]'
 	kill $!
 	wait $! || true
