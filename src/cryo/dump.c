@@ -228,14 +228,9 @@ static int check_options(const struct options *o)
 	return dump_check_tree(o);
 }
 
-static int dump(struct session *s)
+static struct cryo_dump_options options_of(struct session *s)
 {
-	CLEANUP(cgprops_clear) struct cryo_cgroup_props props = {0};
-	CLEANUP(externals_clear) struct externals x = {0};
-	g_autofree char *enabled = s->o.enabled_fs ? g_strjoinv(",", s->o.enabled_fs) : NULL;
-	struct job j = {.s = s, .images = IMAGES_NONE};
-	autoclose int parent = -1, server = -1;
-	struct cryo_dump_options o = {
+	return (struct cryo_dump_options){
 		.pid = (pid_t)s->o.tree,
 		.cgroups = &s->o.freeze_cgroup,
 		.ncgroups = s->o.freeze_cgroup ? 1 : 0,
@@ -257,17 +252,25 @@ static int dump(struct session *s)
 		.new_root = s->o.root,
 		.external_sharing = s->o.external_sharing,
 		.external_masters = s->o.external_masters,
-		.enabled_fs = enabled,
 		.skipped_mounts = (const char *const *)s->o.skipped_mounts,
 		.nskipped_mounts = s->o.skipped_mounts ? g_strv_length(s->o.skipped_mounts) : 0,
 		.cgroup_controllers = s->o.cgroup_controllers,
-		.cgroup_props = &props,
 		.cgroup_yard = s->cgroup_yard,
 		.empty_net = s->o.empty_ns,
 		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
 		.stage = stage_tell,
 		.stage_arg = s,
 	};
+}
+
+static int dump(struct session *s)
+{
+	CLEANUP(cgprops_clear) struct cryo_cgroup_props props = {0};
+	CLEANUP(externals_clear) struct externals x = {0};
+	g_autofree char *enabled = s->o.enabled_fs ? g_strjoinv(",", s->o.enabled_fs) : NULL;
+	struct job j = {.s = s, .images = IMAGES_NONE};
+	autoclose int parent = -1, server = -1;
+	struct cryo_dump_options o = options_of(s);
 	int r = check_options(&s->o);
 
 	if (r == 0)
@@ -280,6 +283,8 @@ static int dump(struct session *s)
 		r = externals_add_service(s->rpc_sock, &x);
 	if (r < 0)
 		return r;
+	o.enabled_fs = enabled;
+	o.cgroup_props = &props;
 	o.externals = x.v;
 	o.nexternals = x.n;
 	r = parent_open(s, &o, &parent);
