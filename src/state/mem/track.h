@@ -30,6 +30,18 @@ struct track {	/* of one process */
 	bool follows; /* pages that it shows as not written are in the parent images */
 };
 
+/* What the images before this dump tell of one process. */
+struct before {
+	int tfd;
+	uint64_t ino;
+	unsigned round;
+	struct page_set pages;
+	bool checked; /* PAGES is what they have; without, it cannot be asked */
+};
+
+/* NULL: nothing. */
+const struct before *track_before(const struct dump *d, const struct dtask *t);
+
 /* Is it a tracker, of whichever process?  Remembered for track_end(). */
 bool track_is(struct dump *d, const struct fd_view *v);
 
