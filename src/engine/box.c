@@ -16,12 +16,23 @@
 static const char *const stdio_names[3] = {"stdin", "stdout", "stderr"};
 
 /* A terminal stands for all three: conmon holds its other side. */
-const struct cryo_inherit box_inherits[4] = {
+static const struct cryo_inherit box_inherits[4] = {
 	{.name = "stdin", .fd = 0, .in_stub = true},
 	{.name = "stdout", .fd = 1, .in_stub = true},
 	{.name = "stderr", .fd = 2, .in_stub = true},
 	{.name = "tty", .fd = 0, .in_stub = true},
 };
+
+void box_add_inherits(GArray *inherits, char *const were[3])
+{
+	g_array_append_vals(inherits, box_inherits, ARRAY_SIZE(box_inherits));
+	for (int i = 0; i < 3; i++) {
+		struct cryo_inherit h = {.name = were[i], .fd = i, .in_stub = true};
+
+		if (were[i] && g_str_has_prefix(were[i], "pipe:["))
+			g_array_append_val(inherits, h);
+	}
+}
 
 /* "tty[RDEV:DEV]" for a terminal, the link itself for a pipe or socket, NULL for what is inside. */
 static int external_key(const struct proc *p, unsigned i, const char *link, char **ret)

@@ -27,5 +27,8 @@ struct box {
 int box_read(struct engine *e, struct container *c, struct box *ret) MUST_CHECK;
 void box_clear(struct box *b);
 
-/* How a restore names the stub's own 0-2 (cryo_restore_options.inherits). */
-extern const struct cryo_inherit box_inherits[4];
+/*
+ * How a restore names the stub's own 0-2 (cryo_restore_options.inherits): by our names for them,
+ * and by those that pipes have in images for runtimes, what 0-2 WERE (each may be NULL; borrowed).
+ */
+void box_add_inherits(GArray *inherits, char *const were[3]);

@@ -263,18 +263,6 @@ static uint64_t thawed_bytes(void *arg)
 	return resident(*(const pid_t *)arg, 0);
 }
 
-/* Standard streams: by our own names, and by those that pipes have in images for runtimes. */
-static void add_streams(GArray *inherits, char *const were[3])
-{
-	g_array_append_vals(inherits, box_inherits, ARRAY_SIZE(box_inherits));
-	for (int i = 0; i < 3; i++) {
-		struct cryo_inherit h = {.name = were[i], .fd = i, .in_stub = true};
-
-		if (were[i] && g_str_has_prefix(were[i], "pipe:["))
-			g_array_append_val(inherits, h);
-	}
-}
-
 static void descriptors_clear(char *(*v)[3])
 {
 	for (unsigned i = 0; i < 3; i++)
@@ -287,7 +275,7 @@ static int thaw(struct job *j, struct restore_report *ret)
 	CLEANUP(descriptors_clear) char *were[3] = {0};
 
 	ck_read_descriptors(j->images, were);
-	add_streams(j->sessions.inherits, were);
+	box_add_inherits(j->sessions.inherits, were);
 
 	const struct cryo_restore_options o = {
 		.images = j->images,

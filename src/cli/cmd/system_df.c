@@ -5,7 +5,6 @@
 #include "cli/report.h"
 #include "engine/usage.h"
 
-
 struct df_opts {
 	const char *format;
 };

@@ -90,6 +90,7 @@ bool mnt_is_first_of_fs(const struct mnt_scope *s, size_t i);
 /* mnt_foreign.c: a container's, for other readers (options.foreign). */
 int mnt_dump_foreign(struct dump *d) MUST_CHECK;
 bool mnt_foreign_has_content(const struct mnt_scope *s, size_t i);
+bool mnt_foreign_is_empty(int dir);
 
 /* mnt_gone.c: mounts of what has been deleted. */
 bool mnt_is_gone(const struct mount_entry *m);

@@ -46,6 +46,15 @@ bool mnt_foreign_has_content(const struct mnt_scope *s, size_t i)
 	return seen.way == MNT_NEW && seen.kind->content && mnt_is_first_of_fs(s, i);
 }
 
+/* Nothing is in it, or mounted there; runtimes hide directories so. */
+bool mnt_foreign_is_empty(int dir)
+{
+	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", dir);
+	g_autoptr(GDir) d = g_dir_open(path, 0, NULL);
+
+	return d && !g_dir_read_name(d);
+}
+
 static int dump_records(const struct mnt_scope *s)
 {
 	int r = 0;

@@ -80,6 +80,7 @@ int mnt_late_restore(struct restore *r) MUST_CHECK;
 int tmpfs_dump(struct dump *d) MUST_CHECK;
 int tmpfs_restore(struct restore *r) MUST_CHECK;
 struct mnt_scope;
-int tmpfs_dump_mount(const struct mnt_scope *s, size_t i, bool nodes) MUST_CHECK; /* one that is made again */
+/* One that is made again; with device NODES. */
+int tmpfs_dump_mount(const struct mnt_scope *s, size_t i, bool nodes) MUST_CHECK;
 void tmpfs_load(void); /* the library: while it can be found */
 int tmpfs_unpack(int dir, int archive, const char *target, bool nodes) MUST_CHECK;

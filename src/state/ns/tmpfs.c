@@ -261,30 +261,20 @@ static int is_missed(const struct dump *d, const struct mount_entry *m, bool *re
 	return dir < 0 ? dir : has_content(dir, m->target, ret);
 }
 
-int tmpfs_dump_mount(const struct mnt_scope *s, size_t i, bool nodes)
+static int dump_copy(const struct mnt_scope *s, size_t i, int copy, bool nodes)
 {
 	const struct mount_entry *m = &s->its->v[i];
-	autoclose int copy = -1, dir = -1;
-	int r = mnt_open_bare(s, i, &copy);
+	autoclose int dir = openat(copy, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (r < 0)
-		return r;
-	dir = openat(copy, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return dir < 0 ? err_errno("open %s", m->target) : dump_dir(s->d, m, dir, nodes);
 }
 
-/* Nothing is in it, or mounted there; runtimes hide directories so. */
-static bool is_empty(int dir)
+int tmpfs_dump_mount(const struct mnt_scope *s, size_t i, bool nodes)
 {
-	DIR *d = fdopendir(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	bool empty = d != NULL;
-	struct dirent *e;
+	autoclose int copy = -1;
+	int r = mnt_open_bare(s, i, &copy);
 
-	while (empty && (e = readdir(d)) != NULL)
-		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
-	if (d)
-		closedir(d);
-	return empty;
+	return r < 0 ? r : dump_copy(s, i, copy, nodes);
 }
 
 /* In our own process: of several, each a fork(2) less while everything stands still. */
@@ -325,18 +315,16 @@ static int copy_alone(void *arg, int *ret_fd)
  */
 static int dump_uncovered(const struct mnt_scope *s, size_t i)
 {
-	const struct mount_entry *m = &s->its->v[i];
-	autoclose int ns = -1, copy = -1, dir = -1;
+	autoclose int ns = -1, copy = -1;
 	int r = ns_open(dump_task(s->d, 0)->proc.dir, NS_MNT, &ns);
 
 	if (r == 0)
-		r = ns_run(&ns, 1, copy_alone, (void *)m->target, &copy);
+		r = ns_run(&ns, 1, copy_alone, (void *)s->its->v[i].target, &copy);
 	if (r < 0) {
 		err_clear();
 		return tmpfs_dump_mount(s, i, true);
 	}
-	dir = openat(copy, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir < 0 ? err_errno("open %s", m->target) : dump_dir(s->d, m, dir, true);
+	return dump_copy(s, i, copy, true);
 }
 
 static int dump_all_of(const struct mnt_scope *s, size_t i)
@@ -349,11 +337,11 @@ static int dump_all_of(const struct mnt_scope *s, size_t i)
 	dir = open_dir(s->d->root, m->target);
 	if (dir < 0)
 		return dir;
-	return is_empty(dir) ? dump_empty(s->d, m, dir) : dump_uncovered(s, i);
+	return mnt_foreign_is_empty(dir) ? dump_empty(s->d, m, dir) : dump_uncovered(s, i);
 }
 
-#define OF_RUNTIME                                                                                 \
-	"runtime_tmpfs" /* in IMAGE_EXTRA: those that our own restore has nothing to do with */
+/* In IMAGE_EXTRA: those that our own restore has nothing to do with. */
+#define OF_RUNTIME "runtime_tmpfs"
 
 /* All of it, for whoever has to make it again; an error only if it has what would be missed. */
 static int dump_foreign(const struct mnt_scope *s, size_t i, bool missed)
