@@ -28,7 +28,8 @@ teardown_file() {
 	podman rmi -fa >/dev/null
 	umount -l /var/lib/containers/storage/overlay 2>/dev/null || true
 	umount -l /run/netns 2>/dev/null || true
-	rmdir /sys/fs/cgroup/libpod_parent /sys/fs/cgroup/*/libpod_parent 2>/dev/null || true
+	# empty ones only: conmon's are below
+	find /sys/fs/cgroup -path '*/libpod_parent*' -depth -type d -exec rmdir {} \; 2>/dev/null || true
 	engine_teardown
 }
 
