@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cryo/net.h"
 #include "cryo/stage.h"
+#include "cryo/tls.h"
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -47,7 +48,7 @@ static int given(const struct options *o, int *ret_fd)
 	return *ret_fd < 0 ? *ret_fd : 0;
 }
 
-int net_connect(const struct options *o, int *ret_fd)
+static int connect_to(const struct options *o, int *ret_fd)
 {
 	autoclose int fd = -1;
 	struct addrinfo *a;
@@ -70,6 +71,18 @@ int net_connect(const struct options *o, int *ret_fd)
 	hurry(fd);
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int net_connect(const struct options *o, int *ret_fd)
+{
+	autoclose int fd = -1;
+	int r = connect_to(o, &fd);
+
+	if (r == 0)
+		r = tls_client(o, &fd);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
 }
 
 static int listen_at(const struct options *o, int *ret_fd, int *ret_port)
@@ -155,7 +168,7 @@ static int ready(struct session *s)
 	return r;
 }
 
-int net_accept(struct session *s, int *ret_fd)
+static int accept_one(struct session *s, int *ret_fd)
 {
 	autoclose int at = -1;
 	int r, port = 0;
@@ -184,4 +197,16 @@ int net_accept(struct session *s, int *ret_fd)
 		return err_errno("accept a connection");
 	hurry(*ret_fd);
 	return 0;
+}
+
+int net_accept(struct session *s, int *ret_fd)
+{
+	autoclose int fd = -1;
+	int r = accept_one(s, &fd);
+
+	if (r == 0)
+		r = tls_server(&s->o, &fd);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
 }

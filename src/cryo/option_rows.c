@@ -12,10 +12,6 @@
 		.name = name_, .brief = brief_, .kind = kind_, .arg = arg_,                        \
 		.at = offsetof(struct options, field), __VA_ARGS__                                 \
 	}
-#define TLS                                                                                        \
-	.why_not = "pages are sent as they are; lead the connection through a tunnel (ssh -L), "   \
-		   "and give --ps-socket or its --port"
-
 const struct option_row option_rows[] = {
 	VALUE(OPT_NUMBER, "tree", 't', "PID", tree, .help = "The root of the tree to be dumped"),
 	VALUE(OPT_TEXT, "images-dir", 'D', "DIR", images_dir,
@@ -75,6 +71,21 @@ const struct option_row option_rows[] = {
 	      .help = "The port there; 0 takes any, and says which"),
 	VALUE(OPT_NUMBER, "ps-socket", 0, "FD", ps_socket,
 	      .help = "The connection to the page server, or of it, is this descriptor"),
+	FLAG("tls", 0, tls,
+	     .help = "The connection is encrypted; both sides need a certificate that the other "
+		     "one's authority has signed"),
+	VALUE(OPT_TEXT, "tls-cacert", 0, "FILE", tls_cacert,
+	      .help = "The authority's certificate (default: the system's, and "
+		      "/etc/pki/CA/cacert.pem)"),
+	VALUE(OPT_TEXT, "tls-cacrl", 0, "FILE", tls_cacrl,
+	      .help = "What the authority has revoked (default: /etc/pki/CA/cacrl.pem, if it is "
+		      "there)"),
+	VALUE(OPT_TEXT, "tls-cert", 0, "FILE", tls_cert,
+	      .help = "Our certificate (default: /etc/pki/criu/cert.pem)"),
+	VALUE(OPT_TEXT, "tls-key", 0, "FILE", tls_key,
+	      .help = "Its private key (default: /etc/pki/criu/private/key.pem)"),
+	FLAG("tls-no-cn-verify", 0, tls_no_cn_verify,
+	     .help = "The name of the server need not be in its certificate"),
 	FLAG("daemon", 0, daemon,
 	     .help = "page-server, service: go on as a process of its own once it listens"),
 	VALUE(OPT_TEXT, "pre-dump-mode", 0, "MODE", ignored, .choices = " splice read ",
@@ -193,11 +204,5 @@ const struct option_row option_rows[] = {
 	FLAG("stream", 0, ignored_flag,
 	     .why_not = "images are files, which the processes write themselves; stream the "
 			"directory when it is complete, or send pages to a page server"),
-	FLAG("tls", 0, ignored_flag, TLS),
-	FLAG("tls-no-cn-verify", 0, ignored_flag, TLS),
-	VALUE(OPT_TEXT, "tls-cacert", 0, "FILE", ignored, TLS),
-	VALUE(OPT_TEXT, "tls-cacrl", 0, "FILE", ignored, TLS),
-	VALUE(OPT_TEXT, "tls-cert", 0, "FILE", ignored, TLS),
-	VALUE(OPT_TEXT, "tls-key", 0, "FILE", ignored, TLS),
 };
 const size_t option_count = ARRAY_SIZE(option_rows);

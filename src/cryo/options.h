@@ -45,6 +45,8 @@ struct options {
 	bool page_server, daemon, auto_dedup, lazy_pages;
 	const char *address;
 	int64_t port, ps_socket; /* -1: none */
+	bool tls, tls_no_cn_verify;
+	const char *tls_cacert, *tls_cacrl, *tls_cert, *tls_key;
 
 	bool no_default_config;
 	const char *ignored; /* accepted: nothing depends on it here */
