@@ -76,15 +76,16 @@ fresh() {
 @test "a child that saves at the moment of the checkpoint ends its work" {
 	begin
 	cli config set rdb-key-save-delay 80 >/dev/null # microseconds: 8 seconds in all
+	# The child has inherited the connection of who was asking something, or for the saving, and has
+	# closed it by now: CLOSE-WAIT.
+	CHECKPOINT=(--tcp-established) RESTORE=(--tcp-established)
 	for how in itself asked; do
 		if [ $how = itself ]; then
 			cli config set save "1 1" >/dev/null
 			cli incr changes >/dev/null
 		else
-			# The child has inherited the connection of who asks, who has closed it by now: CLOSE-WAIT.
 			cli config set save '' >/dev/null
 			cli bgsave >/dev/null
-			CHECKPOINT=(--tcp-established) RESTORE=(--tcp-established)
 		fi
 		wait_for 5 info_is persistence rdb_bgsave_in_progress 1
 		cycle_w
