@@ -16,8 +16,26 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define ADDRESS_TIMEOUT_MS 10000
+#define ADDRESS_ROUND_MS   5
+
 /* Those that the kernel does not set by itself. */
 #define FLAGS (IFF_UP | IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST | IFF_DEBUG)
+
+/*
+ * A macvlan's address is taken (drivers/net/macvlan.c: macvlan_open()) until the namespace that the
+ * same one was in is gone, some time after its last process: net/core/net_namespace.c:
+ * cleanup_net().  Nobody is told of that.
+ */
+static int ask_until_free(int sock, struct nlmsghdr *h)
+{
+	int64_t end = g_get_monotonic_time() + ADDRESS_TIMEOUT_MS * INT64_C(1000);
+	int r;
+
+	while ((r = rtnl_ask(sock, h, "set it up")) == -EADDRINUSE && g_get_monotonic_time() < end)
+		g_usleep(ADDRESS_ROUND_MS * 1000);
+	return r;
+}
 
 static int set_up(struct maker *m, const NetDeviceEntry *e)
 {
@@ -39,7 +57,7 @@ static int set_up(struct maker *m, const NetDeviceEntry *e)
 				 (uint32_t)json_integer_value(json_object_get(more, "txqlen")));
 	if (e->type == ND_TYPE__TUN && e->has_address)
 		mnl_attr_put(h, IFLA_ADDRESS, e->address.len, e->address.data);
-	return rtnl_ask(m->sock, h, "set it up");
+	return ask_until_free(m->sock, h);
 }
 
 static int write_conf(const struct maker *m, const char *dev, enum net_family f,
