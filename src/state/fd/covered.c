@@ -7,6 +7,7 @@
  * In IMAGE_EXTRA, "covered_files": {"ID": {"mount": TARGET, "covers": [TARGET...], "space":
  * number of the mount namespace, 0: the root's}}
  */
+#include "state/extra.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 #include "state/ns/spaces_restore.h"
@@ -184,21 +185,12 @@ int covered_namespace(struct restore *r, const json_t *how, int *ret_fd)
 
 void covered_note(struct dump *d, uint32_t id, json_t *take)
 {
-	json_t *all = json_object_get(d->extra, "covered_files");
-	char key[16];
-
-	if (!all)
-		json_object_set_new(d->extra, "covered_files", all = json_object());
-	snprintf(key, sizeof(key), "%u", id);
-	json_object_set_new(all, key, take);
+	extra_set(d->extra, "covered_files", id, take);
 }
 
 const json_t *covered_find(const struct restore *r, uint32_t id)
 {
-	char key[16];
-
-	snprintf(key, sizeof(key), "%u", id);
-	return json_object_get(json_object_get(r->extra, "covered_files"), key);
+	return extra_get(r->extra, "covered_files", id);
 }
 
 /* -1: the mount cannot be got at, or its file system has no handles. */

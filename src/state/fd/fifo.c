@@ -6,6 +6,7 @@
  * A reader that was opened while nobody could write is told of no hang-up until a writer has come
  * and gone.  So the holder leaves such a FIFO before those readers are opened.
  */
+#include "state/extra.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 #include "state/fd/pipe.h"
@@ -34,18 +35,12 @@ static int check(struct dump *d, const struct fd_view *v)
 
 static void keep_hangup(struct dump *d, const struct fd_view *v, uint32_t id)
 {
-	json_t *all = json_object_get(d->extra, "fifo hangups");
 	struct pollfd p = {.fd = -1};
-	char key[16];
 
 	if ((v->info.flags & O_ACCMODE) != O_RDONLY || fd_view_get(v, &p.fd) < 0)
 		return;
-	if (poll(&p, 1, 0) == 1 && p.revents & POLLHUP) {
-		if (!all)
-			json_object_set_new(d->extra, "fifo hangups", all = json_object());
-		snprintf(key, sizeof(key), "%u", id);
-		json_object_set_new(all, key, json_true());
-	}
+	if (poll(&p, 1, 0) == 1 && p.revents & POLLHUP)
+		extra_set(d->extra, "fifo hangups", id, json_true());
 	close(p.fd);
 }
 
@@ -91,10 +86,7 @@ static int name_of(struct restore *r, const struct file *f, const RegFileEntry *
 
 static bool was_hung_up(const struct restore *r, const struct file *f)
 {
-	char key[16];
-
-	snprintf(key, sizeof(key), "%u", f->id);
-	return json_is_true(json_object_get(json_object_get(r->extra, "fifo hangups"), key));
+	return json_is_true(extra_get(r->extra, "fifo hangups", f->id));
 }
 
 /* .given[1]: somebody in the tree can write. */

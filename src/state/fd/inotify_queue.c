@@ -17,6 +17,7 @@
  * An overflow that the program had to read itself is made at its place, instead.
  */
 #include "state/fd/inotify_queue.h"
+#include "state/extra.h"
 
 #include "base/log.h"
 #include "kernel/peek.h"
@@ -120,10 +121,9 @@ static int read_queue(struct peek *k, int fd, json_t *list)
 
 int inotify_queue_dump(struct dump *d, const struct fd_view *v, uint32_t id)
 {
-	json_t *list, *all = json_object_get(d->extra, KEY);
 	autoclose int fd = -1;
 	struct peek *k;
-	char key[16];
+	json_t *list;
 	int r = fd_view_get(v, &fd);
 
 	if (r < 0 || !bytes_in(fd))
@@ -138,10 +138,7 @@ int inotify_queue_dump(struct dump *d, const struct fd_view *v, uint32_t id)
 		json_decref(list);
 		return 1;
 	}
-	if (!all)
-		json_object_set_new(d->extra, KEY, all = json_object());
-	snprintf(key, sizeof(key), "%u", id);
-	json_object_set_new(all, key, list);
+	extra_set(d->extra, KEY, id, list);
 	return 0;
 }
 
@@ -265,11 +262,9 @@ int inotify_queue_restore(struct restore *r, struct file *f, int *ret_next)
 	g_autoptr(GArray) v = NULL;
 	const json_t *list;
 	unsigned max = queue_max(), n;
-	char key[16];
 	int ret;
 
-	snprintf(key, sizeof(key), "%u", f->id);
-	list = json_object_get(json_object_get(r->extra, KEY), key);
+	list = extra_get(r->extra, KEY, f->id);
 	if (!json_array_size(list))
 		return 0;
 	ret = load(list, &v);

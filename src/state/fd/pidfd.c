@@ -4,6 +4,7 @@
  * of ours in the box that has ended in the same way, for PIDFD_GET_INFO (Linux 6.15). kernel/pid.c,
  * fs/pidfs.c: pidfd_show_fdinfo()
  */
+#include "state/extra.h"
 #include "state/fd/kind.h"
 
 #include "image/pidfd.pb-c.h"
@@ -92,16 +93,11 @@ static int check(struct dump *d, const struct fd_view *v)
 static void keep_exit(struct dump *d, const struct fd_view *v, uint32_t id)
 {
 	struct exit_info info = {.mask = INFO_EXIT};
-	json_t *all = json_object_get(d->extra, "pidfds");
 	autoclose int fd = -1;
-	char key[16];
 
 	if (fd_view_get(v, &fd) < 0 || ioctl(fd, GET_INFO, &info) < 0 || !(info.mask & INFO_EXIT))
 		return;
-	if (!all)
-		json_object_set_new(d->extra, "pidfds", all = json_object());
-	snprintf(key, sizeof(key), "%u", id);
-	json_object_set_new(all, key, json_integer(info.exit_code));
+	extra_set(d->extra, "pidfds", id, json_integer(info.exit_code));
 }
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
@@ -184,12 +180,9 @@ static int open_dead(struct restore *r, struct file *f, unsigned flags)
 	struct dead dead = {.flags = flags};
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	autoclose int ns = -1;
-	char key[16];
 	int ret = proc_open(r->stub.pid, &p);
 
-	snprintf(key, sizeof(key), "%u", f->id);
-	dead.code =
-		(int)json_integer_value(json_object_get(json_object_get(r->extra, "pidfds"), key));
+	dead.code = (int)json_integer_value(extra_get(r->extra, "pidfds", f->id));
 	if (ret == 0)
 		ret = ns_open(p.dir, NS_PID, &ns);
 	return ret < 0 ? ret : ns_run(&ns, 1, end_one, &dead, &f->fd);

@@ -6,6 +6,7 @@
  * systemd and its daemons would never sleep again.  Nothing shows what was written: it is read from
  * the kernel's memory.  In IMAGE_EXTRA "pressure": {"FILE ID": "some 200000 2000000"}.
  */
+#include "state/extra.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
@@ -94,8 +95,7 @@ static int read_trigger(struct peek *k, const struct fd_view *v, char ret[static
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 {
-	json_t *all = json_object_get(d->extra, KEY);
-	char id[16], text[TEXT_MAX];
+	char text[TEXT_MAX];
 	struct peek *k;
 	int r = fd_regular.dump(d, v, f);
 
@@ -104,19 +104,13 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 	r = read_trigger(k, v, text);
 	if (r != 0)
 		return r < 0 ? err_wrap(r, "%s: its trigger", v->link) : 0;
-	if (!all)
-		json_object_set_new(d->extra, KEY, all = json_object());
-	snprintf(id, sizeof(id), "%u", f->id);
-	json_object_set_new(all, id, json_string(text));
+	extra_set(d->extra, KEY, f->id, json_string(text));
 	return 0;
 }
 
 static const char *trigger_of(const struct restore *r, const struct file *f)
 {
-	char id[16];
-
-	snprintf(id, sizeof(id), "%u", f->id);
-	return json_string_value(json_object_get(json_object_get(r->extra, KEY), id));
+	return json_string_value(extra_get(r->extra, KEY, f->id));
 }
 
 static int load(struct restore *r, struct file *f)

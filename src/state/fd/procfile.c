@@ -6,6 +6,7 @@
  * opened when there are threads, by the task that has them.
  */
 #include "base/file.h"
+#include "state/extra.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
@@ -104,22 +105,13 @@ static int remap(struct dump *d, uint32_t id, pid_t pid)
 /* In IMAGE_EXTRA "thread_files": {"FILE ID": true}. */
 static int note_thread(struct dump *d, uint32_t id)
 {
-	json_t *all = json_object_get(d->extra, "thread_files");
-	char key[16];
-
-	if (!all)
-		json_object_set_new(d->extra, "thread_files", all = json_object());
-	snprintf(key, sizeof(key), "%u", id);
-	json_object_set_new(all, key, json_true());
+	extra_set(d->extra, "thread_files", id, json_true());
 	return 0;
 }
 
 static bool is_thread_file(const struct restore *r, uint32_t id)
 {
-	char key[16];
-
-	snprintf(key, sizeof(key), "%u", id);
-	return json_object_get(json_object_get(r->extra, "thread_files"), key) != NULL;
+	return extra_get(r->extra, "thread_files", id) != NULL;
 }
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)

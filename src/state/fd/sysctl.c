@@ -6,6 +6,7 @@
  *
  * In IMAGE_EXTRA, "namespaced_files": {"ID": {"net": 11, "ipc": 9, "uts": 10}}
  */
+#include "state/extra.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
@@ -129,21 +130,12 @@ json_t *sysctl_look(struct dump *d, const struct path_view *v, int root)
 
 void sysctl_note(struct dump *d, uint32_t id, json_t *take)
 {
-	json_t *all = json_object_get(d->extra, "namespaced_files");
-	char key[16];
-
-	if (!all)
-		json_object_set_new(d->extra, "namespaced_files", all = json_object());
-	snprintf(key, sizeof(key), "%u", id);
-	json_object_set_new(all, key, take);
+	extra_set(d->extra, "namespaced_files", id, take);
 }
 
 const json_t *sysctl_find(const struct restore *r, uint32_t id)
 {
-	char key[16];
-
-	snprintf(key, sizeof(key), "%u", id);
-	return json_object_get(json_object_get(r->extra, "namespaced_files"), key);
+	return extra_get(r->extra, "namespaced_files", id);
 }
 
 int sysctl_open(struct restore *r, const RegFileEntry *e, const json_t *how, unsigned flags,

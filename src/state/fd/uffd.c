@@ -16,6 +16,7 @@
 #include "kernel/uffd.h"
 #include "kernel/pagemap.h"
 #include "kernel/peek.h"
+#include "state/extra.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 #include "state/mem/lazy.h"
@@ -331,17 +332,13 @@ int uffd_check_maps(struct dump *d, const struct dtask *t)
 
 static int dump_late(struct dump *d, const struct fd_view *v, FileEntry *f)
 {
-	json_t *all = json_object_get(d->extra, KEY), *x = json_object();
+	json_t *x = json_object();
 	struct uffd_view u;
 	struct dtask *owner;
 	autoclose int fd = -1;
-	char key[16];
 	int r;
 
-	if (!all)
-		json_object_set_new(d->extra, KEY, all = json_object());
-	snprintf(key, sizeof(key), "%u", f->id);
-	json_object_set_new(all, key, x);
+	extra_set(d->extra, KEY, f->id, x);
 	r = look(d, v, &u);
 	if (r == 0)
 		r = find_owner(d, &u, &owner);
@@ -360,10 +357,7 @@ static int dump_late(struct dump *d, const struct fd_view *v, FileEntry *f)
 
 static json_t *extra_of(const struct restore *r, const struct file *f)
 {
-	char key[16];
-
-	snprintf(key, sizeof(key), "%u", f->id);
-	return json_object_get(json_object_get(r->extra, KEY), key);
+	return extra_get(r->extra, KEY, f->id);
 }
 
 static struct rtask *owner_of(const struct restore *r, const json_t *x)

@@ -12,6 +12,7 @@
  * IMAGE_EXTRA URING_KEY.
  */
 #include "state/fd/uring.h"
+#include "state/extra.h"
 
 #include "base/log.h"
 #include "state/fd/files.h"
@@ -80,21 +81,14 @@ static int check(struct dump *d, const struct fd_view *v)
 
 static json_t *extra_of(const struct dump *d, uint32_t id)
 {
-	char key[16];
-
-	snprintf(key, sizeof(key), "%u", id);
-	return json_object_get(json_object_get(d->extra, URING_KEY), key);
+	return extra_get(d->extra, URING_KEY, id);
 }
 
 static json_t *extra_new(struct dump *d, uint32_t id)
 {
-	json_t *all = json_object_get(d->extra, URING_KEY), *x = json_object();
-	char key[16];
+	json_t *x = json_object();
 
-	snprintf(key, sizeof(key), "%u", id);
-	if (!all)
-		json_object_set_new(d->extra, URING_KEY, all = json_object());
-	json_object_set_new(all, key, x);
+	extra_set(d->extra, URING_KEY, id, x);
 	return x;
 }
 
@@ -232,11 +226,8 @@ static int load(struct restore *r, struct file *f)
 {
 	g_autofree struct uring *u = NULL;
 	json_int_t flags, sq, cq, head, tail;
-	char key[16];
-	json_t *x;
+	json_t *x = extra_get(r->extra, URING_KEY, f->id);
 
-	snprintf(key, sizeof(key), "%u", f->id);
-	x = json_object_get(json_object_get(r->extra, URING_KEY), key);
 	if (!f->entry->reg || !x)
 		return 1;
 	if (json_unpack(x, "{s:I,s:I,s:I,s:I,s:I}", "flags", &flags, "sq", &sq, "cq", &cq, "head",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounts of a standalone tree into mountpoints.img. */
+#include "state/extra.h"
 #include "state/ns/mnt.h"
 
 #include "kernel/mount.h"
@@ -49,13 +50,7 @@ static char *options_inside(const struct dump *d, const char *options)
 
 static void note(struct dump *d, const char *what, const struct mount_entry *m, json_t *take)
 {
-	json_t *all = json_object_get(d->extra, what);
-	char id[16];
-
-	if (!all)
-		json_object_set_new(d->extra, what, all = json_object());
-	snprintf(id, sizeof(id), "%d", m->id);
-	json_object_set_new(all, id, take);
+	extra_set(d->extra, what, (uint32_t)m->id, take);
 }
 
 int mnt_write_record(const struct mnt_scope *scope, const struct mount_entry *m,

@@ -5,6 +5,7 @@
  * CRIU it is empty.  At restore it gets its old name, or one beside it, and loses that when it is
  * mounted.
  */
+#include "state/extra.h"
 #include "state/ns/mnt_plan.h"
 
 #include "base/fd.h"
@@ -49,9 +50,8 @@ int mnt_gone_dump(const struct mnt_scope *s, size_t i)
 {
 	const struct mount_entry *m = &s->its->v[i];
 	g_autofree char *name = content_name((uint32_t)m->id);
-	json_t *all = json_object_get(s->d->extra, "deleted_mounts");
 	autoclose int top = -1, from = -1, to = -1;
-	char path[64], id[16];
+	char path[64];
 	struct stat st;
 	int r = mnt_open_bare(s, i, &top);
 
@@ -59,13 +59,10 @@ int mnt_gone_dump(const struct mnt_scope *s, size_t i)
 		return r;
 	if (fstat(top, &st) < 0)
 		return err_errno("stat %s", m->target);
-	if (!all)
-		json_object_set_new(s->d->extra, "deleted_mounts", all = json_object());
-	snprintf(id, sizeof(id), "%d", m->id);
-	json_object_set_new(all, id,
-			    json_pack("{s:i,s:I,s:I}", "mode", (int)st.st_mode, "uid",
-				      (json_int_t)users_uid(s->d, st.st_uid), "gid",
-				      (json_int_t)users_gid(s->d, st.st_gid)));
+	extra_set(s->d->extra, "deleted_mounts", (uint32_t)m->id,
+		  json_pack("{s:i,s:I,s:I}", "mode", (int)st.st_mode, "uid",
+			    (json_int_t)users_uid(s->d, st.st_uid), "gid",
+			    (json_int_t)users_gid(s->d, st.st_gid)));
 	if (!S_ISREG(st.st_mode))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", top);
@@ -89,10 +86,7 @@ int mnt_gone_load(const struct mnt_options *o, struct mnt *m)
 
 static const json_t *about_gone(const struct mnt_plan *p, const struct mnt *m)
 {
-	char id[16];
-
-	snprintf(id, sizeof(id), "%u", m->e->mnt_id);
-	return json_object_get(json_object_get(p->o.extra, "deleted_mounts"), id);
+	return extra_get(p->o.extra, "deleted_mounts", m->e->mnt_id);
 }
 
 static bool is_on_dir(const struct mnt_plan *p, const struct mnt *m)

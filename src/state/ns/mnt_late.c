@@ -4,6 +4,7 @@
  * namespaces (mnt_nsfs.c).  They are left out of the plan, and come when the files of the tree have
  * been opened.  IMAGE_EXTRA, "late_mounts", says by the number of the mount what it shows.
  */
+#include "state/extra.h"
 #include "state/ns/mnt_plan.h"
 #include "state/ns/ns.h"
 #include "state/ns/spaces.h"
@@ -25,10 +26,7 @@
 
 static const json_t *about(json_t *extra, const MntEntry *e)
 {
-	char id[16];
-
-	snprintf(id, sizeof(id), "%u", e->mnt_id);
-	return json_object_get(json_object_get(extra, "late_mounts"), id);
+	return extra_get(extra, "late_mounts", e->mnt_id);
 }
 
 bool mnt_is_late(json_t *extra, const MntEntry *e)

@@ -8,6 +8,7 @@
  * may cover another; then they are put in their places, in the order of the records; peers and
  * slaves are made (mnt_share.c), and the root is changed.
  */
+#include "state/extra.h"
 #include "state/ns/mnt_plan.h"
 
 #include "base/file.h"
@@ -161,7 +162,6 @@ static int make_scratch(struct mnt_plan *p, int *ret)
 static int find_device(const struct mnt_plan *p, const struct mnt *m, const char **ret_source)
 {
 	g_autofree char *key = g_strdup_printf("dev[%s]", m->e->source);
-	char id[16];
 
 	*ret_source = m->e->source;
 	for (unsigned i = 0; i < p->o.nexternals && m->e->fstype == FSTYPE__AUTO; i++)
@@ -169,8 +169,7 @@ static int find_device(const struct mnt_plan *p, const struct mnt *m, const char
 			*ret_source = p->o.externals[i].name;
 			return 1;
 		}
-	snprintf(id, sizeof(id), "%u", m->e->mnt_id);
-	if (json_object_get(json_object_get(p->o.extra, "device_mounts"), id))
+	if (extra_get(p->o.extra, "device_mounts", m->e->mnt_id))
 		return err_set(EINVAL, "its device is external; use --external dev[%s]:PATH",
 			       m->e->source);
 	return 0;

@@ -3,6 +3,7 @@
  * Mounts of a space that the namespaces before it show as well: copies of those.  The process that
  * will make the space goes there for them, and then into a copy of the root's namespace.
  */
+#include "state/extra.h"
 #include "state/ns/mnt_plan.h"
 
 #include "kernel/mount.h"
@@ -17,11 +18,8 @@
 
 void mnt_true_root(MntEntry *e, json_t *extra)
 {
-	const char *root;
-	char id[16];
+	const char *root = json_string_value(extra_get(extra, "mount_roots", e->mnt_id));
 
-	snprintf(id, sizeof(id), "%u", e->mnt_id);
-	root = json_string_value(json_object_get(json_object_get(extra, "mount_roots"), id));
 	if (!e->ext_mount || e->ext_key || !root || root[0] != '/')
 		return;
 	free(e->root);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/extra.h"
 #include "state/ns/spaces.h"
 #include "state/sock/sock.h"
 #include "state/sock/socks.h"
@@ -286,30 +287,20 @@ void socks_dump_end(struct dump *d)
 
 json_t *sock_extra_new(struct dump *d, uint32_t id)
 {
-	json_t *all = json_object_get(d->extra, "sockets"), *one = json_object();
-	char key[16];
+	json_t *one = json_object();
 
-	if (!all)
-		json_object_set_new(d->extra, "sockets", all = json_object());
-	snprintf(key, sizeof(key), "%u", id);
-	json_object_set_new(all, key, one);
+	extra_set(d->extra, "sockets", id, one);
 	return one;
 }
 
 json_t *sock_extra_of(const struct dump *d, uint32_t id)
 {
-	char key[16];
-
-	snprintf(key, sizeof(key), "%u", id);
-	return json_object_get(json_object_get(d->extra, "sockets"), key);
+	return extra_get(d->extra, "sockets", id);
 }
 
 json_t *sock_extra(const struct restore *r, uint32_t id)
 {
-	char key[16];
-
-	snprintf(key, sizeof(key), "%u", id);
-	return json_object_get(json_object_get(r->extra, "sockets"), key);
+	return extra_get(r->extra, "sockets", id);
 }
 
 int sock_flags_restore(struct restore *r, struct file *f, const FownEntry *fown, unsigned flags)
