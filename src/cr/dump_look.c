@@ -38,8 +38,6 @@ static int check_task(struct dump *d, struct dtask *t)
 
 	if (t->zombie)
 		return 0;
-	if (t->status.tracer)
-		return dump_refuse(d, dtask_wrap(t, look_tracer(d, t->status.tracer)));
 	r = scout(d, t);
 	if (r == 0)
 		r = maps_read_vmflags(t->proc.dir, &t->maps);
@@ -113,6 +111,8 @@ int look_all(struct dump *d)
 		r = mqueue_check(d);
 	if (r == 0)
 		r = sharing_check(d);
+	if (r == 0)
+		r = look_tracers(d);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
 		r = look_at(d, dump_task(d, i), check_task);
 	if (r == 0)

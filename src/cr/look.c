@@ -39,11 +39,13 @@ int look_at(struct dump *d, struct dtask *t, int (*check)(struct dump *d, struct
 
 /*
  * A task has one tracer (kernel/ptrace.c: ptrace_attach()), and only that one can stop it so that
- * its registers are to be had, or let it go.  The debugger is not asked for that: what it has set
- * in the task (breakpoints, the stop that it looks at) would be lost if we ended before it had it
- * back.
+ * its registers are to be had, or let it go.  The debugger is not made to do that, as an agent in
+ * it could: between its PTRACE_DETACH and our PTRACE_SEIZE the task runs, and the next breakpoint
+ * ends it, having no tracer (SIGTRAP); nor are there ways back into the stops that it looks at, of
+ * an event (PTRACE_EVENT_EXEC, _CLONE, _EXIT), so that the death of ours at any instant would be
+ * the end of what was to be watched.
  */
-int look_tracer(const struct dump *d, pid_t tid)
+static int refuse_tracer(const struct dump *d, pid_t tid)
 {
 	CLEANUP(procstatus_clear) struct procstatus s = {0};
 	g_autofree char *path = g_strdup_printf("/proc/%d", tid);
@@ -64,6 +66,61 @@ int look_tracer(const struct dump *d, pid_t tid)
 		       "process %d (%s), which is not of the tree, traces it; end that one, or let "
 		       "it detach",
 		       s.tgid ?: tid, name);
+}
+
+static int refuse_thread(struct dump *d, const struct dtask *t, const struct procstatus *s)
+{
+	return dump_refuse(d, dtask_wrap(t, err_wrap(refuse_tracer(d, s->tracer), "thread %d",
+						     pid_chain_inner(&s->nspid))));
+}
+
+/* A tracer has threads, each by itself. */
+static int check_threads(struct dump *d, const struct dtask *t)
+{
+	CLEANUP(pid_list_clear) struct pid_list tids = {0};
+	int r = t->status.threads > 1 ? proc_tasks(t->proc.dir, &tids) : 0;
+
+	if (r == -ENOENT || r == -ESRCH) { /* so has it */
+		err_clear();
+		return 0;
+	}
+	for (size_t i = 0; r == 0 && i < tids.n; i++) {
+		CLEANUP(procstatus_clear) struct procstatus s = {0};
+
+		if (procstatus_read_task(t->proc.dir, tids.v[i], &s) < 0)
+			err_clear(); /* it has ended */
+		else if (s.tracer && tids.v[i] != t->proc.pid)
+			r = refuse_thread(d, t, &s);
+	}
+	return r;
+}
+
+/* Of a dead one the tracer is told first, and only then its parent (kernel/exit.c:
+ * wait_consider_task()); who is both is told once, as any parent. */
+static bool awaits_tracer(const struct dtask *t)
+{
+	CLEANUP(procstatus_clear) struct procstatus s = {0};
+
+	if (procstatus_read_thread(t->status.tracer, t->status.tracer, &s) < 0) {
+		err_clear();
+		return false;
+	}
+	return s.tgid != t->stat.ppid;
+}
+
+int look_tracers(struct dump *d)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+
+		if (t->status.tracer && (!t->zombie || awaits_tracer(t)))
+			r = dump_refuse(d, dtask_wrap(t, refuse_tracer(d, t->status.tracer)));
+		if (r == 0 && !t->zombie)
+			r = check_threads(d, t);
+	}
+	return r;
 }
 
 int look_patiently(struct dump *d, int (*look)(struct dump *d))

@@ -14,8 +14,8 @@ int look_plan(struct dump *d) MUST_CHECK;
 int look_at(struct dump *d, struct dtask *t, int (*check)(struct dump *d, struct dtask *t))
 	MUST_CHECK;
 
-/* The error for a task that TID, as we see it, traces. */
-int look_tracer(const struct dump *d, pid_t tid) MUST_CHECK;
+/* What somebody else traces is refused, of all tasks, be it one thread only. */
+int look_tracers(struct dump *d) MUST_CHECK;
 
 /* LOOK until nothing is refused; several times if it does not pass. */
 int look_patiently(struct dump *d, int (*look)(struct dump *d)) MUST_CHECK;

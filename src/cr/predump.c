@@ -36,8 +36,6 @@ static int check_task(struct dump *d, struct dtask *t)
 
 	if (t->zombie)
 		return 0;
-	if (t->status.tracer)
-		return dump_refuse(d, dtask_wrap(t, look_tracer(d, t->status.tracer)));
 	if (uffd_marks(d, t))
 		return dump_refuse(
 			d, dtask_wrap(t, err_set(EOPNOTSUPP,
@@ -59,6 +57,8 @@ static int look(struct dump *d)
 
 	if (r == 0)
 		r = sharing_check(d);
+	if (r == 0)
+		r = look_tracers(d);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
 		r = look_at(d, dump_task(d, i), check_task);
 	return r < 0 ? r : records_look_before(d);

@@ -1,50 +1,136 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that others trace, a whole process of the tree and a thread of one: who does so is said
- * by the number that the tree knows, and none of them is disturbed.
+ * Processes that others trace: a whole one, one thread of one, one that stands in a stop of which
+ * its tracer has not been told, a dead one.  Who does so is said by the number that the tree knows,
+ * all of it at once, and none of them is disturbed.
  */
 #include "cr.h"
 
 #include <pthread.h>
 #include <sys/ptrace.h>
 
-static int ready_fd[2];
+static int ready_fd[2], tid_fd[2];
 
+/* What a tracer is: a thread. */
 static void *traces(void *arg)
 {
-	pid_t child = *(pid_t *)arg;
-	char c = ptrace(PTRACE_SEIZE, child, 0, 0) == 0 ? 'y' : 'n';
+	const pid_t *tids = arg;
+	char c = 'y';
 
+	for (int i = 0; i < 3; i++)
+		if (ptrace(PTRACE_SEIZE, tids[i], 0, 0) < 0)
+			c = 'n';
+	check(kill(tids[2], SIGKILL) == 0);
 	check(write(ready_fd[1], &c, 1) == 1);
 	for (;;)
 		pause();
 	return NULL;
 }
 
-int main(void)
+static void *tells(void *arg)
 {
-	pid_t child = fork(), tracer;
-	pthread_t t;
-	char c, text[128];
-	int status;
+	pid_t tid = gettid();
 
-	if (child == 0)
-		for (;;)
-			pause();
-	check(pipe(ready_fd) == 0);
-	tracer = fork();
-	if (tracer == 0) { /* a tracer is a thread */
-		check(pthread_create(&t, NULL, traces, &child) == 0);
+	check(write(tid_fd[1], &tid, sizeof(tid)) == sizeof(tid));
+	for (;;)
+		pause();
+	return arg;
+}
+
+static pid_t waits(bool thread)
+{
+	pid_t child = fork();
+	pthread_t t;
+
+	if (child)
+		return child;
+	if (thread)
+		check(pthread_create(&t, NULL, tells, NULL) == 0);
+	for (;;)
+		pause();
+}
+
+/* Stopped by a signal, which its parent is still to be asked about. */
+static pid_t stands(void)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		check(ptrace(PTRACE_TRACEME, 0, 0, 0) == 0);
+		raise(SIGUSR1);
 		for (;;)
 			pause();
 	}
-	check(read(ready_fd[0], &c, 1) == 1 && c == 'y');
-	snprintf(text, sizeof(text),
-		 "expect: process %d (cr-traced) traces it; end that one, or let it detach\n",
-		 tracer);
+	return child;
+}
+
+static void await_state(pid_t pid, char state)
+{
+	char path[64], text[512], *at;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	do {
+		FILE *f = fopen(path, "re");
+
+		check(f != NULL);
+		n = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+		text[n] = '\0';
+		at = strrchr(text, ')');
+		usleep(1000);
+	} while (!at || at[2] != state);
+}
+
+static void expect(const char *before, pid_t tracee, pid_t tracer)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "expect: %s%d", before, tracee);
+	if (tracer)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 ": process %d (cr-traced) traces it; end that one, or let it detach",
+			 tracer);
 	say(text);
+	say("\n");
+}
+
+int main(void)
+{
+	pid_t tids[3], whole, threaded, dead, stopped, tracer;
+	pthread_t t;
+	int status;
+	char c;
+
+	check(pipe(ready_fd) == 0 && pipe(tid_fd) == 0);
+	tids[0] = whole = waits(false);
+	threaded = waits(true);
+	tids[2] = dead = waits(false);
+	check(read(tid_fd[0], &tids[1], sizeof(pid_t)) == sizeof(pid_t));
+	tracer = fork();
+	if (tracer == 0) {
+		check(pthread_create(&t, NULL, traces, tids) == 0);
+		for (;;)
+			pause();
+	}
+	stopped = stands();
+	check(read(ready_fd[0], &c, 1) == 1 && c == 'y');
+	await_state(dead, 'Z');
+	await_state(stopped, 't');
+	expect("task ", whole, 0);
+	expect("thread ", tids[1], tracer);
+	expect("task ", dead, 0);
+	expect("task ", stopped, 0);
+	expect("(cr-traced): process ", getpid(), 0);
+
 	ready();
-	check(kill(child, 0) == 0 && waitpid(-1, &status, WNOHANG) == 0);
-	check(kill(tracer, SIGKILL) == 0 && kill(child, SIGKILL) == 0);
+
+	/* nobody has been told of the stop in our place, nor has anything ended it */
+	check(waitpid(stopped, &status, WNOHANG) == stopped && WIFSTOPPED(status) &&
+		      WSTOPSIG(status) == SIGUSR1,
+	      "status %#x", status);
+	check(waitpid(-1, &status, WNOHANG) == 0 && kill(whole, 0) == 0 && kill(threaded, 0) == 0);
+	check(kill(tracer, SIGKILL) == 0 && kill(whole, SIGKILL) == 0 &&
+	      kill(threaded, SIGKILL) == 0 && kill(stopped, SIGKILL) == 0);
 	return ok();
 }
