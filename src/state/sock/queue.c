@@ -5,7 +5,7 @@
  * credentials: those are in IMAGE_EXTRA.  Descriptors that come with one are ids of files.
  */
 #include "state/ns/ns.h"
-#include "state/sock/sock.h"
+#include "state/sock/unix_memory.h"
 
 #include "state/fd/files.h"
 
@@ -196,9 +196,12 @@ static int dump_packet(struct dump *d, uint32_t id, struct peeked *p, const uint
 int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
 {
 	g_autoptr(GByteArray) buf = g_byte_array_new();
-	int end = INT_MAX, r = 0;
+	int end = INT_MAX, r = unix_urgent_dump(d, s, id, packets);
 	size_t at = 0;
 
+	if (r != 1)
+		return r;
+	r = 0;
 	/* of a stream it comes last, to whoever looks there */
 	if (s->type == SOCK_STREAM && was_reset(s) && ioctl(s->fd, SIOCINQ, &end) < 0)
 		return err_errno("bytes of a unix socket");
@@ -218,17 +221,6 @@ int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json
 	return r < 0 ? r : 0;
 }
 
-/* An urgent byte (MSG_OOB) is beside the stream (unix_stream_recv_urg()). */
-int sock_urgent_check(const struct sock_view *s)
-{
-	char byte;
-
-	if (s->type == SOCK_STREAM && recv(s->fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) >= 0)
-		return err_set(EOPNOTSUPP, "urgent data (MSG_OOB) wait in it; try again when the "
-					   "program has read them");
-	return 0;
-}
-
 int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x)
 {
 	json_t *packets = json_array();
@@ -236,11 +228,9 @@ int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json
 
 	if (!sock_get_int(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was))
 		was = -1;
-	r = sock_urgent_check(s);
 	if (s->type != SOCK_DGRAM && was_reset(s))
 		json_object_set_new(x, "reset", json_true());
-	if (r == 0)
-		r = sock_queue_walk(d, s, id, packets);
+	r = sock_queue_walk(d, s, id, packets);
 	if (setsockopt(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof(was)) < 0 && r == 0)
 		r = err_errno("SO_PEEK_OFF");
 	if (was >= 0)
@@ -292,6 +282,7 @@ int sock_queues_load(struct restore *r, GPtrArray **ret)
 		k->id = e->id_for;
 		k->len = e->length;
 		k->data = g_malloc(e->length + 1);
+		k->data[e->length] = 0;
 		g_ptr_array_add(all, k);
 		e_ = load_rights(e, k);
 		if (e_ == 0)

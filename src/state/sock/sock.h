@@ -78,8 +78,6 @@ json_t *sock_extra(const struct restore *r, uint32_t id); /* NULL: none */
 /* queue.c: what is queued in a unix socket, read without taking it; for fd_kind.dump_late(). */
 int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
 
-int sock_urgent_check(const struct sock_view *s) MUST_CHECK; /* MSG_OOB */
-
 /* The same of one that is no file of the tree: under ID, about it into PACKETS. */
 int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
 	MUST_CHECK;

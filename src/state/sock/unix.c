@@ -11,6 +11,7 @@
 #include "state/ns/spaces.h"
 #include "state/sock/sock.h"
 #include "state/sock/socks.h"
+#include "state/sock/unix_memory.h"
 #include "state/sock/unix_place.h"
 
 #include "image/sk-unix.pb-c.h"
@@ -191,7 +192,7 @@ static int check(struct dump *d, const struct fd_view *v)
 	if (r == 0)
 		r = sock_options_check(&s);
 	if (r == 0)
-		r = err_wrap(sock_urgent_check(&s), "%s", v->link);
+		r = err_wrap(unix_urgent_check(d, &s), "%s", v->link);
 	if (r == 0)
 		r = look(d, &s, &p, &dir, &u);
 	return r < 0 ? r : 0;

@@ -113,6 +113,7 @@ static int send_packet(struct restore *r, const struct sender *s, const struct s
 		control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(SCM_MAX * sizeof(int))] = {0};
 	struct iovec iov = {.iov_base = k->data, .iov_len = k->len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
+	const char *urgent = json_string_value(json_object_get(packet, "urgent"));
 	int room = QUEUE_ROOM, fd = s->fd, ret = 0;
 	autoclose int hold = -1;
 	struct sockaddr_un to;
@@ -133,11 +134,23 @@ static int send_packet(struct restore *r, const struct sender *s, const struct s
 	if (!m.msg_controllen)
 		m.msg_control = NULL;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
-	n = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n != (ssize_t)k->len)
+	if (urgent && !k->len)
+		iov.iov_len = 1; /* whatever it was: k->data has room for it */
+	n = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL | (urgent ? MSG_OOB : 0));
+	if (n != (ssize_t)iov.iov_len)
 		return n < 0 ? err_errno("queue of unix socket file %u", k->id)
 			     : err_set(EIO, "queue of unix socket file %u takes %zd of %u bytes",
 				       k->id, n, k->len);
+	return 0;
+}
+
+/* It was received: what remains is where it was (manage_oob()). */
+static int take_urgent(const struct usock *u)
+{
+	char byte;
+
+	if (recv(u->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) != 1)
+		return err_errno("urgent byte of unix socket %u", u->e->ino);
 	return 0;
 }
 
@@ -173,6 +186,8 @@ int unix_fill(struct restore *r)
 		}
 		if (ret == 0)
 			ret = send_packet(r, &s, k, packet);
+		if (ret == 0 && u && !k->len && json_object_get(packet, "urgent"))
+			ret = take_urgent(u);
 		cleanup_close(&s.dead);
 		if (ret < 0)
 			return ret;
