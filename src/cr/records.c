@@ -154,6 +154,11 @@ int records_dump_stats(struct dump *d)
 	e.pages_written = d->stats.pages_written;
 	e.pages_lazy = d->stats.pages_lazy;
 	e.pages_skipped_parent = d->stats.pages_skipped_parent;
+	/* optional, but whoever adds them up looks for them without asking */
+	e.has_shpages_scanned = e.has_shpages_written = e.has_shpages_skipped_parent = true;
+	e.shpages_scanned = d->stats.shpages_scanned;
+	e.shpages_written = d->stats.shpages_written;
+	e.shpages_skipped_parent = d->stats.shpages_skipped_parent;
 	return stats_write_dump(d->dir, &e);
 }
 

@@ -194,6 +194,7 @@ static int send_rest(struct last *l)
 {
 	struct moving *m = l->m;
 	uint64_t before = channel_bytes_out(m->ch);
+	const struct cryo_dump_stats *stats;
 	int r;
 
 	channel_patience(m->ch, patience(l), true);
@@ -210,7 +211,8 @@ static int send_rest(struct last *l)
 	if (r == 0)
 		r = send_images(l);
 	m->report->last_bytes = channel_bytes_out(m->ch) - before;
-	m->report->memory_bytes += cryo_dump_stats(l->dump)->pages_written * PAGE_BYTES;
+	stats = cryo_dump_stats(l->dump);
+	m->report->memory_bytes += (stats->pages_written + stats->shpages_written) * PAGE_BYTES;
 	m->report->dump_us = g_get_monotonic_time() - m->frozen_at;
 	return r;
 }

@@ -177,7 +177,7 @@ int migrate_rounds(struct moving *m)
 			r = send_memory(&x);
 		if (r < 0)
 			return r;
-		x.now.bytes = x.stats.pages_written * PAGE_BYTES;
+		x.now.bytes = (x.stats.pages_written + x.stats.shpages_written) * PAGE_BYTES;
 		x.now.took_us = g_get_monotonic_time() - from;
 		estimate(&x, before_us);
 		before_us = x.scanned_at;

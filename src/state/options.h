@@ -196,10 +196,11 @@ struct cryo_dump_options {
 /* The name under which the terminal of a shell job is external. */
 #define CRYO_SHELL_JOB "shell-job"
 
-/* As CRIU's stats-dump, whose names they have; times in us. */
+/* As CRIU's stats-dump, whose names they have; times in us.  Of shared memory: shpages_. */
 struct cryo_dump_stats {
 	uint32_t freezing_time, frozen_time, memdump_time, memwrite_time;
 	uint64_t pages_scanned, pages_written, pages_skipped_parent, pages_lazy;
+	uint64_t shpages_scanned, shpages_written, shpages_skipped_parent;
 };
 
 /* The descriptor that stands for an external of this NAME. */

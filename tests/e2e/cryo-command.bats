@@ -83,6 +83,22 @@ load ../lib/cryo
 	[ $((written * 4096)) = "$bytes" ]
 }
 
+@test "statistics: shared memory is counted apart; together they are the pages files" {
+	launch python3 -c 'import mmap, time
+m = mmap.mmap(-1, 1 << 20)
+m.write(bytes([7]) * (1 << 20))
+print("ready", flush=True)
+time.sleep(1000)'
+	wait_for 10 grep -q ready "$DIR/out"
+	dump
+	crit decode -i "$IMG/stats-dump" | jq -e '.entries[0].dump | .shpages_written == 256 and .shpages_scanned >= 256
+		and .shpages_skipped_parent == 0'
+	local written bytes
+	written=$(crit decode -i "$IMG/stats-dump" | jq '.entries[0].dump | .pages_written + .shpages_written')
+	bytes=$(cat "$IMG"/pages-*.img | wc -c)
+	[ $((written * 4096)) = "$bytes" ]
+}
+
 @test "the log is there after failures, too" {
 	run -1 "$CRYO" dump -D "$IMG" -t 999999
 	grep -q 'Error (cryo): ' "$IMG/dump.log" && grep -q 'Dumping FAILED' "$IMG/dump.log"

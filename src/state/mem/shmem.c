@@ -182,6 +182,7 @@ static int dump_one(struct dump *d, uint64_t id, const struct shmem_dump *s)
 	uint32_t huge = 0;
 	int r = hugetlb_fd_flags(s->fd, &huge);
 
+	d->stats.shpages_scanned += ROUND_UP(s->bytes, IMAGE_PAGE_SIZE) / IMAGE_PAGE_SIZE;
 	if (r == 0)
 		r = huge ? find_huge(s->fd, s->bytes, buf, pieces)
 			 : find_data(s->fd, s->bytes, pieces);

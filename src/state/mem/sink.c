@@ -60,6 +60,7 @@ int page_sink_open(struct page_sink *s, struct dump *d, enum image_kind kind, ui
 
 	*s = PAGE_SINK_NONE;
 	s->d = d;
+	s->shared = kind == IMG_SHMEM_PAGEMAP;
 	if (d->o.pages_out && kind == IMG_PAGEMAP) {
 		s->nspid = (pid_t)id;
 		return d->o.pages_out->put(d->o.pages_out->arg, s->nspid, NULL, 0, NULL);
@@ -81,6 +82,7 @@ int page_sink_open_stream(struct page_sink *s, struct dump *d, enum image_kind k
 
 	*s = PAGE_SINK_NONE;
 	s->d = d;
+	s->shared = kind == IMG_SHMEM_PAGEMAP;
 	r = pages_create(&s->w, &d->w, kind, id, d->next_pages_id++);
 	if (r < 0)
 		return r;
@@ -136,8 +138,11 @@ static int close_stream(struct page_sink *s)
 
 int page_sink_close(struct page_sink *s)
 {
-	s->d->stats.pages_written += s->w.present_pages;
-	s->d->stats.pages_skipped_parent += s->w.parent_pages;
+	struct cryo_dump_stats *to = &s->d->stats;
+
+	*(s->shared ? &to->shpages_written : &to->pages_written) += s->w.present_pages;
+	*(s->shared ? &to->shpages_skipped_parent : &to->pages_skipped_parent) +=
+		s->w.parent_pages;
 	if (s->stream)
 		return close_stream(s);
 	return s->d->o.pages_elsewhere || s->nspid ? 0 : pages_finish(&s->w);

@@ -11,6 +11,7 @@ struct page_sink {
 	int direct;	/* the pages file without the page cache; -1 */
 	uint64_t dst;	/* with a page server */
 	pid_t nspid;	/* with options.pages_out; 0: not there */
+	bool shared;	/* shared memory */
 	bool no_parent; /* it has not got what the images before have: all is to be sent */
 	const struct cryo_pages_stream *stream; /* or NULL */
 };

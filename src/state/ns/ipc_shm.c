@@ -96,7 +96,6 @@ static int dump_content(struct dump *d, int from, uint64_t bytes)
 			return err_errno("look for holes");
 		end = MIN(end, (off_t)bytes);
 		r = copy(from, to, at, end, place);
-		d->stats.pages_written += (uint64_t)(end - at) / PAGE;
 		at = end;
 	}
 	return r;
