@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 
 #define SHM_DEFAULT 65536000
+#define CGROUP_MS   2000
 
 int life_improper(const char *fmt, ...)
 {
@@ -338,7 +339,7 @@ static int remove_run_dir(struct engine *e, struct container *c)
 
 /*
  * The runtime removes them with its record; a runtime that was killed before it had one leaves
- * them. The kernel refuses as long as a process is inside (cgroup_destroy_locked()).
+ * them, and in them its own child for a moment: that ends when it sees that nobody is there.
  */
 static void cgroups_remove(struct engine *e, struct container *c)
 {
@@ -346,6 +347,7 @@ static void cgroups_remove(struct engine *e, struct container *c)
 	g_autofree char *name = NULL;
 	CLEANUP(cgroup_host_clear) struct cgroup_host host = {0};
 	autoclose int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int64_t end_us = g_get_monotonic_time() + CGROUP_MS * INT64_C(1000);
 
 	if (self < 0 || container_options(c, &o) < 0 || cgroup_host_read(self, &host) < 0) {
 		err_clear();
@@ -355,7 +357,10 @@ static void cgroups_remove(struct engine *e, struct container *c)
 	for (size_t i = 0; i < host.n; i++) {
 		g_autofree char *path = g_build_filename(host.v[i].target, name, NULL);
 
-		rmdir(path);
+		if (cgroup_remove(path, end_us) < 0) {
+			log_debug("%s", err_message());
+			err_clear();
+		}
 	}
 }
 

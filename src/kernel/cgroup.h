@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 
+#include <stdint.h>
 #include <sys/types.h>
 
 enum cgroup_layout {
@@ -54,6 +55,13 @@ int cgroup_room_for_copy(const struct cgroup_host *h, int dir) MUST_CHECK;
 /* Processes of the cgroup itself, not of those below. */
 struct pid_list;
 int cgroup_procs(int cgroup_fd, struct pid_list *ret) MUST_CHECK;
+
+/*
+ * Removes a cgroup and those below it.  The kernel refuses as long as a process is inside
+ * (cgroup_destroy_locked()), also one that is about to end: it is tried again until END_US, of
+ * g_get_monotonic_time().  0: there is none; -EBUSY names it.
+ */
+int cgroup_remove(const char *path, int64_t end_us) MUST_CHECK;
 
 /*
  * The freezer of one cgroup.

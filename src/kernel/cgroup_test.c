@@ -174,12 +174,45 @@ static void freeze_and_thaw(const char *controller, const struct freezer_ops *op
 	assert_ok(proc_signal(&kid, SIGKILL));
 	assert_int_equal(proc_wait_end(&kid, 30000), 1);
 	child_end(&c);
-	for (int tries = 0; rmdir(path) < 0; tries++) {
-		struct timespec ts = {.tv_nsec = 1000000};
+	assert_ok(cgroup_remove(path, g_get_monotonic_time() + 30 * G_USEC_PER_SEC));
+}
 
-		assert_true(errno == EBUSY && tries < 30000);
-		nanosleep(&ts, NULL);
+/* Who is inside, in the one below, leaves; whoever stays is waited for no longer than said. */
+static void removed_when_empty(void **state)
+{
+	CLEANUP(cgroup_host_clear) struct cgroup_host h = {0};
+	autoclose int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir = -1;
+	g_autofree char *parent = NULL, *path = NULL, *below = NULL;
+	struct child c;
+	char pid[16];
+	pid_t ender;
+
+	assert_ok(cgroup_host_read(self, &h));
+	if (geteuid() != 0 ||
+	    (cgroup_dir(&h, self, "freezer", &parent) < 0 && cgroup_dir(&h, self, "", &parent) < 0))
+		skip();
+	err_clear();
+	path = g_strdup_printf("%s/cryopod-gone-%d", parent, getpid());
+	below = g_build_filename(path, "below", NULL);
+	if (mkdir(path, 0755) < 0 || mkdir(below, 0755) < 0)
+		skip(); /* the host's cgroups are read-only for us */
+	dir = open(below, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	c = child_start(NULL, NULL);
+	snprintf(pid, sizeof(pid), "%d", c.pid);
+	assert_ok(file_poke_at(dir, "cgroup.procs", pid));
+	assert_int_equal(cgroup_remove(path, 0), -EBUSY);
+	assert_non_null(strstr(err_message(), path));
+	err_clear();
+	ender = fork();
+	if (ender == 0) {
+		usleep(100000);
+		_exit(kill(c.pid, SIGKILL));
 	}
+	assert_ok(cgroup_remove(path, g_get_monotonic_time() + 30 * G_USEC_PER_SEC));
+	assert_ok(cgroup_remove(path, 0)); /* and there is none any more */
+	assert_int_equal(waitpid(ender, NULL, 0), ender);
+	assert_int_equal(waitpid(c.pid, NULL, 0), c.pid);
+	close(c.sock);
 }
 
 static void freezer_version_1(void **state)
@@ -215,6 +248,7 @@ int main(void)
 		cmocka_unit_test(room),
 		cmocka_unit_test(freezer_version_1),
 		cmocka_unit_test(freezer_version_2),
+		cmocka_unit_test(removed_when_empty),
 		cmocka_unit_test(bounded_wait),
 	};
 
