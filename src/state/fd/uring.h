@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rings of io_uring_setup(2): between uring.c, uring_look.c and uring_make.c. */
+/* Rings of io_uring_setup(2): between uring.c, uring_look.c, uring_make.c and uring_map.c. */
 #pragma once
 
 #include "kernel/peek.h"
@@ -42,5 +42,5 @@ struct uring {
 	bool made;
 };
 int uring_make(struct restore *r, struct uring *u) MUST_CHECK;
-/* In T, which has it at TFD: its mappings. */
+/* In T, which has it at TFD: its mappings (uring_map.c). */
 int uring_map(struct restore *r, const struct uring *u, struct rtask *t, int tfd) MUST_CHECK;
