@@ -186,10 +186,8 @@ static int take(struct options *o, int val, const char *text)
 	const struct option_row *row = &option_rows[(val & ~NEGATED) - FIRST];
 	int r;
 
-	if (!row->help && row->why_not && !(val & NEGATED))
-		return err_set(EOPNOTSUPP, "option --%s: %s", row->name, row->why_not);
 	if (!row->help && !(val & NEGATED))
-		return err_set(EOPNOTSUPP, "option --%s is not supported yet", row->name);
+		return err_set(EOPNOTSUPP, "option --%s: %s", row->name, row->why_not);
 	r = store(row, o, text, val & NEGATED);
 	return r < 0 ? err_wrap(r, "option --%s", row->name) : 0;
 }

@@ -74,7 +74,7 @@ struct option_row {
 	size_t at;
 	const char *arg;     /* NULL: takes none; "[MODE]": may be left out */
 	const char *help;    /* NULL: known to CRIU, refused here */
-	const char *why_not; /* NULL, or why it is refused */
+	const char *why_not; /* why it is refused; without help only */
 	const char *choices; /* " a b c ", or NULL */
 };
 extern const struct option_row option_rows[];
@@ -82,7 +82,7 @@ extern const size_t option_count;
 
 /*
  * The configuration files, then the command line.  -EINVAL: "unknown option --x" and the like;
- * -EOPNOTSUPP: "option --x is not supported yet".  O is to be cleared in any case.
+ * -EOPNOTSUPP: "option --x: why it is refused".  O is to be cleared in any case.
  */
 int options_parse(int argc, char **argv, struct options *o) MUST_CHECK;
 /* What PATH says overrides O; it may be missing. */

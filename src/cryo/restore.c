@@ -223,16 +223,16 @@ static int joins_parse(const struct options *o, GArray **ret)
 	return r;
 }
 
-static int make(struct session *s, const struct inherits *in, const struct externals *x,
-		const GArray *joins, int pidfile, struct cryo_restored *done)
+/* What the tree is asked to be; what its box tells of it is added later. */
+static struct cryo_restore_options tree_options(const struct session *s, const struct inherits *in,
+						const struct externals *x, struct commit *commit)
 {
-	struct commit commit = {.s = s, .pidfile = pidfile};
-	struct cryo_box_options bo;
-	struct cryo_box box = CRYO_BOX_NONE;
-	struct cryo_restore_options o = {
+	return (struct cryo_restore_options){
 		.images = s->images,
 		.inherits = (const struct cryo_inherit *)(void *)in->v->data,
 		.ninherits = in->v->len,
+		.externals = x->v,
+		.nexternals = x->n,
 		.cap_ceiling = ~UINT64_C(0),
 		.leave_stopped = s->o.leave_stopped,
 		.tcp_established = s->o.tcp_established,
@@ -244,50 +244,68 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
 		.cgroup_roots = s->o.cgroup_roots,
 		.cgroup_yard = s->cgroup_yard,
+		.weak_sysctls = s->o.weak_sysctls,
+		.lazy = s->o.lazy_pages,
 		.commit = commit_tree,
-		.commit_arg = &commit,
+		.commit_arg = commit,
 		.orphan_master = s->o.orphan_pts_master && s->notify >= 0 ? send_master : NULL,
 	};
+}
+
+/* The box that the images want, BO, with what the command line says of it. */
+static void box_options(const struct session *s, const struct cryo_restore_options *o,
+			const GArray *joins, const char *label, struct cryo_box_options *bo)
+{
+	/* a root that leads a session is no job, whatever is said */
+	bo->shell_job = bo->shell_job && s->o.shell_job;
+	bo->sibling = s->o.sibling;
+	bo->root = s->o.root;
+	bo->externals = o->externals;
+	bo->nexternals = o->nexternals;
+	bo->empty_net = s->o.empty_ns;
+	bo->weak_sysctls = s->o.weak_sysctls;
+	bo->inherits = o->inherits;
+	bo->ninherits = o->ninherits;
+	bo->lsm_exec = label;
+	bo->joins = (const struct cryo_join *)(void *)joins->data;
+	bo->njoins = joins->len;
+}
+
+/* The clocks of a time namespace that is joined are what they are there. */
+static bool own_clocks(const GArray *joins, bool saved)
+{
+	for (unsigned i = 0; i < joins->len; i++)
+		if (g_array_index(joins, struct cryo_join, i).flag == CLONE_NEWTIME)
+			return false;
+	return shift_clocks(saved);
+}
+
+static int make(struct session *s, const struct inherits *in, const struct externals *x,
+		const GArray *joins, int pidfile, struct cryo_restored *done)
+{
+	struct commit commit = {.s = s, .pidfile = pidfile};
+	struct cryo_restore_options o = tree_options(s, in, x, &commit);
+	struct cryo_box_options bo;
+	struct cryo_box box = CRYO_BOX_NONE;
 	g_autofree char *label = NULL;
 	autoclose int lazy = -1;
 	int r = s->o.cpu_cap ? cryo_cpuinfo_check(s->images, s->o.cpu_cap) : 0;
 
 	if (r == 0)
 		r = lsm_parse(&s->o, &label);
-
 	if (r == 0 && s->o.lazy_pages)
 		r = lazy_pages_connect(s, &lazy);
-	o.lazy = s->o.lazy_pages;
 	o.lazy_sock = lazy;
-
 	if (r == 0)
 		r = cryo_images_box(s->images, &bo, &o.time_namespace);
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < joins->len; i++) /* its clocks are what they are there */
-		if (g_array_index(joins, struct cryo_join, i).flag == CLONE_NEWTIME)
-			o.time_namespace = false;
-	o.time_namespace = shift_clocks(o.time_namespace);
-	/* a root that leads a session is no job, whatever is said */
-	bo.shell_job = bo.shell_job && s->o.shell_job;
-	bo.sibling = s->o.sibling;
-	bo.root = s->o.root;
-	bo.externals = x->v;
-	o.externals = x->v;
-	o.nexternals = x->n;
-	bo.nexternals = x->n;
-	bo.empty_net = s->o.empty_ns;
-	bo.weak_sysctls = s->o.weak_sysctls;
-	bo.inherits = o.inherits;
-	bo.ninherits = o.ninherits;
-	bo.lsm_exec = label;
-	bo.joins = (const struct cryo_join *)(void *)joins->data;
-	bo.njoins = joins->len;
+	o.time_namespace = own_clocks(joins, o.time_namespace);
+	box_options(s, &o, joins, label, &bo);
 	bo.prepare = prepare;
 	bo.prepare_arg = s;
 	o.mounts_made = bo.mounts;
 	o.network_made = bo.namespaces & CLONE_NEWNET && !bo.empty_net;
-	o.weak_sysctls = s->o.weak_sysctls;
 	r = stage_tell(s, "pre-restore", 0, -1);
 	if (r == 0)
 		r = cryo_box_fork(&bo, &box);
