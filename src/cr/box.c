@@ -5,6 +5,7 @@
 #include "agent/agent.h"
 #include "agent/stub.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "cr/records.h"
 #include "image/inventory.h"
 #include "image/pidns.pb-c.h"
@@ -27,6 +28,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define PATIENCE_US (500 * 1000) /* for a number that nobody alive has */
 
 int cryo_stub_open(void)
 {
@@ -255,6 +258,28 @@ static int begin_joins(const struct cryo_box_options *o, struct joins *j)
 	return r;
 }
 
+/*
+ * Whoever saw the old root's end may call before its number is free: release_task()
+ * (kernel/exit.c) takes it out of /proc first, and gives the number back (free_pids()) later; or
+ * its parent is about to wait for it.
+ */
+static long fork_patiently(struct clone_args *a, pid_t number)
+{
+	gint64 end = g_get_monotonic_time() + PATIENCE_US;
+	long pid = syscall(SYS_clone3, a, sizeof(*a));
+
+	if (pid < 0 && errno == EEXIST && number && !proc_number_held(number))
+		log_info(
+			"number %d is not free yet, but nobody lives that has it: it is waited for",
+			number);
+	while (pid < 0 && errno == EEXIST && number && !proc_number_held(number) &&
+	       g_get_monotonic_time() < end) {
+		g_usleep(1000);
+		pid = syscall(SYS_clone3, a, sizeof(*a));
+	}
+	return pid;
+}
+
 static int fork_box(const struct cryo_box_options *o, struct mnt_plan *plan, struct cryo_box *ret)
 {
 	/* with CLONE_PARENT the exit signal is ours: kernel/fork.c, copy_process() */
@@ -292,7 +317,7 @@ static int fork_box(const struct cryo_box_options *o, struct mnt_plan *plan, str
 		return r;
 	for (unsigned i = 0; i < joins.n; i++)
 		a.flags &= ~(uint64_t)joins.flags[i];
-	pid = syscall(SYS_clone3, &a, sizeof(a));
+	pid = fork_patiently(&a, o->pid);
 	if (pid != 0)
 		end_joins(&joins);
 	if (pid < 0 && errno == EEXIST && o->pid)

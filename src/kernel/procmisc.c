@@ -24,6 +24,22 @@ struct sched_attr_v0 {
 	uint64_t sched_runtime, sched_deadline, sched_period;
 };
 
+bool proc_number_held(pid_t pid)
+{
+	autoclose int dir = -1;
+	struct procstat st;
+	int was = errno;
+	char path[32];
+	bool held;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	held = dir >= 0 && procstat_read(dir, &st) == 0 && st.state != 'Z';
+	err_clear();
+	errno = was;
+	return held;
+}
+
 int proc_number_taken(pid_t pid)
 {
 	autoclose int dir = -1;

@@ -11,6 +11,9 @@
  */
 int proc_comm(int dir, char name[64]) MUST_CHECK;
 
+/* Somebody lives who has the number; leaves errno alone. */
+bool proc_number_held(pid_t pid);
+
 /* -EEXIST: "number 12 is taken by process 12 (sleep)", for what was to get the number PID. */
 int proc_number_taken(pid_t pid);
 

@@ -272,6 +272,28 @@ job_program() {
 	sleeps "$PID"
 }
 
+@test "a number whose owner has ended is waited for, and named if it stays" {
+	local script='
+import os, subprocess, sys
+cryo, images = sys.argv[1:]
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    os.execvp("sleep", ["sleep", "1000"])
+while open(f"/proc/{pid}/syscall").read().split()[0] != "230":
+    pass
+subprocess.run([cryo, "dump", "-D", images, "-t", str(pid)], check=True)
+call = [cryo, "restore", "-D", images, "-d", "-v4"]
+r = subprocess.run(call, stderr=subprocess.PIPE, text=True)  # it is a zombie of ours
+assert r.returncode == 1 and f"number {pid} is taken by process {pid} (sleep), which has ended" in r.stderr, r
+assert f"number {pid} is not free yet" in open(images + "/restore.log").read()
+os.waitpid(pid, 0)
+subprocess.run(call, check=True)
+os.kill(pid, 9)
+'
+	python3 -c "$script" "$CRYO" "$IMG" </dev/null
+}
+
 @test "pid and mount namespace of its own" {
 	setsid unshare -pf --mount-proc sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
 	local parent=$! root

@@ -141,8 +141,7 @@ int page_sink_close(struct page_sink *s)
 	struct cryo_dump_stats *to = &s->d->stats;
 
 	*(s->shared ? &to->shpages_written : &to->pages_written) += s->w.present_pages;
-	*(s->shared ? &to->shpages_skipped_parent : &to->pages_skipped_parent) +=
-		s->w.parent_pages;
+	*(s->shared ? &to->shpages_skipped_parent : &to->pages_skipped_parent) += s->w.parent_pages;
 	if (s->stream)
 		return close_stream(s);
 	return s->d->o.pages_elsewhere || s->nspid ? 0 : pages_finish(&s->w);
