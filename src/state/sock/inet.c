@@ -246,7 +246,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	InetSkEntry *e = file->isk = g_new0(InetSkEntry, 1);
 	json_t *x = sock_extra_new(d, file->id);
 	unsigned waiting;
-	int r, state;
+	int r, state, off;
 
 	inet_sk_entry__init(e);
 	r = sock_view_read(d, v, &s);
@@ -283,6 +283,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = multicast_dump(d, &s, x);
 	if (r == 0)
 		r = reuseport_dump(d, &s, x);
+	if (is_tcp(&s) && sock_get_int(s.fd, SOL_SOCKET, SO_PEEK_OFF, &off) && off >= 0)
+		json_object_set_new(x, "peek_off", json_integer(off));
 	if (r == 0 && is_tcp(&s) && !has_stream(d, &s, state))
 		r = tcp_keys_dump(d, &s, x);
 	if (r == 0 && is_tcp(&s) && has_stream(d, &s, state))

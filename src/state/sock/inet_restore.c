@@ -227,6 +227,7 @@ int inet_finish(struct restore *r, struct file *f)
 	const InetSkEntry *e = f->entry->isk;
 	bool connection = is_connection(e) || was_connection(e);
 	unsigned how = e->has_shutdown ? e->shutdown : 0;
+	const json_t *off = json_object_get(sock_extra(r, f->id), "peek_off");
 	int ret = 0;
 
 	/* with TCP_CLOSE both ends of it are closed for ever; else tcp_restore() has sent our FIN
@@ -241,6 +242,8 @@ int inet_finish(struct restore *r, struct file *f)
 		return err_errno("shutdown of inet socket %u", f->id);
 	if (!connection && e->opts->has_reuseaddr)
 		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, e->opts->reuseaddr);
+	if (ret == 0 && e->type == SOCK_STREAM && off)
+		ret = sock_set_int(f->fd, SOL_SOCKET, SO_PEEK_OFF, (int)json_integer_value(off));
 	if (ret == 0 && e->type == SOCK_DGRAM && !how)
 		ret = udp_restore(r, f);
 	return ret < 0 ? ret : sock_flags_restore(r, f, e->fown, e->flags);

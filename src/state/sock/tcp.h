@@ -60,9 +60,13 @@ struct tcp_segment {
 	union inet_addr from, to;
 	uint32_t seq, ack;
 	uint16_t window;
-	uint8_t flags;	    /* TH_*, netinet/tcp.h */
-	const char *device; /* that the receiver is bound to, or NULL */
+	uint8_t flags;	     /* TH_*, netinet/tcp.h */
+	uint16_t urgent;     /* its pointer */
+	const uint8_t *byte; /* of data, or NULL */
+	const char *device;  /* that the receiver is bound to, or NULL */
 };
+
+int tcp_segment_send(struct restore *r, const struct tcp_segment *s) MUST_CHECK;
 
 /* To the socket FD; then waits until that is in STATE. */
 int tcp_segment(struct restore *r, int fd, const struct tcp_segment *s, int state) MUST_CHECK;

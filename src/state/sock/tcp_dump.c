@@ -2,7 +2,7 @@
 #include "state/fd/files.h"
 #include "state/nft.h"
 #include "state/sock/netlock.h"
-#include "state/sock/tcp.h"
+#include "state/sock/tcp_urgent.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,25 +54,12 @@ static void show(const struct sock_view *s, char ret[static 170])
 	snprintf(ret, 170, "%s - %s", from, to);
 }
 
-/* tcp_recv_urg(): EINVAL when there is none, or it was read; EAGAIN when it is still to come. */
-static bool has_urgent(int fd)
+/* What goes beyond a stream of bytes. */
+static int check_extras(struct dump *d, const struct sock_view *s, const char *name)
 {
-	char byte;
-
-	return recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) >= 0 || errno == EAGAIN;
-}
-
-/*
- * What goes beyond a stream of bytes.  An urgent byte that was read before those in front of it
- * shows in that SIOCINQ does not look behind it (tcp_inq()).
- */
-static int check_extras(struct dump *d, const struct sock_view *s, int state, const char *name)
-{
-	unsigned fin = (1 << state & TCP_THEIR_FIN) != 0;
 	const struct diag_tcp *t = socks_tcp(d, s->ino);
 	char ulp[16] = "";
 	socklen_t len = sizeof(ulp);
-	unsigned in;
 
 	if (getsockopt(s->fd, IPPROTO_TCP, TCP_ULP, ulp, &len) == 0 && len > 0 && ulp[0])
 		return err_set(EOPNOTSUPP,
@@ -84,13 +71,7 @@ static int check_extras(struct dump *d, const struct sock_view *s, int state, co
 			       "%s: the TCP connection %s is signed (TCP_MD5SIG); its keys cannot "
 			       "be read",
 			       s->v->link, name);
-	if (has_urgent(s->fd) ||
-	    (d->frozen && t && ioctl(s->fd, SIOCINQ, &in) == 0 && t->rqueue > in + fin))
-		return err_set(EAGAIN,
-			       "%s: urgent data (MSG_OOB) wait in the TCP connection %s; try again "
-			       "when the program has read them",
-			       s->v->link, name);
-	return 0;
+	return d->frozen ? 0 : tcp_urgent_check(d, s, name);
 }
 
 int tcp_check(struct dump *d, const struct sock_view *s, int state)
@@ -112,7 +93,7 @@ int tcp_check(struct dump *d, const struct sock_view *s, int state)
 			       "such connections",
 			       s->v->link, name, what);
 	nft_load();
-	return check_extras(d, s, state, name);
+	return check_extras(d, s, name);
 }
 
 static void show_diag(const struct diag_tcp *t, char ret[static 170])
@@ -187,10 +168,25 @@ int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waitin
 struct tcp_stream {
 	TcpStreamEntry *e;
 	uint8_t *in, *out;
+	struct tcp_urgent urgent;
+	bool walks; /* SO_PEEK_OFF goes along (Linux 6.9) */
 };
 
+/* Up to what is urgent, which is in line, and from there on. */
+static ssize_t peek_in(int fd, uint8_t *buf, size_t len, bool walks)
+{
+	ssize_t n = recv(fd, buf, len, MSG_PEEK | MSG_DONTWAIT);
+	size_t at = n > 0 ? (size_t)n : 0;
+
+	while (walks && n > 0 && at < len) {
+		n = recv(fd, buf + at, len - at, MSG_PEEK | MSG_DONTWAIT);
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return at ? (ssize_t)at : n;
+}
+
 /* PEEK reads the queue that was chosen, sent and unsent (tcp_peek_sndq()). */
-static int read_queue(int fd, int queue, uint32_t len, uint32_t *ret_seq, uint8_t **ret)
+static int read_queue(int fd, int queue, uint32_t len, bool walks, uint32_t *ret_seq, uint8_t **ret)
 {
 	socklen_t size = sizeof(*ret_seq);
 	g_autofree uint8_t *buf = g_malloc(len + 1);
@@ -201,7 +197,7 @@ static int read_queue(int fd, int queue, uint32_t len, uint32_t *ret_seq, uint8_
 		return r;
 	if (getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, ret_seq, &size) < 0)
 		return err_errno("TCP_QUEUE_SEQ");
-	n = len ? recv(fd, buf, len, MSG_PEEK | MSG_DONTWAIT) : 0;
+	n = len ? peek_in(fd, buf, len, walks) : 0;
 	if (n < 0)
 		return err_errno("read queue %d", queue);
 	if ((uint32_t)n != len)
@@ -276,28 +272,59 @@ static int read_all(int fd, int state, struct tcp_stream *t)
 	if (r == 0)
 		r = read_options(fd, t->e);
 	if (r == 0)
-		r = read_queue(fd, TCP_RECV_QUEUE, t->e->inq_len, &t->e->inq_seq, &t->in);
+		r = read_queue(fd, TCP_RECV_QUEUE, t->e->inq_len, t->walks, &t->e->inq_seq, &t->in);
 	if (r == 0)
-		r = read_queue(fd, TCP_SEND_QUEUE, t->e->outq_len, &t->e->outq_seq, &t->out);
+		r = read_queue(fd, TCP_SEND_QUEUE, t->e->outq_len, false, &t->e->outq_seq, &t->out);
 	return r;
 }
 
-/*
- * In repair only as long as we read: should we die, the connection is as it was.  Leaving repair
- * forgets SO_REUSEADDR (SK_NO_REUSE).
+/* Options that change how a queue is read, and as which leaving repair leaves them (SK_NO_REUSE).
  */
+struct usual {
+	int reuse, in_line, peek_off;
+	bool has_peek_off;
+};
+
+static void unusual(int fd, struct tcp_stream *t, struct usual *ret)
+{
+	int one = 1, zero = 0;
+
+	sock_get_int(fd, SOL_SOCKET, SO_REUSEADDR, &ret->reuse);
+	sock_get_int(fd, SOL_SOCKET, SO_OOBINLINE, &ret->in_line);
+	ret->has_peek_off = sock_get_int(fd, SOL_SOCKET, SO_PEEK_OFF, &ret->peek_off);
+	t->walks = ret->has_peek_off &&
+		   setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) == 0;
+	if (t->urgent.in)
+		setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
+}
+
+static int as_usual(int fd, const struct tcp_stream *t, const struct usual *u)
+{
+	if ((t->walks &&
+	     setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &u->peek_off, sizeof(u->peek_off)) < 0) ||
+	    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &u->in_line, sizeof(u->in_line)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &u->reuse, sizeof(u->reuse)) < 0)
+		return err_errno("options of a TCP socket");
+	return 0;
+}
+
+/* In repair only as long as we read: should we die, the connection is as it was. */
 static int read_stream(int fd, int state, struct tcp_stream *t)
 {
-	int reuse, off = TCP_REPAIR_OFF_NO_WP, r, undo;
+	int off = TCP_REPAIR_OFF_NO_WP, r, undo;
+	struct usual usual;
 
-	sock_get_int(fd, SOL_SOCKET, SO_REUSEADDR, &reuse);
 	r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
 	if (r < 0)
 		return r;
+	unusual(fd, t, &usual);
 	r = read_all(fd, state, t);
-	undo = setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)) < 0 ||
-	       setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) < 0;
-	return r == 0 && undo ? err_errno("leave TCP_REPAIR") : r;
+	undo = setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)) < 0
+		       ? err_errno("leave TCP_REPAIR")
+		       : 0;
+	if (undo == 0)
+		undo = as_usual(fd, t, &usual);
+	return r < 0 ? r : undo;
 }
 
 /* Reading SO_ERROR would take it away; that there is one is seen. */
@@ -312,8 +339,10 @@ int tcp_dump(struct dump *d, const struct sock_view *s, int state, json_t *x)
 {
 	TcpStreamEntry e = TCP_STREAM_ENTRY__INIT;
 	struct tcp_stream t = {.e = &e};
-	int r = read_stream(s->fd, state, &t);
+	int r = tcp_urgent_read(d, s, &t.urgent);
 
+	if (r == 0)
+		r = read_stream(s->fd, state, &t);
 	if (r == 0)
 		r = image_write(&d->w, IMG_TCP_STREAM, s->ino, &e.base);
 	if (r == 0 && e.inq_len)
@@ -324,6 +353,7 @@ int tcp_dump(struct dump *d, const struct sock_view *s, int state, json_t *x)
 	g_free(t.out);
 	if (r < 0)
 		return err_wrap(r, "TCP connection");
+	tcp_urgent_dump(&t.urgent, x);
 	if (state == TCP_CLOSE && has_error(s->fd))
 		json_object_set_new(x, "error", json_true());
 	files_need(d, 1); /* the one that ends its repair: tcp_restore.c */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/sock/tcp.h"
+#include "state/sock/tcp_urgent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@ struct tcp_stream {
 	int state;
 	/* where the data begins, and behind its end */
 	uint32_t in_first, in_end, out_first, out_end;
+	struct tcp_urgent urgent;
 };
 
 static void stream_clear(struct tcp_stream *t)
@@ -96,12 +97,12 @@ static int set_options(int fd, const TcpStreamEntry *e)
 }
 
 /* Memory may be had in pieces. */
-static int put_all(int fd, const uint8_t *data, size_t len)
+static int put_all(int fd, const uint8_t *data, size_t len, int flags)
 {
 	size_t piece = len;
 
 	while (len > 0) {
-		ssize_t n = send(fd, data, MIN(piece, len), MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send(fd, data, MIN(piece, len), flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == ENOMEM && piece > 1024) {
 			piece /= 2;
@@ -115,16 +116,35 @@ static int put_all(int fd, const uint8_t *data, size_t len)
 	return 0;
 }
 
-/* In repair, what is sent goes into the queue that was chosen and nowhere else. */
-static int fill_queue(int fd, int queue, const uint8_t *data, size_t len)
+/* What begins FROM bytes behind the first that is to be sent: with what is urgent (tcp_mark_urg()).
+ */
+static int put_out(int fd, const struct tcp_stream *t, size_t from, size_t len)
 {
-	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue);
+	size_t end = t->urgent.out_end, before = end > from ? MIN(end - 1 - from, len) : len;
+	int r = put_all(fd, t->out + from, before, 0);
 
-	return r < 0 ? r : put_all(fd, data, len);
+	if (r == 0 && before < len)
+		r = put_all(fd, t->out + from + before++, 1, MSG_OOB);
+	return r < 0 ? r : put_all(fd, t->out + from + before, len - before, 0);
+}
+
+/* In repair, what is sent goes into the queue that was chosen and nowhere else. */
+static int fill_in(int fd, const uint8_t *data, size_t len)
+{
+	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+
+	return r < 0 ? r : put_all(fd, data, len, 0);
+}
+
+static int fill_out(int fd, const struct tcp_stream *t, size_t len)
+{
+	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+
+	return r < 0 ? r : put_out(fd, t, 0, len);
 }
 
 /* What has never been sent is sent as by anybody: the lock of the network drops it. */
-static int fill_unsent(int fd, const uint8_t *data, size_t len)
+static int fill_unsent(int fd, const struct tcp_stream *t, size_t from, size_t len)
 {
 	int r;
 
@@ -132,37 +152,8 @@ static int fill_unsent(int fd, const uint8_t *data, size_t len)
 		return 0;
 	r = repair(fd, false);
 	if (r == 0)
-		r = put_all(fd, data, len);
+		r = put_out(fd, t, from, len);
 	return r < 0 ? r : repair(fd, true);
-}
-
-/* Pieces of another size may take more room than they took. */
-static int fill_queues(int fd, const struct tcp_stream *t)
-{
-	const TcpStreamEntry *e = t->e;
-	size_t sent = e->outq_len - e->unsq_len;
-	int lock, snd, rcv, r, room = (int)(2 * MAX(e->inq_len, e->outq_len) + (1 << 20));
-	bool has_lock;
-
-	if (!e->inq_len && !e->outq_len)
-		return 0;
-	has_lock = sock_get_int(fd, SOL_SOCKET, SO_BUF_LOCK, &lock);
-	sock_get_int(fd, SOL_SOCKET, SO_SNDBUF, &snd);
-	sock_get_int(fd, SOL_SOCKET, SO_RCVBUF, &rcv);
-	r = sock_set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, room);
-	if (r == 0)
-		r = sock_set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, room);
-	if (r == 0)
-		r = fill_queue(fd, TCP_RECV_QUEUE, t->in, e->inq_len);
-	if (r == 0)
-		r = fill_queue(fd, TCP_SEND_QUEUE, t->out, sent);
-	if (r == 0)
-		r = fill_unsent(fd, t->out + sent, e->unsq_len);
-	if (r == 0)
-		r = sock_set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, snd / 2);
-	if (r == 0)
-		r = sock_set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, rcv / 2);
-	return r == 0 && has_lock ? sock_set_int(fd, SOL_SOCKET, SO_BUF_LOCK, lock) : r;
 }
 
 static int set_window(int fd, const TcpStreamEntry *e)
@@ -178,17 +169,6 @@ static int set_window(int fd, const TcpStreamEntry *e)
 	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w)) < 0)
 		return err_errno("TCP_REPAIR_WINDOW");
 	return 0;
-}
-
-/* Our FIN: as one that was sent, unless data before it was not (tcp_send_fin()). */
-static int send_fin(int fd, const struct tcp_stream *t)
-{
-	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE,
-			     t->e->unsq_len ? TCP_NO_QUEUE : TCP_SEND_QUEUE);
-
-	if (r == 0 && shutdown(fd, SHUT_WR) < 0)
-		return err_errno("shutdown");
-	return r;
 }
 
 static int get_segment(struct file *f, struct restore *r, const struct tcp_stream *t, uint8_t flags,
@@ -210,6 +190,80 @@ static int get_segment(struct file *f, struct restore *r, const struct tcp_strea
 	if (!tcp_peer(f->fd, &ret->from))
 		return err_set(ENOTCONN, "its peer has no address");
 	return 0;
+}
+
+/* Whatever the queue holds, the next byte is in the window. */
+static int open_window(int fd, const struct tcp_stream *t, uint32_t seq)
+{
+	const struct tcp_repair_window w = {.snd_wl1 = seq,
+					    .snd_wnd = t->e->snd_wnd,
+					    .max_window = t->e->max_window,
+					    .rcv_wnd = 65535,
+					    .rcv_wup = seq};
+
+	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &w, sizeof(w)) < 0
+		       ? err_errno("TCP_REPAIR_WINDOW")
+		       : 0;
+}
+
+/* What is urgent comes from the peer, at its place. */
+static int fill_urgent(struct restore *r, struct file *f, const struct tcp_stream *t)
+{
+	const struct tcp_urgent *u = &t->urgent;
+	uint32_t len = t->e->inq_len, at = MIN(u->in_at, len);
+	uint8_t byte = at < len ? t->in[at] : 0;
+	struct tcp_segment s;
+	int ret = fill_in(f->fd, t->in, at);
+
+	if (ret == 0)
+		ret = get_segment(f, r, t, 0, &s);
+	s.seq = t->in_first + at;
+	if (ret == 0)
+		ret = open_window(f->fd, t, s.seq);
+	if (ret == 0)
+		ret = tcp_urgent_receive(r, f->fd, u, &s, byte);
+	return ret == 0 && at < len ? fill_in(f->fd, t->in + at + 1, len - at - 1) : ret;
+}
+
+/* Pieces of another size may take more room than they took. */
+static int fill_queues(struct restore *restore, struct file *f, const struct tcp_stream *t)
+{
+	const TcpStreamEntry *e = t->e;
+	size_t sent = e->outq_len - e->unsq_len;
+	int fd = f->fd, lock, snd, rcv, r,
+	    room = (int)(2 * MAX(e->inq_len, e->outq_len) + (1 << 20));
+	bool has_lock;
+
+	if (!e->inq_len && !e->outq_len && !t->urgent.in)
+		return 0;
+	has_lock = sock_get_int(fd, SOL_SOCKET, SO_BUF_LOCK, &lock);
+	sock_get_int(fd, SOL_SOCKET, SO_SNDBUF, &snd);
+	sock_get_int(fd, SOL_SOCKET, SO_RCVBUF, &rcv);
+	r = sock_set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, room);
+	if (r == 0)
+		r = sock_set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, room);
+	if (r == 0)
+		r = t->urgent.in ? fill_urgent(restore, f, t) : fill_in(fd, t->in, e->inq_len);
+	if (r == 0)
+		r = fill_out(fd, t, sent);
+	if (r == 0)
+		r = fill_unsent(fd, t, sent, e->unsq_len);
+	if (r == 0)
+		r = sock_set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, snd / 2);
+	if (r == 0)
+		r = sock_set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, rcv / 2);
+	return r == 0 && has_lock ? sock_set_int(fd, SOL_SOCKET, SO_BUF_LOCK, lock) : r;
+}
+
+/* Our FIN: as one that was sent, unless data before it was not (tcp_send_fin()). */
+static int send_fin(int fd, const struct tcp_stream *t)
+{
+	int r = sock_set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE,
+			     t->e->unsq_len ? TCP_NO_QUEUE : TCP_SEND_QUEUE);
+
+	if (r == 0 && shutdown(fd, SHUT_WR) < 0)
+		return err_errno("shutdown");
+	return r;
 }
 
 static int receive(struct restore *r, struct file *f, const struct tcp_stream *t, uint8_t flags,
@@ -301,7 +355,7 @@ static int connected(struct restore *r, struct file *f, const struct tcp_stream 
 	if (ret == 0)
 		ret = set_options(f->fd, t->e);
 	if (ret == 0)
-		ret = fill_queues(f->fd, t);
+		ret = fill_queues(r, f, t);
 	if (ret == 0)
 		ret = go_to_state(r, f, t);
 	return ret == 0 && t->state != TCP_CLOSE ? set_window(f->fd, t->e) : ret;
@@ -314,6 +368,8 @@ int tcp_restore(struct restore *r, struct file *f)
 	struct tcp_kept k = {.reuse = e->opts->has_reuseaddr && e->opts->reuseaddr};
 	int ret = load(r, e, &t), error;
 
+	if (ret == 0)
+		ret = tcp_urgent_load(sock_extra(r, f->id), t.e->inq_len, &t.urgent);
 	if (ret < 0)
 		return ret;
 	if (t.state == TCP_SYN_SENT)

@@ -18,31 +18,47 @@ static int state_of(int fd)
 	return info.tcpi_state;
 }
 
-int tcp_segment(struct restore *r, int fd, const struct tcp_segment *s, int state)
+int tcp_segment_send(struct restore *r, const struct tcp_segment *s)
 {
-	const struct timespec ms = {.tv_nsec = 1000000};
-	struct tcphdr h = {
-		.th_sport = s->from.v4.sin_port, /* at the same place in both families */
-		.th_dport = s->to.v4.sin_port,
-		.th_seq = htonl(s->seq),
-		.th_ack = htonl(s->ack),
-		.th_off = sizeof(h) / 4,
-		.th_flags = s->flags,
-		.th_win = htons(s->window),
+	struct {
+		struct tcphdr head;
+		uint8_t byte;
+	} whole = {
+		.head =
+			{
+				.th_sport =
+					s->from.v4.sin_port, /* the same place in both families */
+				.th_dport = s->to.v4.sin_port,
+				.th_seq = htonl(s->seq),
+				.th_ack = htonl(s->ack),
+				.th_off = sizeof(struct tcphdr) / 4,
+				.th_flags = s->flags,
+				.th_win = htons(s->window),
+				.th_urp = htons(s->urgent),
+			},
+		.byte = s->byte ? *s->byte : 0,
 	};
 	const struct injected p = {
 		.from = s->from,
 		.to = s->to,
 		.protocol = IPPROTO_TCP,
-		.data = (uint8_t *)&h,
-		.len = sizeof(h),
+		.data = (uint8_t *)&whole,
+		.len = sizeof(whole.head) + (s->byte != NULL),
 		.sum_at = offsetof(struct tcphdr, th_sum),
 		.device = s->device,
 	};
-	int now = inet_inject(r, &p);
+	int ret = inet_inject(r, &p);
+
+	return ret < 0 ? err_wrap(ret, "a segment of its peer") : 0;
+}
+
+int tcp_segment(struct restore *r, int fd, const struct tcp_segment *s, int state)
+{
+	const struct timespec ms = {.tv_nsec = 1000000};
+	int now = tcp_segment_send(r, s);
 
 	if (now < 0)
-		return err_wrap(now, "a segment of its peer");
+		return now;
 	for (int i = 0; i < PATIENCE_MS; i++) {
 		now = state_of(fd);
 		if (now < 0 || now == state)
