@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/cknamed.h"
 
+#include "base/dir.h"
 #include "base/file.h"
+#include "cr/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define REMOVED ".removed-"
 
 int cknamed_check_name(const char *name)
 {
@@ -124,11 +128,27 @@ int cknamed_list(struct engine *e, const struct container *c, const char *custom
 	return 0;
 }
 
+/* What killed commands left in the container's own directory; in another one somebody may be at
+ * work. */
+int cknamed_sweep(int dir, const char *custom)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	int r = custom ? 0 : dir_names(dir, &names);
+
+	for (guint i = 0; r == 0 && names && i < names->len; i++) {
+		const char *name = names->pdata[i];
+
+		if (g_str_has_prefix(name, CKNAMED_NEW) || g_str_has_prefix(name, REMOVED))
+			r = file_remove_tree_at(dir, name);
+	}
+	return r;
+}
+
 /* First another name, so that half a checkpoint is never seen. */
 int cknamed_remove(struct engine *e, const struct container *c, const char *custom,
 		   const char *name)
 {
-	g_autofree char *aside = g_strconcat(".removed-", name, NULL);
+	g_autofree char *aside = g_strconcat(REMOVED, name, NULL);
 	autoclose int dir = -1, fd = -1;
 	int r = cknamed_check_name(name);
 
@@ -139,8 +159,12 @@ int cknamed_remove(struct engine *e, const struct container *c, const char *cust
 	if (r == 0)
 		r = open_in(dir, c, name, &fd);
 	if (r == 0)
+		r = cknamed_sweep(dir, custom);
+	if (r == 0)
 		r = file_remove_tree_at(dir, aside);
 	if (r == 0 && renameat(dir, name, dir, aside) < 0)
 		r = err_errno("remove checkpoint %s", name);
+	if (r == 0)
+		r = step_begin("removal", "files");
 	return r < 0 ? r : file_remove_tree_at(dir, aside);
 }

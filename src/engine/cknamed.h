@@ -16,6 +16,7 @@
 
 #define CKNAMED_META   "checkpoint.json"
 #define CKNAMED_ROOTFS "rootfs"
+#define CKNAMED_NEW    ".new-" /* and its name, until it is whole */
 
 /* Letters, digits, "_.-", beginning with a letter or digit. */
 int cknamed_check_name(const char *name) MUST_CHECK;
@@ -34,6 +35,10 @@ int cknamed_open(struct engine *e, const struct container *c, const char *custom
 /* checkpoint.json of all, oldest first: an array.  No directory: an empty one. */
 int cknamed_list(struct engine *e, const struct container *c, const char *custom, json_t **ret)
 	MUST_CHECK;
+
+/* Removes what killed commands left in DIR; the container is locked.  CUSTOM: nothing, it may be
+ * others'. */
+int cknamed_sweep(int dir, const char *custom) MUST_CHECK;
 
 int cknamed_remove(struct engine *e, const struct container *c, const char *custom,
 		   const char *name) MUST_CHECK;

@@ -54,7 +54,10 @@ int cksave_begin(struct engine *e, const struct container *c, const struct named
 			    o->name, c->name);
 	if (r < 0)
 		return r;
-	s->aside = g_strconcat(".new-", o->name, NULL);
+	r = cknamed_sweep(s->base, o->dir);
+	if (r < 0)
+		return r;
+	s->aside = g_strconcat(CKNAMED_NEW, o->name, NULL);
 	r = make_dirs(s);
 	if (r < 0)
 		return r;

@@ -149,6 +149,31 @@ diff_of() { echo "$CP_ROOT/overlay/$(cryopod inspect --format '{{.Id}}' "$1")/di
 	is ""
 }
 
+@test "a removal, or one in the making, that is interrupted or killed: half a checkpoint is never seen, and the next command sweeps" {
+	needs_engine
+	counter c
+	dir=$(cryopod inspect --format '{{.StaticDir}}' c)/checkpoints
+	for n in a b d e; do cryopod checkpoint create -R c $n >/dev/null; done
+	CRYOPOD_BIN=$REPO/build/cryopod-faults
+	CRYO_FAULT=removal:files:kill expect 137 "$CP" checkpoint rm c a
+	expect 0 "$CP" checkpoint ls -q c
+	is $'b\nd\ne'
+	refuses 1 'checkpoint a does not exist for container c' "$CP" checkpoint rm c a
+	[ -d "$dir/.removed-a" ]
+	CRYO_FAULT=removal:files:run CRYO_FAULT_RUN='kill $PPID' expect 143 "$CP" checkpoint prune --force --keep 1 c
+	expect 0 "$CP" checkpoint ls -q c
+	is $'d\ne'
+	[ "$(ls -A "$dir" | tr '\n' ' ')" = ".removed-b d e " ]
+	CRYO_FAULT=dump:memory:kill expect 137 "$CP" checkpoint create -R c f
+	[ "$(ls -A "$dir" | tr '\n' ' ')" = ".new-f d e " ]
+	expect 0 "$CP" checkpoint rm c d
+	[ "$(ls -A "$dir")" = e ]
+	CRYO_FAULT=dump:memory:kill expect 137 "$CP" checkpoint create -R c f
+	expect 0 "$CP" checkpoint create -R c g
+	[ "$(ls -A "$dir" | tr '\n' ' ')" = "e g " ]
+	wait_for 10 at_least c $(($(last c) + 1))
+}
+
 @test "a directory of one's own" {
 	counter c
 	expect 0 cryopod checkpoint create --checkpoint-dir "$BATS_TEST_TMPDIR/mine" c x
