@@ -4,12 +4,14 @@
 
 load ../lib/helpers
 
-# Podman has its default store, where volumes have the paths that it expects, on a file system of its own.
+# Podman has its default store, where volumes have the paths that it expects, on a file system of its own, and so its
+# locks (/dev/shm/libpod_lock).
 setup_file() {
 	export W="$BATS_FILE_TMPDIR" TMPDIR="$BATS_FILE_TMPDIR/tmp" ARCHIVE="$BATS_FILE_TMPDIR/a.tar.zst"
 	mkdir -p "$W/bin" "$W/nets" "$TMPDIR" /var/lib/containers
 	mount -t tmpfs none /var/lib/containers
 	mount --make-private /var/lib/containers
+	mount -t tmpfs -o mode=1777 none /dev/shm
 	ln -s "$REPO/build/cryo" "$W/bin/criu"
 	printf '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "%s"\n' "$W/nets" >"$W/containers.conf"
 	export CONTAINERS_CONF="$W/containers.conf"
