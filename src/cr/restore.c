@@ -221,6 +221,7 @@ static int close_ours(struct restore *r)
 	files_close(r);
 	shmem_close(r);
 	ttys_free(r);
+	adrift_end(r);
 	return 0;
 }
 
@@ -364,6 +365,7 @@ static void restore_clear(struct restore *r)
 		files_close(r);
 	shmem_close(r);
 	ttys_free(r);
+	adrift_end(r);
 	agent_free(&r->agent);
 	g_clear_pointer(&r->tasks, g_ptr_array_unref);
 	g_clear_pointer(&r->steps, g_array_unref);

@@ -109,6 +109,7 @@ struct restore {
 	GHashTable *gone;     /* file id -> process that had gone: state/fd/procfile.c */
 	GHashTable *ghosts;   /* reg file id -> ghost id */
 	GHashTable *linked;   /* reg file id -> id of that with its other name: state/fd/linked.c */
+	GHashTable *adrift;   /* mounts that are attached nowhere: state/fd/adrift.c */
 	GPtrArray *relinked;  /* other names, to be taken away */
 	GHashTable *ghosts_made;     /* ghost id -> struct ghost: state/fd/ghost.c */
 	GHashTable *fifos;	     /* pipe id -> struct pipe_ends: state/fd/fifo.c */

@@ -7,6 +7,7 @@
 
 #include <linux/bpf.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 
 static void expect(const char *text)
@@ -34,6 +35,17 @@ static void refused_maps(void)
 		expect("is a BPF map, which is not saved while it is mapped; unmap it first");
 }
 
+static void refused_mounts(void)
+{
+	int fs = fsopen("proc", FSOPEN_CLOEXEC), mount;
+
+	check(fs >= 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0);
+	expect("a file system that is being made (fsopen(2)) cannot be saved; close it first");
+	mount = fsmount(fs, 0, 0);
+	check(mount >= 0 && openat(mount, "version", O_RDONLY) >= 0);
+	expect("/version is in a mount (proc) that is attached nowhere");
+}
+
 int main(void)
 {
 	char lock[] = "/tmp/refuses.XXXXXX";
@@ -48,6 +60,7 @@ int main(void)
 	if (socket(AF_XDP, SOCK_RAW, 0) >= 0)
 		expect("XDP sockets cannot be saved");
 	refused_maps();
+	refused_mounts();
 	fd = mkstemp(lock);
 	check(fd >= 0 && flock(fd, LOCK_EX) == 0 && unlink(lock) == 0);
 	expect("is locked; use --file-locks to keep file locks");

@@ -147,6 +147,22 @@ const json_t *covered_find(const struct restore *r, uint32_t id);
 int covered_open(struct restore *r, const RegFileEntry *e, const json_t *how, unsigned flags,
 		 int *ret_fd) MUST_CHECK;
 
+/*
+ * state/fd/adrift.c: in a mount that is attached nowhere.  How there is such a one again (the
+ * caller's), and the PATH in it; NULL: it is somewhere, or of a file system that cannot be made.
+ */
+json_t *adrift_look(struct dump *d, const struct path_view *v, char **ret_path);
+int adrift_check(struct dump *d, const struct path_view *v, const json_t *how) MUST_CHECK;
+int adrift_refuse(struct dump *d, const struct path_view *v) MUST_CHECK; /* 0: it is none */
+int adrift_dump(struct dump *d, const struct path_view *v, uint32_t id, json_t *how_take)
+	MUST_CHECK;
+/* The top of the mount that FILE is to be in, borrowed; -ENOENT: in none such, not described. */
+int adrift_root(struct restore *r, uint32_t file) MUST_CHECK;
+bool adrift_has(const struct restore *r, int root); /* ROOT is one of those */
+/* The mount itself, to the first that had it.  1: E is something else. */
+int adrift_give(struct restore *r, const RegFileEntry *e, int *ret_fd) MUST_CHECK;
+void adrift_end(struct restore *r);
+
 /* state/fd/sysctl.c: below /proc/sys, of the task's namespaces; likewise. */
 json_t *sysctl_look(struct dump *d, const struct path_view *v, int root);
 void sysctl_note(struct dump *d, uint32_t id, json_t *take);

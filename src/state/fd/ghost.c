@@ -183,9 +183,11 @@ static void ghost_free(void *p)
 	g_free(g);
 }
 
-static int root_of(const struct restore *r, const RegFileEntry *e)
+static int root_of(struct restore *r, const RegFileEntry *e)
 {
-	return spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1);
+	int adrift = adrift_root(r, e->id); /* path_open() has made it */
+
+	return adrift >= 0 ? adrift : spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1);
 }
 
 static struct ghost *ghost_new(struct restore *r, uint64_t key, int dir, char *name)
@@ -429,8 +431,8 @@ int ghosts_unlink(struct restore *r)
 		struct ghost *g = l->data;
 		g_autofree char *base = g_path_get_basename(g->name);
 
-		if (g->dir >= 0 && unlinkat(g->dir, base, g->is_dir ? AT_REMOVEDIR : 0) < 0 &&
-		    errno != ENOENT)
+		if (g->dir >= 0 && !adrift_has(r, g->root) &&
+		    unlinkat(g->dir, base, g->is_dir ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
 			return err_errno("unlink %s", g->name);
 		cleanup_close(&g->dir);
 		g->dir = -1;

@@ -99,6 +99,12 @@ int path_check(struct dump *d, const struct path_view *v)
 		json_decref(covered);
 		return 0;
 	}
+	covered = adrift_look(d, v, &other);
+	if (covered) {
+		r = adrift_check(d, v, covered);
+		json_decref(covered);
+		return r;
+	}
 	if (linked_can(d, v, mount_of(d, v)) || other_name(d, v, &other))
 		return 0;
 	covered = covered_look(d, v);
@@ -110,7 +116,8 @@ int path_check(struct dump *d, const struct path_view *v)
 		return err_set(EOPNOTSUPP,
 			       "%s: the file lives on under a name outside of the container",
 			       v->link);
-	return err_set(EOPNOTSUPP, "%s is not inside the container", v->link);
+	r = adrift_refuse(d, v);
+	return r < 0 ? r : err_set(EOPNOTSUPP, "%s is not inside the container", v->link);
 }
 
 int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEntry **ret)
@@ -143,6 +150,9 @@ int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEnt
 		}
 		/* one that the images go on with even if the tree does, too */
 		g_clear_pointer(&e->name, g_free);
+		covered = adrift_look(d, v, &e->name);
+		if (covered)
+			return adrift_dump(d, v, id, covered);
 		if ((d->o.leave_running || !linked_can(d, v, e->mnt_id)) &&
 		    other_name(d, v, &e->name))
 			return 0;
@@ -229,10 +239,19 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 	g_autofree char *made = NULL;
 	const char *name = e->name;
 	char path[64];
-	int fd, ret, nameless = -1;
+	int fd, ret, nameless = -1, root = adrift_root(r, e->id);
 
 	bool born = (flags & O_TMPFILE) == O_TMPFILE;
 
+	if (root < 0 && root != -ENOENT)
+		return root;
+	if (root >= 0 && adrift_give(r, e, ret_fd) == 0)
+		return 0;
+	/* one file by itself, or with all of its file system */
+	if (root >= 0 && faccessat(root, name + strspn(name, "/"), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		ghost = NULL;
+	if (root < 0)
+		root = spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1);
 	if (born)
 		flags &= ~(unsigned)O_TMPFILE; /* which would open a directory */
 
@@ -254,8 +273,7 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 	else if (nameless >= 0)
 		fd = open(path, (int)(flags & OPEN_FLAGS & ~(unsigned)O_NOFOLLOW) | O_CLOEXEC);
 	else
-		fd = open_in(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1), name,
-			     flags & OPEN_FLAGS);
+		fd = open_in(root, name, flags & OPEN_FLAGS);
 	if (fd < 0)
 		return linked ? fd : err_errno("open %s", name);
 	*ret_fd = fd;

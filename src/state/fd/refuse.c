@@ -14,6 +14,8 @@ static const struct {
 	{"anon_inode:bpf", "BPF objects cannot be saved; unload them first"},
 	{"anon_inode:btf", "BPF objects cannot be saved; unload them first"},
 	{"anon_inode:seccomp notify", "seccomp listeners cannot be saved"},
+	{"anon_inode:[fscontext]",
+	 "a file system that is being made (fsopen(2)) cannot be saved; close it first"},
 	{"anon_inode:[landlock-ruleset]", "landlock rulesets cannot be saved; close it first"},
 	{"anon_inode:kvm", "virtual machines cannot be saved; stop the machine first"},
 	{"anon_inode:sync_file", "fences of graphics drivers cannot be saved"},

@@ -82,5 +82,7 @@ int tmpfs_restore(struct restore *r) MUST_CHECK;
 struct mnt_scope;
 /* One that is made again; with device NODES. */
 int tmpfs_dump_mount(const struct mnt_scope *s, size_t i, bool nodes) MUST_CHECK;
+/* DIR, the top of a tmpfs that is mounted nowhere; NUMBER is its device's. */
+int tmpfs_dump_dir(struct dump *d, uint32_t number, int dir, const char *what) MUST_CHECK;
 void tmpfs_load(void); /* the library: while it can be found */
 int tmpfs_unpack(int dir, int archive, const char *target, bool nodes) MUST_CHECK;

@@ -235,16 +235,25 @@ static uint32_t number_of(const struct mount_entry *m)
 	return m->major << 20 | m->minor;
 }
 
-static int dump_dir(struct dump *d, const struct mount_entry *m, int dir, bool nodes)
+static int dump_as(struct dump *d, uint32_t number, int dir, const char *what, bool nodes)
 {
 	autoclose int file = -1, users = -1;
-	int r = image_write_fd(&d->w, IMG_TMPFS_DEV, number_of(m), &file);
+	int r = image_write_fd(&d->w, IMG_TMPFS_DEV, number, &file);
 
 	/* owners as the tree sees them */
 	if (r == 0 && d->own & CLONE_NEWUSER)
 		r = ns_open(dump_task(d, 0)->proc.dir, NS_USER, &users);
-	return r < 0 ? r
-		     : ns_run(&users, 1, pack, &(struct job){dir, file, m->target, nodes}, NULL);
+	return r < 0 ? r : ns_run(&users, 1, pack, &(struct job){dir, file, what, nodes}, NULL);
+}
+
+int tmpfs_dump_dir(struct dump *d, uint32_t number, int dir, const char *what)
+{
+	return dump_as(d, number, dir, what, d->o.standalone);
+}
+
+static int dump_dir(struct dump *d, const struct mount_entry *m, int dir, bool nodes)
+{
+	return dump_as(d, number_of(m), dir, m->target, nodes);
 }
 
 static int dump_one(struct dump *d, const struct mount_entry *m)
