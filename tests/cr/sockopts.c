@@ -112,8 +112,43 @@ static int bound(int protocol)
 	return fd;
 }
 
+/* Options and extension headers of every packet. */
+static const struct header {
+	int family, type, level, name;
+	unsigned char b[16];
+	socklen_t len;
+} headers[] = {
+	{AF_INET, SOCK_DGRAM, IPPROTO_IP, IP_OPTIONS, {7, 7, 4}, 8},	     /* record route */
+	{AF_INET, SOCK_STREAM, IPPROTO_IP, IP_OPTIONS, {148, 4}, 4},	     /* router alert */
+	{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_HOPOPTS, {0, 0, 1, 4}, 8}, /* padding */
+	{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_DSTOPTS, {0, 0, 1, 4}, 8},
+	{AF_INET6, SOCK_STREAM, IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, {0, 0, 1, 4}, 8},
+};
+#define HEADERS ARRAY_SIZE(headers)
+
+static int with_header(const struct header *h)
+{
+	int fd = socket(h->family, h->type, 0);
+
+	check(setsockopt(fd, h->level, h->name, h->b, h->len) == 0, "%d/%d: errno %d", h->level,
+	      h->name, errno);
+	return fd;
+}
+
+static socklen_t get_header(int fd, const struct header *h, unsigned char b[64])
+{
+	socklen_t len = 64;
+
+	check(getsockopt(fd, h->level, h->name, b, &len) == 0 && len > 0, "%d/%d: errno %d",
+	      h->level, h->name, errno);
+	return len;
+}
+
 int main(void)
 {
+	unsigned char was[HEADERS][64], now[64];
+	socklen_t lens[HEADERS];
+	int with[HEADERS];
 	int fds[ARRAY_SIZE(options)], want[ARRAY_SIZE(options)],
 		only = bound(SOCK_DGRAM), but = bound(SOCK_DGRAM),
 		tx = socket(AF_INET, SOCK_DGRAM, 0), fast = bound(SOCK_STREAM);
@@ -142,7 +177,15 @@ int main(void)
 	check(setsockopt(tx, SOL_SOCKET, SO_TXTIME, &time, sizeof(time)) == 0, "errno %d", errno);
 	check(listen(fast, 3) == 0 &&
 	      setsockopt(fast, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, 16) == 0);
+	for (size_t i = 0; i < HEADERS; i++) {
+		with[i] = with_header(&headers[i]);
+		lens[i] = get_header(with[i], &headers[i], was[i]);
+	}
 	ready();
+	for (size_t i = 0; i < HEADERS; i++)
+		check(get_header(with[i], &headers[i], now) == lens[i] &&
+			      !memcmp(was[i], now, lens[i]),
+		      "header %zu", i);
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		check(fds[i] < 0 || get(fds[i], &options[i]) == want[i], "option %d/%d: %d, not %d",
 		      options[i].level, options[i].name, get(fds[i], &options[i]), want[i]);

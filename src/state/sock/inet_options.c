@@ -24,7 +24,8 @@
 #define IPV6_FLOWINFO	   11 /* linux/in6.h */
 #define IPV6_FLOWINFO_SEND 33
 #endif
-#define CONGESTION_MAX 16 /* TCP_CA_NAME_MAX */
+#define CONGESTION_MAX 16  /* TCP_CA_NAME_MAX */
+#define HEADER_MAX     256 /* of IPv6, before a packet */
 
 static const struct inet_option {
 	int level, name;
@@ -55,6 +56,7 @@ static const struct inet_option {
 	{IPPROTO_IP, 26 /* IP_RECVERR_RFC4884 */},
 	{IPPROTO_IP, IP_UNICAST_IF},
 	{IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE */},
+	{IPPROTO_IP, IP_ROUTER_ALERT},
 	{IPPROTO_IPV6, IPV6_UNICAST_HOPS},
 	{IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
 	{IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
@@ -84,6 +86,12 @@ static const struct inet_option {
 	{IPPROTO_IPV6, IPV6_TRANSPARENT},
 	{IPPROTO_IPV6, IPV6_UNICAST_IF},
 	{IPPROTO_IPV6, IPV6_RECVFRAGSIZE},
+	{IPPROTO_IPV6, 2 /* IPV6_2292PKTINFO */},
+	{IPPROTO_IPV6, 3 /* IPV6_2292HOPOPTS */},
+	{IPPROTO_IPV6, 4 /* IPV6_2292DSTOPTS */},
+	{IPPROTO_IPV6, 5 /* IPV6_2292RTHDR */},
+	{IPPROTO_IPV6, 8 /* IPV6_2292HOPLIMIT */},
+	{IPPROTO_IPV6, IPV6_ROUTER_ALERT},
 	{IPPROTO_TCP, TCP_NODELAY},
 	{IPPROTO_TCP, TCP_CORK},
 	{IPPROTO_TCP, TCP_KEEPIDLE},
@@ -102,6 +110,7 @@ static const struct inet_option {
 	{IPPROTO_TCP, TCP_MAXSEG},	 /* of one without a connection */
 	{IPPROTO_TCP, TCP_WINDOW_CLAMP}, /* as well */
 	{IPPROTO_TCP, TCP_INQ},
+	{IPPROTO_TCP, TCP_QUICKACK},
 	{IPPROTO_TCP, TCP_TX_DELAY},
 	{IPPROTO_TCP, 44 /* TCP_RTO_MAX_MS */},
 	{IPPROTO_TCP, 45 /* TCP_RTO_MIN_US */},
@@ -113,6 +122,7 @@ static const struct inet_option {
 	{IPPROTO_UDP, UDP_GRO},
 	{IPPROTO_UDP, UDP_ENCAP},
 	{SOL_RAW, ICMP_FILTER},
+	{SOL_RAW, IPV6_CHECKSUM},
 	{SOL_UDPLITE, UDPLITE_SEND_CSCOV},
 	{SOL_UDPLITE, UDPLITE_RECV_CSCOV},
 };
@@ -120,11 +130,9 @@ static const struct inet_option {
 static bool is_multicast(const struct inet_option *o)
 {
 	if (o->level == IPPROTO_IPV6)
-		return o->name == IPV6_MULTICAST_IF || o->name == IPV6_MULTICAST_HOPS ||
-		       o->name == IPV6_MULTICAST_LOOP;
+		return o->name == IPV6_MULTICAST_IF || o->name == IPV6_MULTICAST_HOPS;
 	return o->level == IPPROTO_IP &&
-	       (o->name == IP_MULTICAST_TTL || o->name == IP_MULTICAST_LOOP ||
-		o->name == IP_MULTICAST_IF);
+	       (o->name == IP_MULTICAST_TTL || o->name == IP_MULTICAST_IF);
 }
 
 /* What it says is what was asked for, not what was agreed upon; else tcp_restore() knows. */
@@ -144,13 +152,19 @@ static bool applies(const struct sock_view *s, const struct inet_option *o)
 	if (o->level == IPPROTO_TCP)
 		return s->protocol == IPPROTO_TCP;
 	if (o->level == IPPROTO_UDP)
-		return s->protocol == IPPROTO_UDP;
+		return s->protocol == IPPROTO_UDP || s->protocol == IPPROTO_UDPLITE;
 	if (o->level == SOL_UDPLITE)
 		return s->protocol == IPPROTO_UDPLITE;
 	if (s->type == SOCK_STREAM && is_multicast(o))
 		return false; /* can be read, but not set */
+	if (o->level == SOL_RAW && o->name == IPV6_CHECKSUM)
+		return s->type == SOCK_RAW && s->family == AF_INET6;
 	if (o->level == SOL_RAW)
 		return s->type == SOCK_RAW && s->protocol == IPPROTO_ICMP && s->family == AF_INET;
+	if (o->level == IPPROTO_IP && o->name == IP_ROUTER_ALERT) /* ip_ra_control() */
+		return s->type == SOCK_RAW && s->family == AF_INET && s->protocol != IPPROTO_RAW;
+	if (o->level == IPPROTO_IPV6 && o->name == IPV6_ROUTER_ALERT) /* ip6_ra_control() */
+		return s->type == SOCK_RAW && s->protocol == IPPROTO_RAW;
 	if (o->level == IPPROTO_IPV6 && o->name == IPV6_HDRINCL)
 		return s->type == SOCK_RAW && s->family == AF_INET6;
 	if (o->level == IPPROTO_IPV6)
@@ -163,28 +177,37 @@ static const struct bytes_option {
 	const char *key;
 	int level, name;
 	unsigned len;
+	bool fixed; /* LEN, not less */
 } bytes[] = {
-	{"icmp6_filter", IPPROTO_ICMPV6, 1 /* ICMP6_FILTER */, 32},
-	{"fastopen_key", IPPROTO_TCP, TCP_FASTOPEN_KEY, 16},
+	{"icmp6_filter", IPPROTO_ICMPV6, 1 /* ICMP6_FILTER */, 32, true},
+	{"fastopen_key", IPPROTO_TCP, TCP_FASTOPEN_KEY, 16, true},
+	{"ip_options", IPPROTO_IP, IP_OPTIONS, 40, false},
+	{"hop_options", IPPROTO_IPV6, IPV6_HOPOPTS, HEADER_MAX, false},
+	{"route_options", IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, HEADER_MAX, false},
+	{"route", IPPROTO_IPV6, IPV6_RTHDR, HEADER_MAX, false},
+	{"end_options", IPPROTO_IPV6, IPV6_DSTOPTS, HEADER_MAX, false},
 };
 
 static bool has_bytes(const struct sock_view *s, const struct bytes_option *o)
 {
 	if (o->level == IPPROTO_TCP)
 		return s->protocol == IPPROTO_TCP && inet_state(s) == TCP_LISTEN;
-	return s->type == SOCK_RAW && s->family == AF_INET6 && s->protocol == IPPROTO_ICMPV6;
+	if (o->level == IPPROTO_ICMPV6)
+		return s->type == SOCK_RAW && s->family == AF_INET6 &&
+		       s->protocol == IPPROTO_ICMPV6;
+	return o->level == IPPROTO_IP || s->family == AF_INET6;
 }
 
 static void dump_bytes(const struct sock_view *s, json_t *x)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++) {
-		uint8_t v[32];
+		uint8_t v[HEADER_MAX];
 		socklen_t len = bytes[i].len;
 		json_t *list;
 
 		if (!has_bytes(s, &bytes[i]) ||
-		    getsockopt(s->fd, bytes[i].level, bytes[i].name, v, &len) < 0 ||
-		    len != bytes[i].len)
+		    getsockopt(s->fd, bytes[i].level, bytes[i].name, v, &len) < 0 || !len ||
+		    len > bytes[i].len || (bytes[i].fixed && len != bytes[i].len))
 			continue;
 		json_object_set_new(x, bytes[i].key, list = json_array());
 		for (unsigned k = 0; k < len; k++)
@@ -196,16 +219,23 @@ static int restore_bytes(int fd, const json_t *x)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(bytes); i++) {
 		const json_t *list = json_object_get(x, bytes[i].key);
-		uint8_t v[32] = {0};
+		size_t n = json_array_size(list);
+		uint8_t v[HEADER_MAX] = {0};
 
-		if (json_array_size(list) != bytes[i].len)
+		if (!n || n > bytes[i].len || (bytes[i].fixed && n != bytes[i].len))
 			continue;
-		for (unsigned k = 0; k < bytes[i].len; k++)
+		for (unsigned k = 0; k < n; k++)
 			v[k] = (uint8_t)json_integer_value(json_array_get(list, k));
-		if (setsockopt(fd, bytes[i].level, bytes[i].name, v, bytes[i].len) < 0)
+		if (setsockopt(fd, bytes[i].level, bytes[i].name, v, (socklen_t)n) < 0)
 			return err_errno("%s", bytes[i].key);
 	}
 	return 0;
+}
+
+/* What a mean option of IP has left of a segment, which nobody may ask for: TCP_MIN_MSS */
+static bool is_too_small(const struct inet_option *o, int v)
+{
+	return o->level == IPPROTO_TCP && o->name == TCP_MAXSEG && v < 88;
 }
 
 int inet_options_dump(const struct sock_view *s, json_t *x)
@@ -218,7 +248,8 @@ int inet_options_dump(const struct sock_view *s, json_t *x)
 	json_object_set_new(x, "options", all);
 	for (unsigned i = 0; i < ARRAY_SIZE(options); i++)
 		if (applies(s, &options[i]) &&
-		    sock_get_int(s->fd, options[i].level, options[i].name, &v))
+		    sock_get_int(s->fd, options[i].level, options[i].name, &v) &&
+		    !is_too_small(&options[i], v))
 			json_array_append_new(
 				all, json_pack("[i,i,i]", options[i].level, options[i].name, v));
 	dump_bytes(s, x);

@@ -233,9 +233,14 @@ int sock_options_restore(int fd, const SkOptsEntry *e)
 static const struct {
 	int name, usual; /* of a new socket: not recorded */
 } more[] = {
+	{SO_DEBUG, 0},
 	{SO_TIMESTAMP, 0},
 	{SO_TIMESTAMPNS, 0},
+	/* one flag tells all that are new: sock_set_timestamp() */
+	{63 /* SO_TIMESTAMP_NEW */, 0},
+	{64 /* SO_TIMESTAMPNS_NEW */, 0},
 	{SO_TIMESTAMPING, 0},
+	{65 /* SO_TIMESTAMPING_NEW */, 0},
 	{SO_RXQ_OVFL, 0},
 	{SO_WIFI_STATUS, 0},
 	{SO_NOFCS, 0},

@@ -116,8 +116,10 @@ static int peek_once(struct dump *d, const struct sock_view *s, GByteArray *buf,
 	n = recvmsg(s->fd, &m, flags);
 	if (n < 0 && errno == ECONNRESET) /* of packets it comes first: __skb_try_recv_datagram() */
 		n = recvmsg(s->fd, &m, flags);
-	if (n < 0) /* EINVAL: a stream that was never connected */
-		return errno == EAGAIN || errno == EINVAL ? 1 : err_errno("read its queue");
+	if (n < 0) /* EINVAL: a stream that was never connected; ENOTCONN: so are packets */
+		return errno == EAGAIN || errno == EINVAL || errno == ENOTCONN
+			       ? 1
+			       : err_errno("read its queue");
 	read_controls(d, &m, p);
 	if (m.msg_flags & MSG_CTRUNC)
 		return err_set(EMFILE, "descriptors on their way in it do not fit into our table");
@@ -233,8 +235,6 @@ int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json
 	r = sock_queue_walk(d, s, id, packets);
 	if (setsockopt(s->fd, SOL_SOCKET, SO_PEEK_OFF, &was, sizeof(was)) < 0 && r == 0)
 		r = err_errno("SO_PEEK_OFF");
-	if (was >= 0)
-		json_object_set_new(x, "peek_off", json_integer(was));
 	json_object_set_new(x, "packets", packets);
 	return r;
 }

@@ -339,7 +339,7 @@ int tcp_dump(struct dump *d, const struct sock_view *s, int state, json_t *x)
 {
 	TcpStreamEntry e = TCP_STREAM_ENTRY__INIT;
 	struct tcp_stream t = {.e = &e};
-	int r = tcp_urgent_read(d, s, &t.urgent);
+	int clamp, r = tcp_urgent_read(d, s, &t.urgent);
 
 	if (r == 0)
 		r = read_stream(s->fd, state, &t);
@@ -354,6 +354,8 @@ int tcp_dump(struct dump *d, const struct sock_view *s, int state, json_t *x)
 	if (r < 0)
 		return err_wrap(r, "TCP connection");
 	tcp_urgent_dump(&t.urgent, x);
+	if (sock_get_int(s->fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp))
+		json_object_set_new(x, "window_clamp", json_integer(clamp));
 	if (state == TCP_CLOSE && has_error(s->fd))
 		json_object_set_new(x, "error", json_true());
 	files_need(d, 1); /* the one that ends its repair: tcp_restore.c */

@@ -344,6 +344,14 @@ static int connect_sized(struct restore *r, struct file *f, const TcpStreamEntry
 	return ret < 0 ? ret : sock_set_int(f->fd, IPPROTO_TCP, TCP_MAXSEG, 0);
 }
 
+/* It has followed the size of the buffer, or is the program's own: tcp_set_window_clamp() */
+static int set_clamp(int fd, const json_t *x)
+{
+	int want = (int)json_integer_value(json_object_get(x, "window_clamp"));
+
+	return want > 0 ? sock_set_again(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, want) : 0;
+}
+
 static int connected(struct restore *r, struct file *f, const struct tcp_stream *t)
 {
 	int ret = begin(f->fd, t->in_first, t->out_first);
@@ -358,7 +366,9 @@ static int connected(struct restore *r, struct file *f, const struct tcp_stream 
 		ret = fill_queues(r, f, t);
 	if (ret == 0)
 		ret = go_to_state(r, f, t);
-	return ret == 0 && t->state != TCP_CLOSE ? set_window(f->fd, t->e) : ret;
+	if (ret == 0 && t->state != TCP_CLOSE)
+		ret = set_window(f->fd, t->e);
+	return ret < 0 ? ret : set_clamp(f->fd, sock_extra(r, f->id));
 }
 
 int tcp_restore(struct restore *r, struct file *f)

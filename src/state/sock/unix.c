@@ -329,7 +329,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	UnixSkEntry *e = file->usk = g_new0(UnixSkEntry, 1);
 	const struct diag_unix *u;
 	json_t *x;
-	int r;
+	int r, off;
 
 	unix_sk_entry__init(e);
 	r = sock_view_read(d, v, &s);
@@ -358,6 +358,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		json_object_set_new(x, "connected", json_true());
 	unix_cred_dump(d, s.fd, x);
 	sock_more_dump(&s, x);
+	if (sock_get_int(s.fd, SOL_SOCKET, SO_PEEK_OFF, &off) && off >= 0)
+		json_object_set_new(x, "peek_off", json_integer(off));
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
 		r = sock_options_dump(&s, &e->opts);
