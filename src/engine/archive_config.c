@@ -152,6 +152,10 @@ static void put_rest(json_t *to, struct container *c, const struct container_opt
 	put(to, "labels", json_incref(json_object_get(c->config, "labels")));
 	put(to, "stopSignal", json_incref(json_object_get(c->config, "stopSignal")));
 	put(to, "stopTimeout", json_integer(o->stop_timeout));
+	if (o->timeout)
+		put(to, "timeout", json_integer(o->timeout));
+	if (o->timezone)
+		put_string(to, "timezone", o->timezone);
 	put_string(to, "cgroupManager", "cgroupfs");
 	put_string(to, "cgroupParent", o->cgroup_parent ? o->cgroup_parent : "/cryopod");
 	put_string(to, "logDriver", o->log_driver ? o->log_driver : "k8s-file");

@@ -261,6 +261,8 @@ static void parse_rest(const struct archive_in *in, struct container_options *o)
 		o->stop_signal = g_strdup_printf("%lld", sig);
 	if (json_is_integer(get(c, "stopTimeout", NULL)))
 		o->stop_timeout = json_integer_value(get(c, "stopTimeout", NULL));
+	o->timeout = json_integer_value(get(c, "timeout", NULL));
+	o->timezone = g_strdup(text(c, "timezone", NULL));
 }
 
 /* The default hostname is the start of the old ID: a new container gets its own. */

@@ -74,6 +74,8 @@ struct container {
 	struct container_options *options; /* decoded on demand: container_options() */
 	struct container_state state;
 	int lock; /* the flock, or -1 */
+	/* Not recorded: so many of our descriptors, from 3 on, go to the next start's process. */
+	unsigned preserve_fds;
 };
 
 /*

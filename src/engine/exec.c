@@ -23,8 +23,6 @@
 #include <string.h>
 #include <sys/pidfd.h>
 
-#define FDS_MAX 64
-
 struct session {
 	struct engine *e;
 	struct container *c;
@@ -34,7 +32,7 @@ struct session {
 	pid_t init; /* the container's when it began */
 	json_t *process;
 	struct exec_thawed thawed;
-	int fds[FDS_MAX];
+	int fds[MONITOR_FDS_MAX];
 	unsigned nfds;
 	struct monitor_session monitor;
 	struct attach *attach;
@@ -72,8 +70,6 @@ static int check(struct container *c, const struct exec_options *o)
 		return err_set(
 			EOPNOTSUPP,
 			"--preserve-fds is not possible in a restored container: restart it");
-	if (o->preserve_fds < 0 || o->preserve_fds > FDS_MAX - 2)
-		return err_set(EINVAL, "--preserve-fds: at most %d descriptors", FDS_MAX - 2);
 	return 0;
 }
 
@@ -97,22 +93,17 @@ static int build_process(struct session *s, const struct exec_options *o)
 /* What goes to the process from 3 on: the stub's, or ours that are to be preserved. */
 static int gather_fds(struct session *s, const struct exec_options *o)
 {
-	if (s->c->state.thawed) {
-		int r = exec_thawed_prepare(s->e, s->c, s->process, &s->thawed);
+	int r;
 
+	if (s->c->state.thawed) {
+		r = exec_thawed_prepare(s->e, s->c, s->process, &s->thawed);
 		for (unsigned i = 0; r == 0 && i < s->thawed.nfds; i++)
 			s->fds[s->nfds++] = s->thawed.fds[i];
 		return r;
 	}
-	for (int i = 0; i < o->preserve_fds; i++) {
-		if (fcntl(3 + i, F_GETFD) < 0)
-			return err_set(EBADF,
-				       "file descriptor %d is not available - the preserve-fds "
-				       "option requires that file descriptors must be passed",
-				       3 + i);
-		s->fds[s->nfds++] = 3 + i;
-	}
-	return 0;
+	r = monitor_preserved((uint64_t)o->preserve_fds, s->fds);
+	s->nfds = r == 0 ? (unsigned)o->preserve_fds : 0;
+	return r;
 }
 
 static int make_files(struct session *s)

@@ -54,7 +54,9 @@ json_t *inspect_config(const struct inspected *in)
 	put_text(o, "HealthcheckOnFailureAction", "none");
 	put_copy(o, "CreateCommand", json_object_get(c->config, "createCommand"));
 	put_text(o, "Umask", in->o->umask ? in->o->umask : "0022");
-	put_int(o, "Timeout", 0);
+	if (in->o->timezone)
+		put_text(o, "Timezone", in->o->timezone);
+	put_int(o, "Timeout", in->o->timeout);
 	put_int(o, "StopTimeout", in->o->stop_timeout);
 	put_bool(o, "Passwd", true);
 	put_text(o, "sdNotifyMode", "container");

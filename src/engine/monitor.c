@@ -88,6 +88,11 @@ static int build_create(struct command *m, struct engine *e, struct container *c
 		command_add(m, "-t", NULL);
 	else if (o->interactive)
 		command_add(m, "-i", NULL);
+	if (o->timeout) {
+		g_autofree char *seconds = g_strdup_printf("%" PRId64, o->timeout);
+
+		command_add(m, "--timeout", seconds);
+	}
 	cleanup[2] = o->rm ? "--rm" : c->id;
 	cleanup[3] = o->rm ? c->id : NULL;
 	command_add_exit(m, e, cleanup);

@@ -15,8 +15,16 @@ struct monitor_options {
 };
 
 /*
+ * --preserve-fds N: our descriptors 3, 4, ... in RET, which has room for MONITOR_FDS_MAX.  -EINVAL:
+ * too many; -EBADF: one is not open.
+ */
+#define MONITOR_FDS_MAX 32
+int monitor_preserved(uint64_t n, int *ret) MUST_CHECK;
+
+/*
  * conmon + `runtime create`.  Afterwards c->state has pid, pid_start and conmon_pid; saving is the
- * caller's, with orphans_unmark() (orphans.h) after it; container_set_running() does both.  A failure is the runtime's own, translated (runtime.h), and leaves nothing running.
+ * caller's, with orphans_unmark() (orphans.h) after it; container_set_running() does both.  A
+ * failure is the runtime's own, translated (runtime.h), and leaves nothing running.
  */
 int monitor_create(struct engine *e, struct container *c, const struct monitor_options *o)
 	MUST_CHECK;

@@ -72,13 +72,28 @@ void command_hand_pipe(struct command *m, const char *variable, int fd)
 	m->fds[m->nfds++] = fd;
 }
 
+int monitor_preserved(uint64_t n, int *ret)
+{
+	if (n > MONITOR_FDS_MAX)
+		return err_set(EINVAL, "--preserve-fds: at most %d descriptors", MONITOR_FDS_MAX);
+	for (int i = 0; i < (int)n; i++) {
+		ret[i] = 3 + i;
+		if (fcntl(ret[i], F_GETFD) < 0)
+			return err_set(EBADF,
+				       "file descriptor %d is not available - the preserve-fds "
+				       "option requires that file descriptors must be passed",
+				       ret[i]);
+	}
+	return 0;
+}
+
 int command_hand_fds(struct command *m, const int *fds, unsigned n)
 {
 	g_autofree char *number = g_strdup_printf("%u", n);
 
-	if (n > HANDED_MAX)
+	if (n > MONITOR_FDS_MAX)
 		return err_set(EINVAL, "more than %d descriptors cannot be handed through",
-			       HANDED_MAX);
+			       MONITOR_FDS_MAX);
 	for (unsigned i = 0; i < n; i++)
 		m->fds[m->nfds++] = fds[i];
 	if (n) {

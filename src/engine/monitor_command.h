@@ -4,12 +4,10 @@
 
 #include "engine/monitor.h"
 
-#define HANDED_MAX 32
-
 struct command {
 	GPtrArray *argv; /* owned strings */
 	GPtrArray *env;
-	int fds[HANDED_MAX + 3]; /* the caller's; become 3, 4, ... */
+	int fds[MONITOR_FDS_MAX + 3]; /* the caller's; become 3, 4, ... */
 	unsigned nfds;
 	const char *dir; /* conmon's working directory */
 };

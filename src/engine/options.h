@@ -31,9 +31,11 @@ struct container_options {
 	char *workdir, *user, *hostname;
 	char *umask; /* octal; NULL: 0022 */
 	char **group_add;
+	char *timezone; /* below /usr/share/zoneinfo, or "local"; NULL: the image's */
 	bool tty, interactive;
 	char *stop_signal;
 	int64_t stop_timeout; /* seconds; 10 at the start */
+	int64_t timeout;      /* seconds that a run may last; 0: any */
 
 	/* what it sees */
 	char **volumes;			 /* -v: SRC:DST[:OPTS] or DST */

@@ -2,6 +2,7 @@
 /* Everything that can be said to be wrong before anything is created. */
 #include "engine/mounts.h"
 #include "engine/options.h"
+#include "engine/timezone.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -126,6 +127,8 @@ static int check_numbers(const struct container_options *o)
 	if (o->cpus < 0 || o->memory < 0 || o->shm_size < 0 || o->memory_swap < -1 ||
 	    o->pids_limit < -1)
 		return err_set(EINVAL, "a limit cannot be negative");
+	if (o->timeout < 0 || o->timeout > INT32_MAX)
+		return err_set(EINVAL, "invalid --timeout: a number of seconds");
 	if (o->has_oom_score_adj && (o->oom_score_adj < -1000 || o->oom_score_adj > 1000))
 		return err_set(EINVAL, "invalid --oom-score-adj: must be from -1000 to 1000");
 	return 0;
@@ -214,5 +217,7 @@ int container_options_check(struct container_options *o)
 		r = check_log_driver(o);
 	if (r == 0)
 		r = check_numbers(o);
+	if (r == 0 && o->timezone)
+		r = timezone_read(o->timezone, NULL, NULL);
 	return r == 0 ? check_mounts(o) : r;
 }

@@ -15,6 +15,7 @@
 #include "engine/rootfs.h"
 #include "engine/runtime.h"
 #include "engine/spec.h"
+#include "engine/timezone.h"
 #include "kernel/cgroup.h"
 
 #include <errno.h>
@@ -156,6 +157,16 @@ static int set_up_network(struct engine *e, struct container *c, const struct co
 	return 0;
 }
 
+/* --tz: as the zone is on this host now; it is bound over the image's own. */
+static int write_localtime(int dir, const char *zone)
+{
+	g_autofree char *data = NULL;
+	size_t n;
+	int r = zone ? timezone_read(zone, &data, &n) : 0;
+
+	return r < 0 || !zone ? r : file_write_at(dir, "localtime", data, n, 0644);
+}
+
 static int write_files(struct engine *e, struct container *c, const struct container_options *o,
 		       const struct network_choice *choice, const char *dir)
 {
@@ -186,7 +197,9 @@ static int write_files(struct engine *e, struct container *c, const struct conta
 	if (fd < 0)
 		return err_errno("open %s", dir);
 	r = network_write_files(&files);
-	return r < 0 ? r : file_write_at(fd, ".containerenv", text, strlen(text), 0644);
+	if (r == 0)
+		r = file_write_at(fd, ".containerenv", text, strlen(text), 0644);
+	return r < 0 ? r : write_localtime(fd, o->timezone);
 }
 
 bool life_has_leftovers(struct engine *e, struct container *c)

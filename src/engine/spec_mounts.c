@@ -33,9 +33,8 @@ static const struct fixed_mount writable_mounts[] = {
 static const struct {
 	const char *name, *destination;
 } run_files[] = {
-	{"resolv.conf", "/etc/resolv.conf"},
-	{"hosts", "/etc/hosts"},
-	{"hostname", "/etc/hostname"},
+	{"resolv.conf", "/etc/resolv.conf"},	 {"hosts", "/etc/hosts"},
+	{"hostname", "/etc/hostname"},		 {"localtime", "/etc/localtime"}, /* with --tz */
 	{".containerenv", "/run/.containerenv"},
 };
 

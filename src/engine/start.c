@@ -44,7 +44,8 @@ static int undo(struct engine *e, struct container *c, int r)
 
 int life_init(struct engine *e, struct container *c)
 {
-	const struct monitor_options mo = {0};
+	int fds[MONITOR_FDS_MAX];
+	struct monitor_options mo = {.fds = fds};
 	bool checkpointed = c->state.checkpointed;
 	int r;
 
@@ -60,6 +61,9 @@ int life_init(struct engine *e, struct container *c)
 		if (r < 0) /* no such user or working directory: Podman's "cannot be invoked" */
 			e->exit_hint = 126;
 	}
+	mo.nfds = c->preserve_fds;
+	if (r == 0)
+		r = monitor_preserved(mo.nfds, fds);
 	if (r == 0)
 		r = monitor_create(e, c, &mo);
 	if (r == 0 && checkpointed)
@@ -164,9 +168,11 @@ static int follow(struct engine *e, struct container *c, struct attach *a, int *
 	if (r != 0)
 		return r < 0 ? r : 0;
 	/* The code is enough: taking the network down is conmon's cleanup's business. */
-	return container_wait(
+	r = container_wait(
 		e, c, 1U << CONTAINER_STOPPED | 1U << CONTAINER_EXITED | 1U << CONTAINER_REMOVING,
 		ret_exit);
+	*ret_exit &= 0xff; /* conmon says -1 of who was killed by --timeout */
+	return r;
 }
 
 int container_start_attached(struct engine *e, struct container *c, const struct attach_options *o,

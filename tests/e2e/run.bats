@@ -130,3 +130,52 @@ box() { cryopod run --rm --network none "$@"; }
 	refuses 125 'log driver "journald" is not supported: use k8s-file, json-file or none' cryopod create --log-driver journald $IMAGE true
 	[ -z "$(cryopod ps -aq --filter name=pids)" ]
 }
+
+@test "--timeout: killed when its time is over, also after a restore" {
+	expect 255 cryopod run --name t --network none --timeout 1 $IMAGE sleep 1000
+	[ "$(cryopod inspect --format '{{.Config.Timeout}} {{.State.ExitCode}}' t)" = "1 -1" ]
+	expect 0 cryopod run -d --name u --network none --timeout 20 $IMAGE sleep 1000
+	expect 0 cryopod container checkpoint u
+	expect 0 cryopod container restore u
+	# The conmon that it has now knows of it, too.
+	tr '\0' ' ' <"/proc/$(cryopod inspect --format '{{.State.ConmonPid}}' u)/cmdline" | grep -q -- '--timeout 20 '
+	refuses 125 'invalid --timeout' box --timeout -1 $IMAGE true
+}
+
+@test "--tz: a zone of this host, also after a restore; nothing else of it" {
+	local zones=/usr/share/zoneinfo
+	mkdir -p $zones && mount -t tmpfs zones $zones && mkdir $zones/Test
+	{ printf 'TZif\0' && head -c 15 /dev/zero && printf '%b' '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\01\0\0\0\04' '\0\0\016\020\0\0' 'XYZ\0'; } >$zones/Test/Zone
+	run -0 box --tz Test/Zone $IMAGE date +%Z%z
+	local plain=$output
+	run -0 cryopod run -d --name z --network none --tz Test/Zone $IMAGE sleep 1000
+	run -0 cryopod container checkpoint z
+	run -0 cryopod container restore z
+	run -0 cryopod exec z date +%Z%z
+	local restored=$output
+	run cryopod run --rm --network none --tz Test $IMAGE true
+	local directory=$output
+	umount $zones
+	[ "$plain $restored" = "XYZ+0100 XYZ+0100" ]
+	[[ "$directory" == *'--tz Test: '*'is a directory' ]]
+	[ "$(cryopod inspect --format '{{.Config.Timezone}}' z)" = Test/Zone ]
+	refuses 125 '--tz ../../../etc/passwd: not the name of a time zone' box --tz ../../../etc/passwd $IMAGE true
+	refuses 125 '--tz No/Such: ' box --tz No/Such $IMAGE true
+	[ -z "$(cryopod ps -aq --filter status=created)" ]
+}
+
+@test "--preserve-fds: descriptors from 3 on, and none of ours" {
+	run -0 box --preserve-fds 2 $IMAGE sh -c 'cat <&3; cat <&4' 3<<<three 4<<<four
+	[ "$output" = $'three\nfour' ]
+	local closed='is not available - the preserve-fds option requires that file descriptors must be passed'
+	for n in 1 2; do
+		run -125 bash -c "exec 4<&- 3</dev/null; [ $n = 2 ] || exec 3<&-; $CP run --rm --network none --preserve-fds $n $IMAGE true"
+		[[ "$output" == *"file descriptor $((n + 2)) $closed" ]]
+	done
+	refuses 125 'at most 32 descriptors' box --preserve-fds 33 $IMAGE true
+	expect 0 cryopod run -d --name p --network none $IMAGE sleep 1000
+	run -0 cryopod exec --preserve-fds 1 p cat /proc/self/fd/3 3<<<three
+	[ "$output" = three ]
+	run -125 bash -c "exec 3<&-; $CP exec --preserve-fds 1 p true"
+	[[ "$output" == *"file descriptor 3 $closed" ]]
+}

@@ -18,6 +18,7 @@ struct create_opts {
 	const char *authfile, *platform, *arch, *os, *variant, *ignored;
 	/* of run only */
 	bool detach, sig_proxy;
+	uint64_t preserve_fds;
 	const char *detach_keys;
 };
 

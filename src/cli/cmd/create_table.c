@@ -123,6 +123,10 @@
 		  "exceeded, the container will be forcibly stopped via SIGKILL.",                 \
 		  .def = "10"),                                                                    \
 		O(sysctls, "sysctl", 0, "Sysctl options"),                                         \
+		O(timeout, "timeout", 0,                                                           \
+		  "Maximum time (in seconds) a container is allowed to run before it is killed; "  \
+		  "a restore begins it anew",                                                      \
+		  .def = "0"),                                                                     \
 		X(ignored, "systemd", 0, "Accepted for compatibility: there is no systemd mode",   \
 		  .hidden = true),                                                                 \
 		X(tls_verify, "tls-verify", 0,                                                     \
@@ -131,6 +135,9 @@
 		A(tmpfs, "tmpfs", 0, "Mount a temporary filesystem (tmpfs) into a container",      \
 		  .arg = "tmpfs"),                                                                 \
 		O(tty, "tty", 't', "Allocate a pseudo-TTY for container"),                         \
+		O(timezone, "tz", 0,                                                               \
+		  "Time zone of the container: a name like Europe/Vienna, or local for this "      \
+		  "host's"),                                                                       \
 		O(ulimits, "ulimit", 0, "Ulimit options"),                                         \
 		O(umask, "umask", 0, "Set umask in container", .def = "0022"),                     \
 		O(user, "user", 'u', "Username or UID (format: <name|uid>[:<group|gid>])"),        \
@@ -148,6 +155,8 @@ const struct opt run_options[] = {
 	X(detach, "detach", 'd', "Run container in background and print container ID"),
 	X(detach_keys, "detach-keys", 0, HELP_DETACH_KEYS, .arg = "[a-Z]",
 	  .def = "\"ctrl-p,ctrl-q\""),
+	X(preserve_fds, "preserve-fds", 0,
+	  "Pass N additional file descriptors to the container's first process, from 3 on"),
 	X(sig_proxy, "sig-proxy", 0, "Proxy received signals to the process", .def = "true"),
 	{}};
 

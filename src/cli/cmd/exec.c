@@ -4,6 +4,7 @@
 #include "cli/cmd/common.h"
 #include "cli/cmd/env.h"
 #include "cli/cmd/stdio.h"
+#include "engine/monitor.h"
 
 struct exec_opts {
 	struct exec_options o;
@@ -66,7 +67,7 @@ static int run_attached(struct cli *cli, struct container *c, const struct exec_
 static int exec(struct cli *cli, struct exec_opts *o)
 {
 	CLEANUP(container_unref) struct container *c = NULL;
-	int r;
+	int fds[MONITOR_FDS_MAX], r;
 
 	if (!cli->nargs && !o->latest)
 		return err_set(EINVAL,
@@ -74,7 +75,10 @@ static int exec(struct cli *cli, struct exec_opts *o)
 			       "flag");
 	for (char **a = cli->args + !o->latest; *a; a++)
 		options_append(&o->o.argv, *a);
-	r = env_collect(o->env_file, o->env, &o->o.env);
+	/* looked at before something of ours has these numbers */
+	r = monitor_preserved((uint64_t)o->o.preserve_fds, fds);
+	if (r == 0)
+		r = env_collect(o->env_file, o->env, &o->o.env);
 	if (r < 0)
 		return r;
 	r = pick_one(cli, o->latest, cli->args[0], &c);

@@ -8,6 +8,7 @@
 #include "engine/image_checkpoint.h"
 #include "engine/import.h"
 #include "engine/lifecycle.h"
+#include "engine/monitor.h"
 
 static bool wants(const struct create_opts *o, const char *stream)
 {
@@ -126,9 +127,12 @@ static int create_and_start(struct cli *cli, struct create_opts *o)
 {
 	CLEANUP(container_unref) struct container *c = NULL;
 	struct engine *e;
+	int fds[MONITOR_FDS_MAX];
 	int r = create_options_resolve(cli, o);
 
-	if (r < 0 || (r = cli_engine(cli, &e)) < 0 || (r = create_pull(cli, o, e)) < 0)
+	/* descriptors are looked at before something of ours has these numbers */
+	if (r < 0 || (r = monitor_preserved(o->preserve_fds, fds)) < 0 ||
+	    (r = cli_engine(cli, &e)) < 0 || (r = create_pull(cli, o, e)) < 0)
 		return r;
 	r = restore_image(cli, o);
 	if (r != 0)
@@ -139,6 +143,7 @@ static int create_and_start(struct cli *cli, struct create_opts *o)
 	r = container_create(e, &o->o, &c);
 	if (r < 0 || (r = create_write_cidfile(&o->o, c->id)) < 0)
 		return r;
+	c->preserve_fds = (unsigned)o->preserve_fds;
 	return start(cli, o, c);
 }
 
