@@ -349,16 +349,31 @@ static int take_threads(struct restore *r, struct rtask *t)
 	return ret;
 }
 
+/* Where it is not to be chosen it is the next one: state/ns/spaces.h. */
+static int give_number(struct restore *r, struct rtask *t, const pid_t *tids, unsigned i,
+		       struct batch *b, struct clone_spec *c)
+{
+	unsigned all = c->ntids;
+	int ret = spaces_may_choose(r, t, all, &c->ntids);
+
+	if (ret < 0 || c->ntids == all)
+		return ret;
+	if (c->ntids == 0)
+		c->tids = NULL;
+	ret = batch_run(b);
+	return ret < 0 ? ret : spaces_next_tids(r, t, tids, c->ntids, all);
+}
+
 int born_threads(struct restore *r, struct rtask *t)
 {
 	g_autofree int *ops = g_new0(int, t->nthreads);
 	CLEANUP(batch_end) struct batch b = {0};
-	int ret;
+	int ret = 0;
 
 	if (t->nthreads < 2)
 		return 0;
 	rtask_batch(t, &b);
-	for (unsigned i = 1; i < t->nthreads; i++) {
+	for (unsigned i = 1; ret == 0 && i < t->nthreads; i++) {
 		pid_t tids[LEVELS_MAX + 1];
 		struct clone_spec c = {
 			.child = t->threads[i].slot,
@@ -368,6 +383,9 @@ int born_threads(struct restore *r, struct rtask *t)
 			.ntids = levels_thread_tids(&t->threads[i], tids),
 		};
 
+		ret = give_number(r, t, tids, i, &b, &c);
+		if (ret < 0)
+			return err_wrap(ret, "thread %d", t->threads[i].nstid);
 		ops[i] = batch_clone(&b, &c);
 		batch_expect(&b, ops[i], tids[0]);
 	}

@@ -202,6 +202,7 @@ static void unlock_network(struct dump *d)
 static const struct dump_step dump_steps[] = {
 	{"namespaces", .all = spaces_look_frozen},
 	{"sharing", .all = sharing_check},
+	{"users inside", .all = spaces_check_sharers},
 	{"begin", .all = begin_records},
 	{"cores", .any_task = core_dump_begin},
 	{"threads' own", .thread = sharing_dump},

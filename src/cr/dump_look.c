@@ -113,6 +113,8 @@ int look_all(struct dump *d)
 		r = sharing_check(d);
 	if (r == 0)
 		r = look_tracers(d);
+	if (r == 0)
+		r = spaces_check_sharers(d);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
 		r = look_at(d, dump_task(d, i), check_task);
 	if (r == 0)

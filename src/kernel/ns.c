@@ -152,6 +152,53 @@ int ns_owner(int ns, int *ret_fd)
 	return 0;
 }
 
+int ns_ino(int ns, uint64_t *ret)
+{
+	struct stat st;
+
+	if (fstat(ns, &st) < 0)
+		return err_errno("namespace file");
+	*ret = st.st_ino;
+	return 0;
+}
+
+/* kernel/nscommon.c, fs/nsfs.c: ns_get_owner(): EPERM of what is not below ours. */
+int ns_above(int ns, int *ret_fd)
+{
+	int fd = ioctl(ns, NS_GET_USERNS);
+
+	if (fd < 0 && errno == EPERM)
+		return 1;
+	if (fd < 0)
+		return err_errno("owner of a namespace");
+	*ret_fd = fd;
+	return 0;
+}
+
+int ns_parent(int ns)
+{
+	return ioctl(ns, NS_GET_PARENT);
+}
+
+int ns_is_within(int users, uint64_t ino)
+{
+	autoclose int at = -1;
+	uint64_t its;
+	int r = ns_ino(users, &its);
+
+	while (r == 0 && its != ino) {
+		int above = -1;
+
+		r = ns_above(at < 0 ? users : at, &above);
+		if (r != 0)
+			break;
+		cleanup_close(&at);
+		at = above;
+		r = ns_ino(at, &its);
+	}
+	return r < 0 ? r : r == 0;
+}
+
 /* What the child of ns_run() tells at its end. */
 struct report {
 	int result;

@@ -33,6 +33,16 @@ int ns_thread_is_in(int dir, pid_t tid, const enum ns_kind *kinds, unsigned n, c
 int ns_open(int dir, enum ns_kind kind, int *ret_fd) MUST_CHECK;
 /* The user namespace that namespace NS belongs to (ioctl_ns(2)); -1 in *RET_FD: our own one. */
 int ns_owner(int ns, int *ret_fd) MUST_CHECK;
+int ns_ino(int ns, uint64_t *ret) MUST_CHECK; /* of a descriptor, as ns_id() */
+/*
+ * The user namespace that NS belongs to, or that a user namespace is right below.  1: it is above
+ * ours, which nobody tells of.
+ */
+int ns_above(int ns, int *ret_fd) MUST_CHECK;
+/* The pid namespace above NS; -1 and errno. */
+int ns_parent(int ns);
+/* 1: user namespace USERS is the one with number INO, or below it; 0: it is not. */
+int ns_is_within(int users, uint64_t ino) MUST_CHECK;
 
 /*
  * Calls FN in a forked child that has entered the namespaces NS[0..N) in this order, and waits for

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Namespaces inside that cannot be made again: users, clocks. */
+/* Namespaces inside that cannot be made again: clocks; users, with what is in their way. */
 #include "cr.h"
 
 #include <sched.h>
@@ -8,9 +8,27 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
-static int make_users(void)
+static pid_t other;
+
+/* Who shares directories enters none. */
+static int make_sharer(void)
 {
-	return unshare(CLONE_NEWUSER);
+	if (unshare(CLONE_NEWUSER) < 0)
+		return -1;
+	other = (pid_t)syscall(SYS_clone, CLONE_FS | SIGCHLD, NULL, NULL, NULL, NULL);
+	while (other == 0)
+		pause();
+	return other < 0;
+}
+
+static int end_sharer(void)
+{
+	return kill(other, SIGKILL) < 0 || waitpid(other, NULL, 0) != other;
+}
+
+static int make_mounts(void)
+{
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS);
 }
 
 static int make_clocks(void)
@@ -30,14 +48,18 @@ static int make_clocks_of_children(void)
 
 int main(void)
 {
-	struct child users = child_start(make_users, NULL), clocks = child_start(make_clocks, NULL);
+	struct child sharer = child_start(make_sharer, end_sharer),
+		     mounts = child_start(make_mounts, NULL);
+	struct child clocks = child_start(make_clocks, NULL);
 	struct child later = child_start(make_clocks_of_children, NULL);
 
-	say("expect: it is in another user namespace than the first task\n");
+	say("expect: and is in a user namespace of its own\n");
+	say("expect: its mount namespace belongs to another user namespace\n");
 	say("expect: it is in another time namespace than the first task\n");
 	say("expect: its children go to another time namespace\n");
 	ready();
-	child_go(&users);
+	child_go(&sharer);
+	child_go(&mounts);
 	child_go(&clocks);
 	child_go(&later);
 	return ok();

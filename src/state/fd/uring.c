@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
+#include "state/ns/spaces.h"
 #include "state/sock/sock.h"
 #include "state/task/levels.h"
 #include "state/task/task.h"
@@ -72,6 +73,10 @@ static int check(struct dump *d, const struct fd_view *v)
 
 	if (napi && strcmp(napi, "disabled") != 0)
 		r = err_set(EOPNOTSUPP, "it polls network devices, which cannot be saved");
+	/* it is made, and works with the rights of whoever makes it, before he enters */
+	if (r == 0 && spaces_users(d, v->task))
+		r = err_set(EOPNOTSUPP, "it is in a user namespace other than the first task's, "
+					"whose rights it could not have again");
 	if (r == 0)
 		r = fd_view_get(v, &fd);
 	if (r == 0)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "image/userns.pb-c.h"
 #include "state/dump.h"
 #include "state/restore.h"
 
@@ -56,6 +57,11 @@ struct id_extent {
 };
 #define OVERFLOW_ID 65534u
 int users_read(struct dump *d) MUST_CHECK;
+void users_parse_map(const char *text, GArray *ret); /* struct id_extent */
+int users_write_image(struct dump *d, uint32_t id, const GArray *uids, const GArray *gids)
+	MUST_CHECK;
+/* Into the file NAME of /proc/PID. */
+int users_write_map(int dir, const char *name, UidGidExtent *const *v, size_t n) MUST_CHECK;
 int users_check(struct dump *d) MUST_CHECK;
 uint32_t users_uid(const struct dump *d, uint32_t uid);
 uint32_t users_gid(const struct dump *d, uint32_t gid);

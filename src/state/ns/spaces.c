@@ -29,8 +29,9 @@ static const uint32_t numbers[NS_COUNT] = {
 	[NS_CGROUP] = NSID_CGROUP, [NS_TIME] = NSID_TIME,
 };
 
-static const bool can_make[NS_COUNT] = {[NS_MNT] = true, [NS_UTS] = true,    [NS_NET] = true,
-					[NS_PID] = true, [NS_CGROUP] = true, [NS_IPC] = true};
+static const bool can_make[NS_COUNT] = {
+	[NS_MNT] = true,    [NS_UTS] = true, [NS_NET] = true, [NS_PID] = true,
+	[NS_CGROUP] = true, [NS_IPC] = true, [NS_USER] = true};
 
 static void space_free(void *p)
 {
@@ -166,9 +167,10 @@ static int check_cgroups(const struct space *s, int dir)
 		     : r;
 }
 
-static int add(struct dump *d, enum ns_kind kind, uint64_t ino, int fd_take, struct space **ret)
+int spaces_add(struct dump *d, enum ns_kind kind, uint64_t ino, int fd_take, struct space **ret)
 {
 	struct space *s = g_new0(struct space, 1);
+	int r;
 
 	*s = (struct space){.kind = kind, .ino = ino, .fd = fd_take, .root = -1};
 	s->id = NSID_FIRST_SPACE + d->spaces->len;
@@ -176,6 +178,9 @@ static int add(struct dump *d, enum ns_kind kind, uint64_t ino, int fd_take, str
 	s->external = kind == NS_NET ? box_external(d, "net", ino) : NULL;
 	g_ptr_array_add(d->spaces, s);
 	*ret = s;
+	r = spaces_add_owner(d, s);
+	if (r < 0)
+		return r;
 	return kind == NS_MNT ? read_mounts(s) : kind == NS_IPC ? check_queues(s) : 0;
 }
 
@@ -186,7 +191,7 @@ int spaces_add_fd(struct dump *d, enum ns_kind kind, uint64_t ino, int fd)
 
 	if (spaces_id(d, kind, ino))
 		return 0;
-	if (kind != NS_NET && kind != NS_UTS)
+	if (kind != NS_NET && kind != NS_UTS && kind != NS_USER)
 		return err_set(EOPNOTSUPP,
 			       "%s:[%" PRIu64 "] is not a namespace of the tree; close it",
 			       ns_infos[kind].name, ino);
@@ -196,7 +201,7 @@ int spaces_add_fd(struct dump *d, enum ns_kind kind, uint64_t ino, int fd)
 	mine = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (mine < 0)
 		return err_errno("dup");
-	return add(d, kind, ino, mine, &s);
+	return spaces_add(d, kind, ino, mine, &s);
 }
 
 static int add_of(struct dump *d, int dir, pid_t pid, enum ns_kind kind, const uint64_t *its)
@@ -209,7 +214,7 @@ static int add_of(struct dump *d, int dir, pid_t pid, enum ns_kind kind, const u
 		return err_set(EAGAIN, "it has just entered another %s namespace",
 			       ns_infos[kind].name);
 	if (r == 0 && !s)
-		r = add(d, kind, its[kind], take_fd(&fd), &s);
+		r = spaces_add(d, kind, its[kind], take_fd(&fd), &s);
 	if (r == 0 && kind == NS_CGROUP)
 		r = check_cgroups(s, dir);
 	if (r == 0 && !s->pid) {
@@ -238,8 +243,8 @@ static int look_at(struct dump *d, int dir, pid_t tid, const uint64_t *process)
 	for (unsigned k = 0; r == 0 && k < NS_COUNT; k++) {
 		if (its[k] == d->ns[k])
 			continue;
-		if (!can_make[k] ||
-		    (process && (k == NS_MNT || k == NS_PID) && its[k] != process[k]))
+		if (!can_make[k] || (process && (k == NS_MNT || k == NS_PID || k == NS_USER) &&
+				     its[k] != process[k]))
 			return refuse((enum ns_kind)k);
 		r = add_of(d, dir, tid, (enum ns_kind)k, its);
 	}
@@ -301,7 +306,7 @@ static int look_at_children(struct dump *d, const struct dtask *t)
 	if (!id || spaces_id(d, NS_PID, id))
 		return 0;
 	r = proc_open_link(t->proc.dir, "ns/pid_for_children", O_RDONLY | O_CLOEXEC, &fd);
-	return r < 0 ? r : add(d, NS_PID, id, fd, &s);
+	return r < 0 ? r : spaces_add(d, NS_PID, id, fd, &s);
 }
 
 /* Clocks that only children will have (unshare(2)): who restores makes none for them. */
@@ -328,6 +333,8 @@ static int look_at_task(struct dump *d, struct dtask *t)
 		r = look_at_children(d, t);
 	if (r == 0 && !t->zombie)
 		r = look_at_threads(d, t);
+	if (r == 0 && !t->zombie)
+		r = spaces_check_users(d, t);
 	if (r == 0)
 		r = levels_check(t);
 	/* it ends, and has given up its namespaces already */

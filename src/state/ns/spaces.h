@@ -22,6 +22,8 @@ struct space {
 	pid_t pid;		   /* somebody in it, as we see him; 0: nobody */
 	uint64_t around[NS_COUNT]; /* his other namespaces */
 	const char *external;	   /* NS_NET: who restores gives one of this name; NULL */
+	/* The user namespace that it belongs to; of such a one, that it is below; 0: the root's. */
+	uint32_t owner;
 	/* NS_MNT */
 	int root; /* O_PATH */
 	struct mountinfo mounts;
@@ -35,6 +37,23 @@ void spaces_end(struct dump *d);
 
 /* One that a descriptor leads to; FD stays the caller's.  Refuses like spaces_look(). */
 int spaces_add_fd(struct dump *d, enum ns_kind kind, uint64_t ino, int fd) MUST_CHECK;
+
+/* A new one, whose owner becomes one as well. */
+int spaces_add(struct dump *d, enum ns_kind kind, uint64_t ino, int fd_take, struct space **ret)
+	MUST_CHECK;
+
+/*
+ * spaces_users.c: user namespaces below the root's.  Who is in one keeps the capabilities that he
+ * has above until he enters it, last of all that needs any there: before his threads are made.
+ */
+int spaces_add_owner(struct dump *d, struct space *s) MUST_CHECK;
+/* Can task T of theirs, and what it is in, be made again? */
+int spaces_check_users(struct dump *d, const struct dtask *t) MUST_CHECK;
+/* The number of the one that T is in; 0: the root's. */
+uint32_t spaces_users(const struct dump *d, const struct dtask *t);
+/* When it is known who shares directories. */
+int spaces_check_sharers(struct dump *d) MUST_CHECK;
+int spaces_dump_users(struct dump *d) MUST_CHECK;
 
 /* NULL: it is none. */
 struct space *spaces_find(const struct dump *d, enum ns_kind kind, uint64_t ino);
@@ -62,6 +81,8 @@ struct rspace {
 	int fd;
 	const struct rtask *of; /* who is in it first; NULL: nobody is */
 	bool external;		/* given, not made */
+	uint32_t owner;		/* as struct space */
+	bool making;
 	/* NS_MNT */
 	int root;	    /* O_PATH */
 	GPtrArray *records; /* MntEntry */
@@ -85,6 +106,17 @@ int spaces_after_fork(struct restore *r, struct rtask *parent, struct rtask *chi
 int spaces_enter_ipc(struct restore *r, struct rtask *t) MUST_CHECK; /* before it attaches */
 int spaces_enter(struct restore *r, struct rtask *t) MUST_CHECK;
 int spaces_enter_early(struct restore *r, struct rtask *t) MUST_CHECK;
-/* Threads of those that have the descriptors of T enter namespaces. */
+/* spaces_users_make.c */
+int spaces_enter_users(struct restore *r, struct rtask *t) MUST_CHECK;
+bool spaces_has_users(const struct rtask *t); /* it is in a user namespace below the root's */
+/*
+ * How many numbers of NTIDS (as clone_spec) task T may choose for what it forks.  The others are
+ * those that its next fork gets, once they have been set by spaces_next_tids().
+ */
+int spaces_may_choose(struct restore *r, const struct rtask *t, unsigned ntids, unsigned *ret)
+	MUST_CHECK;
+int spaces_next_tids(struct restore *r, const struct rtask *t, const pid_t *tids, unsigned from,
+		     unsigned ntids) MUST_CHECK;
+/* Those that have the descriptors of T, or their threads, enter namespaces when all are there. */
 bool spaces_wants_channel(const struct restore *r, const struct rtask *t);
 int spaces_enter_thread(struct restore *r, struct rthread *h) MUST_CHECK;

@@ -122,7 +122,7 @@ static int settle_children(struct restore *r, struct rtask *t, struct batch *b)
 }
 
 /* Its root is the control groups of whoever makes it: cgroup_namespaces(7). */
-static int enter_cgroups(struct restore *r, struct rtask *t, struct batch *b)
+int spaces_enter_cgroups(struct restore *r, struct rtask *t, struct batch *b)
 {
 	uint32_t id = spaces_task_id(t, NS_CGROUP);
 	struct rspace *s = id ? spaces_get(r, NS_CGROUP, id) : NULL;
@@ -153,6 +153,7 @@ int spaces_enter_ipc(struct restore *r, struct rtask *t)
 
 int spaces_enter(struct restore *r, struct rtask *t)
 {
+	const struct rspace *cgroups = spaces_get(r, NS_CGROUP, spaces_task_id(t, NS_CGROUP));
 	CLEANUP(batch_end) struct batch b = {0};
 	int ret = 0;
 
@@ -160,11 +161,11 @@ int spaces_enter(struct restore *r, struct rtask *t)
 		return 0;
 	rtask_batch(t, &b);
 	for (unsigned k = 0; ret == 0 && k < NS_COUNT; k++)
-		if (k != NS_MNT && k != NS_PID && k != NS_IPC && k != NS_CGROUP &&
+		if (k != NS_MNT && k != NS_PID && k != NS_IPC && k != NS_CGROUP && k != NS_USER &&
 		    spaces_task_id(t, (enum ns_kind)k))
 			ret = enter(&b, r, (enum ns_kind)k, spaces_task_id(t, (enum ns_kind)k));
-	if (ret == 0)
-		ret = enter_cgroups(r, t, &b);
+	if (ret == 0 && !(cgroups && cgroups->owner)) /* spaces_enter_users() */
+		ret = spaces_enter_cgroups(r, t, &b);
 	if (ret == 0)
 		ret = settle_children(r, t, &b);
 	return ret < 0 ? ret : enter_mounts(r, t);
@@ -174,7 +175,8 @@ bool spaces_wants_channel(const struct restore *r, const struct rtask *t)
 {
 	for (unsigned i = 0; i < r->nimages; i++)
 		if (restore_task(r, restore_task(r, i)->files) == t &&
-		    json_object_get(restore_task(r, i)->extra, "thread_namespaces"))
+		    (json_object_get(restore_task(r, i)->extra, "thread_namespaces") ||
+		     spaces_has_users(restore_task(r, i))))
 			return true;
 	return false;
 }

@@ -4,6 +4,7 @@
 
 #include "image/mnt.pb-c.h"
 #include "image/ns.pb-c.h"
+#include "state/extra.h"
 #include "state/fd/kind.h"
 #include "state/ns/nsids.h"
 
@@ -57,7 +58,16 @@ void spaces_free(struct restore *r)
 
 static bool can_make(enum ns_kind kind)
 {
-	return kind != NS_USER && kind != NS_TIME;
+	return kind != NS_TIME;
+}
+
+static uint32_t owner_of(const struct restore *r, enum ns_kind kind, uint32_t id)
+{
+	const json_t *one = kind == NS_USER ? extra_get(r->extra, "user_namespaces", id) : NULL;
+	const json_t *owner =
+		one ? json_object_get(one, "above") : extra_get(r->extra, "owners", id);
+
+	return (uint32_t)json_integer_value(owner);
 }
 
 static int add(struct restore *r, enum ns_kind kind, uint32_t id, const struct rtask *of)
@@ -73,8 +83,9 @@ static int add(struct restore *r, enum ns_kind kind, uint32_t id, const struct r
 			       ns_infos[kind].name);
 	s = g_new0(struct rspace, 1);
 	*s = (struct rspace){.kind = kind, .id = id, .fd = -1, .root = -1, .of = of};
+	s->owner = owner_of(r, kind, id);
 	g_ptr_array_add(r->spaces, s);
-	return 0;
+	return add(r, NS_USER, s->owner, NULL);
 }
 
 static int add_of_threads(struct restore *r, const struct rtask *t)
@@ -129,13 +140,21 @@ static int add_of_mounts(struct restore *r)
 	return ret;
 }
 
-/* Mounts come last: some show objects of the others; each shows what those before it do. */
+/*
+ * Users come first: others belong to them.  Mounts come last: some show objects of the others; each
+ * shows what those before it do.
+ */
+static int turn(const struct rspace *s)
+{
+	return s->kind == NS_USER ? 0 : s->kind == NS_MNT ? 2 : 1;
+}
+
 static int by_kind(const void *a, const void *b)
 {
 	const struct rspace *x = *(struct rspace *const *)a, *y = *(struct rspace *const *)b;
 
-	if ((x->kind == NS_MNT) != (y->kind == NS_MNT))
-		return x->kind == NS_MNT ? 1 : -1;
+	if (turn(x) != turn(y))
+		return turn(x) - turn(y);
 	return (x->id > y->id) - (x->id < y->id);
 }
 

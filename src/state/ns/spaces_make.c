@@ -71,7 +71,7 @@ static int open_root(void *arg, int *ret_fd)
 }
 
 /* What makes a namespace is its owner: the box's root. */
-static int users_of_box(struct restore *r, int *ret_fd)
+int spaces_users_of_box(struct restore *r, int *ret_fd)
 {
 	CLEANUP(proc_close) struct proc p = PROC_NONE, self = PROC_NONE;
 	uint64_t its, ours;
@@ -87,15 +87,20 @@ static int users_of_box(struct restore *r, int *ret_fd)
 	return ret == 0 && its != ours ? ns_open(p.dir, NS_USER, ret_fd) : ret;
 }
 
-static int run(struct restore *r, struct making *m, const int *with, unsigned n, int *ret_fd)
+static int run(struct restore *r, const struct rspace *s, struct making *m, const int *with,
+	       unsigned n, int *ret_fd)
 {
 	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), users = -1;
 	int all[NS_COUNT + 1];
-	int ret = proc < 0 ? err_errno("open /proc") : users_of_box(r, &users);
+	const struct rspace *owner = spaces_get(r, NS_USER, s->owner);
+	int ret = proc < 0 ? err_errno("open /proc") : 0;
+
+	if (ret == 0 && !owner)
+		ret = spaces_users_of_box(r, &users);
 
 	for (unsigned i = 0; i < n; i++)
 		all[i] = with[i];
-	all[n] = users;
+	all[n] = owner ? owner->fd : users;
 	m->proc = proc;
 	m->users = users >= 0;
 	return ret < 0 ? ret : ns_run(all, n + 1, make_one, m, ret_fd);
@@ -143,7 +148,7 @@ static int make_net(struct restore *r, struct rspace *s)
 	if (ret >= 0 && e && e->ext_key)
 		return take_external(r, s, e->ext_key);
 	if (ret >= 0)
-		ret = run(r, &m, NULL, 0, &s->fd);
+		ret = run(r, s, &m, NULL, 0, &s->fd);
 	if (ret < 0)
 		return ret;
 	o = net_options(r, s->id, s->fd);
@@ -183,13 +188,13 @@ static int make_uts(struct restore *r, struct rspace *s)
 	int ret = image_load_needed(r->o.images, IMG_UTSNS, s->id, &e);
 
 	m.uts = e;
-	return ret < 0 ? ret : run(r, &m, NULL, 0, &s->fd);
+	return ret < 0 ? ret : run(r, s, &m, NULL, 0, &s->fd);
 }
 
 static int make_ipc(struct restore *r, struct rspace *s)
 {
 	struct making m = {.kind = NS_IPC};
-	int ret = run(r, &m, NULL, 0, &s->fd);
+	int ret = run(r, s, &m, NULL, 0, &s->fd);
 
 	return ret < 0 ? ret : ipc_restore_space(r, s->id, s->fd);
 }
@@ -269,7 +274,7 @@ static int make_mnt(struct restore *r, struct rspace *s)
 	m.plan = plan;
 	tmpfs_load();
 	if (ret == 0)
-		ret = run(r, &m, with, n, &s->fd);
+		ret = run(r, s, &m, with, n, &s->fd);
 	if (ret == 0)
 		ret = ns_run(&s->fd, 1, open_root, NULL, &s->root);
 	return ret < 0 ? ret : mnt_records(r->o.images, s->id, r->extra, &s->records);
@@ -278,7 +283,11 @@ static int make_mnt(struct restore *r, struct rspace *s)
 static const struct {
 	enum ns_kind kind;
 	int (*make)(struct restore *r, struct rspace *s);
-} makers[] = {{NS_NET, make_net}, {NS_UTS, make_uts}, {NS_IPC, make_ipc}, {NS_MNT, make_mnt}};
+} makers[] = {{NS_USER, spaces_make_users},
+	      {NS_NET, make_net},
+	      {NS_UTS, make_uts},
+	      {NS_IPC, make_ipc},
+	      {NS_MNT, make_mnt}};
 
 static int make_all(struct restore *r, bool mounts)
 {

@@ -4,6 +4,7 @@
  * the tree sees them.  /proc shows a reader its own numbers; what the agent asks is the tree's.
  */
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include "base/file.h"
 #include "image/userns.pb-c.h"
@@ -17,22 +18,26 @@
 #define MAP_MAX	    (1u << 20)
 #define EXTENTS_MAX 340 /* UID_GID_MAP_MAX_EXTENTS */
 
-static int read_map(int dir, const char *name, GArray *ret)
+void users_parse_map(const char *text, GArray *ret)
 {
-	g_autofree char *text = NULL;
-	g_auto(GStrv) lines = NULL;
-	int r = file_read_at(dir, name, MAP_MAX, &text, NULL);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
-	if (r < 0)
-		return r;
-	lines = g_strsplit(text, "\n", -1);
 	for (char **l = lines; *l; l++) {
 		struct id_extent e;
 
 		if (sscanf(*l, "%u %u %u", &e.inner, &e.outer, &e.count) == 3)
 			g_array_append_val(ret, e);
 	}
-	return 0;
+}
+
+static int read_map(int dir, const char *name, GArray *ret)
+{
+	g_autofree char *text = NULL;
+	int r = file_read_at(dir, name, MAP_MAX, &text, NULL);
+
+	if (r == 0)
+		users_parse_map(text, ret);
+	return r;
 }
 
 int users_read(struct dump *d)
@@ -122,30 +127,36 @@ int users_check(struct dump *d)
 	return dump_refuse(d, check_numbers(d));
 }
 
-int users_dump(struct dump *d)
+int users_write_image(struct dump *d, uint32_t id, const GArray *uids, const GArray *gids)
 {
-	UsernsEntry *e;
-	int r = users_read(d);
+	UsernsEntry *e = g_new0(UsernsEntry, 1);
+	int r;
 
-	if (r == 0)
-		r = check_numbers(d);
-	if (r < 0 || !(d->own & CLONE_NEWUSER))
-		return r;
-	e = g_new0(UsernsEntry, 1);
 	userns_entry__init(e);
-	e->uid_map = message(d->uids, &e->n_uid_map);
-	e->gid_map = message(d->gids, &e->n_gid_map);
-	r = image_write(&d->w, IMG_USERNS, NSID_USER, &e->base);
+	e->uid_map = message(uids, &e->n_uid_map);
+	e->gid_map = message(gids, &e->n_gid_map);
+	r = image_write(&d->w, IMG_USERNS, id, &e->base);
 	userns_entry__free_unpacked(e, NULL);
 	return r;
 }
 
-static int write_map(int dir, const char *name, UidGidExtent *const *v, size_t n)
+int users_dump(struct dump *d)
+{
+	int r = users_read(d);
+
+	if (r == 0)
+		r = check_numbers(d);
+	if (r == 0 && d->own & CLONE_NEWUSER)
+		r = users_write_image(d, NSID_USER, d->uids, d->gids);
+	return r < 0 ? r : spaces_dump_users(d);
+}
+
+int users_write_map(int dir, const char *name, UidGidExtent *const *v, size_t n)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	if (n == 0 || n > EXTENTS_MAX)
-		return err_set(EBADMSG, "userns-%d.img: %zu extents of %s", NSID_USER, n, name);
+		return err_set(EBADMSG, "%zu extents of %s", n, name);
 	for (size_t i = 0; i < n; i++)
 		g_string_append_printf(text, "%u %u %u\n", v[i]->first, v[i]->lower_first,
 				       v[i]->count);
@@ -203,6 +214,6 @@ int users_restore(int images, uint32_t id, pid_t pid)
 	if (r == 0)
 		r = proc_open(pid, &p);
 	if (r == 0)
-		r = write_map(p.dir, "uid_map", e->uid_map, e->n_uid_map);
-	return r < 0 ? r : write_map(p.dir, "gid_map", e->gid_map, e->n_gid_map);
+		r = users_write_map(p.dir, "uid_map", e->uid_map, e->n_uid_map);
+	return r < 0 ? r : users_write_map(p.dir, "gid_map", e->gid_map, e->n_gid_map);
 }

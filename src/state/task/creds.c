@@ -9,6 +9,7 @@
  * those come last (kernel/cred.c: commit_creds()).
  */
 #include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 #include "state/task/task.h"
 
 #include "base/log.h"
@@ -112,10 +113,27 @@ static void ids(struct batch *b, const CredsEntry *e)
 	batch_add(b, SYS_setfsuid, IMM(e->fsuid));
 }
 
+void creds_take_users(struct rthread *h, struct batch *b)
+{
+	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
+	ids(b, h->core->thread_core->creds);
+}
+
+/* kernel/user_namespace.c: set_cred_user_ns(): who enters one has all, and may lose all, there. */
+#define ALL_CAPS UINT64_MAX
+
+static bool is_known(unsigned cap)
+{
+	return prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0;
+}
+
 /* What may be given: the ceiling of the local configuration, and what the box has at all. */
 static uint64_t allowed(struct rthread *h, uint64_t want, const char *set)
 {
 	uint64_t can = h->task->restore->o.cap_ceiling & h->task->restore->caps;
+
+	if (spaces_has_users(h->task))
+		return want;
 
 	if (want & ~can)
 		log_info("thread %d: %s capabilities %#" PRIx64 " are not allowed here", h->nstid,
@@ -131,12 +149,16 @@ int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 	uint64_t prm = allowed(h, caps_of(e->cap_prm, e->n_cap_prm), "permitted");
 	uint64_t eff = caps_of(e->cap_eff, e->n_cap_eff) & prm;
 	uint64_t amb = caps_of(e->cap_amb, e->n_cap_amb) & prm & inh;
-	uint64_t bnd = caps_of(e->cap_bnd, e->n_cap_bnd) & r->o.cap_ceiling;
+	bool inner = spaces_has_users(h->task); /* its ids are its own already */
+	uint64_t bnd = caps_of(e->cap_bnd, e->n_cap_bnd) & (inner ? ALL_CAPS : r->o.cap_ceiling);
+	uint64_t caps = inner ? ALL_CAPS : r->caps, bounding = inner ? ALL_CAPS : r->bounding;
+
 	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
-	ids(b, e);
-	capset(b, inh, r->caps, r->caps);
+	if (!inner)
+		ids(b, e);
+	capset(b, inh, caps, caps);
 	for (unsigned cap = 0; cap < 64; cap++)
-		if (r->bounding & ~bnd & UINT64_C(1) << cap)
+		if (bounding & ~bnd & UINT64_C(1) << cap && is_known(cap))
 			batch_add(b, SYS_prctl, IMM(PR_CAPBSET_DROP), IMM(cap));
 	batch_add(b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_CLEAR_ALL), IMM(0), IMM(0),
 		  IMM(0));

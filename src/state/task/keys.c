@@ -9,6 +9,7 @@
  * Keyrings are inherited by fork(2) and joined by name; who joins needs the right to search, which
  * a new one gives nobody but its owner's processes: it has it until all have joined.
  */
+#include "state/ns/spaces.h"
 #include "state/task/task.h"
 
 #include "base/json.h"
@@ -135,6 +136,7 @@ static int take(struct dump *d, struct dthread *h, const struct answers *a)
 	const struct ids *q = a->data;
 	json_t *all = json_object_get(d->extra, "keyrings"), *ring = NULL;
 	int serial = (int)answer(a, q->session), r;
+	json_int_t users = spaces_users(d, t);
 	CLEANUP(batch_end) struct batch b = {0};
 	char key[16];
 
@@ -157,12 +159,21 @@ static int take(struct dump *d, struct dthread *h, const struct answers *a)
 		if (r < 0)
 			return r;
 		json_object_set_new(all, key, ring);
+		if (users) /* its numbers of users are those that this task sees */
+			json_object_set_new(ring, "users", json_integer(users));
 		r = is_its_own(t, json_text_of(ring, "name")) ? read_key(&b, serial, ring, 0) : 0;
 		if (r < 0)
 			return r;
 	}
-	if (json_object_get(json_object_get(all, key), "keys"))
-		json_object_set_new(t->extra, "keyring", json_string(key));
+	ring = json_object_get(all, key);
+	if (!json_object_get(ring, "keys"))
+		return 0;
+	if (json_integer_value(json_object_get(ring, "users")) &&
+	    json_integer_value(json_object_get(ring, "users")) != users)
+		return err_set(EOPNOTSUPP,
+			       "it has a session keyring of another user namespace, which cannot "
+			       "be saved; clear it (keyctl(1))");
+	json_object_set_new(t->extra, "keyring", json_string(key));
 	return 0;
 }
 
@@ -251,10 +262,17 @@ static int join(struct batch *b, json_t *ring, bool *ret_new)
 	return r;
 }
 
-int keys_restore(struct restore *r, struct rtask *t)
+/* That of its own, or of the root's users, or NULL. */
+static json_t *ring_of(const struct restore *r, const struct rtask *t, bool inside)
 {
 	const char *serial = json_string_value(json_object_get(t->extra, "keyring"));
 	json_t *ring = json_object_get(json_object_get(r->extra, "keyrings"), serial ?: "");
+
+	return (json_object_get(ring, "users") != NULL) == inside ? ring : NULL;
+}
+
+static int restore(struct restore *r, struct rtask *t, json_t *ring)
+{
 	CLEANUP(batch_end) struct batch b = {0};
 	bool fresh;
 	int ret;
@@ -274,10 +292,18 @@ int keys_restore(struct restore *r, struct rtask *t)
 	return ret < 0 ? err_wrap(ret, "session keyring \"%s\"", json_text_of(ring, "name")) : 0;
 }
 
-int keys_restore_end(struct restore *r, struct rtask *t)
+int keys_restore(struct restore *r, struct rtask *t)
 {
-	const char *serial = json_string_value(json_object_get(t->extra, "keyring"));
-	json_t *ring = json_object_get(json_object_get(r->extra, "keyrings"), serial ?: "");
+	return restore(r, t, ring_of(r, t, false));
+}
+
+int keys_restore_inside(struct restore *r, struct rtask *t)
+{
+	return restore(r, t, ring_of(r, t, true));
+}
+
+static int end(struct rtask *t, json_t *ring)
+{
 	CLEANUP(batch_end) struct batch b = {0};
 
 	if (!ring)
@@ -285,4 +311,14 @@ int keys_restore_end(struct restore *r, struct rtask *t)
 	rtask_batch(t, &b);
 	set_owner(&b, IMM(json_integer_value(json_object_get(ring, "made"))), ring, 0);
 	return batch_run(&b);
+}
+
+int keys_restore_end(struct restore *r, struct rtask *t)
+{
+	return end(t, ring_of(r, t, false));
+}
+
+int keys_restore_end_inside(struct restore *r, struct rtask *t)
+{
+	return end(t, ring_of(r, t, true));
 }

@@ -79,6 +79,8 @@ int attributes_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_
 extern const struct question keys_question;
 int keys_restore(struct restore *r, struct rtask *t) MUST_CHECK; /* before threads */
 int keys_restore_end(struct restore *r, struct rtask *t) MUST_CHECK;
+int keys_restore_inside(struct restore *r, struct rtask *t) MUST_CHECK; /* spaces_enter_users() */
+int keys_restore_end_inside(struct restore *r, struct rtask *t) MUST_CHECK;
 
 /* fs.c: current and root directory, umask */
 int fs_check(struct dump *d, struct dtask *t) MUST_CHECK;
@@ -98,6 +100,8 @@ int rlimits_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 extern const struct question creds_question;
 int creds_load(struct rthread *h) MUST_CHECK;
 int creds_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
+/* Who goes into a user namespace below the root's: its users, with the rights to go there. */
+void creds_take_users(struct rthread *h, struct batch *b);
 /* For what keeps them for ever: only what it will have; and again what a restore needs. */
 void creds_lower(struct restore *r, struct rthread *h, struct batch *b);
 void creds_raise(struct restore *r, struct rthread *h, struct batch *b);

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * User namespaces below that of the tree's root: made, each in the one above it, by a process of
+ * ours; and tasks that go into them (see spaces.h).
+ */
+#include "state/ns/spaces_restore.h"
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "image/userns.pb-c.h"
+#include "state/extra.h"
+#include "state/ns/ns.h"
+#include "state/task/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+struct making {
+	int proc; /* O_PATH, of our /proc */
+	const UsernsEntry *e;
+	uid_t owner; /* in the namespace above */
+	gid_t group;
+	bool deny; /* setgroups(2) */
+	int talk[2];
+};
+
+/*
+ * In the child, which becomes the owner; its end is the end of TALK.  Dumpable again, so that what
+ * /proc has of it is its own, and not that of a root whom nobody above knows (fs/proc/base.c:
+ * task_dump_owner()).
+ */
+static _Noreturn void be_owner(const struct making *m)
+{
+	char c;
+	int e = 0;
+
+	if (syscall(SYS_setresgid, m->group, m->group, m->group) < 0 ||
+	    syscall(SYS_setresuid, m->owner, m->owner, m->owner) < 0 ||
+	    unshare(CLONE_NEWUSER) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0)
+		e = errno;
+	if (write(m->talk[1], &e, sizeof(e)) != sizeof(e))
+		_exit(1);
+	/* until what it has made is held by somebody else */
+	_exit(read(m->talk[1], &c, 1) == 0 ? 0 : 1);
+}
+
+static int write_maps(const struct making *m, int dir)
+{
+	int r = m->e->n_uid_map ? users_write_map(dir, "uid_map", m->e->uid_map, m->e->n_uid_map)
+				: 0;
+
+	if (r == 0 && m->deny)
+		r = file_poke_at(dir, "setgroups", "deny");
+	if (r == 0 && m->e->n_gid_map)
+		r = users_write_map(dir, "gid_map", m->e->gid_map, m->e->n_gid_map);
+	return r;
+}
+
+static int take_it(const struct making *m, pid_t pid, int *ret_fd)
+{
+	autoclose int dir = -1;
+	char name[16];
+	int e = 0, r;
+
+	if (read(m->talk[0], &e, sizeof(e)) != sizeof(e))
+		return err_set(EIO, "its owner has died");
+	errno = e;
+	if (e)
+		return err_errno("new user namespace of user %u", m->owner);
+	snprintf(name, sizeof(name), "%d", pid);
+	dir = openat(m->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = dir < 0 ? err_errno("open /proc/%s", name) : write_maps(m, dir);
+	return r < 0 ? r : ns_open(dir, NS_USER, ret_fd);
+}
+
+/* In the namespace above, where all capabilities are ours. */
+static int make_below(void *arg, int *ret_fd)
+{
+	struct making *m = arg;
+	pid_t pid;
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, m->talk) < 0)
+		return err_errno("socketpair");
+	pid = fork();
+	if (pid < 0)
+		return err_errno("fork");
+	if (pid == 0) {
+		close(m->talk[0]);
+		be_owner(m);
+	}
+	close(m->talk[1]);
+	r = take_it(m, pid, ret_fd);
+	close(m->talk[0]);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+/* A group that the namespace above has. */
+static int group_above(struct restore *r, uint32_t above, gid_t *ret)
+{
+	CLEANUP(image_record_free) UsernsEntry *e = NULL;
+	int ret_code = above ? image_load_needed(r->o.images, IMG_USERNS, above, &e) : 0;
+
+	*ret = ret_code == 0 && above && e->n_gid_map ? e->gid_map[0]->first : 0;
+	return ret_code;
+}
+
+int spaces_make_users(struct restore *r, struct rspace *s)
+{
+	const json_t *one = extra_get(r->extra, "user_namespaces", s->id);
+	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct rspace *above = spaces_get(r, NS_USER, s->owner);
+	CLEANUP(image_record_free) UsernsEntry *e = NULL;
+	struct making m = {.proc = proc};
+	autoclose int box = -1;
+	int ret;
+
+	if (s->making || proc < 0)
+		return err_set(EBADMSG, "it is below itself");
+	s->making = true;
+	ret = above && above->fd < 0 ? spaces_make_users(r, above) : 0;
+	if (ret == 0)
+		ret = image_load_needed(r->o.images, IMG_USERNS, s->id, &e);
+	if (ret == 0 && !above)
+		ret = spaces_users_of_box(r, &box);
+	if (ret == 0)
+		ret = group_above(r, s->owner, &m.group);
+	m.e = e;
+	m.owner = (uid_t)json_integer_value(json_object_get(one, "owner"));
+	m.deny = json_is_true(json_object_get(one, "deny"));
+	return ret < 0 ? ret : ns_run(above ? &above->fd : &box, 1, make_below, &m, &s->fd);
+}
+
+bool spaces_has_users(const struct rtask *t)
+{
+	return spaces_task_id(t, NS_USER) != 0;
+}
+
+/* Those of its cgroup namespace that belong to its users: made by whoever enters first. */
+static int enter_cgroups(struct restore *r, struct rtask *t, struct batch *b)
+{
+	const struct rspace *s = spaces_get(r, NS_CGROUP, spaces_task_id(t, NS_CGROUP));
+
+	return s && s->owner ? spaces_enter_cgroups(r, t, b) : 0;
+}
+
+int spaces_enter_users(struct restore *r, struct rtask *t)
+{
+	const struct rspace *s = spaces_get(r, NS_USER, spaces_task_id(t, NS_USER));
+	CLEANUP(batch_end) struct batch b = {0};
+	int tfd, ret;
+
+	if (!s)
+		return 0;
+	rtask_batch(t, &b);
+	batch_recv_fds(&b, &s->fd, 1, &tfd);
+	ret = batch_run(&b);
+	if (ret < 0)
+		return ret;
+	creds_take_users(&t->threads[0], &b);
+	batch_add(&b, SYS_setns, IMM(tfd), IMM(CLONE_NEWUSER));
+	batch_add(&b, SYS_close, IMM(tfd));
+	ret = batch_run(&b);
+	return ret < 0 ? ret : enter_cgroups(r, t, &b);
+}
+
+/* The pid namespaces that TASK is in, innermost first, up to the root's. */
+static int open_levels(struct restore *r, const struct rtask *t, int *fds, unsigned n)
+{
+	int fd, ret = spaces_fd(r, NS_PID, spaces_task_id(t, NS_PID), &fd);
+
+	for (unsigned i = 0; ret == 0 && i < n; i++) {
+		fds[i] = i ? ns_parent(fds[i - 1]) : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (fds[i] < 0)
+			ret = err_errno("pid namespace above");
+	}
+	return ret;
+}
+
+static void close_levels(int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		cleanup_close(&fds[i]);
+}
+
+/* kernel/pid.c: alloc_pid(): CAP_CHECKPOINT_RESTORE in what each of them belongs to. */
+int spaces_may_choose(struct restore *r, const struct rtask *t, unsigned ntids, unsigned *ret)
+{
+	const struct rspace *s = spaces_get(r, NS_USER, spaces_task_id(t, NS_USER));
+	int fds[LEVELS_MAX + 1], ret_code = 0;
+	bool may = true;
+	uint64_t users;
+
+	*ret = ntids;
+	if (!s || ntids > ARRAY_SIZE(fds))
+		return 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = -1;
+	ret_code = ns_ino(s->fd, &users);
+	if (ret_code == 0)
+		ret_code = open_levels(r, t, fds, ntids);
+	for (unsigned i = 0; ret_code == 0 && may && i < ntids; i++) {
+		autoclose int owner = -1;
+
+		ret_code = ns_above(fds[i], &owner);
+		if (ret_code == 0)
+			ret_code = ns_is_within(owner, users);
+		may = ret_code == 1;
+		ret_code = MIN(ret_code, 0);
+		if (!may)
+			*ret = i;
+	}
+	close_levels(fds, ntids);
+	return ret_code;
+}
+
+/* Innermost first: who goes there takes a number further out as well. */
+int spaces_next_tids(struct restore *r, const struct rtask *t, const pid_t *tids, unsigned from,
+		     unsigned ntids)
+{
+	int fds[LEVELS_MAX + 1], ret;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = -1;
+	ret = open_levels(r, t, fds, ntids);
+	for (unsigned i = from; ret == 0 && i < ntids; i++)
+		ret = ns_next_pid(fds[i], tids[i]);
+	close_levels(fds, ntids);
+	return ret;
+}
