@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Images with damage of any kind are read or refused, and never crash, hang or fill the memory of
-# who reads them (tests/fuzz/images.c).  The damage is the same each time.
+# who reads them (tests/fuzz/images.c) or restores them (tests/fuzz/restore).  The damage is the same each time.
 
 load ../lib/helpers
 setup_file() { engine_setup; }
@@ -31,5 +31,16 @@ inside() { cryopod exec -d a sh -c "$1"; }
 		"$REPO/build/tests/cr/cr-run" --keep "$images" plain "$REPO/build/tests/cr/cr-$program"
 		expect 0 timeout 120 "$REPO/build/tests/fuzz/fuzz-images" "$images/0" 150 20
 		has "150 rounds"
+	done
+}
+
+@test "restores of damaged images make a tree, or end with one line and leave nothing" {
+	needs_engine
+	[ -x "$REPO/build/tests/cr/cr-hello" ] || skip "needs build/tests/cr"
+	for run in "ttysession" "ghost 70" "unixqueued 70" "ptimers 70"; do
+		# shellcheck disable=SC2086
+		expect 0 timeout 300 unshare -pmniuf --kill-child --mount-proc "$REPO/tests/fuzz/restore" \
+			"$REPO/build/cryo" "$REPO/build/tests/cr/cr-"$run
+		has ", 0 wrong"
 	done
 }

@@ -158,6 +158,24 @@ cut_there() {
 	done
 }
 
+# A network that loses everything without a word, until it is whole again.
+lost() { printf 'nsenter --net=%s iptables -w -%s INPUT -i b0 -j DROP' "$NS" "$1"; }
+
+@test "the network is gone while the container is frozen: after 20 seconds it goes on here" {
+	counter c
+	CRYO_FAULT=migrate:images:run CRYO_FAULT_RUN=$(lost I) CRYOPOD_BIN=$FAULTS refuses 125 \
+		'the other side does not answer; c goes on running here' move --pre-copy 1 c other
+	$(lost D)
+	n=$(cryopod logs --tail 1 c)
+	wait_for 10 at_least c $((n + 2))
+	whole_here c
+	# There one side of the connection is left, and ends when it hears that nobody is here any more.
+	eval "$(cut_off)"
+	wait_for 30 nothing_there
+	expect 0 move c other
+	moved
+}
+
 @test "the connection is cut in the moment of the go: it runs in one place, and never in two" {
 	counter c
 	# It has not arrived.
