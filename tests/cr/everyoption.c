@@ -9,6 +9,9 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 #define NAMES	128
 #define VALUE	64
 #define SOCKETS 4000
@@ -25,6 +28,8 @@ static const struct kind {
 	{"tcp4 listening", AF_INET, SOCK_STREAM, 0, false, true},
 	{"tcp6", AF_INET6, SOCK_STREAM, 0, false, false},
 	{"tcp6 listening", AF_INET6, SOCK_STREAM, 0, false, true},
+	{"mptcp4", AF_INET, SOCK_STREAM, IPPROTO_MPTCP, false, false},
+	{"mptcp6 listening", AF_INET6, SOCK_STREAM, IPPROTO_MPTCP, false, true},
 	{"udp4", AF_INET, SOCK_DGRAM, 0, false, false},
 	{"udp6", AF_INET6, SOCK_DGRAM, 0, false, false},
 	{"udplite4", AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, false, false},

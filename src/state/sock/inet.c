@@ -48,7 +48,7 @@ socklen_t inet_addr_len(const union inet_addr *a)
 	return a->sa.sa_family == AF_INET6 ? sizeof(a->v6) : sizeof(a->v4);
 }
 
-static bool is_tcp(const struct sock_view *s)
+bool inet_is_tcp(const struct sock_view *s)
 {
 	return s->type == SOCK_STREAM &&
 	       (s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_MPTCP);
@@ -83,7 +83,7 @@ static unsigned backlog(const struct sock_view *s, unsigned *ret_waiting)
 	socklen_t len = sizeof(info);
 
 	*ret_waiting = 0;
-	if (s->protocol != IPPROTO_TCP || getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+	if (!inet_is_tcp(s) || getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return 4096; /* somaxconn's default */
 	*ret_waiting = info.tcpi_unacked;
 	return info.tcpi_sacked;
@@ -127,7 +127,7 @@ static int check_kind(const struct sock_view *s, int state)
 {
 	int waiting = 0;
 
-	if (s->type == SOCK_STREAM && !is_tcp(s))
+	if (s->type == SOCK_STREAM && !inet_is_tcp(s))
 		return err_set(EOPNOTSUPP, "%s: stream sockets of protocol %d cannot be saved",
 			       s->v->link, s->protocol);
 	if (s->protocol == IPPROTO_MPTCP && state != TCP_LISTEN && state != TCP_CLOSE)
@@ -147,7 +147,7 @@ static int check_state(struct dump *d, const struct sock_view *s, int state)
 {
 	unsigned waiting;
 
-	int r = is_tcp(s) ? tcp_keys_check(d, s) : 0;
+	int r = inet_is_tcp(s) ? tcp_keys_check(d, s) : 0;
 
 	if (r < 0)
 		return r;
@@ -155,7 +155,7 @@ static int check_state(struct dump *d, const struct sock_view *s, int state)
 		backlog(s, &waiting);
 		return waiting && !d->o.skip_in_flight ? tcp_check_backlog(d, s, waiting) : 0;
 	}
-	if (!is_tcp(s) || state == TCP_CLOSE)
+	if (!inet_is_tcp(s) || state == TCP_CLOSE)
 		return 0;
 	if (fd_view_in_flight(s->v)) /* the network was locked without it */
 		return err_set(EAGAIN, "%s: a TCP connection is on its way; try again", s->v->link);
@@ -283,11 +283,11 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = multicast_dump(d, &s, x);
 	if (r == 0)
 		r = reuseport_dump(d, &s, x);
-	if (is_tcp(&s) && sock_get_int(s.fd, SOL_SOCKET, SO_PEEK_OFF, &off) && off >= 0)
+	if (inet_is_tcp(&s) && sock_get_int(s.fd, SOL_SOCKET, SO_PEEK_OFF, &off) && off >= 0)
 		json_object_set_new(x, "peek_off", json_integer(off));
-	if (r == 0 && is_tcp(&s) && !has_stream(d, &s, state))
+	if (r == 0 && inet_is_tcp(&s) && !has_stream(d, &s, state))
 		r = tcp_keys_dump(d, &s, x);
-	if (r == 0 && is_tcp(&s) && has_stream(d, &s, state))
+	if (r == 0 && inet_is_tcp(&s) && has_stream(d, &s, state))
 		r = tcp_dump(d, &s, state, x);
 	if (r == 0 && is_udp(&s))
 		r = udp_dump(d, &s, file->id, x);

@@ -18,6 +18,9 @@ union inet_addr {
 void inet_show(const union inet_addr *a, char ret[static 80]);
 socklen_t inet_addr_len(const union inet_addr *a);
 
+/* TCP, or MPTCP, which begins as TCP and has its options */
+bool inet_is_tcp(const struct sock_view *s);
+
 /* The TCP_* state; datagram and raw sockets: TCP_ESTABLISHED when connected, else TCP_CLOSE. */
 int inet_state(const struct sock_view *s);
 

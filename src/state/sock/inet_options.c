@@ -148,9 +148,9 @@ static bool is_idle(const struct sock_view *s)
 static bool applies(const struct sock_view *s, const struct inet_option *o)
 {
 	if (o->level == IPPROTO_TCP && (o->name == TCP_MAXSEG || o->name == TCP_WINDOW_CLAMP))
-		return s->protocol == IPPROTO_TCP && is_idle(s);
+		return inet_is_tcp(s) && is_idle(s);
 	if (o->level == IPPROTO_TCP)
-		return s->protocol == IPPROTO_TCP;
+		return inet_is_tcp(s);
 	if (o->level == IPPROTO_UDP)
 		return s->protocol == IPPROTO_UDP || s->protocol == IPPROTO_UDPLITE;
 	if (o->level == SOL_UDPLITE)
@@ -191,7 +191,7 @@ static const struct bytes_option {
 static bool has_bytes(const struct sock_view *s, const struct bytes_option *o)
 {
 	if (o->level == IPPROTO_TCP)
-		return s->protocol == IPPROTO_TCP && inet_state(s) == TCP_LISTEN;
+		return inet_is_tcp(s) && inet_state(s) == TCP_LISTEN;
 	if (o->level == IPPROTO_ICMPV6)
 		return s->type == SOCK_RAW && s->family == AF_INET6 &&
 		       s->protocol == IPPROTO_ICMPV6;
@@ -253,8 +253,7 @@ int inet_options_dump(const struct sock_view *s, json_t *x)
 			json_array_append_new(
 				all, json_pack("[i,i,i]", options[i].level, options[i].name, v));
 	dump_bytes(s, x);
-	if (s->protocol == IPPROTO_TCP &&
-	    getsockopt(s->fd, IPPROTO_TCP, TCP_CONGESTION, congestion, &len) == 0)
+	if (inet_is_tcp(s) && getsockopt(s->fd, IPPROTO_TCP, TCP_CONGESTION, congestion, &len) == 0)
 		json_object_set_new(x, "congestion", json_string(congestion));
 	return 0;
 }

@@ -94,7 +94,7 @@ void inet_record_dump(const struct sock_view *s, InetSkEntry *e)
 		ip_opts_raw_entry__init(e->ip_opts->raw);
 		dump_fields(s->fd, e->ip_opts->raw, raw, ARRAY_SIZE(raw));
 	}
-	if (s->protocol != IPPROTO_TCP)
+	if (!inet_is_tcp(s))
 		return;
 	dump_fields(s->fd, e->opts, common, ARRAY_SIZE(common));
 	/* only since CRIU 4: left out where it says nothing */

@@ -32,6 +32,8 @@ static bool may_sign(struct dump *d, const struct sock_view *s, bool *ret_sure)
 	int state = inet_state(s);
 
 	*ret_sure = (how & DIAG_SIGNS) != 0;
+	if (s->protocol != IPPROTO_TCP) /* MPTCP's is another struct, and takes none */
+		return false;
 	return state == TCP_LISTEN ? *ret_sure : state == TCP_CLOSE;
 }
 
