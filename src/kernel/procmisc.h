@@ -51,7 +51,8 @@ struct proc_sched {
 	uint64_t flags;
 	int32_t nice;
 	uint32_t priority;
-	uint64_t runtime_ns, deadline_ns, period_ns; /* SCHED_DEADLINE */
+	uint64_t runtime_ns; /* SCHED_DEADLINE; of others the slice, 0: by priority */
+	uint64_t deadline_ns, period_ns;
 };
 int proc_sched(pid_t tid, struct proc_sched *ret) MUST_CHECK;
 int proc_set_sched(pid_t tid, const struct proc_sched *s) MUST_CHECK;

@@ -238,6 +238,9 @@ static int dump_file(struct dump *d, struct dtask *t, const struct vma *v, const
 		return err_wrap(r, "mapping %" PRIx64, v->start);
 	e->shmid = id;
 	e->fdflags = p.flags;
+	/* made after F_SEAL_WRITE (mm/memfd.c: check_write_seal()); it would be in the seal's way */
+	if (memfd_is_map(v) && v->shared && !(v->vmflags & (VMF(MW) | VMF(WR))))
+		e->fdflags = (p.flags & ~(unsigned)O_ACCMODE) | O_RDONLY;
 	return 0;
 }
 

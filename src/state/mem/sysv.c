@@ -10,6 +10,7 @@
 #include "state/ns/spaces.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -52,6 +53,11 @@ void sysv_dump(const struct vma *v, VmaEntry *e)
 	e->shmid = v->ino;
 	e->flags |= MAP_ANONYMOUS;
 	e->status |= VMA_STATUS_ANON_SHARED | VMA_STATUS_SYSVIPC;
+	/* with SHM_RDONLY it can never be made writable (ipc/shm.c: do_shmat()) */
+	if (!(v->vmflags & (VMF(MW) | VMF(WR)))) {
+		e->has_fdflags = true;
+		e->fdflags = O_RDONLY;
+	}
 }
 
 /* Attaches at the first part of a segment, and unmaps what is between and after the parts. */
@@ -67,8 +73,10 @@ int sysv_map(struct restore *r, struct rtask *t, struct batch *b, size_t i)
 	if (v->end - v->start > bytes)
 		return err_set(EBADMSG, "mapping %" PRIx64 " is larger than its segment %" PRIu64,
 			       v->start, v->shmid);
-	op = batch_add(b, SYS_shmat, IMM(v->shmid), IMM(v->start),
-		       IMM(v->prot & PROT_EXEC ? SHM_EXEC : 0));
+	op = batch_add(
+		b, SYS_shmat, IMM(v->shmid), IMM(v->start),
+		IMM((v->prot & PROT_EXEC ? SHM_EXEC : 0) |
+		    (v->has_fdflags && (v->fdflags & O_ACCMODE) == O_RDONLY ? SHM_RDONLY : 0)));
 	batch_expect(b, op, (int64_t)v->start);
 	for (size_t k = i + 1; k < m->n_vmas && m->vmas[k]->start < v->start + bytes; k++) {
 		const VmaEntry *w = m->vmas[k];

@@ -24,6 +24,9 @@
 #ifndef SHM_DEST
 #define SHM_DEST 01000
 #endif
+#ifndef SHM_LOCKED
+#define SHM_LOCKED 02000 /* shmctl(SHM_LOCK) */
+#endif
 
 struct shm {		   /* at restore */
 	uint32_t ns;	   /* number of its namespace */
@@ -264,6 +267,8 @@ int ipc_shm_end(struct restore *r)
 		ipc_perm_of(&s->desc, &d.shm_perm);
 		if (shmctl((int)s->desc.id, IPC_SET, &d) < 0)
 			return err_errno("shm %u: owner", s->desc.id);
+		if (s->desc.mode & SHM_LOCKED && shmctl((int)s->desc.id, SHM_LOCK, NULL) < 0)
+			return err_errno("shm %u: lock", s->desc.id);
 		if (s->desc.mode & SHM_DEST && shmctl((int)s->desc.id, IPC_RMID, NULL) < 0)
 			return err_errno("shm %u: remove", s->desc.id);
 	}

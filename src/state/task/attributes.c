@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What CRIU's records have no place for, in IMAGE_EXTRA: which CPUs a thread may use, its I/O
- * priority, modes of prctl(2), and what a core file of the process would hold.  Only what differs
- * from how every task begins is recorded.
+ * priority, modes of prctl(2), whether CPUID is a fault (arch_prctl(2)), and what a core file of
+ * the process would hold.  Only what differs from how every task begins is recorded.
  */
 #include "state/task/task.h"
 
@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "kernel/procmisc.h"
 
+#include <asm/prctl.h>
 #include <errno.h>
 #include <linux/prctl.h>
 #include <pthread.h>
@@ -22,6 +23,11 @@
 #ifndef PR_SET_MDWE /* Linux 6.3 */
 #define PR_SET_MDWE 65
 #define PR_GET_MDWE 66
+#endif
+
+#ifndef PR_SET_MEMORY_MERGE /* Linux 6.4 */
+#define PR_SET_MEMORY_MERGE 67
+#define PR_GET_MEMORY_MERGE 68
 #endif
 
 #define THP_EXCEPT_ADVISED (1 << 1) /* PR_THP_DISABLE_EXCEPT_ADVISED, Linux 6.18 */
@@ -39,6 +45,7 @@ static const struct {
 	int needed;	     /* bits without which it cannot be set */
 	int mask;	     /* bits that are set again */
 } modes[] = {
+	{"ksm", PR_GET_MEMORY_MERGE, PR_SET_MEMORY_MERGE, -1, 0, 0, ~0},
 	{"mdwe", PR_GET_MDWE, PR_SET_MDWE, -1, 0, 0, ~0},
 	/* without it the record of the memory tells (has_thp_disabled) */
 	{"thp_disable", PR_GET_THP_DISABLE, PR_SET_THP_DISABLE, 1, 0, THP_EXCEPT_ADVISED,
@@ -126,7 +133,7 @@ static void dump_modes(struct dthread *h, const struct answers *a, const int *op
 }
 
 struct ops {
-	int modes[ARRAY_SIZE(modes)], personality;
+	int modes[ARRAY_SIZE(modes)], personality, cpuid;
 };
 
 static int attributes_ask(struct dthread *h, struct batch *b, void *data)
@@ -141,6 +148,8 @@ static int attributes_ask(struct dthread *h, struct batch *b, void *data)
 		batch_may_fail(b, ops->modes[i]);
 	}
 	ops->personality = batch_add(b, SYS_personality, IMM(0xffffffff));
+	ops->cpuid = batch_add(b, SYS_arch_prctl, IMM(ARCH_GET_CPUID), IMM(0));
+	batch_may_fail(b, ops->cpuid);
 	return 0;
 }
 
@@ -156,6 +165,8 @@ static int attributes_take(struct dump *d, struct dthread *h, const struct answe
 	dump_modes(h, a, ops->modes);
 	if ((uint32_t)answer(a, ops->personality) != h->task->core->tc->personality)
 		put(h, "personality", json_integer((json_int_t)answer(a, ops->personality)));
+	if (answer(a, ops->cpuid) == 0)
+		put(h, "cpuid_faults", json_true());
 	/* The class alone tells whether it was set: what is inherited from nice(2) is class 0. */
 	if (ioprio > 0 && ioprio >> 13)
 		put(h, "ioprio", json_integer(ioprio));
@@ -206,6 +217,8 @@ static void tell_modes(struct batch *b, const json_t *mine)
 	if (json_object_get(mine, "personality"))
 		batch_add(b, SYS_personality,
 			  IMM((uint32_t)json_integer_value(json_object_get(mine, "personality"))));
+	if (json_object_get(mine, "cpuid_faults"))
+		batch_add(b, SYS_arch_prctl, IMM(ARCH_SET_CPUID), IMM(0));
 }
 
 static int restore_coredump_filter(pid_t pid, const json_t *filter)

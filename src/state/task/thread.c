@@ -69,6 +69,31 @@ static void deadline_dump(struct dthread *h, const struct proc_sched *s)
 				      (json_int_t)s->flags));
 }
 
+/*
+ * The slice that an ordinary thread has chosen for itself (sched_setattr(2), Linux 6.12).  Others
+ * show the kernel's own (kernel/sched/syscalls.c: get_params()), as we do.  In IMAGE_EXTRA of the
+ * task: "slices": {"TID": ns}.
+ */
+static void slice_dump(struct dthread *h, const struct proc_sched *s)
+{
+	json_t *all = json_object_get(h->task->extra, "slices");
+	struct proc_sched own;
+	char tid[16];
+
+	if (s->runtime_ns == 0)
+		return;
+	if (proc_sched(0, &own) < 0) {
+		err_clear();
+		return;
+	}
+	if (own.runtime_ns == s->runtime_ns)
+		return;
+	if (!all)
+		json_object_set_new(h->task->extra, "slices", all = json_object());
+	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
+	json_object_set_new(all, tid, json_integer((json_int_t)s->runtime_ns));
+}
+
 static int sched_dump(struct dthread *h)
 {
 	ThreadCoreEntry *e = h->core->thread_core;
@@ -79,6 +104,8 @@ static int sched_dump(struct dthread *h)
 		return r;
 	if (s.policy == SCHED_DEADLINE_)
 		deadline_dump(h, &s);
+	else
+		slice_dump(h, &s);
 	e->has_sched_nice = e->has_sched_policy = e->has_sched_prio = true;
 	e->sched_nice = s.nice;
 	e->sched_policy =
@@ -167,10 +194,15 @@ int thread_sched_restore(struct restore *r, struct rthread *h)
 	struct proc_sched s = {.policy = e->sched_policy & ~(uint32_t)SCHED_RESET_ON_FORK,
 			       .nice = e->sched_nice,
 			       .priority = e->sched_prio};
+	const json_t *slice;
+	char tid[16];
 
-	if (!e->has_sched_policy || (!e->sched_policy && !e->sched_nice) ||
+	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
+	slice = json_object_get(json_object_get(h->task->extra, "slices"), tid);
+	if (!e->has_sched_policy || (!e->sched_policy && !e->sched_nice && !slice) ||
 	    s.policy == SCHED_DEADLINE_)
 		return 0;
+	s.runtime_ns = (uint64_t)json_integer_value(slice);
 	if (e->sched_policy & SCHED_RESET_ON_FORK)
 		s.flags = SCHED_FLAG_RESET_ON_FORK_;
 	return proc_set_sched(agent_tid(r->agent, h->slot), &s);

@@ -7,7 +7,7 @@
  *
  * What CRIU's records have no place for: cryo.json, "ttys": {"INDEX": {"unopened": nobody has
  * opened the slave so far, "mode": of /dev/pts/INDEX, "eof": [offsets in the slave's queued data
- * where an end of file was typed]}}.
+ * where an end of file was typed], "stopped": who has stopped the output, "call" or "key"}}.
  */
 #pragma once
 
@@ -36,7 +36,8 @@ int pty_find(struct dump *d, unsigned index, struct pty_seen **ret) MUST_CHECK;
 
 /* pty_queue.c: what was written to one side and not yet read from the other. */
 
-/* What MASTER would read; it is written again to SLAVE (-1: opened for that). */
+/* What MASTER would read, after what RET has already; all of it is written again to SLAVE (-1:
+ * opened for that). */
 int pty_queue_of_master(int master, int slave, GByteArray *ret) MUST_CHECK;
 
 /* What SLAVE (a description of ours) would read, with the offsets of ends of file. */
@@ -45,6 +46,25 @@ int pty_queue_of_slave(int master, int slave, GByteArray *ret, json_t *ret_eof) 
 int pty_queue_to_master(int slave, const uint8_t *data, size_t len) MUST_CHECK;
 int pty_queue_to_slave(int master, int slave, const uint8_t *data, size_t len, json_t *eof)
 	MUST_CHECK;
+
+/* What can be read from it now, without waiting, appended to RET. */
+int pty_queue_take(int fd, GByteArray *ret) MUST_CHECK;
+
+/* pty_queues_dump.c: both queues; PACKETS: MASTER is in packet mode */
+int pty_queues_dump(struct dump *d, const struct pty_seen *s, unsigned index, int master,
+		    bool packets, json_t *extra) MUST_CHECK;
+
+/* pty_flow.c: output of the slave that was stopped */
+enum pty_flow { PTY_FLOWS, PTY_STOPPED_BY_CALL, PTY_STOPPED_BY_KEY };
+
+/*
+ * Lets it go on, and says how it was stopped.  QUEUED gets what the master had to read, if that had
+ * to be taken to tell.
+ */
+int pty_flow_start(int master, int slave, GByteArray *queued, enum pty_flow *ret) MUST_CHECK;
+int pty_flow_stop(int master, int slave, enum pty_flow how) MUST_CHECK;
+json_t *pty_flow_json(enum pty_flow how); /* not of PTY_FLOWS */
+enum pty_flow pty_flow_load(const json_t *v);
 
 /* pty_restore.c: hooks of the kind */
 int pty_load(struct restore *r, struct file *f) MUST_CHECK;

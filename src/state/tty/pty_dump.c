@@ -233,56 +233,6 @@ static void find_session(struct dump *d, unsigned index, TtyInfoEntry *e)
 	}
 }
 
-static int write_queue(struct dump *d, uint32_t id, const GByteArray *q)
-{
-	TtyDataEntry e = TTY_DATA_ENTRY__INIT;
-
-	if (q->len == 0)
-		return 0;
-	e.tty_id = id;
-	e.data.data = q->data;
-	e.data.len = q->len;
-	return image_write(&d->w, IMG_TTY_DATA, 0, &e.base);
-}
-
-/* A slave of our own, if anybody has one open. */
-static int own_slave(const struct pty_seen *s, int master, int *ret)
-{
-	int locked = 0, on = 1, off = 0;
-
-	if (!s->slave)
-		return 0;
-	ioctl(master, TIOCGPTLCK, &locked);
-	if (locked)
-		ioctl(master, TIOCSPTLCK, &off);
-	*ret = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (locked)
-		ioctl(master, TIOCSPTLCK, &on);
-	return *ret < 0 ? err_errno("open the slave of a terminal") : 0;
-}
-
-static int dump_queues(struct dump *d, const struct pty_seen *s, unsigned index, int master,
-		       json_t *extra)
-{
-	g_autoptr(GByteArray) out = g_byte_array_new(), in = g_byte_array_new();
-	json_t *eof = json_array();
-	autoclose int slave = -1;
-	int r = own_slave(s, master, &slave);
-
-	if (r == 0 && slave >= 0)
-		r = pty_queue_of_slave(master, slave, in, eof);
-	if (r == 0)
-		r = pty_queue_of_master(master, slave, out);
-	if (r == 0)
-		r = write_queue(d, PTY_INFO_SLAVE(index), in);
-	if (r == 0)
-		r = write_queue(d, PTY_INFO_MASTER(index), out);
-	if (json_array_size(eof))
-		json_object_set(extra, "eof", eof);
-	json_decref(eof);
-	return r;
-}
-
 /* What CRIU's records do not say. */
 static json_t *extra_of(struct dump *d, unsigned index)
 {
@@ -370,7 +320,7 @@ static int dump_pair(struct dump *d, const struct fd_view *v, unsigned index, st
 	if (r == 0)
 		r = dump_side(d, &e);
 	/* what an orphan has written is its reader's, what was typed is lost with the master */
-	return r < 0 || !s->master ? r : dump_queues(d, s, index, master, extra);
+	return r < 0 || !s->master ? r : pty_queues_dump(d, s, index, master, m.packet_mode, extra);
 }
 
 static int dump_hung(struct dump *d, const struct fd_view *v, unsigned index)

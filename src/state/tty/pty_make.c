@@ -231,7 +231,10 @@ static int settle_slave(struct restore *r, struct pty *p, json_t *extra)
 		return err_errno("mode of /dev/pts/%u", p->index);
 	if (e->exclusive && ioctl(p->peer, TIOCEXCL) < 0)
 		return err_errno("/dev/pts/%u for one alone", p->index);
-	return fill_queues(r, p, json_object_get(extra, "eof"));
+	ret = fill_queues(r, p, json_object_get(extra, "eof"));
+	return ret < 0 ? ret
+		       : pty_flow_stop(p->fd, p->peer,
+				       pty_flow_load(json_object_get(extra, "stopped")));
 }
 
 int pty_check(struct restore *r, const struct pty *p)

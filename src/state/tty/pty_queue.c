@@ -19,8 +19,7 @@
 #define PARTIAL_US   5000
 #define POLL_STEP_US 100
 
-/* Everything that can be read without waiting. */
-static int read_all(int fd, GByteArray *ret)
+int pty_queue_take(int fd, GByteArray *ret)
 {
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -90,7 +89,7 @@ int pty_queue_to_master(int slave, const uint8_t *data, size_t len)
 int pty_queue_of_master(int master, int slave, GByteArray *ret)
 {
 	autoclose int own = -1;
-	int r = read_all(master, ret);
+	int r = pty_queue_take(master, ret);
 
 	if (r < 0 || ret->len == 0)
 		return r;
@@ -219,7 +218,7 @@ int pty_queue_of_slave(int master, int slave, GByteArray *ret, json_t *ret_eof)
 	if (r == 0) /* what is left is a half line, or all of it */
 		r = set_modes(slave, &raw);
 	if (r == 0)
-		r = read_all(slave, ret);
+		r = pty_queue_take(slave, ret);
 	if (set_modes(slave, &was) < 0)
 		return -EIO;
 	return r < 0 ? r : pty_queue_to_slave(master, slave, ret->data, ret->len, ret_eof);
