@@ -120,7 +120,7 @@ static int put_json(struct archive_out *a, const char *name, const json_t *j)
 	return pack_bytes(a->pack, name, doc->str, doc->len);
 }
 
-/* All of a directory as a tar file. */
+/* All of a directory as a tar file, with names as Podman has them here. */
 static int put_tree(struct archive_out *a, const char *member, const char *path)
 {
 	CLEANUP(pack_tree_drop) struct pack_tree *t = NULL;
@@ -131,8 +131,10 @@ static int put_tree(struct archive_out *a, const char *member, const char *path)
 	if (dir < 0)
 		return err_errno("open %s", path);
 	r = pack_tree_new(dir, &t);
-	if (r == 0)
-		r = pack_tree_add_all(t);
+	if (r < 0)
+		return r;
+	pack_tree_dots(t);
+	r = pack_tree_add_all(t);
 	return r < 0 ? r : pack_tree_write(t, a->pack, member);
 }
 

@@ -283,6 +283,11 @@ void pack_tree_cross(struct pack_tree *t)
 	t->cross = true;
 }
 
+void pack_tree_dots(struct pack_tree *t)
+{
+	t->dots = true;
+}
+
 int pack_tree_add_all(struct pack_tree *t)
 {
 	int r = add(t, "");

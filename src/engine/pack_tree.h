@@ -6,8 +6,8 @@
  *	CLEANUP(pack_tree_drop) struct pack_tree *t = NULL;
  *
  *	r = pack_tree_new(dir, &t);
- *	r = pack_tree_add(t, "etc/motd");	// or pack_tree_add_all(): everything, names "./..."
- *	r = pack_tree_write(t, p, "rootfs-diff.tar");
+ *	r = pack_tree_add(t, "etc/motd");	// or pack_tree_add_all(): everything, the root as
+ *"./" r = pack_tree_write(t, p, "rootfs-diff.tar");
  *
  * or, as a file of its own, with
  *
@@ -34,6 +34,8 @@ int pack_tree_add_all(struct pack_tree *t) MUST_CHECK;
 int pack_tree_add_tree(struct pack_tree *t, const char *path) MUST_CHECK;
 /* Other file systems below the root belong to it as well, but not the kernel's own (/proc ...). */
 void pack_tree_cross(struct pack_tree *t);
+/* All names begin with "./". */
+void pack_tree_dots(struct pack_tree *t);
 unsigned pack_tree_entries(const struct pack_tree *t);
 /* Of the files' content that will be written. */
 uint64_t pack_tree_content(const struct pack_tree *t);

@@ -36,7 +36,7 @@ struct pack_tree {
 	int root;
 	dev_t dev;
 	GArray *nodes;
-	bool cross;
+	bool cross, dots;
 	GHashTable *links; /* struct file_id -> path */
 	uint64_t content;
 	char *buf; /* TREE_CHUNK bytes */

@@ -64,9 +64,11 @@ static int inner_failure(const struct sink *s, struct archive *a, const char *pa
 	return err_set(EIO, "pack %s: %s", path, why ? why : "unknown error");
 }
 
-static void describe(struct archive_entry *e, const struct tree_node *n)
+static void describe(struct archive_entry *e, const struct tree_node *n, bool dots)
 {
-	g_autofree char *name = *n->path ? g_strdup(n->path) : g_strdup("./");
+	const char *before = dots || !*n->path ? "./" : "";
+	g_autofree char *name = g_strconcat(before, n->path, NULL);
+	g_autofree char *link = n->is_hardlink ? g_strconcat(before, n->link, NULL) : NULL;
 
 	archive_entry_clear(e);
 	archive_entry_set_pathname(e, name);
@@ -76,7 +78,7 @@ static void describe(struct archive_entry *e, const struct tree_node *n)
 	archive_entry_set_mtime(e, n->st.st_mtim.tv_sec, n->st.st_mtim.tv_nsec);
 	archive_entry_set_atime(e, n->st.st_atim.tv_sec, n->st.st_atim.tv_nsec);
 	if (n->is_hardlink)
-		archive_entry_set_hardlink(e, n->link);
+		archive_entry_set_hardlink(e, link);
 	else if (n->link)
 		archive_entry_set_symlink(e, n->link);
 	if (S_ISCHR(n->st.st_mode) || S_ISBLK(n->st.st_mode))
@@ -156,7 +158,7 @@ static int write_nodes(struct pack_tree *t, struct archive *a, struct sink *s,
 		const struct tree_node *n = &g_array_index(t->nodes, struct tree_node, i);
 		int r = 0;
 
-		describe(e, n);
+		describe(e, n, t->dots);
 		if (archive_write_header(a, e) < ARCHIVE_WARN)
 			return inner_failure(s, a, n->path);
 		if (!counts_only(s) && S_ISREG(n->st.st_mode) && !n->is_hardlink && !n->is_mark)

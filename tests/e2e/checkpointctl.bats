@@ -90,8 +90,10 @@ crit_json() { crit decode -i "$D/$1" -o "$BATS_TEST_TMPDIR/json" && jq -er "$2" 
 @test "the rest: changes, deletions, shared memory, volume, log, descriptors" {
 	[ "$(jq -c . "$D/deleted.files")" = '["/etc/group"]' ]
 	[ "$(tar -xOf "$D/rootfs-diff.tar" new)" = x ]
-	[ "$(tar -xOf "$D/volumes/data.tar" f)" = v ]
-	[ "$(tar -xOf "$D/devshm-checkpoint.tar" s)" = s ]
+	[ "$(tar -xOf "$D/volumes/data.tar" ./f)" = v ]
+	[ "$(tar -tf "$D/volumes/data.tar" | head -n 1)" = ./ ]
+	[ "$(tar -tf "$D/devshm-checkpoint.tar" | head -n 1)" = ./ ]
+	[ "$(tar -xOf "$D/devshm-checkpoint.tar" ./s)" = s ]
 	[[ "$(head -n 1 "$D/ctr.log")" =~ ^20[0-9T:.+-]+Z?\ stdout\ F\ 0$ ]]
 	jq -e '.[0] == "/dev/null" and (.[1:] | all(test("^pipe:\\[[0-9]+\\]$")))' "$D/checkpoint/descriptors.json"
 }
