@@ -201,6 +201,8 @@ int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json
 	int end = INT_MAX, r = unix_urgent_dump(d, s, id, packets);
 	size_t at = 0;
 
+	if (r == 1 && s->type == SOCK_SEQPACKET && was_reset(s))
+		r = unix_packets_dump(d, s, id, packets);
 	if (r != 1)
 		return r;
 	r = 0;

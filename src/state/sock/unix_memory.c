@@ -142,6 +142,23 @@ static int look(struct dump *d, const struct sock_view *s, struct peek **ret, ui
 	return r < 0 ? r : !m.urgent;
 }
 
+int unix_packets_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
+{
+	struct unix_memory m = {.d = d, .id = id, .packets = json_array(), .only_look = true};
+	struct peek *k;
+	uint64_t sk;
+	int r = dump_peek(d, &k) ? peek_sock(k, s->fd, &sk) : 1;
+
+	if (r == 0)
+		r = unix_memory_queue(&m, k, sk);
+	json_decref(m.packets);
+	if (r != 0 || m.rights)
+		return r < 0 ? r : 1;
+	m.packets = packets;
+	m.only_look = false;
+	return unix_memory_queue(&m, k, sk);
+}
+
 int unix_urgent_check(struct dump *d, const struct sock_view *s)
 {
 	struct peek *k;

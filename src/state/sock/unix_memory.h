@@ -34,3 +34,7 @@ int unix_urgent_check(struct dump *d, const struct sock_view *s) MUST_CHECK;
 /* 1: nothing is urgent in it, and nothing was written. */
 int unix_urgent_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
 	MUST_CHECK;
+
+/* Of whole packets, without taking the error that stands before them.  1: that cannot be. */
+int unix_packets_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
+	MUST_CHECK;
