@@ -54,6 +54,41 @@ static void verify_connection(int at, const struct sockaddr_in *to)
 	close(from);
 }
 
+static int reuses(int fd)
+{
+	socklen_t len = sizeof(int);
+	int v = -1;
+
+	check(getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &v, &len) == 0);
+	return v;
+}
+
+/* The first and the last have turned it off since they came. */
+static void mixed(int type, int fds[3])
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int off = 0;
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = shared(type, &a);
+		check(type == SOCK_DGRAM || listen(fds[i], 3) == 0);
+	}
+	for (int i = 0; i < 3; i += 2)
+		check(setsockopt(fds[i], SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off)) == 0);
+}
+
+static void verify_mixed(const int fds[3])
+{
+	struct sockaddr_in a, b;
+	socklen_t len = sizeof(a);
+
+	check(getsockname(fds[0], (struct sockaddr *)&a, &len) == 0);
+	for (int i = 0; i < 3; i++) {
+		check(getsockname(fds[i], (struct sockaddr *)&b, &len) == 0);
+		check(a.sin_port == b.sin_port && reuses(fds[i]) == (i == 1), "%d", i);
+	}
+}
+
 int main(void)
 {
 	struct sock_filter by_byte[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
@@ -61,7 +96,7 @@ int main(void)
 	struct sock_filter third[] = {BPF_STMT(BPF_RET | BPF_K, 2)};
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
 			   b = a;
-	int datagrams[N], streams[N], order[N] = {3, 0, 4, 1, 2}, high;
+	int some[3], many[3], datagrams[N], streams[N], order[N] = {3, 0, 4, 1, 2}, high;
 
 	for (int i = 0; i < N; i++) {
 		high = shared(SOCK_DGRAM, &a);
@@ -76,7 +111,11 @@ int main(void)
 	attach(streams[0], third, 1);
 	verify_datagrams(datagrams, &a, "before");
 	verify_connection(streams[2], &b);
+	mixed(SOCK_STREAM, some);
+	mixed(SOCK_DGRAM, many);
 	ready();
+	verify_mixed(some);
+	verify_mixed(many);
 	verify_datagrams(datagrams, &a, "after");
 	verify_connection(streams[2], &b);
 	return ok();

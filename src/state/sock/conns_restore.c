@@ -18,8 +18,29 @@ struct conns_restore {
 	GArray *kept; /* struct tcp_kept */
 	struct netlock *lock;
 	char *left;
-	int raw[2]; /* IPv4, IPv6; -1 */
+	int raw[2];	    /* IPv4, IPv6; -1 */
+	GHashTable *shared; /* port_key() of those with SO_REUSEPORT */
+	bool listening;
 };
+
+static void *port_key(const InetSkEntry *e)
+{
+	return GUINT_TO_POINTER(e->type << 16 | (e->src_port & 0xffff));
+}
+
+bool socks_shares_port(const struct restore *r, const InetSkEntry *e)
+{
+	return e->opts->has_so_reuseport && !e->opts->so_reuseport && e->src_port &&
+	       g_hash_table_contains(r->conns->shared, port_key(e));
+}
+
+bool socks_listen_once(struct restore *r)
+{
+	bool first = !r->conns->listening;
+
+	r->conns->listening = true;
+	return first;
+}
 
 static const char *left_by(const json_t *extra)
 {
@@ -62,11 +83,17 @@ int socks_lock_restore(struct restore *r)
 
 	c->kept = g_array_new(FALSE, FALSE, sizeof(struct tcp_kept));
 	c->raw[0] = c->raw[1] = -1;
+	c->shared = g_hash_table_new(NULL, NULL);
 	c->left = g_strdup(left_by(r->extra));
 	g_hash_table_iter_init(&it, r->files);
-	while (g_hash_table_iter_next(&it, NULL, (void **)&f))
-		if (f->kind == &fd_inet)
-			add_file(list, f->entry->isk);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&f)) {
+		const InetSkEntry *e = f->kind == &fd_inet ? f->entry->isk : NULL;
+
+		if (e)
+			add_file(list, e);
+		if (e && e->opts->so_reuseport && e->src_port)
+			g_hash_table_add(c->shared, port_key(e));
+	}
 	if (!list->len || r->o.tcp_close || r->o.no_netlock)
 		return 0;
 	ret = proc_open(r->stub.pid, &p);
@@ -167,6 +194,7 @@ void socks_tcp_end(struct restore *r)
 	cleanup_close(&c->raw[0]);
 	cleanup_close(&c->raw[1]);
 	g_array_unref(c->kept);
+	g_hash_table_unref(c->shared);
 	g_free(c->left);
 	g_free(c);
 }

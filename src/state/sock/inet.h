@@ -66,6 +66,13 @@ int inet_inject(struct restore *r, const struct injected *p) MUST_CHECK;
 /* A socket for them in the tree's network namespace, kept until the restore ends. */
 int socks_raw(struct restore *r, int family, int *ret_fd) MUST_CHECK;
 
+/*
+ * conns_restore.c: its port is another's with SO_REUSEPORT, which it has turned off since it came
+ * there: nobody could any more (inet_bind_conflict()), so it is on until all of them listen.
+ */
+bool socks_shares_port(const struct restore *r, const InetSkEntry *e);
+bool socks_listen_once(struct restore *r); /* true for the first who asks */
+
 /* udp.c: datagrams that wait to be read; sent again when all sockets are there */
 int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
 int udp_restore(struct restore *r, struct file *f) MUST_CHECK;

@@ -165,6 +165,8 @@ static int bind_in_order(struct restore *r, struct file *f)
 	struct file *before = packets ? reuseport_before(r, f) : NULL;
 	int ret = before ? restore_file(r, before->id, &before) : 0;
 
+	if (ret == 0 && socks_shares_port(r, f->entry->isk))
+		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (ret == 0)
 		ret = inet_bind(r, f, false);
 	return ret == 0 && packets ? reuseport_attach(f->fd, sock_extra(r, f->id)) : ret;
@@ -221,6 +223,19 @@ static int listen_in_order(struct restore *r, struct file *f)
 	return ret < 0 ? ret : reuseport_attach(f->fd, x);
 }
 
+static int listen_all(struct restore *r)
+{
+	GHashTableIter it;
+	struct file *f;
+	int ret = 0;
+
+	g_hash_table_iter_init(&it, r->files);
+	while (ret == 0 && g_hash_table_iter_next(&it, NULL, (void **)&f))
+		if (f->kind == &fd_inet && f->fd >= 0 && f->entry->isk->state == TCP_LISTEN)
+			ret = listen_in_order(r, f);
+	return ret;
+}
+
 /* Listening comes when all are bound: it keeps others from the port. */
 int inet_finish(struct restore *r, struct file *f)
 {
@@ -234,8 +249,10 @@ int inet_finish(struct restore *r, struct file *f)
 	 */
 	if (connection)
 		how = r->o.tcp_close ? 3 : how & 1;
-	if (e->state == TCP_LISTEN)
-		ret = listen_in_order(r, f);
+	if (socks_listen_once(r))
+		ret = listen_all(r);
+	if (ret == 0 && !connection && socks_shares_port(r, e))
+		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEPORT, 0);
 	if (ret < 0)
 		return ret;
 	if (how && shutdown(f->fd, (int)how - 1) < 0 && errno != ENOTCONN)
