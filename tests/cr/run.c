@@ -5,7 +5,8 @@
  *
  *	run MODE PROGRAM [ARGS...]
  *
- * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); twice; predump (its
+ * MODE: plain; running (dumped, resumed, verifies itself: nothing is restored); back
+ * (dumped, resumed, ended, and restored to where it was); twice; predump (its
  * memory is saved in rounds before); rounds (it changes its memory between them); lazy (its memory
  *comes after it); faults (each step of a dump fails once; the last dump does not); refused (cannot
  *be dumped, for the reasons that the program names in lines "expect: ..." before it is ready, and
@@ -483,7 +484,8 @@ static int dump_with_faults(struct run *r, int *ret_dir)
 
 static int cycle(struct run *r, const char *mode)
 {
-	enum cryo_finish how = strcmp(mode, "running") == 0 ? CRYO_RESUME : CRYO_KILL;
+	bool back = strcmp(mode, "back") == 0;
+	enum cryo_finish how = back || strcmp(mode, "running") == 0 ? CRYO_RESUME : CRYO_KILL;
 	autoclose int dir = -1, parent_dir = -1;
 	g_autofree char *parent = NULL;
 	int e;
@@ -512,7 +514,9 @@ static int cycle(struct run *r, const char *mode)
 		printf("refused: %s\n", err_message());
 		return say_all(r, err_message());
 	}
-	if (e == 0 && how == CRYO_KILL)
+	if (e == 0 && back && (kill(r->pid, SIGKILL) < 0 || waitpid(r->pid, NULL, 0) != r->pid))
+		e = err_errno("end process %d", r->pid);
+	if (e == 0 && (how == CRYO_KILL || back))
 		e = restore(r, dir, strcmp(mode, "lazy") == 0);
 	return e;
 }
