@@ -108,6 +108,8 @@ int born_plan(struct restore *r)
 	/* 0: it was led from outside of the pid namespace, as that of a container's init may be */
 	if ((plan_outside(v, r->nimages) || (v[0].sid == 0 && v[0].pid != 1)) && !r->o.shell_job)
 		return err_set(EINVAL, "the tree was the job of a shell; use --shell-job");
+	if (v[0].sid == 0 && !r->o.shell_job)
+		plan_lead(v, r->nimages);
 	/* who made the box has made its first task a session leader: cryo_box_fork(), runtimes */
 	ret = plan_make(v, r->nimages, v[0].sid == v[0].pid, shares_pids(r) ? is_taken : NULL, &p);
 	if (ret < 0)

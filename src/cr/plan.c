@@ -383,6 +383,17 @@ bool plan_outside(struct plan_task *v, unsigned n)
 	return true;
 }
 
+void plan_lead(struct plan_task *v, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (v[i].guest || v[i].sid != 0)
+			continue;
+		v[i].sid = v[0].pid;
+		if (v[i].pgid == 0)
+			v[i].pgid = v[0].pid;
+	}
+}
+
 int plan_make(const struct plan_task *v, unsigned n, bool root_leads, bool (*taken)(pid_t),
 	      struct plan *ret)
 {

@@ -54,6 +54,12 @@ struct plan {
 bool plan_outside(struct plan_task *v, unsigned n);
 
 /*
+ * Where the root's session and group are led from outside of its pid namespace, and whoever makes
+ * the root makes it lead a session: all that were in the same are in that of the root.
+ */
+void plan_lead(struct plan_task *v, unsigned n);
+
+/*
  * V[0] is the root.  ROOT_LEADS: the root finds itself a session leader already.  TAKEN says which
  * numbers somebody outside of the tree has; NULL: nobody has any.
  */

@@ -314,6 +314,23 @@ static void outside(void **state)
 	run(t, ARRAY_SIZE(t), false);
 }
 
+/* A pid namespace that was entered from a shell, its first process with a group of its own. */
+static void led(void **state)
+{
+	struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 0},
+		{.pid = 2, .parent = 0, .pgid = 0, .sid = 0},
+		{.pid = 4, .parent = 0, .pgid = 3, .sid = 0},
+		{.pid = 5, .parent = 0, .pgid = 5, .sid = 5},
+	};
+
+	run(t, ARRAY_SIZE(t), false);
+	plan_lead(t, ARRAY_SIZE(t));
+	assert_true(t[0].sid == 1 && t[1].sid == 1 && t[1].pgid == 1 && t[2].pgid == 3);
+	assert_true(t[3].sid == 5 && t[3].pgid == 5);
+	run(t, ARRAY_SIZE(t), true);
+}
+
 static void guests(void **state)
 {
 	const struct plan_task t[] = {
@@ -362,17 +379,12 @@ static void refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain),
-		cmocka_unit_test(siblings),
-		cmocka_unit_test(daemons),
-		cmocka_unit_test(early),
-		cmocka_unit_test(subreaper),
-		cmocka_unit_test(outside),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(guests),
-		cmocka_unit_test(early_and_adopted),
-		cmocka_unit_test(left_groups),
-		cmocka_unit_test(histories),
+		cmocka_unit_test(plain),       cmocka_unit_test(siblings),
+		cmocka_unit_test(daemons),     cmocka_unit_test(early),
+		cmocka_unit_test(subreaper),   cmocka_unit_test(outside),
+		cmocka_unit_test(led),	       cmocka_unit_test(refused),
+		cmocka_unit_test(guests),      cmocka_unit_test(early_and_adopted),
+		cmocka_unit_test(left_groups), cmocka_unit_test(histories),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

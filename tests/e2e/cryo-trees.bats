@@ -170,6 +170,69 @@ job_program() {
 	PID=
 }
 
+# groups PID: group and session of it and of its children, as their own namespace sees them.
+groups() {
+	local p
+	for p in "$1" $(cat "/proc/$1/task/$1/children"); do
+		awk '/^NSpid/ {pid = $NF} /^NSpgid|^NSsid/ {printf " %s", $NF == pid ? "own" : $NF} END {print ";"}' \
+			"/proc/$p/status"
+	done | tr -d '\n'
+}
+
+@test "a pid namespace that was entered from a session outside: its own, or with --shell-job that of the restorer" {
+	unshare -pf --mount-proc python3 -c 'import os, sys
+def child(own):
+    if os.fork() == 0:
+        own and os.setsid()
+        os.execvp("sleep", ["sleep", "1000"])
+child(False)
+os.setpgid(0, 0)
+child(False)
+child(True)
+open(sys.argv[1], "w")
+os.execvp("sleep", ["sleep", "1000"])' "$DIR/ready" </dev/null >/dev/null 2>&1 3>&- &
+	local entered=$!
+	wait_for 10 test -e "$DIR/ready"
+	PID=$(cat /proc/$entered/task/$entered/children)
+	PID=${PID% }
+	wait_for 10 eval '[ "$(cat "/proc/$PID/comm")" = sleep ]'
+	for p in $(cat "/proc/$PID/task/$PID/children"); do wait_for 10 eval '[ "$(cat "/proc/'$p'/comm")" = sleep ]'; done
+	[ "$(groups "$PID")" = " own 0; 0 0; 1 0; own own;" ]
+	dump --shell-job
+	wait "$entered" || true
+	restore --pidfile "$DIR/pid"
+	PID=$(cat "$DIR/pid")
+	[ "$(groups "$PID")" = " own own; 1 1; 1 1; own own;" ]
+	kill -9 "$PID"
+	wait_for 10 test ! -e "/proc/$PID"
+	restore --shell-job --pidfile "$DIR/pid"
+	PID=$(cat "$DIR/pid")
+	[ "$(groups "$PID")" = " own 0; 0 0; 1 0; own own;" ]
+	[ "$(ps -o sid= -p "$PID" | tr -d ' ')" = "$(ps -o sid= -p $BASHPID | tr -d ' ')" ]
+	kill -9 "$PID"
+	PID=
+}
+
+@test "--shell-job: the terminal of a pid namespace's first process is that of the restorer" {
+	job_program
+	"$REPO/tests/lib/pty" -e begun -s 'one\n' -- bash -mc \
+		"unshare -pf --mount-proc python3 $DIR/job.py $DIR/seen & echo \$! >$DIR/job; fg" >"$DIR/first" 3>&- &
+	local first=$! entered
+	wait_for 10 test -s "$DIR/seen"
+	entered=$(cat "$DIR/job")
+	PID=$(cat /proc/$entered/task/$entered/children)
+	PID=${PID% }
+	"$CRYO" dump -D "$IMG" -t "$PID" --shell-job
+	wait "$first" || true
+	grep -q 'read one' "$DIR/first"
+	run "$REPO/tests/lib/pty" -s 'two\n' -e 'read two' -s '\x04' -- \
+		"$CRYO" restore -D "$IMG" --shell-job
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output = *"read two"* ]]
+	PID=
+}
+
 @test "--manage-cgroups: into the control groups of the root" {
 	local group=/sys/fs/cgroup/pids/$GROUP_NAME
 	[ -d /sys/fs/cgroup/pids ] || group=/sys/fs/cgroup/$GROUP_NAME
