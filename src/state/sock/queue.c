@@ -92,6 +92,25 @@ static bool was_reset(const struct sock_view *s)
 	return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
 }
 
+/*
+ * Is nothing at AT the end, or an empty packet?  With SOCK_SEQPACKET both are read as 0 bytes
+ * (unix_dgram_recvmsg()); the end is there only when the peer sends no more, and behind all bytes.
+ */
+static bool is_end(const struct sock_view *s, const struct peeked *p, size_t at)
+{
+	struct pollfd q = {.fd = s->fd, .events = POLLRDHUP};
+	int bytes = 0;
+
+	if (s->type == SOCK_DGRAM || p->nfds)
+		return false;
+	if (s->type == SOCK_STREAM)
+		return true;
+	if (json_object_get(p->about, "cred"))
+		return false;
+	return poll(&q, 1, 0) > 0 && q.revents & (POLLRDHUP | POLLHUP) &&
+	       (ioctl(s->fd, SIOCINQ, &bytes) < 0 || at >= (size_t)bytes);
+}
+
 /* At AT of the queue, up to MAX bytes.  1: nothing more. */
 static int peek_once(struct dump *d, const struct sock_view *s, GByteArray *buf, size_t max,
 		     struct peeked *p, size_t at)
@@ -123,8 +142,8 @@ static int peek_once(struct dump *d, const struct sock_view *s, GByteArray *buf,
 	read_controls(d, &m, p);
 	if (m.msg_flags & MSG_CTRUNC)
 		return err_set(EMFILE, "descriptors on their way in it do not fit into our table");
-	if (n == 0 && s->type != SOCK_DGRAM && !p->nfds)
-		return 1; /* the end */
+	if (n == 0 && is_end(s, p, at))
+		return 1;
 	if (s->type == SOCK_DGRAM && m.msg_namelen > sizeof(sa_family_t))
 		add_hex(p->about, "from", from.sun_path, m.msg_namelen - sizeof(sa_family_t));
 	p->len = (size_t)n;

@@ -99,10 +99,11 @@ static int check_inside(struct dump *d, const char *link, const struct diag_unix
 {
 	const struct diag_unix *p = facts(d, peer);
 
-	if (u->type == SOCK_DGRAM && p && p->peer != u->ino && p->name_len == 0)
+	/* of socketpair(2): only the peer can have sent it */
+	if (u->type == SOCK_DGRAM && p && p->peer != u->ino && p->name_len == 0 && u->rqueue)
 		return err_set(EOPNOTSUPP,
-			       "%s: its peer (socket:[%u]) has no name and is not connected back, "
-			       "so that nobody could connect to it again",
+			       "%s: its peer (socket:[%u]) is connected elsewhere by now, so that "
+			       "what it had sent could not be sent again; read it first",
 			       link, peer);
 	return 0;
 }

@@ -50,14 +50,16 @@ static int sender(struct restore *r, struct usock *u, json_t *packet, struct sen
 	const struct usock *s = len ? find_name(r, name, len) : NULL;
 	bool connected = s && s->e->peer == u->e->ino;
 	bool reachable = u->e->name.len && !u->e->deleted && !u->peer;
+	bool already = connected && !(s->late && reachable);
 	int dead = -1, e = len && !s && reachable ? unix_dead_sender(r, u, name, len, &dead) : 0;
 
 	if (dead >= 0)
 		*ret = (struct sender){.fd = dead, .to = u, .dead = dead};
 	else if (s && (connected || reachable))
-		*ret = (struct sender){.fd = s->fd, .to = connected ? NULL : u, .dead = -1};
+		*ret = (struct sender){.fd = s->fd, .to = already ? NULL : u, .dead = -1};
 	else
 		*ret = (struct sender){.fd = u->peer	     ? u->peer->fd
+					     : u->fed_by     ? u->fed_by->fd
 					     : u->other >= 0 ? u->other
 							     : u->feed,
 				       .dead = -1};

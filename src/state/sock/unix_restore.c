@@ -6,8 +6,7 @@
  *	   accepted by a listener of that name: so again, by a listener that lives only for that.
  *	   An end whose peer is closed gets one that is closed in step 5.
  *	2. the others
- *	3. names: first those that are deleted again, then those that stay.  While a name is there
- *	   its clients connect: datagram sockets, and streams that wait to be accepted.
+ *	3. names: state/sock/unix_connect.c
  *	4. when all files are open: what is queued, which may be files, then options
  *	5. shutdown(2); the ends that only we have are closed
  *
@@ -52,6 +51,7 @@ void socks_restore_end(struct restore *r)
 	g_hash_table_unref(s->all);
 	g_clear_pointer(&s->covers, g_hash_table_unref);
 	g_clear_pointer(&s->queue, g_ptr_array_unref);
+	g_clear_pointer(&s->late, g_ptr_array_unref);
 	g_free(s);
 }
 
@@ -60,26 +60,11 @@ struct usock *unix_find(struct restore *r, uint32_t ino)
 	return ino ? g_hash_table_lookup(r->socks->all, GUINT_TO_POINTER(ino)) : NULL;
 }
 
-static bool has_name(const struct usock *u)
-{
-	return u->e->name.len > 0;
-}
-
-static bool is_stream(const struct usock *u)
-{
-	return u->e->type != SOCK_DGRAM;
-}
-
-static uint32_t net_of(const struct usock *u)
-{
-	return u->e->has_ns_id ? u->e->ns_id : 0;
-}
-
-static struct sock_maker maker_of(struct restore *r, const struct usock *u)
+struct sock_maker usock_maker(struct restore *r, const struct usock *u)
 {
 	struct sock_maker m = sock_maker(r, json_object_get(u->x, "cred"));
 
-	m.net = net_of(u);
+	m.net = usock_net_of(u);
 	return m;
 }
 
@@ -97,10 +82,10 @@ static void collect_holders(struct restore *r)
 	}
 }
 
-static struct sock_maker holder_of(struct restore *r, const struct usock *u)
+struct sock_maker usock_holder(struct restore *r, const struct usock *u)
 {
 	struct rtask *t = g_hash_table_lookup(r->socks->holders, GUINT_TO_POINTER(u->file->id));
-	struct sock_maker m = sock_maker_in(r, net_of(u));
+	struct sock_maker m = sock_maker_in(r, usock_net_of(u));
 	const CredsEntry *c;
 
 	if (!t)
@@ -110,11 +95,6 @@ static struct sock_maker holder_of(struct restore *r, const struct usock *u)
 	m.uid = c ? c->euid : 0;
 	m.gid = c ? c->egid : 0;
 	return m;
-}
-
-static bool is_external(const struct usock *u)
-{
-	return u->e->uflags & UNIX_EXTERNAL;
 }
 
 static void add_client(struct restore *r, struct usock *c)
@@ -183,10 +163,12 @@ static int collect(struct restore *r)
 				       u->e->ino);
 		if (p && p != u && p->e->peer == u->e->ino)
 			u->peer = p;
-		else if (p && !has_name(p))
+		else if (p && !usock_has_name(p) && (usock_is_stream(u) || p == u || p->fed_by))
 			return err_set(EBADMSG, "the peer of unix socket %u has no name",
 				       u->e->ino);
-		if (p && !u->peer)
+		else if (p && !usock_has_name(p))
+			(u->half = p)->fed_by = u;
+		if (p && !u->peer && !u->half)
 			add_client(r, u);
 		if (u->e->state == TCP_LISTEN)
 			g_hash_table_add(r->socks->listening, name_bytes(u));
@@ -215,9 +197,9 @@ static const int *mounts_of(const struct restore *r, const struct usock *u)
 	return c ? &c->ns : NULL;
 }
 
-static int bind_one(struct restore *r, struct usock *u, int fd)
+int usock_bind(struct restore *r, struct usock *u, int fd)
 {
-	struct sock_maker root = sock_maker_in(r, net_of(u));
+	struct sock_maker root = sock_maker_in(r, usock_net_of(u));
 	struct sockaddr_un a;
 	socklen_t len = unix_name_addr(u->e, &a);
 	int ret;
@@ -236,7 +218,7 @@ int unix_connect_by(struct restore *r, const struct sock_maker *m, int fd, const
 	socklen_t len = unix_name_addr(to->e, &a);
 	int ret;
 
-	there.net = net_of(to);
+	there.net = usock_net_of(to);
 	there.mnt_id = mount_of(to);
 	there.mounts = mounts_of(r, to);
 	/* never waits for anybody */
@@ -250,26 +232,26 @@ int unix_connect_by(struct restore *r, const struct sock_maker *m, int fd, const
 static int accept_again(struct restore *r, struct usock *acc, struct usock *client)
 {
 	CLEANUP(unix_name_back) struct unix_name n = UNIX_NAME_NONE;
-	struct sock_maker listener = client ? maker_of(r, client) : sock_maker(r, NULL);
-	struct sock_maker connector = maker_of(r, acc);
+	struct sock_maker listener = client ? usock_maker(r, client) : sock_maker(r, NULL);
+	struct sock_maker connector = usock_maker(r, acc);
 	autoclose int l = -1, c = -1;
 	int ret = unix_name_aside(r, acc->e, &n);
 
-	listener.net = net_of(acc);
-	connector.net = net_of(client ? client : acc);
+	listener.net = usock_net_of(acc);
+	connector.net = usock_net_of(client ? client : acc);
 
 	if (ret == 0)
 		ret = sock_make(&listener, AF_UNIX, (int)acc->e->type, 0, &l);
 	if (ret == 0)
-		ret = bind_one(r, acc, l);
+		ret = usock_bind(r, acc, l);
 	if (ret == 0)
 		ret = sock_listen_by(&listener, l, 1);
 	if (ret == 0)
 		ret = sock_make(&connector, AF_UNIX, (int)acc->e->type, 0, &c);
-	if (ret == 0 && client && has_name(client)) {
+	if (ret == 0 && client && usock_has_name(client)) {
 		ret = unix_name_free(r, client->e);
 		if (ret == 0)
-			ret = bind_one(r, client, c);
+			ret = usock_bind(r, client, c);
 		if (ret == 0)
 			ret = unix_name_own(r, client->e);
 		client->named = true;
@@ -299,23 +281,44 @@ static int answer_again(const struct usock *u)
 		       : 0;
 }
 
+/* Both ends of a pair, one of which has been told to forget the other (connect(2), AF_UNSPEC). */
+static int make_half(struct restore *r, struct usock *u)
+{
+	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	struct sock_maker m = usock_maker(r, u);
+	int fds[2], ret;
+
+	if (u->fd >= 0 || u->half->fd >= 0)
+		return err_set(EBADMSG, "unix socket %u is in two pairs", u->e->ino);
+	ret = sock_make_pair(&m, SOCK_DGRAM, fds);
+	if (ret < 0)
+		return ret;
+	u->fd = fds[0];
+	u->half->fd = fds[1];
+	return connect(u->half->fd, &nowhere, sizeof(nowhere)) < 0
+		       ? err_errno("unix socket %u: disconnect", u->half->e->ino)
+		       : 0;
+}
+
 static int make_connected(struct restore *r, struct usock *u)
 {
 	struct usock *p = u->peer;
 	/* both ends of a datagram connection are in this state, even where it goes one way */
 	bool dead = !p && !u->e->peer && u->e->state == TCP_ESTABLISHED &&
-		    (is_stream(u) || json_object_get(u->x, "connected"));
-	struct sock_maker m = maker_of(r, u);
+		    (usock_is_stream(u) || json_object_get(u->x, "connected"));
+	struct sock_maker m = usock_maker(r, u);
 	int fds[2], ret;
 
+	if (u->half)
+		return make_half(r, u);
 	if (u->fd >= 0 || (!p && !dead))
 		return 0;
-	if (is_stream(u) && p && (has_name(u) || has_name(p))) {
-		bool mine = has_name(u) && (!has_name(p) || has_listener(r, u));
+	if (usock_is_stream(u) && p && (usock_has_name(u) || usock_has_name(p))) {
+		bool mine = usock_has_name(u) && (!usock_has_name(p) || has_listener(r, u));
 
 		return mine ? accept_again(r, u, p) : accept_again(r, p, u);
 	}
-	if (is_stream(u) && has_name(u))
+	if (usock_is_stream(u) && usock_has_name(u))
 		return accept_again(r, u, NULL);
 	ret = sock_make_pair(&m, (int)u->e->type, fds);
 	if (ret < 0)
@@ -328,87 +331,11 @@ static int make_connected(struct restore *r, struct usock *u)
 /* 2. */
 static int make_other(struct restore *r, struct usock *u)
 {
-	struct sock_maker m = u->e->state == TCP_LISTEN ? maker_of(r, u) : holder_of(r, u);
+	struct sock_maker m = u->e->state == TCP_LISTEN ? usock_maker(r, u) : usock_holder(r, u);
 
-	return u->fd >= 0 || is_external(u) ? 0
-					    : sock_make(&m, AF_UNIX, (int)u->e->type, 0, &u->fd);
-}
-
-/* 3. Names. */
-
-/* Somebody outside: if it is not there (any more), the client hears of it when it sends. */
-static int connect_outside(struct restore *r, const struct sock_maker *m, struct usock *c,
-			   struct usock *to)
-{
-	int ret = unix_connect_by(r, m, c->fd, to);
-
-	if (ret == -ENOENT || ret == -ECONNREFUSED || ret == -EACCES) {
-		log_warn("%s: a client of it is not connected any more", err_message());
-		err_clear();
-		ret = 0;
-	}
-	return ret;
-}
-
-static int connect_client(struct restore *r, struct usock *c, struct usock *u)
-{
-	struct sock_maker m = holder_of(r, c);
-
-	return is_external(u) ? connect_outside(r, &m, c, u) : unix_connect_by(r, &m, c->fd, u);
-}
-
-static int connect_clients(struct restore *r, struct usock *u)
-{
-	const GPtrArray *all = g_hash_table_lookup(r->socks->clients, GUINT_TO_POINTER(u->e->ino));
-	struct sock_maker root = sock_maker_in(r, net_of(u));
-	int ret = u->e->state == TCP_LISTEN ? unix_waiting_connect(r, u, connect_client) : 0;
-
-	for (unsigned i = 0; all && ret == 0 && i < all->len; i++) {
-		struct usock *c = g_ptr_array_index(all, i);
-
-		if (!c->waited)
-			ret = connect_client(r, c, u);
-	}
-	if (ret < 0 || is_stream(u) || u->peer || u->other >= 0 || !u->packets)
-		return ret;
-	ret = sock_make(&root, AF_UNIX, SOCK_DGRAM, 0, &u->feed);
-	return ret < 0 ? ret : unix_connect_by(r, &root, u->feed, u);
-}
-
-static int name_one(struct restore *r, struct usock *u)
-{
-	CLEANUP(unix_name_back) struct unix_name n = UNIX_NAME_NONE;
-	struct sock_maker m = maker_of(r, u);
-	int ret;
-
-	ret = u->e->deleted ? unix_name_aside(r, u->e, &n) : unix_name_free(r, u->e);
-	if (ret == 0)
-		ret = bind_one(r, u, u->fd);
-	if (ret == 0)
-		ret = unix_name_own(r, u->e);
-	if (ret == 0 && u->e->state == TCP_LISTEN)
-		ret = sock_listen_by(&m, u->fd, (int)u->e->backlog);
-	if (ret == 0)
-		ret = connect_clients(r, u);
-	if (ret == 0 && u->e->deleted)
-		ret = unix_name_move(r, u->e, &n,
-				     json_string_value(json_object_get(u->x, "moved")));
-	return ret;
-}
-
-static int name_all(struct restore *r, bool deleted)
-{
-	GHashTableIter it;
-	struct usock *u;
-	int ret = 0;
-
-	g_hash_table_iter_init(&it, r->socks->all);
-	while (ret == 0 && g_hash_table_iter_next(&it, NULL, (void **)&u))
-		if (is_external(u))
-			ret = deleted ? 0 : connect_clients(r, u);
-		else if (has_name(u) && !u->named && u->e->deleted == deleted)
-			ret = name_one(r, u);
-	return ret;
+	return u->fd >= 0 || usock_is_external(u)
+		       ? 0
+		       : sock_make(&m, AF_UNIX, (int)u->e->type, 0, &u->fd);
 }
 
 static int for_all(struct restore *r, int (*fn)(struct restore *, struct usock *))
@@ -450,9 +377,9 @@ static int make_all(struct restore *r)
 	if (ret == 0)
 		ret = for_all(r, make_other);
 	if (ret == 0)
-		ret = name_all(r, true);
+		ret = unix_name_all(r, true);
 	if (ret == 0)
-		ret = name_all(r, false);
+		ret = unix_name_all(r, false);
 	return ret < 0 ? ret : for_all(r, give);
 }
 
@@ -482,6 +409,8 @@ int unix_finish_all(struct restore *r)
 	ret = for_all(r, unix_pass_credentials);
 	if (ret == 0)
 		ret = unix_fill(r);
+	if (ret == 0)
+		ret = unix_connect_late(r);
 	if (ret == 0)
 		ret = for_all(r, unix_options);
 	unix_waiting_end(s);

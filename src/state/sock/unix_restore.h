@@ -11,9 +11,12 @@ struct usock {
 	json_t *x;
 	struct usock *peer; /* connected both ways */
 	int fd;
-	int other; /* our end of a connection that is closed on the other side */
-	int feed;  /* a datagram socket to fill the queue with */
+	int other;	      /* our end of a connection that is closed on the other side */
+	int feed;	      /* a datagram socket to fill the queue with */
+	struct usock *half;   /* of socketpair(2): its peer, which is connected elsewhere by now */
+	struct usock *fed_by; /* whose HALF it is */
 	bool named, packets;
+	bool late;	/* it is connected when all queues are filled */
 	bool waited;	/* to be accepted: connected again in its turn */
 	bool inherited; /* --inherit-fd fd[N]:socket:[INODE]: as it came */
 };
@@ -26,13 +29,42 @@ struct socks_restore {
 	GPtrArray *queue;      /* struct sock_packet */
 	GHashTable *waiting;   /* id -> who sends it: unix_waiting.c */
 	GHashTable *covers;    /* id -> struct unix_cover */
+	GPtrArray *late;       /* struct usock */
 	bool finished;
 };
+
+static inline bool usock_has_name(const struct usock *u)
+{
+	return u->e->name.len > 0;
+}
+
+static inline bool usock_is_stream(const struct usock *u)
+{
+	return u->e->type != SOCK_DGRAM;
+}
+
+static inline uint32_t usock_net_of(const struct usock *u)
+{
+	return u->e->has_ns_id ? u->e->ns_id : 0;
+}
+
+static inline bool usock_is_external(const struct usock *u)
+{
+	return u->e->uflags & UNIX_EXTERNAL;
+}
+
+struct sock_maker usock_maker(struct restore *r, const struct usock *u);
+struct sock_maker usock_holder(struct restore *r, const struct usock *u); /* who has it open */
+int usock_bind(struct restore *r, struct usock *u, int fd) MUST_CHECK;
 
 struct usock *unix_find(struct restore *r, uint32_t ino); /* NULL: none */
 
 int unix_connect_by(struct restore *r, const struct sock_maker *m, int fd, const struct usock *to)
 	MUST_CHECK;
+
+/* unix_connect.c: of all sockets whose names are DELETED, or are not */
+int unix_name_all(struct restore *r, bool deleted) MUST_CHECK;
+int unix_connect_late(struct restore *r) MUST_CHECK; /* when all queues are filled */
 
 /*
  * unix_cover.c: where nothing is mounted over the directory of a socket's name.  NULL: nothing is
