@@ -26,7 +26,7 @@ static bool says(int fd, const char *text)
 int main(void)
 {
 	struct child c = child_start(NULL, NULL);
-	int self, maps, childs, dir, gone, gone_dir, mounts, group = -1;
+	int self, maps, childs, dir, gone, gone_dir, gone_fds, mounts, group = -1;
 	char want[64], buf[64], marker[] = "procfiles";
 	pid_t g = fork();
 
@@ -40,6 +40,7 @@ int main(void)
 	dir = opened("/proc/%d", c.pid);
 	gone = opened("/proc/%d/status", g);
 	gone_dir = opened("/proc/%d", g);
+	gone_fds = opened("/proc/%d/fd", g); /* even fstat(2) fails */
 	mounts = opened("/proc/%d/mounts", getpid());
 	kill(g, SIGKILL);
 	check(waitpid(g, NULL, 0) == g);
@@ -57,6 +58,7 @@ int main(void)
 	check(faccessat(dir, "stat", F_OK, 0) == 0);
 	check(pread(gone, buf, 1, 0) < 0 && errno == ESRCH, "errno %d", errno);
 	check(faccessat(gone_dir, "stat", F_OK, 0) < 0);
+	check(fcntl(gone_fds, F_GETFD) >= 0 && faccessat(gone_fds, "0", F_OK, 0) < 0);
 	check(says(mounts, "/proc"));
 	check(group < 0 || fcntl(group, F_GETFD) == FD_CLOEXEC);
 	child_go(&c);

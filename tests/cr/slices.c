@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Less usual modes of threads: slices of the fair scheduler (Linux 6.12), CPUID as a fault
- * (arch_prctl(2)), and of the process, that all its memory may be merged (KSM).
+ * (arch_prctl(2)), of the process, that all its memory may be merged (KSM), and of the session, how
+ * nice it is as a whole.
  */
 #include "cr.h"
 
@@ -60,8 +61,31 @@ static void *thread(void *arg)
 	return NULL;
 }
 
+/* "/autogroup-5 nice 3"; 0: the kernel has none. */
+static int group_nice(void)
+{
+	FILE *f = fopen("/proc/self/autogroup", "re");
+	int nice = 0;
+
+	if (f) {
+		check(fscanf(f, "/autogroup-%*d nice %d", &nice) == 1, "no autogroup");
+		fclose(f);
+	}
+	return nice;
+}
+
+static void set_group_nice(const char *text)
+{
+	int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+
+	check(fd < 0 || write(fd, text, strlen(text)) > 0, "errno %d", errno);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(void)
 {
+	int nice;
 	uint64_t slice;
 	pthread_t t;
 
@@ -70,10 +94,13 @@ int main(void)
 	pthread_barrier_wait(&b);
 	set(SCHED_OTHER, 0);
 	slice = get().runtime;
+	set_group_nice("7");
+	nice = group_nice();
 	merges = prctl(PR_SET_MEMORY_MERGE_, 1, 0, 0, 0) == 0;
 	ready();
 	check(get().runtime == slice, "%lu was %lu", get().runtime, slice);
 	check(cpuid_allowed() == 1);
+	check(group_nice() == nice, "%d was %d", group_nice(), nice);
 	check(prctl(PR_GET_MEMORY_MERGE_, 0, 0, 0, 0) == (merges ? 1 : 0) || !merges, "KSM");
 	pthread_barrier_wait(&b);
 	check(pthread_join(t, NULL) == 0);

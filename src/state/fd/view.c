@@ -6,6 +6,22 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+/*
+ * /proc/PID/fd of a process that has gone counts what is not there (fs/proc/fd.c:
+ * proc_fd_getattr(): ENOENT).  The directory above it is as good.
+ */
+static int stat_it(const struct dtask *t, const char *name, struct stat *ret)
+{
+	char above[40];
+
+	if (fstatat(t->proc.dir, name, ret, 0) == 0)
+		return 0;
+	snprintf(above, sizeof(above), "%s/..", name);
+	if (errno != ENOENT || fstatat(t->proc.dir, above, ret, 0) < 0)
+		return err_errno("stat /proc/%d/%s", t->proc.pid, name);
+	return 0;
+}
+
 int fd_view_read(const struct dtask *t, int tfd, struct fd_view *ret)
 {
 	CLEANUP(fd_view_clear) struct fd_view v = {.task = t, .tfd = tfd};
@@ -16,8 +32,9 @@ int fd_view_read(const struct dtask *t, int tfd, struct fd_view *ret)
 	r = proc_link(t->proc.dir, name, &v.link);
 	if (r < 0)
 		return r;
-	if (fstatat(t->proc.dir, name, &v.st, 0) < 0)
-		return err_errno("stat /proc/%d/%s", t->proc.pid, name);
+	r = stat_it(t, name, &v.st);
+	if (r < 0)
+		return r;
 	r = fdinfo_read(t->proc.dir, tfd, &v.info);
 	if (r < 0)
 		return r;

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -153,6 +154,21 @@ static int attributes_ask(struct dthread *h, struct batch *b, void *data)
 	return 0;
 }
 
+/* How nice a session is as a whole (sched(7)): "/autogroup-17 nice 5". */
+static void dump_autogroup(struct dthread *h)
+{
+	g_autofree char *text = NULL;
+	const char *nice;
+
+	if (file_read_at(h->task->proc.dir, "autogroup", 128, &text, NULL) < 0) {
+		err_clear(); /* without CONFIG_SCHED_AUTOGROUP */
+		return;
+	}
+	nice = strstr(text, " nice ");
+	if (nice && strtol(nice + strlen(" nice "), NULL, 10) != 0)
+		put(h, "autogroup", json_integer(strtol(nice + strlen(" nice "), NULL, 10)));
+}
+
 static int attributes_take(struct dump *d, struct dthread *h, const struct answers *a)
 {
 	const struct ops *ops = a->data;
@@ -173,6 +189,8 @@ static int attributes_take(struct dump *d, struct dthread *h, const struct answe
 	if (h == h->task->threads && proc_coredump_filter(h->task->proc.dir, &filter) == 0 &&
 	    filter != COREDUMP_DEFAULT)
 		put(h, "coredump_filter", json_integer(filter));
+	if (h == h->task->threads && h->task->nspid == h->task->nssid)
+		dump_autogroup(h);
 	return 0;
 }
 
@@ -221,14 +239,32 @@ static void tell_modes(struct batch *b, const json_t *mine)
 		batch_add(b, SYS_arch_prctl, IMM(ARCH_SET_CPUID), IMM(0));
 }
 
-static int restore_coredump_filter(pid_t pid, const json_t *filter)
+static int poke(pid_t pid, const char *name, const char *text)
 {
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	char text[32];
 	int r = proc_open(pid, &p);
 
+	return r < 0 ? r : file_poke_at(p.dir, name, text);
+}
+
+static int restore_coredump_filter(pid_t pid, const json_t *filter)
+{
+	char text[32];
+
 	g_snprintf(text, sizeof(text), "%#x", (unsigned)json_integer_value(filter));
-	return r < 0 ? r : file_poke_at(p.dir, "coredump_filter", text);
+	return poke(pid, "coredump_filter", text);
+}
+
+/* Another kernel may not know groups: worth a word, not a failure. */
+static void restore_autogroup(const struct rthread *h, pid_t pid, const json_t *nice)
+{
+	char text[32];
+
+	g_snprintf(text, sizeof(text), "%d", (int)json_integer_value(nice));
+	if (poke(pid, "autogroup", text) < 0) {
+		log_warn("session %d is not as nice as it was: %s", h->nstid, err_message());
+		err_clear();
+	}
 }
 
 int attributes_tell(struct restore *r, struct rthread *h, struct batch *b)
@@ -250,6 +286,9 @@ int attributes_tell(struct restore *r, struct rthread *h, struct batch *b)
 		return err_errno("I/O priority of thread %d", h->nstid);
 	v = json_object_get(mine, "coredump_filter");
 	ret = v ? restore_coredump_filter(pid, v) : 0;
+	v = json_object_get(mine, "autogroup");
+	if (v)
+		restore_autogroup(h, pid, v);
 	tell_modes(b, mine);
 	return ret;
 }

@@ -2,7 +2,8 @@
 /*
  * Session keyrings (keyrings(7)) that the tree has made for itself, by name, with the keys in them
  * that can be read; others are refused.  The keyrings of users ("_uid...") and an unnamed one that
- * the first process came with belong to whoever restores.  In IMAGE_EXTRA: "keyrings": {"SERIAL":
+ * the first process came with, without keys of its own, belong to whoever restores.  In
+ * IMAGE_EXTRA: "keyrings": {"SERIAL":
  * {"name", "uid", "gid", "perm", "keys": [{"type", "name", ..., "payload" or "keys"}]}}, and of
  * each task "keyring": "SERIAL".
  *
@@ -122,12 +123,44 @@ static int read_key(struct batch *b, int key, json_t *into, unsigned depth)
 	return 0;
 }
 
-/* Is it nobody's but the tree's? */
-static bool is_its_own(const struct dtask *t, const char *name)
+enum whose { OTHERS, PERHAPS_OURS, OURS };
+
+/*
+ * Is it nobody's but the tree's?  An unnamed one of the first process may have come with it: it is
+ * kept if it has keys of its own, and all of it can be read.
+ */
+static enum whose is_whose(const struct dtask *t, const char *name)
 {
 	if (g_str_has_prefix(name, "_uid"))
-		return false;
-	return t->parent >= 0 || strcmp(name, SESSION_NAME) != 0;
+		return OTHERS;
+	return t->parent >= 0 || strcmp(name, SESSION_NAME) != 0 ? OURS : PERHAPS_OURS;
+}
+
+/* More than links to the keyrings of users, as pam_keyinit(8) makes them. */
+static bool has_keys(const json_t *ring)
+{
+	const json_t *k;
+	size_t i;
+
+	json_array_foreach(json_object_get(ring, "keys"), i,
+			   k) if (!g_str_has_prefix(json_text_of(k, "name"), "_uid")) return true;
+	return false;
+}
+
+/* With its keys, if it is the tree's. */
+static int read_session(struct batch *b, const struct dtask *t, int serial, json_t *ring)
+{
+	enum whose whose = is_whose(t, json_text_of(ring, "name"));
+	int r = whose == OTHERS ? 0 : read_key(b, serial, ring, 0);
+
+	if (whose != PERHAPS_OURS || (r == 0 && has_keys(ring)))
+		return r;
+	json_object_del(ring, "keys");
+	if (r == -EOPNOTSUPP) {
+		err_clear();
+		r = 0;
+	}
+	return r;
 }
 
 static int take(struct dump *d, struct dthread *h, const struct answers *a)
@@ -161,7 +194,7 @@ static int take(struct dump *d, struct dthread *h, const struct answers *a)
 		json_object_set_new(all, key, ring);
 		if (users) /* its numbers of users are those that this task sees */
 			json_object_set_new(ring, "users", json_integer(users));
-		r = is_its_own(t, json_text_of(ring, "name")) ? read_key(&b, serial, ring, 0) : 0;
+		r = read_session(&b, t, serial, ring);
 		if (r < 0)
 			return r;
 	}
