@@ -8,7 +8,7 @@
 	X(import) X(info) X(init) X(inspect) X(kill) X(load)		\
 	X(logs) X(mount) X(pause) X(port) X(ps) X(pull) X(push) X(rename)	\
 	X(restart) X(rm) X(rmi) X(run) X(save) X(start) X(stats) X(stop) X(tag) X(top)	\
-	X(umount) X(unpause) X(untag) X(version) X(wait)		\
+	X(umount) X(unpause) X(untag) X(update) X(version) X(wait)		\
 	X(checkpoint) X(migrate) X(migrate_receive) X(restore) X(container_exists)			\
 	X(container_inspect) X(container_prune) X(container_cleanup)	\
 	X(image_exists) X(image_inspect) X(image_prune)			\

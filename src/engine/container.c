@@ -313,16 +313,28 @@ int container_options(struct container *c, const struct container_options **ret)
 	return 0;
 }
 
-int container_drop_option(struct container *c, const char *name)
+/* The decoded ones are no longer true. */
+static int decode_again(struct container *c)
 {
 	const struct container_options *unused;
 
-	json_object_del(json_object_get(c->config, "options"), name);
 	if (c->options) {
 		container_options_clear(c->options);
 		g_clear_pointer(&c->options, g_free);
 	}
 	return container_options(c, &unused);
+}
+
+int container_drop_option(struct container *c, const char *name)
+{
+	json_object_del(json_object_get(c->config, "options"), name);
+	return decode_again(c);
+}
+
+int container_change_options(struct container *c, const json_t *changes)
+{
+	json_object_update(json_object_get(c->config, "options"), (json_t *)changes);
+	return decode_again(c);
 }
 
 char *container_static_dir(struct engine *e, const struct container *c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container: what was asked for (config, never changes after `create` but by rename) and how it
- * is doing (state).
+ * A container: what was asked for (config, which after `create` only rename and update change) and
+ * how it is doing (state).
  *
  * Who only looks loads one and reads.  Who changes anything takes its lock first, which also reads
  * the record again and brings it up to date with reality:
@@ -128,6 +128,9 @@ int container_options(struct container *c, const struct container_options **ret)
 
 /* What was asked for as NAME is as if it never had been; container_save_config() makes it last. */
 int container_drop_option(struct container *c, const char *name) MUST_CHECK;
+
+/* The same for CHANGES, members as container_options_to_json() names them, which are as said. */
+int container_change_options(struct container *c, const json_t *changes) MUST_CHECK;
 
 /* The fields only: its files stay, and can be restored. */
 void container_forget_checkpoint(struct container_state *s);

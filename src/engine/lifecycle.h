@@ -97,6 +97,12 @@ int container_remove(struct engine *e, struct container *c, const struct remove_
  */
 int container_cleanup(struct engine *e, struct container *c, bool remove) MUST_CHECK;
 
+/*
+ * Other limits, for a running container at once: CHANGES has the members of the options that
+ * change (container_options_to_json()).  Nothing changes where the runtime refuses them.
+ */
+int container_update(struct engine *e, struct container *c, const json_t *changes) MUST_CHECK;
+
 int container_rename(struct engine *e, struct container *c, const char *name) MUST_CHECK;
 
 /* Mounts the root file system for the host's eyes; counted, so umount undoes one mount. */

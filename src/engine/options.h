@@ -102,6 +102,9 @@ int container_options_check(struct container_options *o) MUST_CHECK;
 /* A part of it: strings that JSON cannot hold (not UTF-8). */
 int container_options_check_text(const struct container_options *o) MUST_CHECK;
 
+/* A part of it: limits and other numbers. */
+int container_options_check_numbers(const struct container_options *o) MUST_CHECK;
+
 /* What `exec` can say. */
 struct exec_options {
 	char **argv, **env;

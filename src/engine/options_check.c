@@ -106,7 +106,7 @@ static int check_mounts(const struct container_options *o)
 	return 0;
 }
 
-static int check_numbers(const struct container_options *o)
+int container_options_check_numbers(const struct container_options *o)
 {
 	char *end;
 	long mask = o->umask ? strtol(o->umask, &end, 8) : 0;
@@ -216,7 +216,7 @@ int container_options_check(struct container_options *o)
 	if (r == 0)
 		r = check_log_driver(o);
 	if (r == 0)
-		r = check_numbers(o);
+		r = container_options_check_numbers(o);
 	if (r == 0 && o->timezone)
 		r = timezone_read(o->timezone, NULL, NULL);
 	return r == 0 ? check_mounts(o) : r;

@@ -238,6 +238,11 @@ int runtime_resume(struct engine *e, struct container *c)
 	return simple(e, c, (const char *const[]){"resume", c->id, NULL});
 }
 
+int runtime_update(struct engine *e, struct container *c, const char *file)
+{
+	return simple(e, c, (const char *const[]){"update", "--resources", file, c->id, NULL});
+}
+
 int runtime_kill(struct engine *e, struct container *c, int sig, bool all)
 {
 	g_autofree char *number = g_strdup_printf("%d", sig);

@@ -19,6 +19,8 @@ int runtime_kill(struct engine *e, struct container *c, int sig, bool all) MUST_
 int runtime_delete(struct engine *e, struct container *c, bool force) MUST_CHECK;
 int runtime_pause(struct engine *e, struct container *c) MUST_CHECK;
 int runtime_resume(struct engine *e, struct container *c) MUST_CHECK;
+/* FILE: limits, as linux.resources has them. */
+int runtime_update(struct engine *e, struct container *c, const char *file) MUST_CHECK;
 /* The answer of `runtime state`, a new reference; NULL when it does not know the container. */
 int runtime_state(struct engine *e, struct container *c, json_t **ret) MUST_CHECK;
 

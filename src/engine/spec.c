@@ -29,7 +29,7 @@ static const struct {
 	{"paths", spec_put_paths},
 };
 
-static bool is_unified(void)
+bool spec_is_unified(void)
 {
 	struct statfs fs;
 
@@ -76,7 +76,7 @@ int spec_build(const struct spec_input *in, json_t **ret)
 		.in = in,
 		.o = in->options,
 		.image = in->image_config,
-		.unified = is_unified(),
+		.unified = spec_is_unified(),
 		.own = spec_own_capabilities(),
 		.root = -1,
 	};

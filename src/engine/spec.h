@@ -55,10 +55,17 @@ int spec_exec_process(const json_t *spec, const char *rootfs, const struct exec_
 
 /*
  * Reads and replaces whole files; the document is compact JSON.  Use these also for the process of
- * exec: limits without end are numbers that jansson cannot write.  Not synced: a start writes it anew.
+ * exec: limits without end are numbers that jansson cannot write.  Not synced: a start writes it
+ * anew.
  */
 int spec_read(int dir, const char *name, json_t **ret) MUST_CHECK;
 int spec_write(const json_t *spec, int dir, const char *name) MUST_CHECK;
+
+/*
+ * Puts the limits of O into linux.resources of SPEC, in place of those that were there: "memory",
+ * "cpu", "pids".  *RET: just these, as `runtime update` wants them; the caller's.
+ */
+void spec_change_limits(json_t *spec, const struct container_options *o, json_t **ret);
 
 /* The argv that SPEC_INPUT's options and image give, without looking at the root file system. */
 int spec_argv(const struct container_options *o, const json_t *image_config, char ***ret)

@@ -69,4 +69,7 @@ const char *spec_security_option(const struct container_options *o, const char *
 void spec_env_set(char ***env, const char *assignment);
 const char *spec_env_get(char *const *env, const char *name);
 
+/* Control groups are of version 2 alone. */
+bool spec_is_unified(void);
+
 json_t *spec_strings(char *const *list);

@@ -101,17 +101,36 @@ static void put_cpu(struct spec_context *c, json_t *limits)
 	json_decref(j);
 }
 
-int spec_put_resources(struct spec_context *c)
+static void put_limits(struct spec_context *c, json_t *limits)
 {
-	json_t *limits = json_object_get(c->os, "resources"); /* made with the devices */
 	int64_t pids = c->o->pids_limit ? c->o->pids_limit : PIDS_DEFAULT;
-	g_autofree char *path = g_strdup_printf(
-		"%s/cryopod-%s", c->o->cgroup_parent ? c->o->cgroup_parent : "/cryopod", c->in->id);
 
 	put_memory(c, limits);
 	put_cpu(c, limits);
 	if (has(c, &need_pids, c->o->pids_limit > 0))
 		json_object_set_new(limits, "pids", json_pack("{s:I}", "limit", (json_int_t)pids));
+}
+
+void spec_change_limits(json_t *spec, const struct container_options *o, json_t **ret)
+{
+	static const char *const keys[] = {"memory", "cpu", "pids"};
+	struct spec_context c = {.o = o, .unified = spec_is_unified()};
+	json_t *all = json_object_get(json_object_get(spec, "linux"), "resources");
+	json_t *limits = json_object();
+
+	put_limits(&c, limits);
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+		json_object_del(all, keys[i]);
+	json_object_update(all, limits);
+	*ret = limits;
+}
+
+int spec_put_resources(struct spec_context *c)
+{
+	g_autofree char *path = g_strdup_printf(
+		"%s/cryopod-%s", c->o->cgroup_parent ? c->o->cgroup_parent : "/cryopod", c->in->id);
+
+	put_limits(c, json_object_get(c->os, "resources")); /* made with the devices */
 	json_object_set_new(c->os, "cgroupsPath",
 			    json_string(c->in->cgroup_path ? c->in->cgroup_path : path));
 	return 0;

@@ -44,6 +44,37 @@ box() { cryopod run --rm --network none "$@"; }
 	refuses 125 'invalid ulimit type: foo' box --ulimit foo=1 $IMAGE true
 }
 
+@test "update: other limits at once, after a restart and after a restore; what is not said stays" {
+	limits() { echo "$(container_limit up memory memory.limit_in_bytes memory.max) $(container_limit up pids pids.max pids.max) $(container_limit up cpu cpu.cfs_quota_us cpu.max)"; }
+	expect 0 cryopod create --name up --network none -m 64m --cpus 0.5 --pids-limit 50 $IMAGE sleep 1000
+	local id=$output
+	expect 0 cryopod update --pids-limit 60 up
+	is "$id"
+	cryopod start up
+	[[ "$(limits)" == "67108864 60 50000"* ]]
+	expect 0 cryopod update -m 96m --cpus 0.25 up
+	[[ "$(limits)" == "100663296 60 25000"* ]]
+	expect 0 cryopod container checkpoint up
+	expect 0 cryopod container restore up
+	[[ "$(limits)" == "100663296 60 25000"* ]]
+	expect 0 cryopod update --cpu-quota 30000 --cpu-period 100000 up
+	[[ "$(limits)" == "100663296 60 30000"* ]]
+	cryopod restart -t 0 up
+	[[ "$(limits)" == "100663296 60 30000"* ]]
+	[ "$(cryopod inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} {{.HostConfig.CpuQuota}}' up)" = "100663296 60 30000" ]
+	# Nothing changes by what is wrong.
+	refuses 125 'minimum memoryswap limit should be larger than memory limit' cryopod update -m 64m --memory-swap 32m up
+	if grep -qw cpuset "/proc/$(pid_of up)/cgroup" /sys/fs/cgroup/cgroup.controllers; then
+		refuses 125 cpuset cryopod update --cpuset-cpus 4095 up
+		[ "$(cryopod inspect --format '{{.HostConfig.CpusetCpus}}' up)" = '' ]
+	fi
+	[[ "$(limits)" == "100663296 60 30000"* ]]
+	[ "$(cryopod inspect --format '{{.HostConfig.Memory}}' up)" = 100663296 ]
+	refuses 125 'accepts 1 arg(s), received 0' cryopod update
+	refuses 125 'no container with name or ID "nosuch" found' cryopod update -m 1g nosuch
+	refuses 125 "invalid size: '1x'" cryopod update -m 1x up
+}
+
 @test "-m is enforced: who takes more is killed" {
 	expect 137 cryopod run --name oom --network none -m 16m --memory-swap 16m $IMAGE sh -c 'x=$(head -c 40000000 /dev/zero | tr "\0" a); echo ${#x}'
 	expect 0 cryopod inspect --format '{{.State.ExitCode}}' oom

@@ -16,7 +16,7 @@ static int size_option(const char *text, const char *what, int64_t *ret)
 	return text ? options_parse_size(text, what, ret) : 0;
 }
 
-static int resolve_sizes(const struct cli *cli, struct create_opts *o)
+int create_limits_resolve(const struct cli *cli, struct create_opts *o)
 {
 	int r;
 
@@ -166,7 +166,7 @@ int create_options_resolve(struct cli *cli, struct create_opts *o)
 	for (char **a = cli->args + 1; *a; a++)
 		options_append(&o->o.command, *a);
 	if ((r = check_combinations(o)) < 0 || (r = check_attach(o)) < 0 ||
-	    (r = resolve_sizes(cli, o)) < 0 || (r = resolve_entrypoint(o)) < 0 ||
+	    (r = create_limits_resolve(cli, o)) < 0 || (r = resolve_entrypoint(o)) < 0 ||
 	    (r = resolve_network(o)) < 0 || (r = resolve_environment(o)) < 0)
 		return r;
 	return container_options_check(&o->o);

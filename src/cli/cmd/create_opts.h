@@ -24,6 +24,7 @@ struct create_opts {
 
 extern const struct opt create_options[]; /* with a name-less entry at the end */
 extern const struct opt run_options[];
+extern const struct opt update_options[]; /* limits only */
 
 void create_opts_init(void *opts);
 
@@ -32,6 +33,9 @@ void create_opts_init(void *opts);
  * checked before anything is done.  The caller clears o->o.
  */
 int create_options_resolve(struct cli *cli, struct create_opts *o) MUST_CHECK;
+
+/* A part of it: sizes in words, numbers of processes. */
+int create_limits_resolve(const struct cli *cli, struct create_opts *o) MUST_CHECK;
 
 /* Pulls the image if options ask for more than the engine's own pull knows; else does nothing. */
 /* The image, fetched as the options say. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of create and run. */
+/* The tables of create, run and update. */
 #include "cli/cmd/create_opts.h"
 #include "cli/cmd/stdio.h"
 
@@ -11,6 +11,30 @@
 #define O(field, ...) OPT(struct create_opts, o.field, __VA_ARGS__)
 #define A(field, ...) OPT_ARRAY(struct create_opts, o.field, __VA_ARGS__)
 #define X(field, ...) OPT(struct create_opts, field, __VA_ARGS__)
+
+/* What update can change, too. */
+#define CPU_ROWS                                                                                   \
+	O(cpu_period, "cpu-period", 0, "Limit the CPU CFS (Completely Fair Scheduler) period"),    \
+		O(cpu_quota, "cpu-quota", 0,                                                       \
+		  "Limit the CPU CFS (Completely Fair Scheduler) quota"),                          \
+		O(cpu_shares, "cpu-shares", 'c', "CPU shares (relative weight)"),                  \
+		O(cpus, "cpus", 0, "Number of CPUs. The default is 0.000 which means no limit"),   \
+		O(cpuset_cpus, "cpuset-cpus", 0, "CPUs in which to allow execution (0-3, 0,1)"),   \
+		O(cpuset_mems, "cpuset-mems", 0,                                                   \
+		  "Memory nodes (MEMs) in which to allow execution (0-3, 0,1). Only effective on " \
+		  "NUMA "                                                                          \
+		  "systems.")
+
+#define MEMORY_ROWS                                                                                \
+	X(memory, "memory", 'm', "Memory limit " SIZE_HELP, .arg = SIZE_ARG),                      \
+		X(memory_reservation, "memory-reservation", 0, "Memory soft limit " SIZE_HELP,     \
+		  .arg = SIZE_ARG),                                                                \
+		X(memory_swap, "memory-swap", 0,                                                   \
+		  "Swap limit equal to memory plus swap: '-1' to enable unlimited swap")
+
+#define PIDS_ROW(...)                                                                              \
+	O(pids_limit, "pids-limit", 0, "Tune container pids limit (set -1 for unlimited)",         \
+	  ##__VA_ARGS__)
 
 #define CREATE_ROWS                                                                                \
 	O(add_host, "add-host", 0, "Add a custom host-to-IP mapping (host:ip)"),                   \
@@ -27,18 +51,7 @@
 		O(cidfile, "cidfile", 0, "Write the container ID to the file"),                    \
 		O(conmon_pidfile, "conmon-pidfile", 0,                                             \
 		  "Path to the file that will receive the PID of conmon"),                         \
-		O(cpu_period, "cpu-period", 0,                                                     \
-		  "Limit the CPU CFS (Completely Fair Scheduler) period"),                         \
-		O(cpu_quota, "cpu-quota", 0,                                                       \
-		  "Limit the CPU CFS (Completely Fair Scheduler) quota"),                          \
-		O(cpu_shares, "cpu-shares", 'c', "CPU shares (relative weight)"),                  \
-		O(cpus, "cpus", 0, "Number of CPUs. The default is 0.000 which means no limit"),   \
-		O(cpuset_cpus, "cpuset-cpus", 0, "CPUs in which to allow execution (0-3, 0,1)"),   \
-		O(cpuset_mems, "cpuset-mems", 0,                                                   \
-		  "Memory nodes (MEMs) in which to allow execution (0-3, 0,1). Only effective on " \
-		  "NUMA "                                                                          \
-		  "systems."),                                                                     \
-		O(devices, "device", 0, "Add a host device to the container"),                     \
+		CPU_ROWS, O(devices, "device", 0, "Add a host device to the container"),           \
 		X(ignored_flag, "disable-content-trust", 0,                                        \
 		  "This is a Docker specific option and is a NOOP"),                               \
 		O(dns, "dns", 0, "Set custom DNS servers"),                                        \
@@ -69,12 +82,7 @@
 		O(log_opts, "log-opt", 0, "Logging driver options"),                               \
 		O(mac_address, "mac-address", 0,                                                   \
 		  "Container MAC address (e.g. 92:d0:c6:0a:29:33)"),                               \
-		X(memory, "memory", 'm', "Memory limit " SIZE_HELP, .arg = SIZE_ARG),              \
-		X(memory_reservation, "memory-reservation", 0, "Memory soft limit " SIZE_HELP,     \
-		  .arg = SIZE_ARG),                                                                \
-		X(memory_swap, "memory-swap", 0,                                                   \
-		  "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),          \
-		A(mounts, "mount", 0, "Attach a filesystem mount to the container"),               \
+		MEMORY_ROWS, A(mounts, "mount", 0, "Attach a filesystem mount to the container"),  \
 		O(name, "name", 0, "Assign a name to the container"),                              \
 		OPT_ARRAY(struct create_opts, network, "network", 0,                               \
 			  "Connect a container to a network", .aliases = "net"),                   \
@@ -90,8 +98,7 @@
 		  .arg = "OS"),                                                                    \
 		O(pid, "pid", 0, "PID namespace to use"),                                          \
 		O(pidfile, "pidfile", 0, "Write the container process ID to the file"),            \
-		O(pids_limit, "pids-limit", 0, "Tune container pids limit (set -1 for unlimited)", \
-		  .def = "2048"),                                                                  \
+		PIDS_ROW(.def = "2048"),                                                           \
 		X(platform, "platform", 0,                                                         \
 		  "Specify the platform for selecting the image.  (Conflicts with --arch and "     \
 		  "--os)"),                                                                        \
@@ -159,6 +166,8 @@ const struct opt run_options[] = {
 	  "Pass N additional file descriptors to the container's first process, from 3 on"),
 	X(sig_proxy, "sig-proxy", 0, "Proxy received signals to the process", .def = "true"),
 	{}};
+
+const struct opt update_options[] = {CPU_ROWS, MEMORY_ROWS, PIDS_ROW(), {}};
 
 void create_opts_init(void *opts)
 {
