@@ -7,6 +7,7 @@
  */
 #include "state/sock/inet.h"
 #include "base/file.h"
+#include "kernel/peek.h"
 #include "state/ns/ns.h"
 #include "state/sock/tcp.h"
 
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -198,20 +200,67 @@ static void put_addr(const union inet_addr *a, uint32_t *port, uint32_t **words,
 		memcpy(*words, &a->v4.sin_addr, 4);
 }
 
-static void dump_addrs(const struct sock_view *s, InetSkEntry *e, json_t *x)
+/*
+ * Raw sockets and those of ICMP are connected without a port, of which getpeername(2) says that
+ * they are not (inet_getname()).
+ */
+static bool hidden_peer(struct dump *d, const struct sock_view *s, union inet_addr *ret)
+{
+	union inet_addr a = {.sa.sa_family = (sa_family_t)s->family};
+	bool v6 = s->family == AF_INET6;
+	socklen_t len = sizeof(a);
+	struct peek *k;
+	uint64_t sk, at;
+	uint8_t state = 0;
+	int r;
+
+	if ((s->type != SOCK_RAW && s->protocol != IPPROTO_ICMP && s->protocol != IPPROTO_ICMPV6) ||
+	    inet_is_tcp(s) || getpeername(s->fd, &a.sa, &len) == 0 || !dump_peek(d, &k))
+		return false;
+	r = peek_sock(k, s->fd, &sk);
+	if (r == 0)
+		r = peek_at(k, sk, "sock_common", "skc_state", &at);
+	if (r == 0)
+		r = peek_read(k, at, &state, sizeof(state));
+	if (r == 0)
+		r = peek_at(k, sk, "sock_common", v6 ? "skc_v6_daddr" : "skc_daddr", &at);
+	if (r == 0)
+		r = v6 ? peek_read(k, at, &a.v6.sin6_addr, sizeof(a.v6.sin6_addr))
+		       : peek_read(k, at, &a.v4.sin_addr, sizeof(a.v4.sin_addr));
+	if (r < 0)
+		err_clear();
+	*ret = a;
+	return r == 0 && state == TCP_ESTABLISHED;
+}
+
+/* What poll(2) tells where sock_diag(7) is silent. */
+static unsigned shutdown_of(const struct sock_view *s)
+{
+	struct pollfd p = {.fd = s->fd, .events = POLLRDHUP};
+
+	if (poll(&p, 1, 0) != 1)
+		return 0;
+	return p.revents & POLLHUP ? 3 : p.revents & POLLRDHUP ? 1 : 0;
+}
+
+static void dump_addrs(struct dump *d, const struct sock_view *s, InetSkEntry *e, json_t *x)
 {
 	union inet_addr src = {.sa.sa_family = (sa_family_t)s->family}, dst = src;
 	socklen_t len = sizeof(src);
 
 	getsockname(s->fd, &src.sa, &len);
 	len = sizeof(dst);
-	if (getpeername(s->fd, &dst.sa, &len) < 0 &&
-	    !(s->protocol == IPPROTO_TCP && tcp_peer(s->fd, &dst)))
+	if (hidden_peer(d, s, &dst))
+		e->state = TCP_ESTABLISHED;
+	else if (getpeername(s->fd, &dst.sa, &len) < 0 &&
+		 !(s->protocol == IPPROTO_TCP && tcp_peer(s->fd, &dst)))
 		dst.sa.sa_family = src.sa.sa_family;
 	put_addr(&src, &e->src_port, &e->src_addr, &e->n_src_addr);
 	put_addr(&dst, &e->dst_port, &e->dst_addr, &e->n_dst_addr);
 	if (s->family == AF_INET6 && src.v6.sin6_scope_id)
 		json_object_set_new(x, "scope", json_integer(src.v6.sin6_scope_id));
+	if (s->family == AF_INET6 && dst.v6.sin6_flowinfo)
+		json_object_set_new(x, "flow", json_integer(ntohl(dst.v6.sin6_flowinfo)));
 }
 
 static void dump_parts(struct dump *d, const struct sock_view *s, InetSkEntry *e)
@@ -225,6 +274,8 @@ static void dump_parts(struct dump *d, const struct sock_view *s, InetSkEntry *e
 		e->v6only = v != 0;
 	}
 	how &= ~DIAG_SIGNS;
+	if (!how && !inet_is_tcp(s) && !is_udp(s))
+		how = shutdown_of(s);
 	if (how) {
 		e->has_shutdown = true;
 		e->shutdown = (SkShutdown)how;
@@ -268,7 +319,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	e->state = (uint32_t)state;
 	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
 	e->backlog = state == TCP_LISTEN ? backlog(&s, &waiting) : 0;
-	dump_addrs(&s, e, x);
+	dump_addrs(d, &s, e, x);
 	inet_freebind_dump(&s, x);
 	dump_parts(d, &s, e);
 	r = fown_dump(v, &e->fown);

@@ -130,6 +130,9 @@ int inet_connect(struct restore *r, struct file *f)
 	char text[80];
 
 	get_addr(e->family, e->dst_port, e->dst_addr, e->n_dst_addr, &a);
+	if (e->family == AF_INET6)
+		a.v6.sin6_flowinfo = htonl((uint32_t)json_integer_value(
+			json_object_get(sock_extra(r, f->id), "flow")));
 	if (connect(f->fd, &a.sa, inet_addr_len(&a)) == 0 ||
 	    (errno == EADDRNOTAVAIL && free_port(r, e) &&
 	     connect(f->fd, &a.sa, inet_addr_len(&a)) == 0) ||
