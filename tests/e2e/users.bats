@@ -40,3 +40,24 @@ users() {
 	done
 	[ "$(cryopod exec c ps -o args | grep -c "^sleep 7300")" = 3 ]
 }
+
+@test "unshare -rm: a tmpfs of its own; two cycles" {
+	cryopod run -d --privileged --network none --name c $IMAGE sh -c '
+		unshare -rm sh -c "mount -t tmpfs own /tmp; echo hi >/tmp/f; cd /tmp; exec sleep 73011" & exec sleep 73010' >/dev/null
+	wait_for 20 inner "sleep 73010"
+	wait_for 20 inner "sleep 73011"
+	for i in 1 2; do
+		cryopod container checkpoint c >/dev/null
+		cryopod container restore c >/dev/null
+		p=$(inner "sleep 73011")
+		[ "$(nsenter -t "$p" -U -m -p --preserve-credentials cat /tmp/f)" = hi ]
+		[ "$(readlink "/proc/$p/cwd")" = /tmp ]
+		# what it came with stays locked, its own mount is its own
+		run nsenter -t "$p" -U -m -p --preserve-credentials umount -l /proc
+		[ "$status" -ne 0 ]
+		nsenter -t "$p" -U -m -p --preserve-credentials mount -o remount,size=5m /tmp
+	done
+	run cryopod exec c cat /tmp/f
+	[ "$status" -ne 0 ]
+	nsenter -t "$p" -U -m -p --preserve-credentials umount -l /tmp
+}

@@ -69,6 +69,12 @@ int mnt_dump_spaces(struct dump *d) MUST_CHECK;
 /* Calls FN for the root's namespace (if ROOT) or for each space. */
 int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *s)) MUST_CHECK;
 
+/* The space whose mounts they are; NULL: the root's, or nobody's of the tree. */
+const struct space *mnt_space_of(const struct dump *d, const struct mountinfo *its);
+/* mnt_inside_look.c: of a mount that has been looked at. */
+int mnt_check_inside(const struct mnt_scope *s, const struct mount_entry *m,
+		     const struct mnt_seen *seen) MUST_CHECK;
+
 /* mnt_socks.c: of a mount that has been looked at; what cannot be had again is -EOPNOTSUPP. */
 int mnt_sock_look(const struct mnt_scope *s, size_t i, struct mnt_seen *seen) MUST_CHECK;
 
@@ -113,10 +119,20 @@ struct mnt_options {
 	int (*pids)(void *arg, uint32_t mnt_id);
 	void *arg;
 	int space; /* a namespace: that of the root; the new one is a copy of it */
+	/*
+	 * It belongs to users below the root's: their namespace, if INSIDE; a user and a group that
+	 * they have, as the box numbers them; how they number ID (OVERFLOW_ID: not at all).
+	 */
+	bool inside;
+	int users;
+	uid_t uid;
+	gid_t gid;
+	uint32_t (*number)(void *arg, bool group, uint32_t id);
 };
 
 struct mnt_outer {
 	int ns;		    /* borrowed */
+	bool inside;	    /* it belongs to users below the root's: what lies on it is locked */
 	GPtrArray *records; /* MntEntry */
 };
 
@@ -132,4 +148,9 @@ bool mnt_plan_has_root(const struct mnt_plan *p);
 /* In a process that is alone in a copy of our mount namespace: makes all mounts, enters the root.
  */
 int mnt_plan_make(struct mnt_plan *p) MUST_CHECK;
+/*
+ * After that, of one that belongs to users inside: goes there, into a copy whose mounts are locked,
+ * and makes those again that they had made themselves and can take away.  mnt_inside.c
+ */
+int mnt_plan_enter(struct mnt_plan *p) MUST_CHECK;
 void mnt_plan_free(struct mnt_plan **p);

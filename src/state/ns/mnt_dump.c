@@ -118,6 +118,29 @@ static int open_bare_as_owner(int ns, struct bare *b, int *ret_fd)
 	return owner < 0 ? -EINVAL : ns_run((const int[]){owner, ns}, 2, open_bare, b, ret_fd);
 }
 
+static bool is_same(const struct mount_entry *a, const struct mount_entry *b)
+{
+	return a->major == b->major && a->minor == b->minor && strcmp(a->root, b->root) == 0;
+}
+
+/* What is locked there may be shown by a namespace of the root's users as well. */
+static int open_bare_outside(const struct mnt_scope *s, size_t i, int *ret_fd)
+{
+	for (unsigned k = 0; s->space && s->space->owner && k < s->outer->len; k++) {
+		const struct mountinfo *all = g_ptr_array_index(s->outer, k);
+		const struct space *of = mnt_space_of(s->d, all);
+		const struct mnt_scope out = {
+			.d = s->d, .its = all, .ours = s->ours, .space = of, .outer = s->outer};
+
+		for (size_t n = 0; !(of && of->owner) && n < all->n; n++)
+			if (is_same(&all->v[n], &s->its->v[i])) {
+				err_clear();
+				return mnt_open_bare(&out, n, ret_fd);
+			}
+	}
+	return -EINVAL;
+}
+
 int mnt_open_bare(const struct mnt_scope *s, size_t i, int *ret_fd)
 {
 	struct bare b = {.all = s->its, .m = &s->its->v[i]};
@@ -129,6 +152,8 @@ int mnt_open_bare(const struct mnt_scope *s, size_t i, int *ret_fd)
 		r = ns_run(&ns, 1, open_bare, &b, ret_fd);
 	if (r == -EINVAL)
 		r = open_bare_as_owner(ns, &b, ret_fd);
+	if (r == -EINVAL)
+		r = open_bare_outside(s, i, ret_fd);
 	return r < 0 ? err_wrap(r, "mount %s", b.m->target) : 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ static void mnt_free(void *p)
 	cleanup_close(&m->archive);
 	cleanup_close(&m->fd);
 	cleanup_close(&m->at);
+	cleanup_close(&m->again);
 	mnt_entry__free_unpacked(m->e, NULL);
 	g_free(m->outside);
 	g_free(m);
@@ -119,8 +121,13 @@ static int add(struct mnt_plan *p, const MntEntry *e)
 	g_autofree uint8_t *bytes = NULL;
 	size_t n = mnt_entry__get_packed_size(e);
 
-	*m = (struct mnt){
-		.source = -1, .peer = -1, .content = -1, .archive = -1, .fd = -1, .at = -1};
+	*m = (struct mnt){.source = -1,
+			  .peer = -1,
+			  .content = -1,
+			  .archive = -1,
+			  .fd = -1,
+			  .at = -1,
+			  .again = -1};
 	bytes = g_malloc(n + 1);
 	mnt_entry__pack(e, bytes);
 	m->e = mnt_entry__unpack(NULL, n, bytes);
@@ -165,6 +172,36 @@ static void take_place(struct mnt *m)
 		m->at = openat(m->parent->source, rest, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/*
+ * mountinfo is in the order in which mounts were made (fs/namespace.c: mnt_add_to_ns()): what was
+ * moved onto a newer one comes before it.
+ */
+static void put_parents_first(struct mnt_plan *p)
+{
+	GPtrArray *all = g_ptr_array_new_with_free_func(mnt_free);
+	unsigned before = UINT_MAX;
+
+	while (all->len != before) {
+		before = all->len;
+		for (unsigned i = 0; i < p->all->len; i++) {
+			struct mnt *m = g_ptr_array_index(p->all, i);
+
+			if (m->placed || (m->parent && !m->parent->placed))
+				continue;
+			m->placed = true;
+			g_ptr_array_add(all, m);
+		}
+	}
+	g_ptr_array_set_free_func(p->all, NULL);
+	for (unsigned i = 0; i < p->all->len; i++)
+		if (!((struct mnt *)g_ptr_array_index(p->all, i))
+			     ->placed) /* parents of each other: refused when their places are not
+					  there */
+			g_ptr_array_add(all, g_ptr_array_index(p->all, i));
+	g_ptr_array_unref(p->all);
+	p->all = all;
+}
+
 int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **ret)
 {
 	CLEANUP(mnt_plan_free) struct mnt_plan *p = g_new0(struct mnt_plan, 1);
@@ -184,6 +221,7 @@ int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **re
 		r = prepare(o, p, g_ptr_array_index(p->all, i));
 	if (r < 0)
 		return r;
+	put_parents_first(p);
 	for (unsigned i = 0; i < p->all->len; i++)
 		take_place(g_ptr_array_index(p->all, i));
 	*ret = g_steal_pointer(&p);

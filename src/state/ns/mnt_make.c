@@ -37,7 +37,9 @@ static int wrap(const struct mnt *m, int r)
 
 static int make_yard(struct mnt_plan *p)
 {
-	const struct mount_param params[] = {{"source", "cryo-yard"}, {"mode", "700"}, {NULL}};
+	/* users inside mount there, too */
+	const struct mount_param params[] = {
+		{"source", "cryo-yard"}, {"mode", p->o.inside ? "711" : "700"}, {NULL}};
 	int r;
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -195,7 +197,9 @@ static int mount_in_root(struct mnt_plan *p, const struct mnt *m, const char *na
 		return err_errno("enter the new root");
 	if (fchdir(p->yard) < 0)
 		return err_errno("enter the yard");
-	if (mount(source, name, fstype_of(m), flags, m->e->options) < 0)
+	if (mnt_is_inside(p, m))
+		r = mnt_mount_inside(p, m, source, name, flags);
+	else if (mount(source, name, fstype_of(m), flags, m->e->options) < 0)
 		r = err_errno("file system %s, options %s", fstype_of(m), m->e->options);
 	if (paths && (fchdir(scratch) < 0 || umount2(".", MNT_DETACH) < 0 || fchdir(root) < 0 ||
 		      chroot(".") < 0))
@@ -220,10 +224,12 @@ static int make_new(struct mnt_plan *p, struct mnt *m)
 	fd = openat(p->yard, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno("open what is mounted");
-	if (!whole) /* nobody shows all of it */
-		return fill_part(p, m, fd);
-	r = fill(m, fd);
-	if (r == 0)
+	if (mnt_is_inside(p, m))
+		mnt_own_files(p, true);
+	r = whole ? fill(m, fd) : fill_part(p, m, fd); /* nobody shows all of it */
+	if (mnt_is_inside(p, m))
+		mnt_own_files(p, false);
+	if (r == 0 && whole)
 		m->fd = take_fd(&fd);
 	return r;
 }
@@ -348,7 +354,7 @@ static int set_attributes(struct mnt *m)
 
 static int put(struct mnt *m)
 {
-	if (m->at >= 0 &&
+	if (m->at >= 0 && !m->late &&
 	    move_mount(m->fd, "", m->at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return wrap(m, err_errno("put it into its place"));
 	return 0;
@@ -399,6 +405,7 @@ int mnt_plan_make(struct mnt_plan *p)
 		r = each(p, open_place, false);
 	if (r == 0)
 		r = mnt_unshare_all(p);
+	mnt_mark_inside(p);
 	if (r == 0)
 		r = each(p, put, false);
 	mnt_gone_end(p);
@@ -406,6 +413,8 @@ int mnt_plan_make(struct mnt_plan *p)
 		r = mnt_share(p);
 	if (r == 0)
 		r = each(p, set_attributes, true);
+	if (r == 0 && p->o.inside)
+		r = mnt_keep_inside(p);
 	if (r == 0)
 		r = enter_root(p);
 	return r < 0 ? r : mnt_share_root(p);

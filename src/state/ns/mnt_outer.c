@@ -78,14 +78,31 @@ static bool is_covered(const GPtrArray *all, const MntEntry *e)
 	return false;
 }
 
-/* Rather one that is in sight, rather a peer, rather a peer or a slave of its master. */
-static unsigned rank(const GPtrArray *all, const MntEntry *e, const MntEntry *want)
+/* On the way from E to what is wanted of it something else lies, which a path would lead to. */
+static bool is_crossed(const GPtrArray *all, const MntEntry *e, const MntEntry *want)
 {
+	const char *rest = mnt_below(want->root, e->root);
+	g_autofree char *path = g_build_filename(mnt_target(e), rest && *rest ? rest : NULL, NULL);
+
+	for (unsigned i = 0; rest && *rest && i < all->len; i++) {
+		const MntEntry *o = g_ptr_array_index(all, i);
+
+		if (o != e && mnt_below(path, mnt_target(o)) && !is_above(all, o, e))
+			return true;
+	}
+	return false;
+}
+
+/* Rather one that nobody has locked, that is in sight, a peer, a peer or a slave of its master. */
+static unsigned rank(const struct mnt_outer *out, const MntEntry *e, const MntEntry *want)
+{
+	const GPtrArray *all = out->records;
 	bool peer = want->shared_id && e->shared_id == want->shared_id;
 	bool related = want->master_id &&
 		       (e->shared_id == want->master_id || e->master_id == want->master_id);
 
-	return 1 + (related ? 1 : 0) + (peer ? 2 : 0) + (is_covered(all, e) ? 0 : 4);
+	return 1 + (related ? 1 : 0) + (peer ? 2 : 0) + (is_covered(all, e) ? 0 : 4) +
+	       (out->inside ? 0 : 8) + (is_crossed(all, e, want) ? 0 : 16);
 }
 
 bool mnt_find_outer(const struct mnt_options *o, struct mnt *m)
@@ -100,9 +117,9 @@ bool mnt_find_outer(const struct mnt_options *o, struct mnt *m)
 			const MntEntry *e = g_ptr_array_index(out->records, k);
 
 			if (e->root_dev != m->e->root_dev || !mnt_below(m->e->root, e->root) ||
-			    e->deleted || rank(out->records, e, m->e) <= best)
+			    e->deleted || rank(out, e, m->e) <= best)
 				continue;
-			best = rank(out->records, e, m->e);
+			best = rank(out, e, m->e);
 			m->shown = e;
 			m->outer = out;
 		}

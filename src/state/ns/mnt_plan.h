@@ -17,6 +17,9 @@ struct mnt {
 	int archive;		       /* content; -1 */
 	int fd;			       /* its root; -1: not made yet */
 	int at;			       /* O_PATH: where it goes */
+	bool placed;		       /* after its parent in mnt_plan.all */
+	bool late;		       /* not put into its place before mnt_plan_enter(), */
+	int again;		       /* which has this, a detached copy of it; -1 */
 };
 
 struct mnt_plan {
@@ -46,6 +49,16 @@ bool mnt_is_tty(const MntEntry *e);
 
 /* mnt_late.c: other things that are not there, likewise. */
 bool mnt_is_late(json_t *extra, const MntEntry *e);
+
+/* mnt_inside.c */
+bool mnt_is_inside(const struct mnt_plan *p, const struct mnt *m); /* its file system is theirs */
+/* mount(2) at NAME in the current directory, as they do it. */
+int mnt_mount_inside(struct mnt_plan *p, const struct mnt *m, const char *source, const char *name,
+		     unsigned flags) MUST_CHECK;
+/* Files that we make on it are those of a user that they have, until the end. */
+void mnt_own_files(const struct mnt_plan *p, bool begin);
+void mnt_mark_inside(struct mnt_plan *p);	    /* what comes late: nothing is put yet */
+int mnt_keep_inside(struct mnt_plan *p) MUST_CHECK; /* with all that it has */
 
 /* mnt_gone.c */
 int mnt_gone_load(const struct mnt_options *o, struct mnt *m) MUST_CHECK;

@@ -74,6 +74,18 @@ static bool is_made(const struct mount_entry *m, const struct mnt_seen *seen)
 	       !(seen->way == MNT_EXTERNAL && seen->key) && strcmp(m->root, "/") != 0;
 }
 
+/* What lies on it, and nothing else is in the way: directories lie on directories only. */
+static bool is_directory(const struct mnt_scope *s, int root, const struct mount_entry *m)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < s->its->n; i++)
+		if (mountinfo_covers(s->its, &s->its->v[i], m) &&
+		    strcmp(s->its->v[i].target, m->target) != 0)
+			return false;
+	return stat_in(root, m->target, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* What mount I shows, also where something lies on it. */
 static int look_below(const struct mnt_scope *s, size_t i, struct stat *st)
 {
@@ -95,6 +107,8 @@ int mnt_sock_look(const struct mnt_scope *s, size_t i, struct mnt_seen *seen)
 	if (!is_made(m, seen))
 		return 0;
 	covered = mountinfo_is_covered(s->its, m);
+	if (covered && is_directory(s, root, m))
+		return 0;
 	if (covered)
 		r = look_below(s, i, &st);
 	else if (stat_in(root, m->target, &st) < 0)

@@ -23,6 +23,7 @@ struct making {
 	bool users; /* the box has a user namespace of its own */
 	const UtsnsEntry *uts;
 	struct mnt_plan *plan;
+	bool inside; /* the plan's users come last, who are not those of the box */
 };
 
 static int set_names(const UtsnsEntry *e)
@@ -42,6 +43,13 @@ static int become_root(void)
 	return 0;
 }
 
+static int make_mounts(const struct making *m)
+{
+	int r = mnt_plan_make(m->plan);
+
+	return r == 0 && m->inside ? mnt_plan_enter(m->plan) : r;
+}
+
 static int make_one(void *arg, int *ret_fd)
 {
 	struct making *m = arg;
@@ -52,7 +60,7 @@ static int make_one(void *arg, int *ret_fd)
 	if (r < 0)
 		return r;
 	if (m->plan)
-		r = mnt_plan_make(m->plan);
+		r = make_mounts(m);
 	else if (unshare(ns_infos[m->kind].flag) < 0)
 		r = err_errno("new %s namespace", ns_infos[m->kind].name);
 	if (r == 0 && m->uts)
@@ -95,12 +103,12 @@ static int run(struct restore *r, const struct rspace *s, struct making *m, cons
 	const struct rspace *owner = spaces_get(r, NS_USER, s->owner);
 	int ret = proc < 0 ? err_errno("open /proc") : 0;
 
-	if (ret == 0 && !owner)
+	if (ret == 0 && (!owner || m->inside))
 		ret = spaces_users_of_box(r, &users);
 
 	for (unsigned i = 0; i < n; i++)
 		all[i] = with[i];
-	all[n] = owner ? owner->fd : users;
+	all[n] = owner && !m->inside ? owner->fd : users;
 	m->proc = proc;
 	m->users = users >= 0;
 	return ret < 0 ? ret : ns_run(all, n + 1, make_one, m, ret_fd);
@@ -226,15 +234,22 @@ static int find_outer(struct restore *r, GPtrArray *ret)
 		if (s->kind != NS_MNT || s->fd < 0)
 			continue;
 		o = g_new0(struct mnt_outer, 1);
-		*o = (struct mnt_outer){.ns = s->fd, .records = g_ptr_array_ref(s->records)};
+		*o = (struct mnt_outer){.ns = s->fd,
+					.inside = s->owner != 0,
+					.records = g_ptr_array_ref(s->records)};
 		g_ptr_array_add(ret, o);
 	}
 	return e;
 }
 
+struct whose { /* mnt_options.arg: the namespace that is being made */
+	struct restore *r;
+	GPtrArray *maps; /* of its users */
+};
+
 static int pids_of_mount(void *arg, uint32_t mnt_id)
 {
-	struct restore *r = arg;
+	struct restore *r = ((const struct whose *)arg)->r;
 	uint32_t space;
 	char id[16];
 	int fd;
@@ -245,23 +260,50 @@ static int pids_of_mount(void *arg, uint32_t mnt_id)
 	return space && spaces_fd(r, NS_PID, space, &fd) == 0 ? fd : -1;
 }
 
+static uint32_t number_inside(void *arg, bool group, uint32_t id)
+{
+	return spaces_number_inside(((const struct whose *)arg)->maps, group, id);
+}
+
+static int find_users(struct restore *r, const struct rspace *s, struct mnt_options *o,
+		      GPtrArray **ret_maps)
+{
+	int ret = spaces_fd(r, NS_USER, s->owner, &o->users);
+
+	if (ret == 0)
+		ret = spaces_load_maps(r, s->owner, ret_maps);
+	if (ret < 0)
+		return ret;
+	o->uid = spaces_first_number(*ret_maps, false);
+	o->gid = spaces_first_number(*ret_maps, true);
+	return 0;
+}
+
 static int make_mnt(struct restore *r, struct rspace *s)
 {
 	g_autoptr(GPtrArray) outer = g_ptr_array_new_with_free_func(outer_free);
 	CLEANUP(mnt_plan_free) struct mnt_plan *plan = NULL;
+	g_autoptr(GPtrArray) maps = NULL;
+	struct whose whose = {.r = r};
 	struct mnt_options o = {.images = r->o.images,
 				.externals = r->o.externals,
 				.nexternals = r->o.nexternals,
 				.outer = outer,
 				.extra = r->extra,
 				.pids = pids_of_mount,
-				.arg = r};
-	struct making m = {.kind = NS_MNT};
+				.arg = &whose};
+	struct making m = {.kind = NS_MNT, .inside = s->owner != 0};
 	int with[NS_COUNT], pids, ret = spaces_home(r, NS_MNT, &o.space);
 	unsigned n = 0;
 
+	o.inside = s->owner != 0;
+	o.number = number_inside;
+
 	if (ret == 0) /* for pids_of_mount(), which is called where no path leads to it */
 		ret = spaces_home(r, NS_PID, &pids);
+	if (ret == 0 && o.inside)
+		ret = find_users(r, s, &o, &maps);
+	whose.maps = maps;
 	if (ret == 0)
 		ret = find_outer(r, outer);
 	if (ret == 0)

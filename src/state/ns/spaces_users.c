@@ -62,7 +62,7 @@ static int find_users(struct dump *d, int ns, uint32_t *ret)
 }
 
 /* Made in the right order and the right place, not yet: DESCRIPTION of what is refused. */
-static const char *const unmade[NS_COUNT] = {[NS_MNT] = "mount", [NS_PID] = "pid"};
+static const char *const unmade[NS_COUNT] = {[NS_PID] = "pid"};
 
 int spaces_add_owner(struct dump *d, struct space *s)
 {

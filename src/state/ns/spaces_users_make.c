@@ -140,6 +140,80 @@ int spaces_make_users(struct restore *r, struct rspace *s)
 	return ret < 0 ? ret : ns_run(above ? &above->fd : &box, 1, make_below, &m, &s->fd);
 }
 
+#define DEPTH_MAX 33 /* kernel/user_namespace.c: create_user_ns() */
+
+static void free_maps(void *p)
+{
+	userns_entry__free_unpacked(p, NULL);
+}
+
+int spaces_load_maps(struct restore *r, uint32_t users, GPtrArray **ret)
+{
+	GPtrArray *all = *ret = g_ptr_array_new_with_free_func(free_maps);
+	int ret_code = 0;
+
+	while (ret_code == 0 && users) {
+		const struct rspace *s = spaces_get(r, NS_USER, users);
+		UsernsEntry *e = NULL;
+
+		if (all->len == DEPTH_MAX)
+			return err_set(EBADMSG, "user namespace %u is below itself", users);
+		ret_code = image_load_needed(r->o.images, IMG_USERNS, users, &e);
+		if (ret_code == 0)
+			g_ptr_array_insert(all, 0, e);
+		users = s ? s->owner : 0;
+	}
+	return ret_code;
+}
+
+static UidGidExtent **extents_of(const GPtrArray *maps, unsigned i, bool group, size_t *n)
+{
+	const UsernsEntry *e = g_ptr_array_index(maps, i);
+
+	*n = group ? e->n_gid_map : e->n_uid_map;
+	return group ? e->gid_map : e->uid_map;
+}
+
+static uint32_t step_in(UidGidExtent *const *v, size_t n, uint32_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (id >= v[i]->lower_first && id - v[i]->lower_first < v[i]->count)
+			return v[i]->first + (id - v[i]->lower_first);
+	return OVERFLOW_ID;
+}
+
+static uint32_t step_out(UidGidExtent *const *v, size_t n, uint32_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (id >= v[i]->first && id - v[i]->first < v[i]->count)
+			return v[i]->lower_first + (id - v[i]->first);
+	return OVERFLOW_ID;
+}
+
+uint32_t spaces_number_inside(const GPtrArray *maps, bool group, uint32_t id)
+{
+	for (unsigned i = 0; i < maps->len; i++) {
+		size_t n;
+		UidGidExtent **v = extents_of(maps, i, group, &n);
+
+		id = step_in(v, n, id);
+	}
+	return id;
+}
+
+uint32_t spaces_first_number(const GPtrArray *maps, bool group)
+{
+	size_t n = 0;
+	UidGidExtent **v = maps->len ? extents_of(maps, maps->len - 1, group, &n) : NULL;
+	uint32_t id = n ? v[0]->first : 0;
+
+	for (unsigned i = maps->len; n && i-- > 0;) {
+		v = extents_of(maps, i, group, &n);
+		id = step_out(v, n, id);
+	}
+	return id;
+}
+
 bool spaces_has_users(const struct rtask *t)
 {
 	return spaces_task_id(t, NS_USER) != 0;
