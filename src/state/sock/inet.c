@@ -125,10 +125,8 @@ static int check_ping(const struct dump *d, const struct sock_view *s)
 		       s->v->link);
 }
 
-static int check_kind(const struct sock_view *s, int state)
+static int check_kind(struct dump *d, const struct sock_view *s, int state)
 {
-	int waiting = 0;
-
 	if (s->type == SOCK_STREAM && !inet_is_tcp(s))
 		return err_set(EOPNOTSUPP, "%s: stream sockets of protocol %d cannot be saved",
 			       s->v->link, s->protocol);
@@ -136,13 +134,7 @@ static int check_kind(const struct sock_view *s, int state)
 		return err_set(EOPNOTSUPP,
 			       "%s: MPTCP connections cannot be saved; close it, or use TCP",
 			       s->v->link);
-	/* it is in no queue that anybody can read (udp_sendmsg(), up->pending) */
-	if (is_udp(s) && ioctl(s->fd, SIOCOUTQ, &waiting) == 0 && waiting > 0)
-		return err_set(EOPNOTSUPP,
-			       "%s: a datagram waits to be completed (UDP_CORK, MSG_MORE) or to be "
-			       "sent; complete it first",
-			       s->v->link);
-	return 0;
+	return is_udp(s) ? udp_cork_check(d, s) : 0;
 }
 
 static int check_state(struct dump *d, const struct sock_view *s, int state)
@@ -176,7 +168,7 @@ static int check(struct dump *d, const struct fd_view *v)
 	if (r < 0)
 		return r;
 	state = inet_state(&s);
-	r = check_kind(&s, state);
+	r = check_kind(d, &s, state);
 	if (r == 0)
 		r = check_ping(d, &s);
 	if (r == 0)
@@ -304,7 +296,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	if (r < 0)
 		return r;
 	state = inet_state(&s);
-	r = check_kind(&s, state);
+	r = check_kind(d, &s, state);
 	if (r == 0)
 		r = check_state(d, &s, state);
 	if (r < 0)
@@ -342,6 +334,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = tcp_dump(d, &s, state, x);
 	if (r == 0 && is_udp(&s))
 		r = udp_dump(d, &s, file->id, x);
+	if (r == 0 && is_udp(&s))
+		r = udp_cork_dump(d, &s, x);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 

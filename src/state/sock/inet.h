@@ -77,6 +77,11 @@ bool socks_listen_once(struct restore *r); /* true for the first who asks */
 int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
 int udp_restore(struct restore *r, struct file *f) MUST_CHECK;
 
+/* udp_cork.c: one that waits to be completed */
+int udp_cork_check(struct dump *d, const struct sock_view *s) MUST_CHECK;
+int udp_cork_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;
+int udp_cork_restore(int fd, const json_t *x) MUST_CHECK;
+
 /* udp_error.c: it is told ERROR again; of a socket that is connected */
 int udp_error_raise(int fd, int protocol, int error) MUST_CHECK;
 

@@ -266,5 +266,7 @@ int inet_finish(struct restore *r, struct file *f)
 		ret = sock_set_int(f->fd, SOL_SOCKET, SO_PEEK_OFF, (int)json_integer_value(off));
 	if (ret == 0 && e->type == SOCK_DGRAM && !how)
 		ret = udp_restore(r, f);
+	if (ret == 0 && e->type == SOCK_DGRAM)
+		ret = udp_cork_restore(f->fd, sock_extra(r, f->id));
 	return ret < 0 ? ret : sock_flags_restore(r, f, e->fown, e->flags);
 }
