@@ -413,6 +413,8 @@ int cryo_dump_finish(struct cryo_dump *c, enum cryo_finish how)
 		tree_stop(&c->d);
 	r = how == CRYO_FREEZE ? thaw_undo_later(&c->d) : 0;
 	tree_release(&c->d);
+	if (how == CRYO_STOP)
+		tree_await_stop(&c->d);
 	return r;
 }
 

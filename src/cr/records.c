@@ -4,6 +4,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "image/inventory.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"
@@ -160,6 +161,18 @@ int records_dump_stats(struct dump *d)
 	e.shpages_written = d->stats.shpages_written;
 	e.shpages_skipped_parent = d->stats.shpages_skipped_parent;
 	return stats_write_dump(d->dir, &e);
+}
+
+void records_restore_stats(const struct restore *r)
+{
+	RestoreStatsEntry e = RESTORE_STATS_ENTRY__INIT;
+
+	e.forking_time = r->stats.forking_time;
+	e.restore_time = r->stats.restore_time;
+	e.has_pages_restored = true;
+	e.pages_restored = r->stats.pages_restored;
+	if (stats_write_restore(r->o.work ? r->o.work : r->o.images, &e) < 0)
+		log_info("stats-restore: %s", err_message());
 }
 
 static int find_parent(struct restore *r, pid_t ppid)

@@ -16,6 +16,8 @@ int records_dump_inventory(struct dump *d) MUST_CHECK;
 /* d->o.parent: what those images tell of the tree that is being looked at. */
 int records_look_before(struct dump *d) MUST_CHECK;
 int records_dump_stats(struct dump *d) MUST_CHECK;
+/* A tree is there without them, too. */
+void records_restore_stats(const struct restore *r);
 
 /* IMAGE_EXTRA; NULL when there is none.  The caller's. */
 int records_load_extra(int images, json_t **ret) MUST_CHECK;

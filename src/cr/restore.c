@@ -10,7 +10,6 @@
 
 #include "agent/stub.h"
 #include "base/log.h"
-#include "image/inventory.h"
 #include "state/fd/files.h"
 #include "state/lock/lock.h"
 #include "state/mem/lazy.h"
@@ -434,18 +433,6 @@ static int thaw(struct restore *r, const struct cryo_box *box)
 	return ret == 0 && r->o.commit ? r->o.commit(r->o.commit_arg) : ret;
 }
 
-static void write_stats(const struct restore *r)
-{
-	RestoreStatsEntry e = RESTORE_STATS_ENTRY__INIT;
-
-	e.forking_time = r->stats.forking_time;
-	e.restore_time = r->stats.restore_time;
-	e.has_pages_restored = true;
-	e.pages_restored = r->stats.pages_restored;
-	if (stats_write_restore(r->o.work ? r->o.work : r->o.images, &e) < 0)
-		log_info("stats-restore: %s", err_message());
-}
-
 int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *box,
 		 struct cryo_restored *ret)
 {
@@ -474,11 +461,11 @@ int cryo_restore(const struct cryo_restore_options *options, struct cryo_box *bo
 	linked_restore_end(&r, true);
 	socks_go(&r);
 	ret->pid = r.stub.pid;
-	e = agent_let_go(r.agent);
+	e = r.o.leave_stopped ? stopped_let_go(&r) : agent_let_go(r.agent);
 	if (e == 0)
 		e = lazy_end(&r);
 	ret->stats = r.stats;
-	write_stats(&r);
+	records_restore_stats(&r);
 	return e;
 }
 

@@ -7,6 +7,7 @@
 #include "state/tree.h"
 
 #include "base/log.h"
+#include "kernel/standstill.h"
 #include "state/mem/track.h"
 #include "state/task/levels.h"
 #include "state/task/task.h"
@@ -471,6 +472,15 @@ void tree_stop(struct dump *d)
 		if (!t->zombie && proc_signal(&t->proc, SIGSTOP) < 0)
 			err_clear();
 	}
+}
+
+void tree_await_stop(const struct dump *d)
+{
+	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		g_array_append_val(pids, dump_task((struct dump *)d, i)->proc.pid);
+	standstill_await(pids, STANDSTILL_MS);
 }
 
 void tree_release(struct dump *d)

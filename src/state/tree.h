@@ -21,6 +21,8 @@ void tree_release(struct dump *d);
 
 /* SIGSTOP for all that live, which they meet when they are released. */
 void tree_stop(struct dump *d);
+/* Afterwards: until that has come about. */
+void tree_await_stop(const struct dump *d);
 
 /* Kills and waits until all are gone (the root may stay as its parent's zombie). */
 int tree_kill(struct dump *d) MUST_CHECK;

@@ -102,6 +102,37 @@ while True:
 	grows "$DIR/out"
 }
 
+@test "--leave-stopped: all threads of all processes stand still when it returns" {
+	launch python3 -c 'import os, threading, time
+def run():
+    while True:
+        time.sleep(0.0001)
+for i in range(3):
+    if os.fork() == 0:
+        break
+for i in range(7):
+    threading.Thread(target=run).start()
+os.write(1, b"ready\n")
+run()'
+	wait_for 20 eval '[ "$(grep -c ready "$DIR/out")" = 4 ]'
+	local round
+	stand_still() {
+		local states
+		states=$(cat $(printf '/proc/%s/task/[0-9]*/stat ' $(pgrep -s "$PID")) | sed 's/.*) \(.\).*/\1/')
+		[ "$(wc -l <<<"$states")" = 32 ] && [ -z "$(tr -d 'T\n' <<<"$states")" ]
+	}
+	for round in 1 2 3 4 5; do
+		dump --leave-stopped
+		stand_still
+		kill -CONT -- "-$PID"
+		dump
+		wait_for 5 eval '[ ! -e "/proc/$PID" ]' # whoever its parent is by now
+		restore --leave-stopped
+		stand_still
+		kill -CONT -- "-$PID"
+	done
+}
+
 @test "without -d the restore waits and gives the root's status" {
 	launch sh -c 'trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done'
 	wait_for 5 grep -q ready "$DIR/out"

@@ -10,6 +10,7 @@
  * traced task goes on from a group stop when its tracer lets it, and is stopped again when it is
  * released (kernel/ptrace.c: __ptrace_unlink()).
  */
+#include "kernel/standstill.h"
 #include "state/task/levels.h"
 #include "state/task/task.h"
 
@@ -149,5 +150,21 @@ int stops_restore(struct restore *r, struct rtask *t)
 		ret = tell_parent(r, t);
 	if (ret == 0 && continued && kill(rtask_pid(t), SIGCONT) < 0)
 		return err_errno("continue process %d", rtask_pid(t));
+	return ret;
+}
+
+int stopped_let_go(struct restore *r)
+{
+	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+	int ret;
+
+	for (unsigned i = 0; i < r->tasks->len; i++) { /* which only the agents know */
+		pid_t pid = rtask_pid(restore_task(r, i));
+
+		g_array_append_val(pids, pid);
+	}
+	ret = agent_let_go(r->agent);
+	if (ret == 0)
+		standstill_await(pids, STANDSTILL_MS);
 	return ret;
 }

@@ -21,6 +21,10 @@ int core_load(struct restore *r, struct rtask *t) MUST_CHECK;
 TaskKobjIdsEntry *task_ids_new(const struct dtask *t);
 bool rtask_is_stopped(const struct rtask *t);
 
+#define STANDSTILL_MS 1000 /* patience with a tree that is to be stopped, once it is let go */
+/* agent_let_go() of a tree that meets its SIGSTOP there, and until that has come about. */
+int stopped_let_go(struct restore *r) MUST_CHECK;
+
 /* sharing.c: what processes share; refuses what nobody could make again */
 int sharing_check(struct dump *d) MUST_CHECK;
 int sharing_load(struct restore *r) MUST_CHECK;
