@@ -9,6 +9,7 @@
 #include "cryo/net.h"
 #include "cryo/session.h"
 #include "cryo/stage.h"
+#include "cryo/streamer.h"
 
 #include "base/log.h"
 #include "cr/cryo.h"
@@ -27,6 +28,7 @@
 struct job { /* what an interruption must put in order */
 	struct session *s;
 	struct images images;
+	struct streamer streamer;
 };
 
 static void undo(void *arg)
@@ -103,6 +105,27 @@ static int serve_memory(struct session *s, struct cryo_dump *d)
 	return r < 0 ? r : cryo_dump_serve_lazy(d, sock);
 }
 
+/* Whatever has not gone there yet. */
+static int stream(struct job *j)
+{
+	int r = j->s->o.cpu_cap ? cryo_cpuinfo_dump(j->images.aside) : 0;
+
+	if (r == 0)
+		r = streamer_send_all(&j->streamer, j->images.aside, IMAGES_STATS);
+	return r < 0 ? r : images_keep_stats(&j->images, j->s->work);
+}
+
+static int place(struct job *j)
+{
+	int r = images_commit(&j->images, j->s->work);
+
+	if (r == 0 && j->s->o.auto_dedup && !j->s->o.page_server)
+		r = cryo_images_dedup(j->s->images);
+	if (r == 0 && j->s->o.cpu_cap)
+		r = cryo_cpuinfo_dump(j->s->images);
+	return r;
+}
+
 static int finish(struct job *j, struct cryo_dump *d)
 {
 	enum cryo_finish how = finish_of(&j->s->o);
@@ -112,11 +135,7 @@ static int finish(struct job *j, struct cryo_dump *d)
 	if (!j->s->o.lazy_pages)
 		guard_end();
 	if (r == 0)
-		r = images_commit(&j->images, j->s->work);
-	if (r == 0 && j->s->o.auto_dedup && !j->s->o.page_server)
-		r = cryo_images_dedup(j->s->images);
-	if (r == 0 && j->s->o.cpu_cap)
-		r = cryo_cpuinfo_dump(j->s->images);
+		r = j->s->o.stream ? stream(j) : place(j);
 	if (r == 0 && j->s->o.lazy_pages)
 		r = serve_memory(j->s, d);
 	guard_end();
@@ -143,6 +162,8 @@ static int write_patiently(struct job *j, const struct cryo_dump_options *o, str
 		CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
 
 		if (i && g_get_monotonic_time() > end)
+			break;
+		if (j->streamer.names && j->streamer.names->len) /* once there, there for good */
 			break;
 		if (i) {
 			log_debug("dump: try %u: %s", i, err_message());
@@ -223,6 +244,9 @@ static int check_options(const struct options *o)
 		return err_set(EINVAL,
 			       "--lazy-pages excludes --leave-running, --leave-stopped and "
 			       "--page-server: the tree ends when another place has its memory");
+	if (o->stream && (o->lazy_pages || o->page_server || o->prev_images_dir))
+		return err_set(EINVAL, "--stream excludes --lazy-pages, --page-server and "
+				       "--prev-images-dir: all images are in the stream");
 	if (o->lazy_pages && !o->port && o->ps_socket < 0)
 		return err_set(EINVAL, "--lazy-pages needs --port, or --ps-socket");
 	return dump_check_tree(o);
@@ -268,7 +292,7 @@ static int dump(struct session *s)
 	CLEANUP(cgprops_clear) struct cryo_cgroup_props props = {0};
 	CLEANUP(externals_clear) struct externals x = {0};
 	g_autofree char *enabled = s->o.enabled_fs ? g_strjoinv(",", s->o.enabled_fs) : NULL;
-	struct job j = {.s = s, .images = IMAGES_NONE};
+	struct job j = {.s = s, .images = IMAGES_NONE, .streamer = STREAMER_NONE};
 	autoclose int parent = -1, server = -1;
 	struct cryo_dump_options o = options_of(s);
 	int r = check_options(&s->o);
@@ -293,6 +317,10 @@ static int dump(struct session *s)
 	if (s->o.dry_run)
 		return dry_run(s, &o);
 	r = pages_elsewhere(s, &o, &server);
+	if (r == 0 && s->o.stream)
+		r = streamer_connect(s, STREAMER_CAPTURE, &j.streamer);
+	if (r == 0 && s->o.stream)
+		o.pages_stream = &j.streamer.pages;
 	if (r == 0)
 		r = images_begin(&j.images, s->images);
 	j.images.pages_stay = s->o.page_server;
@@ -301,6 +329,7 @@ static int dump(struct session *s)
 	if (r == 0)
 		r = write_all(&j, &o);
 	guard_end();
+	streamer_close(&j.streamer);
 	images_drop(&j.images);
 	if (r < 0) {
 		session_say(s, "Dumping FAILED.");

@@ -14,7 +14,6 @@
 
 #define PREFIX	  ".cryo-"
 #define INVENTORY "inventory.img"
-#define STATS	  "stats-dump"
 #define STATS_MAX 4096
 
 /* Names in DIR for which WANTED holds; the caller's. */
@@ -95,16 +94,16 @@ static int remove_old(int dir, bool pages_stay)
 }
 
 /* The work directory may be in another file system. */
-static int move_stats(struct images *i, int work)
+int images_keep_stats(struct images *i, int work)
 {
 	g_autofree char *data = NULL;
 	size_t len;
 	int r;
 
-	if (renameat(i->aside, STATS, work, STATS) == 0)
+	if (renameat(i->aside, IMAGES_STATS, work, IMAGES_STATS) == 0)
 		return 0;
-	r = file_read_at(i->aside, STATS, STATS_MAX, &data, &len);
-	return r < 0 ? r : file_write_at(work, STATS, data, len, 0600);
+	r = file_read_at(i->aside, IMAGES_STATS, STATS_MAX, &data, &len);
+	return r < 0 ? r : file_write_at(work, IMAGES_STATS, data, len, 0600);
 }
 
 static int move(struct images *i, const char *name)
@@ -122,8 +121,8 @@ int images_commit(struct images *i, int work)
 	for (unsigned k = 0; r == 0 && k < names->len; k++) {
 		const char *name = g_ptr_array_index(names, k);
 
-		if (strcmp(name, STATS) == 0)
-			r = move_stats(i, work);
+		if (strcmp(name, IMAGES_STATS) == 0)
+			r = images_keep_stats(i, work);
 		else if (strcmp(name, INVENTORY) != 0)
 			r = move(i, name);
 	}

@@ -20,6 +20,9 @@ int images_begin(struct images *i, int dir) MUST_CHECK;
 
 /* Images of an earlier dump go; stats-dump goes to WORK.  Nothing is synced. */
 int images_commit(struct images *i, int work) MUST_CHECK;
+#define IMAGES_STATS "stats-dump"
+/* Only that: the images have gone elsewhere. */
+int images_keep_stats(struct images *i, int work) MUST_CHECK;
 /* All that is aside, beside what is there. */
 int images_add(struct images *i) MUST_CHECK;
 

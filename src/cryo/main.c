@@ -82,6 +82,10 @@ static int run(struct session *s, int argc, char **argv)
 	a = find_action(g_ptr_array_index(s->o.words, 0));
 	if (!a)
 		return -EINVAL;
+	if (s->o.stream && a != &action_dump && a != &action_restore)
+		return err_set(EINVAL,
+			       "--stream cannot be used with %s, only with dump and restore",
+			       a->name);
 	r = session_open(s, a);
 	return r < 0 ? r : a->run(s);
 }

@@ -86,6 +86,9 @@ const struct option_row option_rows[] = {
 	      .help = "Its private key (default: /etc/pki/criu/private/key.pem)"),
 	FLAG("tls-no-cn-verify", 0, tls_no_cn_verify,
 	     .help = "The name of the server need not be in its certificate"),
+	FLAG("stream", 0, stream,
+	     .help = "dump, restore: images go to criu-image-streamer, which listens in the images "
+		     "directory, and come from there"),
 	FLAG("daemon", 0, daemon,
 	     .help = "page-server, service: go on as a process of its own once it listens"),
 	VALUE(OPT_TEXT, "pre-dump-mode", 0, "MODE", ignored, .choices = " splice read ",
@@ -201,8 +204,5 @@ const struct option_row option_rows[] = {
 
 	VALUE(OPT_TEXT, "lsm-mount-context", 0, "CONTEXT", ignored,
 	      .why_not = "mounts are made with the context that they had"),
-	FLAG("stream", 0, ignored_flag,
-	     .why_not = "images are files, which the processes write themselves; stream the "
-			"directory when it is complete, or send pages to a page server"),
 };
 const size_t option_count = ARRAY_SIZE(option_rows);

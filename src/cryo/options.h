@@ -41,8 +41,8 @@ struct options {
 	const char *feature;
 	unsigned cpu_cap; /* CRYO_CPU_* */
 
-	/* page-server */
-	bool page_server, daemon, auto_dedup, lazy_pages;
+	/* page-server, streamer */
+	bool page_server, daemon, auto_dedup, lazy_pages, stream;
 	const char *address;
 	int64_t port, ps_socket; /* -1: none */
 	bool tls, tls_no_cn_verify;

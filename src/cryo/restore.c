@@ -2,10 +2,12 @@
 /* cryo restore. */
 #include "cryo/external.h"
 #include "cryo/guard.h"
+#include "cryo/images.h"
 #include "cryo/lazypages.h"
 #include "cryo/lsm.h"
 #include "cryo/session.h"
 #include "cryo/stage.h"
+#include "cryo/streamer.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -53,6 +55,8 @@ static int check_options(const struct options *o)
 	if (o->exec_cmd && (o->detached || o->words->len < 2))
 		return err_set(EINVAL, "--exec-cmd wants a command after --, and excludes "
 				       "--restore-detached");
+	if (o->stream && o->lazy_pages)
+		return err_set(EINVAL, "--stream excludes --lazy-pages");
 	if (o->sibling && !o->detached)
 		return err_set(EINVAL,
 			       "--restore-sibling only makes sense with --restore-detached");
@@ -103,7 +107,7 @@ static int enter_cgroups(const struct session *s, pid_t pid)
 
 	if (!mode || strcmp(mode, "ignore") == 0)
 		return 0;
-	return cryo_box_cgroups(s->images, pid, *mode ? mode : "soft", s->o.cgroup_roots,
+	return cryo_box_cgroups(session_source(s), pid, *mode ? mode : "soft", s->o.cgroup_roots,
 				s->cgroup_yard);
 }
 
@@ -228,7 +232,7 @@ static struct cryo_restore_options tree_options(const struct session *s, const s
 						const struct externals *x, struct commit *commit)
 {
 	return (struct cryo_restore_options){
-		.images = s->images,
+		.images = session_source(s),
 		.inherits = (const struct cryo_inherit *)(void *)in->v->data,
 		.ninherits = in->v->len,
 		.externals = x->v,
@@ -289,7 +293,7 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 	struct cryo_box box = CRYO_BOX_NONE;
 	g_autofree char *label = NULL;
 	autoclose int lazy = -1;
-	int r = s->o.cpu_cap ? cryo_cpuinfo_check(s->images, s->o.cpu_cap) : 0;
+	int r = s->o.cpu_cap ? cryo_cpuinfo_check(session_source(s), s->o.cpu_cap) : 0;
 
 	if (r == 0)
 		r = lsm_parse(&s->o, &label);
@@ -297,7 +301,7 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 		r = lazy_pages_connect(s, &lazy);
 	o.lazy_sock = lazy;
 	if (r == 0)
-		r = cryo_images_box(s->images, &bo, &o.time_namespace);
+		r = cryo_images_box(session_source(s), &bo, &o.time_namespace);
 	if (r < 0)
 		return r;
 	o.time_namespace = own_clocks(joins, o.time_namespace);
@@ -320,11 +324,26 @@ static int make(struct session *s, const struct inherits *in, const struct exter
 	return cryo_restore(&o, &box, done);
 }
 
+/* The images are read in no order that a stream could keep. */
+static int fetch_images(struct session *s, struct images *aside)
+{
+	CLEANUP(streamer_close) struct streamer t = STREAMER_NONE;
+	int r = streamer_connect(s, STREAMER_SERVE, &t);
+
+	if (r == 0)
+		r = images_begin(aside, s->images);
+	if (r == 0)
+		r = streamer_fetch_all(&t, aside->aside);
+	s->source = aside->aside;
+	return r;
+}
+
 static int restore(struct session *s)
 {
 	CLEANUP(inherits_clear) struct inherits in = {0};
 	CLEANUP(externals_clear) struct externals x = {0};
 	CLEANUP(joins_clear) GArray *joins = NULL;
+	CLEANUP(images_drop) struct images aside = IMAGES_NONE;
 	autoclose int tty = -1, pidfile = -1;
 	struct cryo_restored done;
 	int r = check_options(&s->o);
@@ -342,14 +361,19 @@ static int restore(struct session *s)
 	if (s->o.shell_job)
 		add_terminal(&in, &tty);
 	guard_restore();
-	r = make(s, &in, &x, joins, pidfile, &done);
+	r = s->o.stream ? fetch_images(s, &aside) : 0;
+	if (r == 0)
+		r = make(s, &in, &x, joins, pidfile, &done);
 	guard_restore_end();
+	s->source = -1;
+	images_drop(&aside);
 	if (r < 0) {
 		session_say(s, "Restoring FAILED.");
 		return r;
 	}
 	s->restored = done.pid;
-	if (s->o.auto_dedup && !s->o.lazy_pages && cryo_images_forget(s->images) < 0)
+	if (s->o.auto_dedup && !s->o.lazy_pages && !s->o.stream &&
+	    cryo_images_forget(s->images) < 0)
 		log_warn("%s", err_message());
 	if (stage_tell(s, "post-resume", done.pid, -1) < 0)
 		log_warn("%s", err_message());

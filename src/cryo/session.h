@@ -11,6 +11,7 @@
 struct session {
 	struct options o;
 	int images, work; /* directories; the same number when they are the same */
+	int source;	  /* where a restore reads the images, if not there; -1 */
 	int log;
 	int rpc_sock;	   /* -1: this is a command line */
 	int notify;	   /* the RPC's socket, when it wants to be told of stages; -1 */
@@ -19,8 +20,13 @@ struct session {
 	pid_t restored;	   /* the root, when it is there again */
 };
 #define SESSION_NONE                                                                               \
-	((struct session){                                                                         \
-		.images = -1, .work = -1, .log = -1, .rpc_sock = -1, .notify = -1, .port_to = -1})
+	((struct session){.images = -1,                                                            \
+			  .work = -1,                                                              \
+			  .source = -1,                                                            \
+			  .log = -1,                                                               \
+			  .rpc_sock = -1,                                                          \
+			  .notify = -1,                                                            \
+			  .port_to = -1})
 
 struct action {
 	const char *name;
@@ -34,6 +40,12 @@ struct action {
 extern const struct action action_dump, action_pre_dump, action_restore, action_check,
 	action_cpuinfo, action_page_server, action_lazy_pages, action_dedup, action_swrk,
 	action_service;
+
+/* The directory that a restore reads. */
+static inline int session_source(const struct session *s)
+{
+	return s->source >= 0 ? s->source : s->images;
+}
 
 /* Opens directories and the log. */
 int session_open(struct session *s, const struct action *a) MUST_CHECK;

@@ -26,7 +26,7 @@ load ../lib/cryo
 
 @test "what is not there is refused by its name, with the reason" {
 	local option
-	for option in stream "lsm-mount-context x"; do
+	for option in "lsm-mount-context x"; do
 		# shellcheck disable=SC2086
 		run -1 "$CRYO" dump -t 1 --$option
 		[[ $output = "Error: option --${option%% *}: "* ]]
