@@ -134,7 +134,7 @@ static void test_state_is_kept(void **state)
 		must(ptrace_get_xstate(t.pid, &y.xstate));
 		xstate_trim(&y.xstate);
 		must(ptrace_get_sigmask(t.pid, &y.sigmask));
-		regs_fix(&x->regs, REGS_CURE);
+		regs_leave(&x->regs, REGS_CURE);
 		assert_memory_equal(&x->regs, &y.regs, sizeof(x->regs));
 		assert_int_equal(x->xstate.len, y.xstate.len);
 		assert_memory_equal(x->xstate.data, y.xstate.data, x->xstate.len);

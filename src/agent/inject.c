@@ -296,7 +296,7 @@ static int send_home(struct agent *a, unsigned slot, const struct seized_thread 
 	int r;
 
 	regs_set_call(&at_entry, agent_entry_addr(a), own_stack(t), agent_slot_addr(a, slot));
-	regs_fix(&home, REGS_CURE);
+	regs_leave(&home, REGS_CURE);
 	r = ptrace_set_regs(t->tid, &at_entry);
 	if (r == 0)
 		r = ptrace_set_sigmask(t->tid, t->sigmask);

@@ -173,7 +173,7 @@ int safe_frames_undo(struct agent *a)
 
 	if (!a->started)
 		return 0;
-	regs_fix(&home, REGS_CURE);
+	regs_leave(&home, REGS_CURE);
 	r = ptrace_set_sigmask(t->tid, t->sigmask);
 	if (r == 0)
 		r = ptrace_set_regs(t->tid, &home);

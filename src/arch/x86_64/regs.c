@@ -253,6 +253,16 @@ void regs_fix(struct regs *r, enum regs_fix how)
 	r->gp.orig_rax = (uint64_t)-1;
 }
 
+void regs_leave(struct regs *r, enum regs_fix how)
+{
+	if (how == REGS_CURE || !regs_need_restart_block(r))
+		return;
+	if (remaining_time_is_stored(r))
+		regs_fix(r, how);
+	else
+		regs_again(r);
+}
+
 void regs_set_syscall(struct regs *r, uint64_t insn, uint64_t sp, long nr, const uint64_t args[6])
 {
 	r->gp.rip = insn;

@@ -72,6 +72,14 @@ enum regs_fix {
 void regs_fix(struct regs *r, enum regs_fix how);
 
 /*
+ * The same for a task that is let go from a stop of ptrace: it comes through signal delivery then
+ * (kernel/ptrace.c: __ptrace_unlink() sets TIF_SIGPENDING), so the kernel itself may begin the call
+ * anew or, if a signal has come meanwhile whose handler is without SA_RESTART, end it by EINTR.
+ * Left to it is all but a restart_block that is lost.
+ */
+void regs_leave(struct regs *r, enum regs_fix how);
+
+/*
  * True if it was interrupted in a call that tells EINTR even if no signal handler runs, having done
  * nothing yet (signal(7), "Interruption of system calls ... by stop signals": epoll_wait(2) and
  * others).  regs_again() turns that into what other calls tell: the kernel, or regs_fix(), issues

@@ -246,10 +246,11 @@ int regs_restore(struct rthread *h)
 	for (unsigned i = 0; i < ARRAY_SIZE(gp); i++)
 		*field_of(&regs.gp, gp[i].kernels) =
 			*field_of(h->core->thread_info->gpregs, gp[i].messages);
-	r = waits_restore(h, &regs);
+	r = waits_restore(h, &regs); /* 1: its restart_block is there */
 	if (r < 0)
 		return r;
-	regs_fix(&regs, REGS_RESTORE);
+	if (r == 0)
+		regs_leave(&regs, REGS_RESTORE);
 	if (whole_xstate(h, &x) == 1)
 		xstate_of_message(h->core->thread_info->fpregs, &x);
 	r = ptrace_set_xstate(tid, &x);

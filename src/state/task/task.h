@@ -45,7 +45,8 @@ void waits_look(struct dump *d);   /* before the freeze */
 void waits_freeze(struct dump *d); /* when it begins */
 int waits_dump(struct dump *d, struct dthread *h) MUST_CHECK;
 void waits_resume(struct dtask *t); /* cured, not yet released */
-/* In a stop, all else is done: makes the thread wait again; R is what it is to have. */
+/* In a stop, all else is done: makes the thread wait again; R is what it is to have.  1: so it
+ * does. */
 int waits_restore(struct rthread *h, struct regs *r) MUST_CHECK;
 
 /* signals.c: actions, masks, alternate stacks, what is pending */

@@ -203,6 +203,5 @@ int waits_restore(struct rthread *h, struct regs *r)
 	if (e < 0)
 		return err_wrap(e, "thread %d: its wait", h->nstid);
 	regs_set_result(r, result);
-	regs_fix(r, REGS_CURE); /* what it waited for may be there */
-	return 0;
+	return 1; /* what it waited for may be there */
 }
