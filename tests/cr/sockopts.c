@@ -7,6 +7,7 @@
 #include <linux/udp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #ifndef SO_PREFER_BUSY_POLL
@@ -144,8 +145,39 @@ static socklen_t get_header(int fd, const struct header *h, unsigned char b[64])
 	return len;
 }
 
+/* A group's member, and who sends to it by an interface that was chosen by its number. */
+static void by_number(int ends[2])
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	struct ip_mreqn m = {.imr_multiaddr.s_addr = inet_addr("239.1.2.4"), .imr_ifindex = 1};
+	socklen_t len = sizeof(a);
+	int ttl = 0;
+
+	ends[0] = socket(AF_INET, SOCK_DGRAM, 0);
+	ends[1] = socket(AF_INET, SOCK_DGRAM, 0);
+	check(bind(ends[1], (struct sockaddr *)&a, sizeof(a)) == 0);
+	check(setsockopt(ends[1], IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof(m)) == 0, "errno %d",
+	      errno);
+	check(setsockopt(ends[0], IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof(m)) == 0 &&
+	      setsockopt(ends[0], IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof(ttl)) == 0);
+	check(getsockname(ends[1], (struct sockaddr *)&a, &len) == 0);
+}
+
+static void hears(const int ends[2])
+{
+	struct pollfd p = {.fd = ends[1], .events = POLLIN};
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	check(getsockname(ends[1], (struct sockaddr *)&a, &len) == 0);
+	a.sin_addr.s_addr = inet_addr("239.1.2.4");
+	check(sendto(ends[0], "?", 1, 0, (struct sockaddr *)&a, len) == 1, "errno %d", errno);
+	check(poll(&p, 1, 30000) == 1, "nothing comes");
+}
+
 int main(void)
 {
+	int ends[2];
 	unsigned char was[HEADERS][64], now[64];
 	socklen_t lens[HEADERS];
 	int with[HEADERS];
@@ -181,7 +213,9 @@ int main(void)
 		with[i] = with_header(&headers[i]);
 		lens[i] = get_header(with[i], &headers[i], was[i]);
 	}
+	by_number(ends);
 	ready();
+	hears(ends);
 	for (size_t i = 0; i < HEADERS; i++)
 		check(get_header(with[i], &headers[i], now) == lens[i] &&
 			      !memcmp(was[i], now, lens[i]),

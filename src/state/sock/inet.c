@@ -336,6 +336,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		r = udp_dump(d, &s, file->id, x);
 	if (r == 0 && is_udp(&s))
 		r = udp_cork_dump(d, &s, x);
+	if (r == 0 && !inet_is_tcp(&s) && !is_udp(&s))
+		sock_tell_lost(&s);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 

@@ -7,6 +7,7 @@
 #include "state/sock/inet.h"
 
 #include "base/file.h"
+#include "kernel/peek.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -134,6 +135,59 @@ static json_t *group_new(const struct group *g, const struct group_filter *f)
 	return one;
 }
 
+/* Something about it is as only who uses multicast has it. */
+static bool uses_multicast(const struct sock_view *s, const json_t *x)
+{
+	int ttl, loop;
+
+	return json_object_get(x, "groups") ||
+	       (sock_get_int(s->fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl) && ttl != 1) ||
+	       (sock_get_int(s->fd, IPPROTO_IP, IP_MULTICAST_LOOP, &loop) && !loop);
+}
+
+/*
+ * The interface that it sends by.  IP_MULTICAST_IF tells its address only, and nothing where it was
+ * chosen by number (struct ip_mreqn).
+ */
+static int dump_sender(struct dump *d, const struct sock_view *s, json_t *x)
+{
+	struct ifreq ifr = {0};
+	struct peek *k;
+	uint32_t index;
+	uint64_t sk;
+	int r;
+
+	if (!uses_multicast(s, x) || !dump_peek(d, &k))
+		return 0;
+	r = peek_sock(k, s->fd, &sk);
+	if (r == 0)
+		r = peek_u32(k, sk, "inet_sock", "mc_index", &index);
+	ifr.ifr_ifindex = (int)index;
+	if (r == 0 && index && ioctl(s->fd, SIOCGIFNAME, &ifr) == 0)
+		json_object_set_new(x, "multicast_if", json_string(ifr.ifr_name));
+	return r;
+}
+
+static int restore_sender(int fd, const json_t *x)
+{
+	const char *device = json_string_value(json_object_get(x, "multicast_if"));
+	struct ip_mreqn m = {0};
+	struct ifreq ifr = {0};
+	int addr;
+
+	if (!device)
+		return 0;
+	g_strlcpy(ifr.ifr_name, device, sizeof(ifr.ifr_name));
+	if (ioctl(fd, SIOCGIFINDEX, &ifr) < 0)
+		return err_errno("interface %s, by which multicast is sent", device);
+	m.imr_ifindex = ifr.ifr_ifindex;
+	if (sock_get_int(fd, IPPROTO_IP, IP_MULTICAST_IF, &addr))
+		m.imr_address.s_addr = (in_addr_t)addr;
+	return setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &m, sizeof(m)) < 0
+		       ? err_errno("send multicast by %s", device)
+		       : 0;
+}
+
 int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x)
 {
 	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(struct group));
@@ -156,7 +210,7 @@ int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x)
 			json_object_set_new(x, "groups", all = json_array());
 		json_array_append_new(all, group_new(g, f));
 	}
-	return r < 0 ? r : 0;
+	return r < 0 || !x ? MIN(r, 0) : dump_sender(d, s, x);
 }
 
 static int parse(const char *text, struct sockaddr_storage *ret)
@@ -226,5 +280,5 @@ int multicast_restore(int fd, json_t *x)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return restore_sender(fd, x);
 }

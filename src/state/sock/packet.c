@@ -185,6 +185,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	r = fown_dump(v, &e->fown);
 	if (r == 0)
 		r = sock_options_dump(&s, &e->opts);
+	sock_tell_lost(&s);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 

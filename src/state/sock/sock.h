@@ -75,6 +75,9 @@ json_t *sock_extra_new(struct dump *d, uint32_t id);
 json_t *sock_extra_of(const struct dump *d, uint32_t id); /* the same again */
 json_t *sock_extra(const struct restore *r, uint32_t id); /* NULL: none */
 
+/* Packets that wait in it, as nobody can count on them, are not saved: a warning. */
+void sock_tell_lost(const struct sock_view *s);
+
 /* queue.c: what is queued in a unix socket, read without taking it; for fd_kind.dump_late(). */
 int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
 

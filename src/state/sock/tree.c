@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
 #include "state/extra.h"
 #include "state/ns/spaces.h"
 #include "state/sock/sock.h"
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -301,6 +303,18 @@ json_t *sock_extra_of(const struct dump *d, uint32_t id)
 json_t *sock_extra(const struct restore *r, uint32_t id)
 {
 	return extra_get(r->extra, "sockets", id);
+}
+
+void sock_tell_lost(const struct sock_view *s)
+{
+	struct pollfd p = {.fd = s->fd, .events = POLLIN};
+
+	if (poll(&p, 1, 0) == 1 && p.revents & POLLIN && !(p.revents & POLLHUP))
+		log_warn("%s: packets that wait to be read in this %s socket are not saved",
+			 s->v->link,
+			 s->family == AF_PACKET ? "packet"
+			 : s->type == SOCK_RAW	? "raw"
+						: "ICMP");
 }
 
 int sock_flags_restore(struct restore *r, struct file *f, const FownEntry *fown, unsigned flags)
