@@ -25,6 +25,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #define STOP_TIMEOUT_MS 10000
@@ -68,6 +69,48 @@ static int checked_call(struct agent *a, const char *what, long nr, const uint64
 	return 0;
 }
 
+/* Limits of the program that are in the way of the mailbox (mm/mmap.c: do_mmap()). */
+static const int in_the_way[] = {RLIMIT_AS, RLIMIT_MEMLOCK}; /* after mlockall(MCL_FUTURE) */
+
+static void lift_limits(pid_t pid, struct rlimit was[static ARRAY_SIZE(in_the_way)])
+{
+	static const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(in_the_way); i++) {
+		struct rlimit most;
+
+		if (prlimit(pid, in_the_way[i], NULL, &was[i]) < 0)
+			was[i] = none;
+		most = (struct rlimit){was[i].rlim_max, was[i].rlim_max};
+		if (prlimit(pid, in_the_way[i], &none, NULL) < 0)
+			prlimit(pid, in_the_way[i], &most, NULL);
+	}
+}
+
+static void lower_limits(pid_t pid, const struct rlimit was[static ARRAY_SIZE(in_the_way)])
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(in_the_way); i++)
+		prlimit(pid, in_the_way[i], &was[i], NULL);
+}
+
+static int map_mailbox(struct agent *a, const uint64_t map[6])
+{
+	static const char what[] = "mmap of the agent's mailbox";
+	struct rlimit was[ARRAY_SIZE(in_the_way)];
+	int r = checked_call(a, what, SYS_mmap, map, (int64_t)a->addr);
+
+	if (r != -ENOMEM && r != -EAGAIN)
+		return r;
+	err_clear();
+	lift_limits(seized_alive(a->group), was);
+	r = checked_call(a, what, SYS_mmap, map, (int64_t)a->addr);
+	lower_limits(seized_alive(a->group), was);
+	return r == -ENOMEM || r == -EAGAIN
+		       ? err_wrap(r, "its limits of memory (RLIMIT_AS, RLIMIT_MEMLOCK) leave no "
+				     "room; raise them (prlimit(1))")
+		       : r;
+}
+
 static int map_there_and_here(struct agent *a)
 {
 	/*
@@ -86,7 +129,7 @@ static int map_there_and_here(struct agent *a)
 	char path[96];
 	int r;
 
-	r = checked_call(a, "mmap of the agent's mailbox", SYS_mmap, map, (int64_t)a->addr);
+	r = map_mailbox(a, map);
 	if (r < 0)
 		return r;
 	a->injected = true;

@@ -293,6 +293,7 @@ static const struct restore_step restore_steps[] = {
 	{"limits", .task = rlimits_restore},
 	{"pending signals", .task = sigpending_restore},
 	{"timers", .task = timers_restore},
+	{"late limits", .task = rlimits_restore_late},
 	{"seccomp", .task = seccomp_restore},
 	{"dead leaders", .task = leader_restore},
 	{"credentials", .tell = creds_tell},

@@ -6,6 +6,7 @@
 #include "cr.h"
 
 #include <mqueue.h>
+#include <sys/sem.h>
 
 #define LARGE 8000
 
@@ -60,10 +61,12 @@ int main(void)
 	mqd_t q, closed, gone, again, reader, writer, notified;
 	struct mq_attr a;
 	struct stat st;
+	int semaphore;
 
 	for (size_t i = 0; i < LARGE; i++)
 		large[i] = (char)(i * 13 + i / 256);
 	sigaction(SIGUSR1, &sa, NULL);
+	semaphore = semget(IPC_PRIVATE, 1, 0600); /* is made before them */
 	q = make("/cr-one", O_RDWR | O_NONBLOCK, 10, LARGE);
 	put(q, "low", 1);
 	put(q, "high, first", 31000);
@@ -115,5 +118,6 @@ int main(void)
 	check(told == 77, "told %d", told);
 	check(mq_unlink("/cr-one") == 0 && mq_unlink("/cr-closed") == 0 &&
 	      mq_unlink("/cr-again") == 0 && mq_unlink("/cr-told") == 0);
+	check(semctl(semaphore, 0, IPC_RMID) == 0);
 	return ok();
 }

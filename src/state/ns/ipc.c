@@ -167,7 +167,9 @@ int ipc_create(const char *kind, const IpcDescEntry *e, int (*fn)(key_t, int, co
 	       const void *arg)
 {
 	int id, code, r = ipc_next_id(kind, e->id);
-	bool other = e->cuid || e->cgid;
+	uid_t uid = geteuid(); /* the owner of a user namespace: be_owner() */
+	gid_t gid = getegid();
+	bool other = e->cuid != uid || e->cgid != gid;
 
 	if (r < 0)
 		return r;
@@ -177,8 +179,8 @@ int ipc_create(const char *kind, const IpcDescEntry *e, int (*fn)(key_t, int, co
 	id = fn((key_t)e->key, IPC_CREAT | IPC_EXCL | (int)(e->mode & 0777), arg);
 	code = errno;
 	if (other &&
-	    (syscall(SYS_setresuid, -1, 0, -1) < 0 || syscall(SYS_setresgid, -1, 0, -1) < 0))
-		return err_errno("become root again");
+	    (syscall(SYS_setresuid, -1, uid, -1) < 0 || syscall(SYS_setresgid, -1, gid, -1) < 0))
+		return err_errno("become user %u again", uid);
 	if (id < 0)
 		return err_code(-code, "make %s %u", kind, e->id);
 	return (uint32_t)id == e->id

@@ -9,6 +9,7 @@
 #include "kernel/procmisc.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 int rlimits_dump(struct dump *d, struct dtask *t)
 {
@@ -42,7 +43,19 @@ static struct rlimit clamped(const RlimitEntry *want, const struct rlimit *have)
 	return l;
 }
 
-int rlimits_restore(struct restore *r, struct rtask *t)
+/*
+ * A program may lower this one below what it has (setrlimit(2)): what is queued and its timers come
+ * before it, then.  Where it is higher than ours they need it.
+ */
+static bool is_late(unsigned which, const RlimitEntry *e)
+{
+	struct rlimit own;
+
+	return which == RLIMIT_SIGPENDING && getrlimit(RLIMIT_SIGPENDING, &own) == 0 &&
+	       (e->cur < own.rlim_cur || e->max < own.rlim_max);
+}
+
+static int set_limits(struct restore *r, struct rtask *t, bool late)
 {
 	const TaskRlimitsEntry *e = t->core->tc->rlimits;
 	unsigned n = e ? (unsigned)MIN(e->n_rlimits, RLIM_NLIMITS) : 0;
@@ -54,6 +67,9 @@ int rlimits_restore(struct restore *r, struct rtask *t)
 	for (unsigned i = 0; i < n; i++) {
 		struct rlimit l = {.rlim_cur = e->rlimits[i]->cur, .rlim_max = e->rlimits[i]->max};
 
+		ops[i] = -1;
+		if (is_late(i, e->rlimits[i]) != late)
+			continue;
 		batch_add(&b, SYS_prlimit64, IMM(0), IMM(i), IMM(0),
 			  batch_out(&b, &have[i], sizeof(have[i])));
 		ops[i] = batch_add(&b, SYS_prlimit64, IMM(0), IMM(i), batch_in(&b, &l, sizeof(l)),
@@ -62,10 +78,11 @@ int rlimits_restore(struct restore *r, struct rtask *t)
 	}
 	ret = batch_run(&b);
 	for (unsigned i = 0; ret == 0 && i < n; i++) {
-		struct rlimit l = clamped(e->rlimits[i], &have[i]);
+		struct rlimit l;
 
-		if (batch_result(&b, ops[i]) == 0)
+		if (ops[i] < 0 || batch_result(&b, ops[i]) == 0)
 			continue;
+		l = clamped(e->rlimits[i], &have[i]);
 		if (r->o.strict_rlimits || batch_result(&b, ops[i]) != -EPERM)
 			return err_code((int)batch_result(&b, ops[i]), "set %s",
 					rlimit_name((int)i));
@@ -75,4 +92,19 @@ int rlimits_restore(struct restore *r, struct rtask *t)
 		batch_add(&b, SYS_prlimit64, IMM(0), IMM(i), batch_in(&b, &l, sizeof(l)), IMM(0));
 	}
 	return ret < 0 ? ret : batch_run(&b);
+}
+
+int rlimits_restore(struct restore *r, struct rtask *t)
+{
+	return set_limits(r, t, false);
+}
+
+int rlimits_restore_late(struct restore *r, struct rtask *t)
+{
+	const TaskRlimitsEntry *e = t->core->tc->rlimits;
+
+	if (!e || e->n_rlimits <= RLIMIT_SIGPENDING ||
+	    !is_late(RLIMIT_SIGPENDING, e->rlimits[RLIMIT_SIGPENDING]))
+		return 0;
+	return set_limits(r, t, true);
 }

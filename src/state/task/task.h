@@ -100,6 +100,7 @@ int timers_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 /* rlimits.c */
 int rlimits_dump(struct dump *d, struct dtask *t) MUST_CHECK;
 int rlimits_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+int rlimits_restore_late(struct restore *r, struct rtask *t) MUST_CHECK; /* after signals, timers */
 
 /* creds.c: ids, groups, capabilities, securebits, no_new_privs; the last that an agent does */
 extern const struct question creds_question;
