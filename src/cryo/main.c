@@ -49,8 +49,10 @@ static void print_help(void)
 					       "[--daemon]\n\n"
 					       "Actions:\n");
 
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
-		g_string_append_printf(text, "  %-11s %s\n", actions[i]->name, actions[i]->brief);
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		g_string_append_printf(text, "  %-11s ", actions[i]->name);
+		options_wrap(text, 14, actions[i]->brief);
+	}
 	g_string_append(text, "\nOptions:\n");
 	options_help(text);
 	fputs(text->str, stdout);

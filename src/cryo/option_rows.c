@@ -68,7 +68,7 @@ const struct option_row option_rows[] = {
 	      .help = "Where the page server is; where page-server listens (default: everywhere); "
 		      "the path of a service's socket"),
 	VALUE(OPT_NUMBER, "port", 0, "PORT", port,
-	      .help = "The port there; 0 takes any, and says which"),
+	      .help = "The port there; 0 takes any, and says which", .most = 65535),
 	VALUE(OPT_NUMBER, "ps-socket", 0, "FD", ps_socket,
 	      .help = "The connection to the page server, or of it, is this descriptor"),
 	FLAG("tls", 0, tls,

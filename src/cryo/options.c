@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG_MAX (1u << 20)
-#define NEGATED	   0x1000 /* getopt's val is 0x2000 + row, with this for --no-NAME */
-#define FIRST	   0x2000
+#define HELP_WIDTH  80
+#define HELP_COLUMN 30
+#define CONFIG_MAX  (1u << 20)
+#define NEGATED	    0x1000 /* getopt's val is 0x2000 + row, with this for --no-NAME */
+#define FIRST	    0x2000
 
 /* What getopt_long() wants, made from the table. */
 struct words {
@@ -85,13 +87,13 @@ static int parse_size(const char *text, uint64_t *ret)
 	return 0;
 }
 
-static int parse_number(const char *text, int64_t *ret)
+static int parse_number(const char *text, int64_t most, int64_t *ret)
 {
 	char *end;
 
 	errno = 0;
 	*ret = strtoll(text, &end, 10);
-	if (end == text || *end || errno || *ret < 0 || *ret > INT32_MAX)
+	if (end == text || *end || errno || *ret < 0 || *ret > most)
 		return err_set(EINVAL, "\"%s\" is not a number that fits here", text);
 	return 0;
 }
@@ -169,7 +171,7 @@ static int store(const struct option_row *row, struct options *o, const char *te
 		append(field, text);
 		return 0;
 	case OPT_NUMBER:
-		return parse_number(text, field);
+		return parse_number(text, row->most ?: INT32_MAX, field);
 	case OPT_SIZE:
 		return parse_size(text, field);
 	case OPT_LEVEL:
@@ -369,13 +371,40 @@ static char *left_column(const struct option_row *row)
 			       row->arg ? row->arg + (arg_of(row) == optional_argument) : "");
 }
 
+void options_wrap(GString *to, unsigned column, const char *text)
+{
+	g_auto(GStrv) words = g_strsplit(text, " ", -1);
+	size_t at = column;
+
+	for (unsigned i = 0; words[i]; i++) {
+		size_t n = strlen(words[i]);
+
+		if (i && at + 1 + n > HELP_WIDTH) {
+			g_string_append_printf(to, "\n%*s", (int)column, "");
+			at = column;
+		} else if (i) {
+			g_string_append_c(to, ' ');
+			at++;
+		}
+		g_string_append(to, words[i]);
+		at += n;
+	}
+	g_string_append_c(to, '\n');
+}
+
 void options_help(GString *to)
 {
 	for (size_t i = 0; i < option_count; i++) {
 		g_autofree char *left = left_column(&option_rows[i]);
 
-		if (option_rows[i].help)
-			g_string_append_printf(to, "  %-32s %s\n", left, option_rows[i].help);
+		if (!option_rows[i].help)
+			continue;
+		g_string_append_printf(to, "  %-*s", HELP_COLUMN - 3, left);
+		if (strlen(left) > HELP_COLUMN - 3)
+			g_string_append_printf(to, "\n%*s", HELP_COLUMN, "");
+		else
+			g_string_append_c(to, ' ');
+		options_wrap(to, HELP_COLUMN, option_rows[i].help);
 	}
 }
 

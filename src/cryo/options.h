@@ -76,6 +76,7 @@ struct option_row {
 	const char *help;    /* NULL: known to CRIU, refused here */
 	const char *why_not; /* why it is refused; without help only */
 	const char *choices; /* " a b c ", or NULL */
+	int64_t most;	     /* of a number; 0: INT32_MAX */
 };
 extern const struct option_row option_rows[];
 extern const size_t option_count;
@@ -89,5 +90,7 @@ int options_parse(int argc, char **argv, struct options *o) MUST_CHECK;
 int options_config(const char *path, struct options *o) MUST_CHECK;
 void options_clear(struct options *o);
 
+/* TEXT and a newline, in lines of 80 that begin at COLUMN, where we are. */
+void options_wrap(GString *to, unsigned column, const char *text);
 void options_help(GString *to);
 void options_manual(GString *to); /* scdoc */

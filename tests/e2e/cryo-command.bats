@@ -10,6 +10,9 @@ load ../lib/cryo
 	for word in dump pre-dump restore check cpuinfo --tree --shell-job --images-dir; do
 		grep -q -e "$word" "$DIR/help"
 	done
+	[ "$(wc -L <"$DIR/help")" -le 80 ]
+	run -1 "$CRYO" page-server --port 65536
+	[ "$output" = 'Error: option --port: "65536" is not a number that fits here' ]
 }
 
 @test "wrong command lines: one line, status 1" {

@@ -334,6 +334,27 @@ os.execvp("sleep", ["sleep", "1000"])' "$DIR/ready" </dev/null >/dev/null 2>&1 3
 	PID=
 }
 
+@test "--manage-cgroups: a process whose first thread has ended" {
+	local top=/sys/fs/cgroup/pids
+	[ -d $top ] || top=/sys/fs/cgroup
+	local group=$top/$GROUP_NAME
+	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
+	launch python3 -c 'import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+ctypes.CDLL(None).syscall(60, 0)  # exit(2): of this thread'
+	wait_for 10 eval '[ "$(state_of "$PID")" = Z ]'
+	echo "$PID" >"$group/cgroup.procs"
+	dump --manage-cgroups
+	reap
+	restore --manage-cgroups
+	wait_for 5 eval '[ "$(state_of "$PID")" = Z ]'
+	[ "$(cat "$group/cgroup.procs")" = "$PID" ]
+	grep -q "/$GROUP_NAME\$" /proc/$PID/task/*/cgroup
+	kill -9 "$PID"
+	wait_for 5 rmdir "$group"
+	PID=
+}
+
 @test "--freeze-cgroup: a tree that was frozen already" {
 	local group=/sys/fs/cgroup/freezer/$GROUP_NAME file=freezer.state on=FROZEN off=THAWED
 	[ -d /sys/fs/cgroup/freezer ] || {

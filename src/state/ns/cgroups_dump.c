@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -48,6 +49,19 @@ static CgSetEntry *set_new(const struct dump *d, const char *text, uint32_t id)
 	return s;
 }
 
+/*
+ * A first thread that has ended is in the root of each v1 hierarchy (kernel/cgroup/cgroup.c:
+ * proc_cgroup_show(), PF_EXITING): the others know.
+ */
+static int read_membership(const struct dtask *t, char **ret)
+{
+	char name[48] = "cgroup";
+
+	if (t->leader_dead)
+		snprintf(name, sizeof(name), "task/%d/cgroup", t->threads[0].tid);
+	return file_read_at(t->proc.dir, name, TEXT_MAX, ret, NULL);
+}
+
 static int find_sets(struct dump *d, GPtrArray *sets)
 {
 	g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
@@ -60,7 +74,7 @@ static int find_sets(struct dump *d, GPtrArray *sets)
 
 		if (t->zombie)
 			continue;
-		r = file_read_at(t->proc.dir, "cgroup", TEXT_MAX, &text, NULL);
+		r = read_membership(t, &text);
 		if (r < 0)
 			return r;
 		while (k < texts->len && strcmp(g_ptr_array_index(texts, k), text) != 0)
@@ -69,11 +83,14 @@ static int find_sets(struct dump *d, GPtrArray *sets)
 			g_ptr_array_add(sets, set_new(d, text, k + 1));
 			g_ptr_array_add(texts, g_steal_pointer(&text));
 		}
-		/* of threads in the first one's place: core_entry of a task's leader */
-		t->core->thread_core->has_cg_set = true;
-		t->core->thread_core->cg_set = k + 1;
 		t->core->tc->has_cg_set = true;
 		t->core->tc->cg_set = k + 1;
+		/* of threads in the first one's place; one that has ended gets it later: leader.c
+		 */
+		if (t->leader_dead)
+			continue;
+		t->core->thread_core->has_cg_set = true;
+		t->core->thread_core->cg_set = k + 1;
 	}
 	return r;
 }
