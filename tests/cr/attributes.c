@@ -106,6 +106,39 @@ static int has_thp_if_advised(void)
 	return prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == thp_mode ? 0 : 10;
 }
 
+/* What few kernels or machines have: it is afterwards as they made it. */
+#define SPECIALS 4
+static int special[SPECIALS];
+
+static void specials(int v[SPECIALS])
+{
+	v[0] = prctl(68 /* PR_GET_MEMORY_MERGE */, 0, 0, 0, 0);
+	v[1] = prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0);
+	v[2] = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, 0, 0, 0);
+	v[3] = (int)syscall(SYS_arch_prctl, 0x1011 /* ARCH_GET_CPUID */, 0);
+}
+
+static int be_special(void)
+{
+	prctl(67 /* PR_SET_MEMORY_MERGE */, 1, 0, 0, 0);
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_DISABLE, 0, 0);
+	syscall(SYS_arch_prctl, 0x1012 /* ARCH_SET_CPUID */, 0);
+	specials(special);
+	return 0;
+}
+
+static int is_special(void)
+{
+	int now[SPECIALS];
+
+	specials(now);
+	for (int i = 0; i < SPECIALS; i++)
+		if (now[i] != special[i])
+			return 20 + i;
+	return 0;
+}
+
 static unsigned filter(void)
 {
 	FILE *f = fopen("/proc/self/coredump_filter", "r");
@@ -125,6 +158,7 @@ int main(void)
 	bool logged;
 	struct child c[] = {child_start(forbid_new_code, has_no_new_code),
 			    child_start(disable_thp, has_no_thp),
+			    child_start(be_special, is_special),
 			    child_start(disable_thp_unless_advised, has_thp_if_advised)};
 
 	if (cpus(&all) < 2)
