@@ -150,13 +150,17 @@ void regs_first_call(struct regs *r, const uint8_t code[static REGS_CALL_BYTES])
 
 bool regs_interrupted(const struct regs *r)
 {
-	/* reads and writes: sockets with SO_RCVTIMEO, SO_SNDTIMEO (net/core: sock_intr_errno()) */
+	/* reads, writes, connect(2): sockets with SO_RCVTIMEO, SO_SNDTIMEO (net/core:
+	 * sock_intr_errno()); select(2) and ppoll(2) where the time left cannot be stored
+	 * (fs/select.c: poll_select_finish()), which have all of it again */
 	static const long calls[] = {
 		SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_rt_sigtimedwait,
 		SYS_semop,	SYS_semtimedop,	 SYS_io_getevents, SYS_read,
 		SYS_readv,	SYS_recvfrom,	 SYS_recvmsg,	   SYS_recvmmsg,
 		SYS_accept,	SYS_accept4,	 SYS_write,	   SYS_writev,
 		SYS_sendto,	SYS_sendmsg,	 SYS_sendmmsg,	   SYS_io_uring_enter,
+		SYS_connect,	SYS_sendfile,	 SYS_splice,	   SYS_select,
+		SYS_pselect6,	SYS_ppoll,
 	};
 
 	if (!regs_in_syscall(r) || (int64_t)r->gp.rax != -EINTR)
