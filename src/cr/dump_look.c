@@ -55,6 +55,8 @@ static int check_task(struct dump *d, struct dtask *t)
 		r = dump_refuse(d, dtask_wrap(t, tty_session_check(d, t)));
 	if (r == 0)
 		r = fs_check(d, t);
+	if (r == 0)
+		r = regs_check(d, t);
 	return r;
 }
 

@@ -33,9 +33,13 @@ int cryo_can_track(void)
 static int check_task(struct dump *d, struct dtask *t)
 {
 	g_autofree struct insns *ins = NULL;
+	int r;
 
 	if (t->zombie)
 		return 0;
+	r = regs_check(d, t);
+	if (r < 0)
+		return r;
 	if (uffd_marks(d, t))
 		return dump_refuse(
 			d, dtask_wrap(t, err_set(EOPNOTSUPP,

@@ -6,7 +6,9 @@
  */
 #include "state/task/task.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 /* Offsets in the standard XSAVE area: Intel SDM volume 1, 13.4 and CPUID leaf 0Dh. */
@@ -147,6 +149,19 @@ int regs_dump(struct dump *d, struct dthread *h)
 	if (rest)
 		note_whole_xstate(h, &s->xstate);
 	return 0;
+}
+
+/* By its program: which code a thread runs its registers tell, when it stands still. */
+int regs_check(struct dump *d, struct dtask *t)
+{
+	autoclose int fd = openat(t->proc.dir, "exe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	unsigned char ident[EI_NIDENT];
+
+	if (fd < 0 || pread(fd, ident, sizeof(ident), 0) != sizeof(ident) ||
+	    memcmp(ident, ELFMAG, SELFMAG) != 0 || ident[EI_CLASS] != ELFCLASS32)
+		return 0;
+	return dump_refuse(d, dtask_wrap(t, err_set(EOPNOTSUPP, "it runs 32-bit code, which is not "
+								"saved; end it")));
 }
 
 int regs_load(struct rthread *h)

@@ -39,6 +39,7 @@ int regs_dump(struct dump *d, struct dthread *h) MUST_CHECK;
 int regs_load(struct rthread *h) MUST_CHECK;
 /* In a stop, when all else is done. */
 int regs_restore(struct rthread *h) MUST_CHECK;
+int regs_check(struct dump *d, struct dtask *t) MUST_CHECK; /* while it runs: refuses 32-bit code */
 
 /* waits.c: relative times of system calls that were interrupted */
 void waits_look(struct dump *d);   /* before the freeze */
