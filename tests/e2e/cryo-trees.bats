@@ -158,6 +158,18 @@ run()'
 	[ "$(ps -o ppid= -p "$PID" | tr -d ' ')" = $BASHPID ]
 }
 
+@test "within a user namespace: refused with what it would need, the tree runs on" {
+	local script='setsid sleep 1000 </dev/null >/dev/null 2>&1 &
+		echo $!
+		until [ "$(cut -d" " -f1 /proc/$!/syscall 2>/dev/null)" = 230 ]; do sleep 0.02; done
+		"$1" dump -t $! -D "$2" --unprivileged
+		echo "status $? $(cut -d" " -f3 /proc/$!/stat)"'
+	run -0 unshare -Ur bash -c "$script" bash "$CRYO" "$IMG" 3>&-
+	PID=${lines[0]}
+	[[ $output = *"CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) of the initial user namespace only: run this outside"* ]]
+	[ "${lines[-1]}" = "status 1 S" ]
+}
+
 @test "a session led from outside needs --shell-job, at the restore, too" {
 	sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
 	PID=$!

@@ -112,9 +112,13 @@ static int view_of(const struct dtask *t, const struct vma *v, char reopen[stati
 		writes = writes || st.st_mode & S_IWUSR;
 	*ret = (struct path_view){
 		.link = *link, .reopen = reopen, .flags = writes ? O_RDWR : O_RDONLY, .mnt_id = -1};
-	if (stat(reopen, &ret->st) < 0)
-		return err_errno("stat %s", reopen);
-	return 0;
+	if (stat(reopen, &ret->st) == 0)
+		return 0;
+	if (errno == EPERM) /* fs/proc/base.c: proc_map_files_get_link() */
+		return err_set(EPERM, "what is mapped is shown to CAP_CHECKPOINT_RESTORE (or "
+				      "CAP_SYS_ADMIN) of the initial user namespace only: run this "
+				      "outside of user namespaces");
+	return err_errno("stat %s", reopen);
 }
 
 /* LINK, the caller's, and REOPEN are what *RET refers to. */
@@ -238,7 +242,8 @@ static int dump_file(struct dump *d, struct dtask *t, const struct vma *v, const
 		return err_wrap(r, "mapping %" PRIx64, v->start);
 	e->shmid = id;
 	e->fdflags = p.flags;
-	/* made after F_SEAL_WRITE (mm/memfd.c: check_write_seal()); it would be in the seal's way */
+	/* made after F_SEAL_WRITE (mm/memfd.c: check_write_seal()); it would be in the seal's way
+	 */
 	if (memfd_is_map(v) && v->shared && !(v->vmflags & (VMF(MW) | VMF(WR))))
 		e->fdflags = (p.flags & ~(unsigned)O_ACCMODE) | O_RDONLY;
 	return 0;
