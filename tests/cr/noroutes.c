@@ -57,11 +57,64 @@ static void verify(int fd, const char *mine, const char *its)
 	      errno);
 }
 
+/* The same of IPv6: struct in6_ifreq. */
+static void address6(int fd, const char *text, bool up)
+{
+	struct {
+		struct in6_addr addr;
+		uint32_t prefix;
+		int index;
+	} r = {.prefix = 64, .index = 1};
+
+	check(inet_pton(AF_INET6, text, &r.addr) == 1);
+	check(ioctl(fd, up ? SIOCSIFADDR : SIOCDIFADDR, &r) == 0, "errno %d", errno);
+}
+
+static struct sockaddr_in6 at6(const char *text, int port)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+
+	check(inet_pton(AF_INET6, text, &a.sin6_addr) == 1);
+	return a;
+}
+
+static void verify6(int fd)
+{
+	struct sockaddr_in6 a, mine = at6("fd77::1", 7006), its = at6("fd77::2", 9);
+	socklen_t len = sizeof(a);
+
+	check(getsockname(fd, (void *)&a, &len) == 0 &&
+	      !memcmp(&a.sin6_addr, &mine.sin6_addr, sizeof(a.sin6_addr)) &&
+	      a.sin6_port == mine.sin6_port);
+	check(getpeername(fd, (void *)&a, &len) == 0 &&
+	      !memcmp(&a.sin6_addr, &its.sin6_addr, sizeof(a.sin6_addr)) &&
+	      a.sin6_port == its.sin6_port);
+	check(send(fd, "x", 1, 0) < 0 && (errno == ENETUNREACH || errno == EADDRNOTAVAIL),
+	      "errno %d", errno);
+}
+
+static int connected6(void)
+{
+	struct sockaddr_in6 mine = at6("fd77::1", 7006), its = at6("fd77::2", 9);
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	address6(fd, "fd77::1", true);
+	while (bind(fd, (void *)&mine, sizeof(mine)) < 0) { /* addrconf_dad_work() is a task's */
+		check(errno == EADDRNOTAVAIL, "errno %d", errno);
+		usleep(1000);
+	}
+	check(connect(fd, (void *)&its, sizeof(its)) == 0, "errno %d", errno);
+	address6(fd, "fd77::1", false);
+	verify6(fd);
+	return fd;
+}
+
 int main(void)
 {
 	int bound = socket(AF_INET, SOCK_DGRAM, 0), any = socket(AF_INET, SOCK_DGRAM, 0), from;
 	struct sockaddr_in mine = at("10.77.0.1", 7006), its = at("10.77.0.2", 9), a;
 	socklen_t len = sizeof(a);
+	int six = connected6();
 	char b[4], text[32];
 
 	address(bound, "10.77.0.1", true);
@@ -73,6 +126,7 @@ int main(void)
 	address(bound, "10.77.0.1", false);
 	verify(bound, "10.77.0.1", "10.77.0.2");
 	ready();
+	verify6(six);
 	verify(bound, "10.77.0.1", "10.77.0.2");
 	verify(any, text, "10.77.0.2");
 	address(bound, "10.77.0.1", true);

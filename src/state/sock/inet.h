@@ -33,6 +33,9 @@ int inet_finish(struct restore *r, struct file *f) MUST_CHECK;
 int inet_bind(struct restore *r, struct file *f, bool in_repair) MUST_CHECK;
 int inet_connect(struct restore *r, struct file *f) MUST_CHECK; /* -EINPROGRESS: O_NONBLOCK */
 
+/* noroute.c: after connect(2) has failed; errno stays what it was */
+int inet_connect_without_route(int fd, const union inet_addr *a) MUST_CHECK;
+
 /* freebind.c: bind(2) as the dump saw it: errno as usual */
 void inet_freebind_dump(const struct sock_view *s, json_t *x);
 int inet_freebind(int fd, json_t *x, const union inet_addr *a) MUST_CHECK;

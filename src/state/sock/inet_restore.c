@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define BACKLOG_MAX 65535
-#define LOOPBACK    "lo"
 
 int inet_load(struct restore *r, struct file *f)
 {
@@ -88,41 +87,6 @@ int inet_bind(struct restore *r, struct file *f, bool in_repair)
 	return err_errno("bind to %s", text);
 }
 
-static bool has_device(int fd)
-{
-	char name[IFNAMSIZ];
-	socklen_t len = sizeof(name);
-
-	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) == 0 && len > 0;
-}
-
-/*
- * No route leads there any more.  Of IPv4 whoever asks for a device is believed that the other end
- * is on its link, if the device is up (net/ipv4/route.c: ip_route_output_key_hash_rcu()), and who
- * is transparent may have an address of nobody (FLOWI_FLAG_ANYSRC).  Taken back, the next packet
- * looks for a route as it would have anyway (sk_dst_reset()).
- */
-static int connect_without_route(int fd, const union inet_addr *a)
-{
-	int r = -1, transparent, was = errno;
-
-	if ((was != ENETUNREACH && was != EHOSTUNREACH && was != EACCES && was != EINVAL) ||
-	    a->sa.sa_family != AF_INET || has_device(fd) ||
-	    !sock_get_int(fd, IPPROTO_IP, IP_TRANSPARENT, &transparent))
-		return -1;
-	if (sock_set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1) == 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, LOOPBACK, sizeof(LOOPBACK)) == 0) {
-		r = connect(fd, &a->sa, inet_addr_len(a));
-		if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 1) < 0)
-			r = -1;
-	}
-	if (sock_set_int(fd, IPPROTO_IP, IP_TRANSPARENT, transparent) < 0)
-		r = -1;
-	err_clear();
-	errno = was;
-	return r;
-}
-
 int inet_connect(struct restore *r, struct file *f)
 {
 	const InetSkEntry *e = f->entry->isk;
@@ -136,7 +100,7 @@ int inet_connect(struct restore *r, struct file *f)
 	if (connect(f->fd, &a.sa, inet_addr_len(&a)) == 0 ||
 	    (errno == EADDRNOTAVAIL && free_port(r, e) &&
 	     connect(f->fd, &a.sa, inet_addr_len(&a)) == 0) ||
-	    (e->type != SOCK_STREAM && connect_without_route(f->fd, &a) == 0))
+	    (e->type != SOCK_STREAM && inet_connect_without_route(f->fd, &a) == 0))
 		return 0;
 	inet_show(&a, text);
 	return err_errno("connect to %s", text);
