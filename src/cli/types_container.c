@@ -1,49 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* define.InspectContainerData and what it holds. */
+#include "cli/fields.h"
 #include "cli/types.h"
 
-#define S(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_string                                                  \
-	}
-#define I(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_int                                                     \
-	}
-#define B(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_bool                                                    \
-	}
-#define T(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_time                                                    \
-	}
-#define L(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_strings                                                 \
-	}
-#define M(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_string_map                                              \
-	}
-#define X(name_, type_)                                                                            \
-	{                                                                                          \
-		.name = name_, .type = type_                                                       \
-	}
-/* A Go name that differs from the key in JSON. */
-#define K(name_, key_, type_)                                                                      \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = type_                                          \
-	}
 /* A second name. */
 #define ALSO(name_, key_, type_)                                                                   \
 	{                                                                                          \
 		.name = name_, .key = key_, .type = type_, .alias = true                           \
 	}
 
-#define STRUCT(name_, go_, ...)                                                                    \
-	static const struct go_field name_##_fields[] = {__VA_ARGS__, {}};                         \
-	static const struct go_type name_ = {go_, GO_STRUCT, NULL, name_##_fields}
 #define SLICE(name_, go_, elem_) static const struct go_type name_ = {go_, GO_SLICE, elem_}
 #define MAP(name_, go_, elem_)	 static const struct go_type name_ = {go_, GO_MAP, elem_}
 

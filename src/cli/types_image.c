@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inspect.ImageData and what it holds. */
+#include "cli/fields.h"
 #include "cli/types.h"
-
-#define S(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_string                                                  \
-	}
-#define K(name_, key_, type_)                                                                      \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = type_                                          \
-	}
 
 static const struct go_field driver_fields[] = {S("Name"), K("Data", NULL, &go_string_map), {}};
 static const struct go_type driver = {"*inspect.DriverData", GO_STRUCT, NULL, driver_fields};

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* define.Info and define.Version: CamelCase in templates, other spellings in JSON. */
+#include "cli/fields.h"
 #include "cli/types.h"
-
-#define K(name_, key_, type_)                                                                      \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = type_                                          \
-	}
-#define STRUCT(name_, go_, ...)                                                                    \
-	static const struct go_field name_##_fields[] = {__VA_ARGS__, {}};                         \
-	static const struct go_type name_ = {go_, GO_STRUCT, NULL, name_##_fields}
 
 STRUCT(conmon, "*define.ConmonInfo", K("Package", "package", &go_string),
        K("Path", "path", &go_string), K("Version", "version", &go_string));

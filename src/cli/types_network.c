@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* types.Network of containers/common. */
+#include "cli/fields.h"
 #include "cli/types.h"
-
-#define K(name_, key_, type_)                                                                      \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = type_                                          \
-	}
 
 static const struct go_field range_fields[] = {
 	K("StartIP", "start_ip", &go_string), K("EndIP", "end_ip", &go_string), {}};

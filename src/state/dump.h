@@ -45,7 +45,7 @@ struct dtask {
 	unsigned maker;	   /* the sibling that shares with it; 0: its parent can make it */
 	bool own_tables;   /* one of its threads does not share them */
 	bool zombie, reaper;
-	bool leader_dead;     /* its first thread has ended before others: cr/leader.c */
+	bool leader_dead;     /* its first thread has ended before others: task/leader.c */
 	bool lends;	      /* has children that share its pages since fork(2) */
 	bool settled, looked; /* it stands still; its children then have been seen */
 	pid_t nspid, nspgid, nssid;

@@ -3,7 +3,7 @@
  * A tree while it is being restored: its records, and what has been made of them so far.  Filled by
  * the steps of cr/restore.c in their order.
  *
- * Numbers in records come from files: state/load.c has checked that they lead somewhere.
+ * Numbers in records come from files: records_load() has checked that they lead somewhere.
  */
 #pragma once
 

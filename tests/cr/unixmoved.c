@@ -4,49 +4,9 @@
  * before it, or that were linked to another name and unlinked: both names are what they were, and
  * so are other files of these names.
  */
-#include "cr.h"
-
-#include <stddef.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include "unix.h"
 
 static char dir[] = "/tmp/cr-unix-XXXXXX";
-
-static socklen_t addr(struct sockaddr_un *a, const char *name)
-{
-	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
-	strcpy(a->sun_path, name);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name) + 1);
-}
-
-static int bound(const char *name, int type)
-{
-	struct sockaddr_un a;
-	socklen_t len = addr(&a, name);
-	int fd = socket(AF_UNIX, type, 0);
-
-	check(bind(fd, (struct sockaddr *)&a, len) == 0, name);
-	check(type == SOCK_DGRAM || listen(fd, 5) == 0);
-	return fd;
-}
-
-static int client(const char *name, int type)
-{
-	struct sockaddr_un a;
-	socklen_t len = addr(&a, name);
-	int fd = socket(AF_UNIX, type, 0);
-
-	check(connect(fd, (struct sockaddr *)&a, len) == 0, "%s: errno %d", name, errno);
-	return fd;
-}
-
-static void talk(int a, int b)
-{
-	char buf[8];
-
-	check(send(a, "to", 2, 0) == 2 && recv(b, buf, 8, 0) == 2);
-	check(send(b, "fro", 3, 0) == 3 && recv(a, buf, 8, 0) == 3);
-}
 
 static void has_name(int fd, const char *name)
 {
@@ -59,10 +19,10 @@ static void has_name(int fd, const char *name)
 
 static void reaches(int listener, const char *name)
 {
-	int c = client(name, SOCK_STREAM), s = accept(listener, NULL, NULL);
+	int c = unix_client(name, false, SOCK_STREAM), s = accept(listener, NULL, NULL);
 
 	check(s >= 0, "%s: errno %d", name, errno);
-	talk(c, s);
+	unix_talk(c, s);
 	close(c);
 	close(s);
 }
@@ -79,21 +39,21 @@ int main(void)
 	snprintf(old, sizeof(old), "%s/sock.old", dir);
 	snprintf(data, sizeof(data), "%s/data", dir);
 	snprintf(moved, sizeof(moved), "%s/sub/data", dir);
-	first = bound(now, SOCK_STREAM);
-	second = bound(before, SOCK_STREAM);
+	first = unix_bound(now, false, SOCK_STREAM);
+	second = unix_bound(before, false, SOCK_STREAM);
 	check(chmod(before, 0640) == 0);
 	check(rename(now, old) == 0 && rename(before, now) == 0);
-	cli = client(now, SOCK_STREAM);
+	cli = unix_client(now, false, SOCK_STREAM);
 	acc = accept(second, NULL, NULL);
-	waits = client(now, SOCK_STREAM);
+	waits = unix_client(now, false, SOCK_STREAM);
 	fd = open(before, O_CREAT | O_WRONLY, 0600); /* somebody else's since */
 	check(fd >= 0 && write(fd, "kept", 4) == 4 && close(fd) == 0);
-	dg = bound(data, SOCK_DGRAM);
-	dgc = client(data, SOCK_DGRAM);
+	dg = unix_bound(data, false, SOCK_DGRAM);
+	dgc = unix_client(data, false, SOCK_DGRAM);
 	check(send(dgc, "hello", 5, 0) == 5 && rename(data, moved) == 0);
-	rel = bound("relative", SOCK_STREAM);
+	rel = unix_bound("relative", false, SOCK_STREAM);
 	check(rename("relative", "sub/rel") == 0);
-	linked = bound("linked.1", SOCK_STREAM);
+	linked = unix_bound("linked.1", false, SOCK_STREAM);
 	check(link("linked.1", "linked") == 0 && unlink("linked.1") == 0);
 	ready();
 	has_name(first, now);
@@ -101,10 +61,10 @@ int main(void)
 	has_name(acc, before);
 	has_name(dg, data);
 	has_name(rel, "relative");
-	talk(cli, acc);
+	unix_talk(cli, acc);
 	acc = accept(second, NULL, NULL);
 	check(acc >= 0);
-	talk(waits, acc);
+	unix_talk(waits, acc);
 	reaches(first, old);
 	reaches(second, now);
 	reaches(rel, "sub/rel");

@@ -1,48 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unix sockets with names: listening, accepted, waiting to be, relative, deleted, abstract. */
-#include "cr.h"
-
-#include <stddef.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include "unix.h"
 
 static char dir[] = "/tmp/cr-unix-XXXXXX";
-
-static socklen_t addr(struct sockaddr_un *a, const char *name, bool abstract)
-{
-	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
-	strcpy(a->sun_path + abstract, name);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name) + 1);
-}
-
-static int listener(const char *name, bool abstract, int type)
-{
-	struct sockaddr_un a;
-	socklen_t len = addr(&a, name, abstract);
-	int fd = socket(AF_UNIX, type, 0);
-
-	check(bind(fd, (struct sockaddr *)&a, len) == 0, name);
-	check(type == SOCK_DGRAM || listen(fd, 5) == 0);
-	return fd;
-}
-
-static int client(const char *name, bool abstract, int type)
-{
-	struct sockaddr_un a;
-	socklen_t len = addr(&a, name, abstract);
-	int fd = socket(AF_UNIX, type, 0);
-
-	check(connect(fd, (struct sockaddr *)&a, len) == 0, "%s: errno %d", name, errno);
-	return fd;
-}
-
-static void talk(int a, int b)
-{
-	char buf[8];
-
-	check(send(a, "to", 2, 0) == 2 && recv(b, buf, 8, 0) == 2);
-	check(send(b, "fro", 3, 0) == 3 && recv(a, buf, 8, 0) == 3);
-}
 
 static const char *name_of(int fd)
 {
@@ -56,12 +16,12 @@ static const char *name_of(int fd)
 
 static void sends_and_closes(const char *to, const char *from, bool abstract)
 {
-	int fd = abstract ? socket(AF_UNIX, SOCK_DGRAM, 0) : listener(from, false, SOCK_DGRAM);
+	int fd = abstract ? socket(AF_UNIX, SOCK_DGRAM, 0) : unix_bound(from, false, SOCK_DGRAM);
 	struct sockaddr_un a;
-	socklen_t len = addr(&a, from, abstract);
+	socklen_t len = unix_addr(&a, from, abstract);
 
 	check(!abstract || bind(fd, (struct sockaddr *)&a, len) == 0, "errno %d", errno);
-	len = addr(&a, to, false);
+	len = unix_addr(&a, to, false);
 	check(sendto(fd, from, strlen(from), 0, (struct sockaddr *)&a, len) ==
 	      (ssize_t)strlen(from));
 	close(fd);
@@ -70,7 +30,7 @@ static void sends_and_closes(const char *to, const char *from, bool abstract)
 static void comes_from(int fd, const char *name, bool abstract)
 {
 	struct sockaddr_un a, from;
-	socklen_t len = sizeof(from), want = addr(&a, name, abstract);
+	socklen_t len = sizeof(from), want = unix_addr(&a, name, abstract);
 	char buf[32];
 
 	check(recvfrom(fd, buf, sizeof(buf), MSG_DONTWAIT, (struct sockaddr *)&from, &len) ==
@@ -93,8 +53,8 @@ static void make_deep(const char *to)
 	check(mkdir(at, 0755) == 0);
 	snprintf(deep, sizeof(deep), "%s/sock", at);
 	snprintf(deep_from, sizeof(deep_from), "%s/from", at);
-	deep_l = listener(deep, false, SOCK_STREAM);
-	deep_cli = client(deep, false, SOCK_STREAM);
+	deep_l = unix_bound(deep, false, SOCK_STREAM);
+	deep_cli = unix_client(deep, false, SOCK_STREAM);
 	deep_acc = accept(deep_l, NULL, NULL);
 	sends_and_closes(to, deep_from, false);
 	check(unlink(deep) == 0 && unlink(deep_from) == 0);
@@ -105,7 +65,7 @@ static void make_deep(const char *to)
 
 static void verify_deep(void)
 {
-	talk(deep_cli, deep_acc);
+	unix_talk(deep_cli, deep_acc);
 	check(!strcmp(name_of(deep_l), deep) && !strcmp(name_of(deep_acc), deep));
 }
 
@@ -124,45 +84,45 @@ int main(void)
 	snprintf(path, sizeof(path), "%s/sock", dir);
 	snprintf(gone, sizeof(gone), "%s/gone", dir);
 	snprintf(dgram, sizeof(dgram), "%s/dgram", dir);
-	l = listener(path, false, SOCK_STREAM);
+	l = unix_bound(path, false, SOCK_STREAM);
 	chmod(path, 0640);
 	chown(path, 33, 34);
-	cli = client(path, false, SOCK_STREAM);
+	cli = unix_client(path, false, SOCK_STREAM);
 	acc = accept(l, NULL, NULL);
-	wait_cli = client(path, false, SOCK_STREAM);
-	ab = listener("cr-abstract", true, SOCK_SEQPACKET);
-	abcli = client("cr-abstract", true, SOCK_SEQPACKET);
+	wait_cli = unix_client(path, false, SOCK_STREAM);
+	ab = unix_bound("cr-abstract", true, SOCK_SEQPACKET);
+	abcli = unix_client("cr-abstract", true, SOCK_SEQPACKET);
 	abacc = accept(ab, NULL, NULL);
-	rel = listener("relative", false, SOCK_STREAM);
-	del = listener(gone, false, SOCK_STREAM);
-	orphan_cli = client(gone, false, SOCK_STREAM);
+	rel = unix_bound("relative", false, SOCK_STREAM);
+	del = unix_bound(gone, false, SOCK_STREAM);
+	orphan_cli = unix_client(gone, false, SOCK_STREAM);
 	orphan = accept(del, NULL, NULL);
 	close(del);
 	unlink(gone);
-	del = listener(gone, false, SOCK_STREAM);
+	del = unix_bound(gone, false, SOCK_STREAM);
 	unlink(gone);
-	dg = listener(dgram, false, SOCK_DGRAM);
-	dgc = client(dgram, false, SOCK_DGRAM);
-	len = addr(&a, "cr-sender", true);
+	dg = unix_bound(dgram, false, SOCK_DGRAM);
+	dgc = unix_client(dgram, false, SOCK_DGRAM);
+	len = unix_addr(&a, "cr-sender", true);
 	check(bind(dgc, (struct sockaddr *)&a, len) == 0);
 	check(send(dgc, "hello", 5, 0) == 5);
-	d2 = client(dgram, false, SOCK_DGRAM);
+	d2 = unix_client(dgram, false, SOCK_DGRAM);
 	check(send(d2, "anonymous", 9, 0) == 9);
-	d3 = listener("free", false, SOCK_DGRAM); /* connected to nobody */
-	len = addr(&a, dgram, false);
+	d3 = unix_bound("free", false, SOCK_DGRAM); /* connected to nobody */
+	len = unix_addr(&a, dgram, false);
 	check(sendto(d3, "free", 4, 0, (struct sockaddr *)&a, len) == 4);
 	sends_and_closes(dgram, "cr-dead", true);
 	sends_and_closes(dgram, "dead", false);
 	sends_and_closes(dgram, "cr-dead", true); /* another one of that name */
-	self = listener("cr-self", true, SOCK_DGRAM);
-	len = addr(&a, "cr-self", true);
+	self = unix_bound("cr-self", true, SOCK_DGRAM);
+	len = unix_addr(&a, "cr-self", true);
 	check(connect(self, (struct sockaddr *)&a, len) == 0);
 	make_deep(dgram);
 	ready();
 	verify_deep();
-	talk(cli, acc);
-	talk(abcli, abacc);
-	talk(orphan, orphan_cli);
+	unix_talk(cli, acc);
+	unix_talk(abcli, abacc);
+	unix_talk(orphan, orphan_cli);
 	check(!strcmp(name_of(l), path) && !strcmp(name_of(acc), path));
 	check(!strcmp(name_of(abacc), "cr-abstract") && !strcmp(name_of(rel), "relative"));
 	check(!strcmp(name_of(del), gone) && !strcmp(name_of(orphan), gone));
@@ -171,14 +131,14 @@ int main(void)
 	      st.st_gid == 34);
 	acc = accept(l, NULL, NULL);
 	check(acc >= 0);
-	talk(wait_cli, acc);
+	unix_talk(wait_cli, acc);
 	len = sizeof(cred);
 	check(getsockopt(cli, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.pid == getpid(),
 	      "%d", cred.pid);
-	cli = client(path, false, SOCK_STREAM);
-	cli = client("relative", false, SOCK_STREAM);
+	cli = unix_client(path, false, SOCK_STREAM);
+	cli = unix_client("relative", false, SOCK_STREAM);
 	acc = accept(rel, NULL, NULL);
-	talk(cli, acc);
+	unix_talk(cli, acc);
 	len = sizeof(from);
 	check(recvfrom(dg, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) == 5);
 	check(!strcmp(from.sun_path + 1, "cr-sender"), "who sent it is kept");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checkpoint ls, rm, prune. */
 #include "cli/cmd/common.h"
+#include "cli/fields.h"
 #include "cli/human.h"
 #include "cli/report.h"
 #include "engine/ckinspect.h"
@@ -22,25 +23,17 @@ static const struct opt ls_options[] = {
 	OPT(struct ls_opts, quiet, "quiet", 'q', "Display only names"),
 	{}};
 
-#define S(name_, key_)                                                                             \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = &go_string                                     \
-	}
-#define I(name_, key_)                                                                             \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = &go_int                                        \
-	}
-static const struct go_field fields[] = {S("Container", "containerName"),
-					 S("ContainerID", "container"),
-					 S("Name", "shown"),
+static const struct go_field fields[] = {SK("Container", "containerName"),
+					 SK("ContainerID", "container"),
+					 SK("Name", "shown"),
 					 {.name = "CreatedAt", .key = "created", .type = &go_time},
-					 S("Created", "ago"),
-					 S("Image", "image"),
-					 S("Memory", "memory"),
-					 S("Rootfs", "rootfs"),
-					 S("Frozen", "frozen"),
-					 I("ImagesSize", "imagesSize"),
-					 I("RootfsSize", "rootfsSize"),
+					 SK("Created", "ago"),
+					 SK("Image", "image"),
+					 SK("Memory", "memory"),
+					 SK("Rootfs", "rootfs"),
+					 SK("Frozen", "frozen"),
+					 IK("ImagesSize", "imagesSize"),
+					 IK("RootfsSize", "rootfsSize"),
 					 {}};
 static const struct go_type type = {"checkpoints.Report", GO_STRUCT, NULL, fields};
 static const struct report_header headers[] = {

@@ -2,6 +2,7 @@
 #include "engine/events.h"
 #include "cli/cmd/common.h"
 #include "cli/cmd/filter.h"
+#include "cli/fields.h"
 #include "cli/human.h"
 #include "cli/report.h"
 
@@ -146,10 +147,6 @@ static bool matches(char *const *filter, const struct event *ev)
 	return asked == met;
 }
 
-#define S(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_string                                                  \
-	}
 static const struct go_field fields[] = {{.name = "ContainerExitCode", .type = &go_int_pointer},
 					 S("ID"),
 					 S("Image"),

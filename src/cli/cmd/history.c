@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cmd/common.h"
+#include "cli/fields.h"
 #include "cli/human.h"
 #include "cli/report.h"
 #include "engine/image.h"
@@ -19,10 +20,6 @@ static const struct opt options[] = {
 	O(quiet, "quiet", 'q', "Display the numeric IDs only"),
 	{}};
 
-#define S(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_string                                                  \
-	}
 static const struct go_field fields[] = {S("ID"),
 					 S("Created"),
 					 S("CreatedAt"),

@@ -2,6 +2,7 @@
 /* images: one line per name of each image. */
 #include "cli/cmd/common.h"
 #include "cli/cmd/filter.h"
+#include "cli/fields.h"
 #include "cli/human.h"
 #include "cli/report.h"
 #include "engine/image.h"
@@ -27,10 +28,6 @@ static const struct opt options[] = {
 	O(sort, "sort", 0, "Sort by created, id, repository, size, tag", .def = "created"),
 	{}};
 
-#define S(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_string                                                  \
-	}
 static const struct go_field fields[] = {S("ID"),
 					 {"Id", NULL, &go_string},
 					 S("Repository"),

@@ -6,6 +6,7 @@
 #include "cli/cmd/filter.h"
 #include "cli/cmd/filter_table.h"
 #include "cli/cmd/network_filter.h"
+#include "cli/fields.h"
 #include "cli/human.h"
 #include "cli/report.h"
 
@@ -26,15 +27,11 @@ static const struct opt options[] = {
 	OPT(struct ls_opts, quiet, "quiet", 'q', "Display only names"),
 	{}};
 
-#define S(name_, key_)                                                                             \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = &go_string                                     \
-	}
-static const struct go_field fields[] = {S("ID", "ID"),
-					 S("Name", "name"),
-					 S("Driver", "driver"),
-					 S("Labels", "Labels"),
-					 S("NetworkInterface", "network_interface"),
+static const struct go_field fields[] = {SK("ID", "ID"),
+					 SK("Name", "name"),
+					 SK("Driver", "driver"),
+					 SK("Labels", "Labels"),
+					 SK("NetworkInterface", "network_interface"),
 					 {.name = "Created", .key = "created", .type = &go_time},
 					 {}};
 static const struct go_type type = {"networks.ListPrintReports", GO_STRUCT, NULL, fields};

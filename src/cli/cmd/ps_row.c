@@ -2,6 +2,7 @@
 #include "cli/cmd/ps_row.h"
 
 #include "base/log.h"
+#include "cli/fields.h"
 #include "cli/human.h"
 #include "engine/image.h"
 #include "engine/inspect.h"
@@ -22,14 +23,6 @@ static json_t *label_of(json_t *self, const char *name)
 
 static const struct go_method ps_methods[] = {{"Label", &go_string, label_of}, {}};
 
-#define S(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_string                                                  \
-	}
-#define I(name_)                                                                                   \
-	{                                                                                          \
-		.name = name_, .type = &go_int                                                     \
-	}
 static const struct go_field ns_fields[] = {S("MNT"),	S("Cgroup"), S("IPC"),	S("NET"),
 					    S("PIDNS"), S("UTS"),    S("User"), {}};
 static const struct go_type ns_type = {"entities.ListContainerNamespaces", GO_STRUCT, NULL,

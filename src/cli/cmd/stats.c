@@ -2,6 +2,7 @@
 /* stats: what containers use, once or every few seconds. */
 #include "engine/stats.h"
 #include "cli/cmd/common.h"
+#include "cli/fields.h"
 #include "cli/human.h"
 #include "cli/report.h"
 
@@ -33,32 +34,24 @@ static void set_defaults(void *opts)
 	((struct stats_opts *)opts)->interval = 5;
 }
 
-#define S(name_, key_)                                                                             \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = &go_string                                     \
-	}
-#define I(name_, key_)                                                                             \
-	{                                                                                          \
-		.name = name_, .key = key_, .type = &go_int                                        \
-	}
-static const struct go_field fields[] = {S("ID", "id"),
-					 S("ContainerID", "full_id"),
-					 S("Name", "name"),
-					 S("CPUPerc", "cpu_percent"),
-					 S("AVGCPU", "avg_cpu"),
-					 S("MemUsage", "mem_usage"),
-					 S("MemUsageBytes", "mem_usage_bytes"),
-					 S("MemPerc", "mem_percent"),
-					 S("NetIO", "net_io"),
-					 S("BlockIO", "block_io"),
-					 S("PIDS", "pids"),
-					 S("UpTime", "cpu_time"),
-					 I("CPUNano", "cpu_nano"),
-					 I("MemLimit", "mem_limit"),
-					 I("NetInput", "net_input"),
-					 I("NetOutput", "net_output"),
-					 I("BlockInput", "block_input"),
-					 I("BlockOutput", "block_output"),
+static const struct go_field fields[] = {SK("ID", "id"),
+					 SK("ContainerID", "full_id"),
+					 SK("Name", "name"),
+					 SK("CPUPerc", "cpu_percent"),
+					 SK("AVGCPU", "avg_cpu"),
+					 SK("MemUsage", "mem_usage"),
+					 SK("MemUsageBytes", "mem_usage_bytes"),
+					 SK("MemPerc", "mem_percent"),
+					 SK("NetIO", "net_io"),
+					 SK("BlockIO", "block_io"),
+					 SK("PIDS", "pids"),
+					 SK("UpTime", "cpu_time"),
+					 IK("CPUNano", "cpu_nano"),
+					 IK("MemLimit", "mem_limit"),
+					 IK("NetInput", "net_input"),
+					 IK("NetOutput", "net_output"),
+					 IK("BlockInput", "block_input"),
+					 IK("BlockOutput", "block_output"),
 					 {}};
 static const struct go_type type = {"containers.containerStats", GO_STRUCT, NULL, fields};
 static const struct report_header headers[] = {{"UpTime", "CPU TIME"},
