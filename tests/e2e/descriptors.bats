@@ -13,12 +13,13 @@ teardown_file() { engine_teardown; }
 
 HOST="-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro"
 
-# thaws NAME [OPTIONS...]: it makes its state, is frozen and thawed, and finds it again.
+# thaws NAME [OPTIONS...]: it makes its state, is frozen and thawed, and finds it again.  $RUN: options of
+# run, too.
 thaws() {
 	local name=$1
 	shift
 	# shellcheck disable=SC2086
-	cryopod run -d -i --name "$name" -v "$REPO/build/tests/cr:/t:ro" $HOST busybox "/t/cr-$name" >/dev/null
+	cryopod run -d -i --name "$name" -v "$REPO/build/tests/cr:/t:ro" $RUN $HOST busybox "/t/cr-$name" >/dev/null
 	wait_for 10 log_has "$name" ready
 	expect 0 cryopod container checkpoint "$@" "$name"
 	expect 0 cryopod container restore "$@" "$name"
@@ -70,6 +71,15 @@ thaws() {
 	thaws ghost
 	thaws ghostdir
 	thaws names
+}
+
+@test "files in mounts that are attached nowhere" {
+	RUN=--privileged thaws adrift
+}
+
+@test "calls that wait, and those that a signal has come for" {
+	thaws longcalls --file-locks
+	thaws lateinterrupts --file-locks
 }
 
 @test "owners of SIGIO, shared tables, thousands of descriptors" {
