@@ -34,13 +34,19 @@
 
 #define UP_MAX 4096 /* as deep as a path can be */
 
-/* In a mount namespace that is ours, or somebody's whom we do not save? */
-static bool is_ours(int mount)
+/* MOUNT is of the mount namespace that the process SELF is in, all of which it has to see. */
+static bool is_listed(int self, int mount)
 {
 	CLEANUP(mountinfo_clear) struct mountinfo all = {0};
-	autoclose int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	return self < 0 || mountinfo_read(self, &all) < 0 || mountinfo_by_id(&all, mount);
+}
+
+static bool is_ours(int mount)
+{
+	autoclose int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return is_listed(self, mount);
 }
 
 /* struct mount of our FD has no namespace. */
@@ -55,25 +61,34 @@ static bool has_no_namespace(struct dump *d, int fd)
 	       peek_u64(k, mount - in_mount, "mount", "mnt_ns", &ns) == 0 && ns == 0;
 }
 
+struct copy {
+	int fd, proc, mount;
+};
+
 static int copy_it(void *arg, int *ret_fd)
 {
-	return mount_copy(*(int *)arg, "", false, ret_fd);
+	const struct copy *c = arg;
+	autoclose int self = openat(c->proc, "self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return is_listed(self, c->mount) ? err_set(EBUSY, "it is attached")
+					 : mount_copy(c->fd, "", false, ret_fd);
 }
 
 /*
- * The mount of our FD can be copied.  Of what open_tree(2) has made only whoever is in the
- * namespace that it was made from may do so (check_anonymous_mnt()).
+ * MOUNT, which our FD is in, can be copied though it is not attached.  Of what open_tree(2) has
+ * made only whoever is in the namespace that it was made from may do so (check_anonymous_mnt()).
  */
-static bool can_be_copied(const struct path_view *v, int fd)
+static bool can_be_copied(const struct path_view *v, int fd, int mount)
 {
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	autoclose int copy = -1, ns = -1;
+	autoclose int copy = -1, ns = -1, proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct copy c = {.fd = fd, .proc = proc, .mount = mount};
 	int pid;
 
 	if (mount_copy(fd, "", false, &copy) == 0)
 		return true;
 	return sscanf(v->reopen, "/proc/%d/", &pid) == 1 && proc_open(pid, &p) == 0 &&
-	       ns_open(p.dir, NS_MNT, &ns) == 0 && ns_run(&ns, 1, copy_it, &fd, &copy) == 0;
+	       ns_open(p.dir, NS_MNT, &ns) == 0 && ns_run(&ns, 1, copy_it, &c, &copy) == 0;
 }
 
 /* Opened, or -1: it is somewhere, or not to be told. */
@@ -88,7 +103,7 @@ static int open_adrift(struct dump *d, const struct path_view *v, int *ret_mount
 	if (spaces_mount(d, *ret_mount) || is_ours(*ret_mount))
 		return -1;
 	fd = open(v->reopen, O_PATH | O_CLOEXEC);
-	if (fd < 0 || (!has_no_namespace(d, fd) && !can_be_copied(v, fd))) {
+	if (fd < 0 || (!has_no_namespace(d, fd) && !can_be_copied(v, fd, *ret_mount))) {
 		err_clear();
 		return -1;
 	}
