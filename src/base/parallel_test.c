@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/parallel.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define MANY 1000
+
+static void count(void *arg, unsigned i)
+{
+	unsigned *calls = arg;
+
+	__atomic_fetch_add(&calls[i], 1, __ATOMIC_RELAXED);
+}
+
+/* However many there are, and however many help: each once. */
+static void each_once(void **state)
+{
+	static const unsigned numbers[] = {0, 1, 2, 127, 129, MANY};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++)
+		for (unsigned helpers = 0; helpers < PARALLEL_HELPERS_MAX + 3; helpers++) {
+			unsigned calls[MANY + 1] = {0};
+
+			parallel_run(numbers[i], helpers, count, calls);
+			for (unsigned k = 0; k <= MANY; k++)
+				assert_int_equal(calls[k], k < numbers[i]);
+		}
+}
+
+static void note_thread(void *arg, unsigned i)
+{
+	void **who = arg;
+
+	who[i] = g_thread_self();
+	g_usleep(100); /* long enough that nobody does all of it alone */
+}
+
+static void helpers_help(void **state)
+{
+	void *who[MANY];
+	bool other = false;
+
+	parallel_run(MANY, 1, note_thread, who);
+	for (unsigned i = 0; i < MANY; i++)
+		other = other || who[i] != g_thread_self();
+	assert_true(other);
+	assert_int_equal(parallel_cpus(1), 0);
+	assert_true(parallel_cpus(1u << 20) < g_get_num_processors());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_once),
+		cmocka_unit_test(helpers_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
