@@ -375,6 +375,8 @@ int born_threads(struct restore *r, struct rtask *t)
 	if (t->nthreads < 2)
 		return 0;
 	rtask_batch(t, &b);
+	thread_name(t->threads, &b);
+	creds_bounding(t, &b);
 	for (unsigned i = 1; ret == 0 && i < t->nthreads; i++) {
 		pid_t tids[LEVELS_MAX + 1];
 		struct clone_spec c = {

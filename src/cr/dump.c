@@ -129,11 +129,20 @@ static int dump_vdso(struct dump *d)
 	return 0;
 }
 
+/*
+ * What is asked of a thread takes 16 operations and 224 bytes; more would be asked in pieces.  New
+ * memory of thousands of threads is felt.
+ */
+#define THREAD_OPS   24
+#define THREAD_ARENA 1024
+
 static int inject(struct dump *d, struct dtask *t)
 {
 	const struct insns *known = g_hash_table_lookup(d->scouted, GINT_TO_POINTER(t->proc.pid));
 	/* in memory that is shared another one's agent is by now */
 	const struct agent_sizes sizes = {.spare = d->o.snapshot ? 1 : 0,
+					  .small_ops = THREAD_OPS,
+					  .small_arena = THREAD_ARENA,
 					  .maps = t->vm == t->index ? &t->maps : NULL};
 	int r = agent_inject(&t->seized, known, &sizes, &t->agent);
 

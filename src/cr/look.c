@@ -68,29 +68,17 @@ static int refuse_tracer(const struct dump *d, pid_t tid)
 		       s.tgid ?: tid, name);
 }
 
-static int refuse_thread(struct dump *d, const struct dtask *t, const struct procstatus *s)
-{
-	return dump_refuse(d, dtask_wrap(t, err_wrap(refuse_tracer(d, s->tracer), "thread %d",
-						     pid_chain_inner(&s->nspid))));
-}
-
 /* A tracer has threads, each by itself. */
 static int check_threads(struct dump *d, const struct dtask *t)
 {
-	CLEANUP(pid_list_clear) struct pid_list tids = {0};
-	int r = t->status.threads > 1 ? proc_tasks(t->proc.dir, &tids) : 0;
+	int r = 0;
 
-	if (r == -ENOENT || r == -ESRCH) { /* so has it */
-		err_clear();
-		return 0;
-	}
-	for (size_t i = 0; r == 0 && i < tids.n; i++) {
-		CLEANUP(procstatus_clear) struct procstatus s = {0};
+	for (unsigned i = 0; r == 0 && i < dtask_nthreads(t); i++) {
+		const struct thread_seen *h = dtask_seen(t, i);
 
-		if (procstatus_read_task(t->proc.dir, tids.v[i], &s) < 0)
-			err_clear(); /* it has ended */
-		else if (s.tracer && tids.v[i] != t->proc.pid)
-			r = refuse_thread(d, t, &s);
+		if (h->tracer && h->tid != t->proc.pid)
+			r = dump_refuse(d, dtask_wrap(t, err_wrap(refuse_tracer(d, h->tracer),
+								  "thread %d", h->own_tid)));
 	}
 	return r;
 }

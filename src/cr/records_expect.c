@@ -14,17 +14,13 @@
 /* Making a file takes longer than writing it: those of all that was seen are made before. */
 static int expect_threads(struct dump *d, const struct dtask *t)
 {
-	CLEANUP(pid_list_clear) struct pid_list tids = {0};
-	int r = proc_tasks(t->proc.dir, &tids);
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < tids.n; i++) {
-		CLEANUP(procstatus_clear) struct procstatus s = {0};
+	for (unsigned i = 0; r == 0 && i < dtask_nthreads(t); i++) {
+		const struct thread_seen *h = dtask_seen(t, i);
 
-		if (tids.v[i] == t->pid)
-			continue;
-		r = procstatus_read_task(t->proc.dir, tids.v[i], &s);
-		if (r == 0)
-			r = image_expect(&d->w, IMG_CORE, (uint64_t)level_of_root(d, &s.nspid));
+		if (h->nstid && h->tid != t->pid)
+			r = image_expect(&d->w, IMG_CORE, (uint64_t)h->nstid);
 	}
 	return r;
 }

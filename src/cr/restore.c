@@ -224,6 +224,14 @@ static int close_ours(struct restore *r)
 	return 0;
 }
 
+/* Nothing between needs the one without the other, and a thread is woken once. */
+static int tell_last(struct restore *r, struct rthread *h, struct batch *b)
+{
+	int ret = thread_tell(r, h, b);
+
+	return ret < 0 ? ret : creds_tell(r, h, b);
+}
+
 static const struct restore_step plan_steps[] = {
 	{"guests", .all = meet_guests},
 	{"images", .all = records_load},
@@ -285,7 +293,7 @@ static const struct restore_step restore_steps[] = {
 	{"end of the channel", .task = files_end},
 	{"stopped processes", .task = stops_restore},
 	{"signal actions", .task = sigactions_restore},
-	{"thread state", .tell = thread_tell, .thread = thread_sched_restore},
+	{"names", .tell = thread_name_tell, .thread = thread_sched_restore},
 	{"attributes", .tell = attributes_tell},
 	{"memory policies", .tell = numa_tell},
 	{"descriptors of threads", .task = files_late},
@@ -296,7 +304,7 @@ static const struct restore_step restore_steps[] = {
 	{"late limits", .task = rlimits_restore_late},
 	{"seccomp", .task = seccomp_restore},
 	{"dead leaders", .task = leader_restore},
-	{"credentials", .tell = creds_tell},
+	{"thread state", .tell = tell_last},
 	{"dumpable", .tell = dumpable_tell},
 	{"hold", .all = hold_all},
 	{"agent's end", .space = unmap},

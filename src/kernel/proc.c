@@ -2,6 +2,7 @@
 #include "kernel/proc.h"
 #include "base/file.h"
 #include "kernel/procstat.h"
+#include "kernel/procstatus.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 
 #define PIDFD_THREAD_ O_EXCL /* Linux 6.9 */
+#define MANY_THREADS  64
 
 static int pidfd_open_(pid_t pid)
 {
@@ -275,14 +277,71 @@ static int add_children(int dir, pid_t tid, GArray *all)
 	return r;
 }
 
+struct born {
+	pid_t pid;
+	uint64_t ticks;
+};
+
+static int by_birth(const void *a, const void *b)
+{
+	const struct born *x = a, *y = b;
+
+	if (x->ticks != y->ticks)
+		return x->ticks < y->ticks ? -1 : 1;
+	return by_number(&x->pid, &y->pid);
+}
+
+/* Of PIDS, whose parent is TGID (fs/proc/array.c: do_task_stat() tells real_parent's process). */
+static void add_by_parent(int dir, const struct pid_list *pids, pid_t tgid, GArray *all)
+{
+	g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct born));
+
+	for (size_t i = 0; i < pids->n; i++) {
+		struct procstat st;
+		char name[32];
+		autoclose int other = -1;
+
+		snprintf(name, sizeof(name), "../%d", pids->v[i]);
+		other = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (other < 0 || procstat_read(other, &st) < 0)
+			err_clear(); /* has ended meanwhile */
+		else if (st.ppid == tgid)
+			g_array_append_vals(found, &(struct born){st.pid, st.start_ticks}, 1);
+	}
+	g_array_sort(found, by_birth);
+	for (unsigned i = 0; i < found->len; i++)
+		g_array_append_val(all, g_array_index(found, struct born, i).pid);
+}
+
+/*
+ * A thread's files are dear twice: when they are made, and when the thread ends.  Where there are
+ * fewer processes than threads, each process is asked for its parent instead.
+ */
+static int add_children_of_many(int dir, const struct pid_list *tids, GArray *all)
+{
+	CLEANUP(pid_list_clear) struct pid_list pids = {0};
+	CLEANUP(procstatus_clear) struct procstatus own = {0};
+	int r = tids->n < MANY_THREADS ? 0 : numbers(dir, "..", &pids);
+
+	if (r == 0 && tids->n >= MANY_THREADS && pids.n < tids->n) {
+		r = procstatus_read(dir, &own);
+		if (r == 0)
+			add_by_parent(dir, &pids, own.tgid, all);
+		return r;
+	}
+	for (size_t i = 0; r >= 0 && i < tids->n; i++)
+		r = add_children(dir, tids->v[i], all);
+	return MIN(r, 0);
+}
+
 int proc_children(int dir, struct pid_list *ret)
 {
 	CLEANUP(pid_list_clear) struct pid_list tasks = {0};
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(pid_t));
 	int r = proc_tasks(dir, &tasks);
 
-	for (size_t i = 0; r >= 0 && i < tasks.n; i++)
-		r = add_children(dir, tasks.v[i], all);
+	if (r == 0)
+		r = add_children_of_many(dir, &tasks, all);
 	if (r < 0)
 		return r;
 	pid_list_take(ret, g_steal_pointer(&all));

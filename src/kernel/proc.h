@@ -62,8 +62,9 @@ bool pid_list_has(const struct pid_list *l, pid_t pid);
 int proc_tasks(int dir, struct pid_list *ret) MUST_CHECK;
 
 /*
- * Children of all threads, in the order of their birth per thread.  Only a process that is stopped
- * gives a complete answer (proc(5), task/TID/children, CONFIG_PROC_CHILDREN).
+ * Children of all threads, in the order of their birth (per thread, where those are few).  Only a
+ * process that is stopped gives a complete answer (proc(5), task/TID/children,
+ * CONFIG_PROC_CHILDREN).
  */
 int proc_children(int dir, struct pid_list *ret) MUST_CHECK;
 /* Those of one thread. */

@@ -74,6 +74,58 @@ static void children_of_all_threads(void **state)
 	munmap(grandchild, 4096);
 }
 
+#define MANY 2000
+
+static void *wait_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void many_threads(void *arg)
+{
+	pthread_attr_t small;
+	pthread_t t;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 65536);
+	for (unsigned i = 0; i < MANY; i++)
+		pthread_create(&t, &small, wait_for_ever, NULL);
+	for (unsigned i = 0; i < 2; i++)
+		if (fork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			pause();
+			_exit(0);
+		}
+	tree(arg);
+}
+
+/* Asked of each process, where those are fewer than threads: the same children, the oldest first.
+ */
+static void children_of_many_threads(void **state)
+{
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	CLEANUP(pid_list_clear) struct pid_list one_by_one = {0}, children = {0}, tasks = {0};
+
+	grandchild = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CLEANUP_CHILD struct child c = child_start(many_threads, NULL);
+
+	assert_ok(proc_open(c.pid, &p));
+	assert_ok(proc_tasks(p.dir, &tasks));
+	assert_true(tasks.n > MANY);
+	assert_ok(proc_children(p.dir, &children));
+	assert_int_equal(children.n, 3);
+	assert_ok(proc_children_of(p.dir, c.pid, &one_by_one));
+	assert_int_equal(one_by_one.n, 2);
+	assert_memory_equal(children.v, one_by_one.v, 2 * sizeof(pid_t));
+	assert_int_equal(children.v[2], *grandchild);
+	assert_ok(proc_signal(&p, SIGKILL));
+	assert_int_equal(proc_wait_end(&p, 30000), 1);
+	munmap(grandchild, 4096);
+}
+
 static void zombie_then_gone(void **state)
 {
 	CLEANUP(proc_close) struct proc p = PROC_NONE, q = PROC_NONE;
@@ -280,6 +332,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(children_of_all_threads),
+		cmocka_unit_test(children_of_many_threads),
 		cmocka_unit_test(zombie_then_gone),
 		cmocka_unit_test(stat_and_status_of_a_child),
 		cmocka_unit_test(posix_timers),

@@ -105,11 +105,31 @@ int ptrace_set_regs(pid_t tid, const struct regs *r)
 int ptrace_get_xstate(pid_t tid, struct xstate *ret)
 {
 	static _Thread_local uint8_t buf[XSTATE_MAX];
+	static const size_t rooms[] = {XSTATE_USUAL, sizeof(buf)};
+	struct xstate x = {.data = buf};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rooms) && x.len == (i ? rooms[i - 1] : 0); i++) {
+		struct iovec v = {buf, rooms[i]};
+
+		if (ptrace(PTRACE_GETREGSET, tid, XSTATE_NOTE, &v) < 0)
+			return err_errno("reading extended registers of task %d", tid);
+		x.len = v.iov_len;
+		if (xstate_used(&x) < x.len)
+			break;
+	}
+	x.len = xstate_used(&x);
+	*ret = (struct xstate){.data = g_memdup2(buf, x.len), .len = x.len};
+	return 0;
+}
+
+int ptrace_xstate_size(pid_t tid, size_t *ret)
+{
+	static _Thread_local uint8_t buf[XSTATE_MAX];
 	struct iovec v = {buf, sizeof(buf)};
 
 	if (ptrace(PTRACE_GETREGSET, tid, XSTATE_NOTE, &v) < 0)
 		return err_errno("reading extended registers of task %d", tid);
-	*ret = (struct xstate){.data = g_memdup2(buf, v.iov_len), .len = v.iov_len};
+	*ret = v.iov_len;
 	return 0;
 }
 

@@ -89,7 +89,12 @@ int ptrace_set_options(pid_t tid, unsigned flags) MUST_CHECK;	/* SEIZE_*, as at 
 
 int ptrace_get_regs(pid_t tid, struct regs *ret) MUST_CHECK;
 int ptrace_set_regs(pid_t tid, const struct regs *r) MUST_CHECK;
-int ptrace_get_xstate(pid_t tid, struct xstate *ret) MUST_CHECK; /* xstate_clear() */
+/*
+ * What is in use of it (xstate_used()), to be freed by xstate_clear(); AMX's 8 KiB, which few use,
+ * are not even asked for.  ptrace_set_xstate() wants all that the CPU has: ptrace_xstate_size().
+ */
+int ptrace_get_xstate(pid_t tid, struct xstate *ret) MUST_CHECK;
+int ptrace_xstate_size(pid_t tid, size_t *ret) MUST_CHECK;
 int ptrace_set_xstate(pid_t tid, const struct xstate *x) MUST_CHECK;
 int ptrace_get_sigmask(pid_t tid, uint64_t *ret) MUST_CHECK;
 int ptrace_set_sigmask(pid_t tid, uint64_t mask) MUST_CHECK;

@@ -305,8 +305,6 @@ static int read_thread(struct seized *s, struct seized_thread *t)
 		r = ptrace_get_xstate(t->tid, &t->xstate);
 	if (r == 0)
 		r = ptrace_get_sigmask(t->tid, &t->sigmask);
-	if (r == 0) /* of many threads most have 11 KiB of zeros, AMX */
-		xstate_trim(&t->xstate);
 	return r;
 }
 

@@ -31,6 +31,12 @@ struct dthread {
 	CoreEntry *core; /* the leader's is the task's, if it lives */
 };
 
+struct thread_seen {	    /* before the freeze: state/tree_threads.c */
+	pid_t tid, own_tid; /* as we see it, and as it does itself; */
+	pid_t nstid;	    /* as the root's namespace does; 0: it has ended meanwhile */
+	pid_t tracer;	    /* 0: none */
+};
+
 struct dtask {
 	struct dump *dump;
 	pid_t pid;	   /* as we see it */
@@ -55,6 +61,7 @@ struct dtask {
 	struct seized seized;
 	struct agent *agent;	 /* NULL for a zombie, and before the injection */
 	GArray *table;		 /* state/fd/table.c; NULL: none, or in another task */
+	GArray *seen;		 /* struct thread_seen; NULL: frozen, its threads are known */
 	struct dthread *threads; /* the leader first; those that live */
 	unsigned nthreads;
 	CoreEntry *core;
@@ -118,6 +125,15 @@ struct dump {
 static inline struct dtask *dump_task(const struct dump *d, unsigned i)
 {
 	return g_ptr_array_index(d->tasks, i);
+}
+
+/* Of a look, or of the freeze: those that live then. */
+unsigned dtask_nthreads(const struct dtask *t);
+pid_t dtask_tid(const struct dtask *t, unsigned i);
+
+static inline const struct thread_seen *dtask_seen(const struct dtask *t, unsigned i)
+{
+	return &g_array_index(t->seen, struct thread_seen, i);
 }
 
 /* "task 12 (nginx): <story>" around the error R of a task. */

@@ -56,6 +56,7 @@ struct rtask {
 	unsigned maker;		    /* the sibling that shares with it; 0: its parent makes it */
 	struct rthread *threads;
 	unsigned nthreads;
+	uint64_t dropped; /* from the bounding set, before its threads were made */
 	json_t *extra;	  /* borrowed; may be NULL */
 	unsigned nlevels; /* state/task/levels.h */
 	pid_t levels[LEVELS_MAX];
@@ -137,6 +138,7 @@ struct restore {
 	uint64_t hole;	     /* where the agent and, meanwhile, the vdso are in all tasks */
 	unsigned big, small; /* slots */
 	unsigned channel;    /* number of the agents' descriptor channel: nobody's own */
+	size_t xstate_bytes; /* of this CPU's extended state; 0: not known yet */
 };
 
 /* Bytes at the start of the hole, below the agent, where the parts of the vdso wait. */

@@ -7,6 +7,7 @@
 #include "state/tree.h"
 
 #include "base/log.h"
+#include "base/parallel.h"
 #include "kernel/standstill.h"
 #include "state/mem/track.h"
 #include "state/task/levels.h"
@@ -33,6 +34,7 @@ static void task_free(void *p)
 	for (unsigned i = 0; i < t->nthreads; i++)
 		thread_clear(&t->threads[i]);
 	g_free(t->threads);
+	g_clear_pointer(&t->seen, g_array_unref);
 	if (t->core)
 		core_entry__free_unpacked(t->core, NULL);
 	if (t->mm)
@@ -274,8 +276,10 @@ int tree_look(struct dump *d)
 		CLEANUP(pid_list_clear) struct pid_list children = {0};
 
 		r = proc_children(dump_task(d, i)->proc.dir, &children);
-		if (r == -ESRCH || r == -ENOENT)
+		if (has_gone(r)) {
+			r = 0;
 			continue;
+		}
 		for (size_t k = 0; r == 0 && k < children.n; k++)
 			if (find(d, children.v[k]) < 0) {
 				r = add(d, children.v[k], &t);
@@ -286,7 +290,29 @@ int tree_look(struct dump *d)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	for (unsigned i = 0; r >= 0 && i < d->tasks->len; i++)
+		r = tree_see_threads(dump_task(d, i));
+	return MIN(r, 0);
+}
+
+static int fill_thread(struct dtask *t, unsigned i)
+{
+	struct dthread *h = &t->threads[i];
+	int r;
+
+	h->task = t;
+	h->tid = seized_at(&t->seized, i)->tid;
+	r = procstatus_read_task(t->proc.dir, h->tid, &h->status);
+	if (r == 0)
+		h->nstid = level_of_root(t->dump, &h->status.nspid);
+	return r;
+}
+
+/* Side by side; what fails is tried again by the caller, who says why. */
+static void prefill_thread(void *task, unsigned i)
+{
+	if (fill_thread(task, i) < 0)
+		err_clear();
 }
 
 static int fill_threads(struct dtask *t)
@@ -297,14 +323,10 @@ static int fill_threads(struct dtask *t)
 		return r;
 	t->nthreads = t->seized.threads->len;
 	t->threads = g_new0(struct dthread, t->nthreads);
-	for (unsigned i = 0; r == 0 && i < t->nthreads; i++) {
-		struct dthread *h = &t->threads[i];
-
-		h->task = t;
-		h->tid = seized_at(&t->seized, i)->tid;
-		r = procstatus_read_task(t->proc.dir, h->tid, &h->status);
-		h->nstid = level_of_root(t->dump, &h->status.nspid);
-	}
+	parallel_run(t->nthreads, parallel_cpus(t->nthreads), prefill_thread, t);
+	for (unsigned i = 0; r == 0 && i < t->nthreads; i++)
+		if (!t->threads[i].nstid)
+			r = fill_thread(t, i);
 	return r;
 }
 

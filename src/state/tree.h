@@ -44,6 +44,9 @@ int thaw_undo_later(struct dump *d) MUST_CHECK;
 /* tree_strangers.c */
 int tree_check_strangers(struct dump *d) MUST_CHECK;
 
+/* tree_threads.c: t->seen, which tree_look() fills for all */
+int tree_see_threads(struct dtask *t) MUST_CHECK;
+
 /* tree_task.c: its state, names and numbers; again when it is frozen */
 int task_read(struct dtask *t) MUST_CHECK;
 /* The process is looked at through its thread TID from now on. */

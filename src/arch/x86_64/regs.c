@@ -74,12 +74,6 @@ size_t xstate_used(const struct xstate *x)
 	return MIN(used, x->len);
 }
 
-void xstate_trim(struct xstate *x)
-{
-	x->len = xstate_used(x);
-	x->data = g_realloc(x->data, x->len);
-}
-
 bool regs_are_compat(const struct regs *r)
 {
 	return r->gp.cs != USER_CS_64;

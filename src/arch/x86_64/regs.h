@@ -19,8 +19,9 @@ struct xstate {
 	uint8_t *data;
 	size_t len;
 };
-#define XSTATE_NOTE 0x202	/* NT_X86_XSTATE, elf.h */
-#define XSTATE_MAX  (64 * 1024) /* no CPU has more; AMX has 11 KiB */
+#define XSTATE_NOTE  0x202	 /* NT_X86_XSTATE, elf.h */
+#define XSTATE_MAX   (64 * 1024) /* no CPU has more; AMX has 11 KiB */
+#define XSTATE_USUAL 4096	 /* all but AMX's tiles */
 
 void xstate_clear(struct xstate *x);
 
@@ -30,9 +31,6 @@ void xstate_clear(struct xstate *x);
  * tiles need a permission (arch/x86/kernel/fpu/signal.c: check_xstate_in_sigframe()).
  */
 size_t xstate_used(const struct xstate *x);
-
-/* Gives the rest back. */
-void xstate_trim(struct xstate *x);
 
 /* XSTATE_BV: which components are not in their initial state, a bit each. */
 uint64_t xstate_features(const struct xstate *x);

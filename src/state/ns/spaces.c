@@ -4,6 +4,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "kernel/mount.h"
 #include "state/ns/mnt.h"
 #include "state/ns/net.h"
@@ -255,30 +256,48 @@ static int look_at(struct dump *d, int dir, pid_t tid, const uint64_t *process)
 /* The others are entered by processes without threads only (user_namespaces(7), setns(2)). */
 static const enum ns_kind of_threads[] = {NS_MNT, NS_UTS, NS_IPC, NS_NET, NS_CGROUP};
 
+/* Of thousands of threads hardly one is elsewhere: which, is asked side by side. */
+struct whereabouts {
+	const struct dtask *t;
+	const uint64_t *process;
+	bool *alike; /* false: not so, or not known */
+};
+
+static void ask_one(void *arg, unsigned i)
+{
+	struct whereabouts *w = arg;
+	int r = ns_thread_is_in(w->t->proc.dir, dtask_tid(w->t, i), of_threads,
+				ARRAY_SIZE(of_threads), w->process);
+
+	if (r < 0)
+		err_clear(); /* then it is looked at below */
+	w->alike[i] = r > 0;
+}
+
 static int look_at_thread(struct dump *d, const struct dtask *t, pid_t tid)
 {
-	const uint64_t *process = spaces_of(d, t->proc.pid);
 	autoclose int dir = -1;
-	int r = 0;
+	int r = proc_open_task(t->proc.dir, tid, &dir);
 
-	if (process == d->ns)
-		r = ns_thread_is_in(t->proc.dir, tid, of_threads, ARRAY_SIZE(of_threads), process);
-	if (r != 0)
-		return MIN(r, 0);
-	r = proc_open_task(t->proc.dir, tid, &dir);
-	return r < 0 ? r : look_at(d, dir, tid, process);
+	return r < 0 ? r : look_at(d, dir, tid, spaces_of(d, t->proc.pid));
 }
 
 static int look_at_threads(struct dump *d, const struct dtask *t)
 {
-	CLEANUP(pid_list_clear) struct pid_list tids = {0};
-	int r = proc_tasks(t->proc.dir, &tids);
+	unsigned n = dtask_nthreads(t);
+	g_autofree bool *alike = g_new0(bool, n);
+	struct whereabouts w = {t, spaces_of(d, t->proc.pid), alike};
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < tids.n; i++) {
+	if (w.process == d->ns)
+		parallel_run(n, parallel_cpus(n), ask_one, &w);
+	for (unsigned i = 0; r == 0 && i < n; i++) {
+		pid_t tid = dtask_tid(t, i);
+
 		/* a first thread that has ended is in none any more */
-		if (tids.v[i] == t->proc.pid || (t->leader_dead && tids.v[i] == t->pid))
+		if (alike[i] || tid == t->proc.pid || (t->leader_dead && tid == t->pid))
 			continue;
-		r = look_at_thread(d, t, tids.v[i]);
+		r = look_at_thread(d, t, tid);
 		if (r == -ESRCH || r == -ENOENT) {
 			err_clear();
 			r = 0;

@@ -153,11 +153,9 @@ static int check_owners(const struct dump *d, const uint64_t *its, uint32_t user
 static int check_thread_spaces(const struct dump *d, const struct dtask *t, uint32_t users)
 {
 	const uint64_t *process = spaces_of(d, t->proc.pid);
-	CLEANUP(pid_list_clear) struct pid_list tids = {0};
-	int r = t->status.threads > 1 ? proc_tasks(t->proc.dir, &tids) : 0;
 
-	for (size_t i = 0; r == 0 && i < tids.n; i++) {
-		const uint64_t *its = spaces_of(d, tids.v[i]);
+	for (unsigned i = 0; i < dtask_nthreads(t); i++) {
+		const uint64_t *its = spaces_of(d, dtask_tid(t, i));
 
 		for (unsigned k = 0; its != d->ns && k < NS_COUNT; k++) {
 			const struct space *s = spaces_find(d, (enum ns_kind)k, its[k]);
@@ -166,10 +164,10 @@ static int check_thread_spaces(const struct dump *d, const struct dtask *t, uint
 				return err_set(EOPNOTSUPP,
 					       "thread %d is in a %s namespace of other users, "
 					       "where it may not go again",
-					       tids.v[i], ns_infos[k].name);
+					       dtask_tid(t, i), ns_infos[k].name);
 		}
 	}
-	return r;
+	return 0;
 }
 
 int spaces_check_users(struct dump *d, const struct dtask *t)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/task/task.h"
 
+#include "base/parallel.h"
 #include "state/ns/nsids.h"
 #include "state/ns/spaces.h"
 
@@ -116,11 +117,22 @@ int core_dump_end(struct dump *d, struct dtask *t)
 	return r;
 }
 
+/* Side by side; what cannot be read is read again by load_thread(), which says why. */
+static void preload(void *task, unsigned i)
+{
+	const struct rtask *t = task;
+	struct rthread *h = &t->threads[i];
+
+	if (!h->core &&
+	    image_load_needed(t->restore->o.images, IMG_CORE, (uint64_t)h->nstid, &h->core) < 0)
+		err_clear();
+}
+
 static int load_thread(struct restore *r, struct rthread *h)
 {
 	int ret;
 
-	if (h != h->task->threads) {
+	if (!h->core) {
 		ret = image_load_needed(r->o.images, IMG_CORE, (uint64_t)h->nstid, &h->core);
 		if (ret < 0)
 			return ret;
@@ -162,6 +174,8 @@ int core_load(struct restore *r, struct rtask *t)
 		return err_set(EBADMSG, "core-%d.img has no ids, and there is no ids-%d.img",
 			       t->nspid, t->nspid);
 	t->threads[0].core = t->core;
+	if (ret == 0)
+		parallel_run(t->nthreads, parallel_cpus(t->nthreads), preload, t);
 	for (unsigned i = 0; ret == 0 && i < t->nthreads; i++)
 		ret = load_thread(r, &t->threads[i]);
 	return ret;

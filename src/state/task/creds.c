@@ -3,10 +3,10 @@
  * Credentials: credentials(7), capabilities(7).
  *
  * The order at restore follows from what each step needs: ids while SECBIT_NO_SETUID_FIXUP keeps
- * capabilities alive; inheritable before the bounding set shrinks; ambient while permitted and
- * inheritable are there; securebits while there is CAP_SETPCAP; the final capset(2) takes the rest
- * away.  A change of ids resets the parent-death signal, and dumpable for the whole process, so
- * those come last (kernel/cred.c: commit_creds()).
+ * capabilities alive (root's need no keeping); inheritable before the bounding set shrinks; ambient
+ * while permitted and inheritable are there; securebits while there is CAP_SETPCAP; the final
+ * capset(2) takes the rest away.  A change of ids resets the parent-death signal, and dumpable for
+ * the whole process, so those come last (kernel/cred.c: commit_creds()).
  */
 #include "state/ns/ns.h"
 #include "state/ns/spaces.h"
@@ -107,10 +107,13 @@ static void ids(struct batch *b, const CredsEntry *e)
 {
 	batch_add(b, SYS_setgroups, IMM(e->n_groups),
 		  e->n_groups ? batch_in(b, e->groups, e->n_groups * sizeof(gid_t)) : IMM(0));
+	/* these two take the file system's along: kernel/sys.c */
 	batch_add(b, SYS_setresgid, IMM(e->gid), IMM(e->egid), IMM(e->sgid));
-	batch_add(b, SYS_setfsgid, IMM(e->fsgid));
+	if (e->fsgid != e->egid)
+		batch_add(b, SYS_setfsgid, IMM(e->fsgid));
 	batch_add(b, SYS_setresuid, IMM(e->uid), IMM(e->euid), IMM(e->suid));
-	batch_add(b, SYS_setfsuid, IMM(e->fsuid));
+	if (e->fsuid != e->euid)
+		batch_add(b, SYS_setfsuid, IMM(e->fsuid));
 }
 
 void creds_take_users(struct rthread *h, struct batch *b)
@@ -141,6 +144,31 @@ static uint64_t allowed(struct rthread *h, uint64_t want, const char *set)
 	return want & can;
 }
 
+static bool is_root(const CredsEntry *e)
+{
+	return !e->uid && !e->euid && !e->suid && !e->fsuid;
+}
+
+static void drop_bounding(struct batch *b, uint64_t set)
+{
+	for (unsigned cap = 0; cap < 64; cap++)
+		if (set & UINT64_C(1) << cap && is_known(cap))
+			batch_add(b, SYS_prctl, IMM(PR_CAPBSET_DROP), IMM(cap));
+}
+
+void creds_bounding(struct rtask *t, struct batch *b)
+{
+	uint64_t keep = 0, all = spaces_has_users(t) ? ALL_CAPS : t->restore->bounding;
+
+	for (unsigned i = 0; i < t->nthreads; i++) {
+		const CredsEntry *e = t->threads[i].core->thread_core->creds;
+
+		/* nothing becomes inheritable any more that is not in there */
+		keep |= caps_of(e->cap_bnd, e->n_cap_bnd) | caps_of(e->cap_inh, e->n_cap_inh);
+	}
+	drop_bounding(b, t->dropped = all & ~keep);
+}
+
 int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 {
 	const ThreadCoreEntry *c = h->core->thread_core;
@@ -153,15 +181,17 @@ int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 	uint64_t bnd = caps_of(e->cap_bnd, e->n_cap_bnd) & (inner ? ALL_CAPS : r->o.cap_ceiling);
 	uint64_t caps = inner ? ALL_CAPS : r->caps, bounding = inner ? ALL_CAPS : r->bounding;
 
-	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
+	if (!is_root(e))
+		batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
 	if (!inner)
 		ids(b, e);
-	capset(b, inh, caps, caps);
-	for (unsigned cap = 0; cap < 64; cap++)
-		if (bounding & ~bnd & UINT64_C(1) << cap && is_known(cap))
-			batch_add(b, SYS_prctl, IMM(PR_CAPBSET_DROP), IMM(cap));
-	batch_add(b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_CLEAR_ALL), IMM(0), IMM(0),
-		  IMM(0));
+	/* ambient goes with inheritable: security/commoncap.c: cap_capset() */
+	if (inh) {
+		capset(b, inh, caps, caps);
+		batch_add(b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_CLEAR_ALL), IMM(0),
+			  IMM(0), IMM(0));
+	}
+	drop_bounding(b, bounding & ~bnd & ~h->task->dropped);
 	for (unsigned cap = 0; cap < 64; cap++)
 		if (amb & UINT64_C(1) << cap)
 			batch_add(b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_RAISE),

@@ -85,7 +85,9 @@ int leader_restore(struct restore *r, struct rtask *t)
 	if (!leader_will_end(t))
 		return 0;
 	rtask_batch(t, &b);
-	ret = creds_tell(r, t->threads, &b);
+	ret = thread_tell(r, t->threads, &b);
+	if (ret == 0)
+		ret = creds_tell(r, t->threads, &b);
 	if (ret == 0)
 		ret = batch_run(&b);
 	if (ret == 0)

@@ -203,7 +203,6 @@ static int whole_xstate(struct rthread *h, struct xstate *x)
 	saved.data = g_base64_decode(text, &saved.len);
 	if (!fits(&saved, x))
 		return 1;
-	memset(x->data, 0, x->len);
 	memcpy(x->data, saved.data, saved.len);
 	return 0;
 }
@@ -232,7 +231,6 @@ static void xstate_of_message(const UserX86FpregsEntry *e, struct xstate *x)
 	uint16_t half[4] = {(uint16_t)e->cwd, (uint16_t)e->swd, (uint16_t)e->twd, (uint16_t)e->fop};
 	uint64_t features = X_FPU_SSE;
 
-	memset(x->data, 0, x->len);
 	memcpy(x->data, half, sizeof(half));
 	memcpy(x->data + 8, &e->rip, 8);
 	memcpy(x->data + 16, &e->rdp, 8);
@@ -249,15 +247,15 @@ int regs_restore(struct rthread *h)
 {
 	pid_t tid = agent_tid(h->task->restore->agent, h->slot);
 	CLEANUP(xstate_clear) struct xstate x = {0};
-	struct regs regs;
-	int r = ptrace_get_regs(tid, &regs);
+	size_t *size = &h->task->restore->xstate_bytes;
+	struct regs regs = {0};
+	int r = *size ? 0 : ptrace_xstate_size(tid, size);
 
-	if (r == 0)
-		r = ptrace_get_xstate(tid, &x);
 	if (r < 0)
 		return r;
-	if (x.len < FXSAVE_SIZE)
-		return err_set(EIO, "thread %d: extended state of %zu bytes", tid, x.len);
+	if (*size < FXSAVE_SIZE)
+		return err_set(EIO, "thread %d: extended state of %zu bytes", tid, *size);
+	x = (struct xstate){g_malloc0(*size), *size};
 	for (unsigned i = 0; i < ARRAY_SIZE(gp); i++)
 		*field_of(&regs.gp, gp[i].kernels) =
 			*field_of(h->core->thread_info->gpregs, gp[i].messages);

@@ -114,16 +114,12 @@ static int check_thread(struct dtask *t, pid_t tid, unsigned k)
 	return 0;
 }
 
-/* Frozen, they are known. */
-static int check_threads(struct dump *d, struct dtask *t, unsigned k)
+static int check_threads(struct dtask *t, unsigned k)
 {
-	CLEANUP(pid_list_clear) struct pid_list tids = {0};
-	int r = t->nthreads ? 0 : proc_tasks(t->proc.dir, &tids);
+	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < t->nthreads; i++)
-		r = check_thread(t, t->threads[i].tid, k);
-	for (size_t i = 0; r == 0 && i < tids.n; i++)
-		r = check_thread(t, tids.v[i], k);
+	for (unsigned i = 0; r == 0 && i < dtask_nthreads(t); i++)
+		r = check_thread(t, dtask_tid(t, i), k);
 	return r;
 }
 
@@ -245,7 +241,7 @@ static int add_to_set(struct dump *d, struct kcmp_set *set, struct dtask *t, uns
 	int any, r = kcmp_set_add(set, t->proc.pid, 0, 0, &id);
 
 	if (r == 1)
-		return shared[k].of_threads ? check_threads(d, t, k) : 0;
+		return shared[k].of_threads ? check_threads(t, k) : 0;
 	if (r < 0)
 		return r;
 	kcmp_set_first(set, id, &first, &any);

@@ -59,6 +59,9 @@ int sigpending_restore(struct restore *r, struct rtask *t) MUST_CHECK;
 /* thread.c: what a thread has told the kernel of itself */
 int thread_stop_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop: rseq */
 extern const struct question thread_question;
+/* The first thread's is told before it makes the others, who inherit it; they tell theirs later. */
+void thread_name(struct rthread *h, struct batch *b);
+int thread_name_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 int thread_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 int thread_deadline_restore(struct restore *r, struct rthread *h) MUST_CHECK; /* held */
 int thread_sched_restore(struct restore *r, struct rthread *h) MUST_CHECK;
@@ -106,6 +109,8 @@ int rlimits_restore_late(struct restore *r, struct rtask *t) MUST_CHECK; /* afte
 /* creds.c: ids, groups, capabilities, securebits, no_new_privs; the last that an agent does */
 extern const struct question creds_question;
 int creds_load(struct rthread *h) MUST_CHECK;
+/* What none of its threads has goes from the bounding set before they are made, and inherit it. */
+void creds_bounding(struct rtask *t, struct batch *b);
 int creds_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 /* Who goes into a user namespace below the root's: its users, with the rights to go there. */
 void creds_take_users(struct rthread *h, struct batch *b);

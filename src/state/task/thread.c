@@ -167,10 +167,31 @@ static stack_t stack_of(const ThreadSasEntry *e)
 			 .ss_flags = (int)(e->ss_flags & ~(uint32_t)SS_ONSTACK)};
 }
 
+static const char *name_of(const struct rthread *h)
+{
+	return h->core->thread_core->comm ?: h->task->core->tc->comm;
+}
+
+void thread_name(struct rthread *h, struct batch *b)
+{
+	char comm[16] = "";
+
+	g_strlcpy(comm, name_of(h), sizeof(comm));
+	batch_add(b, SYS_prctl, IMM(PR_SET_NAME), batch_in(b, comm, sizeof(comm)));
+}
+
+int thread_name_tell(struct restore *r, struct rthread *h, struct batch *b)
+{
+	const struct rtask *t = h->task;
+
+	if (t->nthreads < 2 || strcmp(name_of(h), name_of(t->threads)) != 0)
+		thread_name(h, b);
+	return 0;
+}
+
 int thread_tell(struct restore *r, struct rthread *h, struct batch *b)
 {
 	const ThreadCoreEntry *e = h->core->thread_core;
-	char comm[16] = "";
 
 	batch_add(b, SYS_set_tid_address, IMM(h->core->thread_info->clear_tid_addr));
 	if (e->futex_rla)
@@ -180,8 +201,6 @@ int thread_tell(struct restore *r, struct rthread *h, struct batch *b)
 
 		batch_add(b, SYS_sigaltstack, batch_in(b, &ss, sizeof(ss)), IMM(0));
 	}
-	g_strlcpy(comm, e->comm ?: h->task->core->tc->comm, sizeof(comm));
-	batch_add(b, SYS_prctl, IMM(PR_SET_NAME), batch_in(b, comm, sizeof(comm)));
 	if (e->rseq_entry)
 		batch_add(b, SYS_rseq, IMM(e->rseq_entry->rseq_abi_pointer),
 			  IMM(e->rseq_entry->rseq_abi_size), IMM(0), IMM(e->rseq_entry->signature));

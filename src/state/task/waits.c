@@ -14,6 +14,7 @@
 #include "state/task/waits.h"
 
 #include "base/file.h"
+#include "base/parallel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@
 #include <time.h>
 
 #define TEXT_MAX    8192
+#define CALL_MAX    256 /* nine numbers: fs/proc/base.c: proc_pid_syscall() */
 #define FUTEX_OPS   0x7f
 #define FUTEX_WAIT_ 0
 #define STAT_CPU    36 /* number of fields between the name and "processor" in stat */
@@ -137,25 +139,47 @@ static bool read_offset(GHashTable *known, int cpu, int64_t *ret)
 	return ok;
 }
 
-static void look_thread(struct dump *d, const struct dtask *t, pid_t tid, GHashTable *offsets)
+/* What each thread waits for, side by side; few of thousands have an end in sight. */
+struct waiters {
+	int dir; /* of the process */
+	struct pid_list tids;
+	struct wait *v; /* nr -1: not for a time */
+};
+
+static void waiters_clear(struct waiters *w)
 {
-	g_autofree char *text = NULL;
+	pid_list_clear(&w->tids);
+	g_free(w->v);
+}
+
+static void read_call(void *arg, unsigned i)
+{
+	struct waiters *all = arg;
+	struct wait *w = &all->v[i];
+	char text[CALL_MAX], name[32];
+
+	snprintf(name, sizeof(name), "task/%d/syscall", all->tids.v[i]);
+	if (file_read_piece_at(all->dir, name, text, sizeof(text)) < 0)
+		err_clear();
+	else if (sscanf(text, "%lu %lx %lx %lx %lx %lx %lx %*x %lx", &w->nr, &w->args[0],
+			&w->args[1], &w->args[2], &w->args[3], &w->args[4], &w->args[5],
+			&w->pc) == 8 &&
+		 is_timed(w))
+		return;
+	w->nr = UINT64_MAX;
+}
+
+static void look_thread(struct dump *d, int process, pid_t tid, struct wait *w, GHashTable *offsets)
+{
 	autoclose int dir = -1;
-	struct wait w;
 	int64_t start, offset;
-	char name[32];
 	int cpu;
 
-	snprintf(name, sizeof(name), "task/%d/syscall", tid);
-	if (file_read_at(t->proc.dir, name, TEXT_MAX, &text, NULL) < 0 ||
-	    sscanf(text, "%lu %lx %lx %lx %lx %lx %lx %*x %lx", &w.nr, &w.args[0], &w.args[1],
-		   &w.args[2], &w.args[3], &w.args[4], &w.args[5], &w.pc) != 8 ||
-	    !is_timed(&w) || proc_open_task(t->proc.dir, tid, &dir) < 0 ||
-	    !read_exec_start(dir, &start) || !read_cpu(dir, &cpu) ||
-	    !read_offset(offsets, cpu, &offset))
+	if (proc_open_task(process, tid, &dir) < 0 || !read_exec_start(dir, &start) ||
+	    !read_cpu(dir, &cpu) || !read_offset(offsets, cpu, &offset))
 		return;
-	w.begun_ns = start + offset;
-	g_hash_table_insert(d->waits, GINT_TO_POINTER(tid), g_memdup2(&w, sizeof(w)));
+	w->begun_ns = start + offset;
+	g_hash_table_insert(d->waits, GINT_TO_POINTER(tid), g_memdup2(w, sizeof(*w)));
 }
 
 void waits_look(struct dump *d)
@@ -164,13 +188,17 @@ void waits_look(struct dump *d)
 
 	d->waits = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	for (unsigned i = 0; i < d->tasks->len; i++) {
-		CLEANUP(pid_list_clear) struct pid_list tids = {0};
-		struct dtask *t = dump_task(d, i);
+		CLEANUP(waiters_clear) struct waiters w = {.dir = dump_task(d, i)->proc.dir};
+		unsigned n;
 
-		if (t->zombie || proc_tasks(t->proc.dir, &tids) < 0)
+		if (dump_task(d, i)->zombie || proc_tasks(w.dir, &w.tids) < 0)
 			continue;
-		for (size_t k = 0; k < tids.n; k++)
-			look_thread(d, t, tids.v[k], offsets);
+		n = (unsigned)w.tids.n;
+		w.v = g_new0(struct wait, n);
+		parallel_run(n, parallel_cpus(n), read_call, &w);
+		for (unsigned k = 0; k < n; k++)
+			if (w.v[k].nr != UINT64_MAX)
+				look_thread(d, w.dir, w.tids.v[k], &w.v[k], offsets);
 	}
 	err_clear(); /* whoever ends meanwhile does not wait */
 }
