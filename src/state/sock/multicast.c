@@ -153,7 +153,7 @@ static int dump_sender(struct dump *d, const struct sock_view *s, json_t *x)
 {
 	struct ifreq ifr = {0};
 	struct peek *k;
-	uint32_t index;
+	uint32_t index = 0;
 	uint64_t sk;
 	int r;
 
@@ -165,6 +165,10 @@ static int dump_sender(struct dump *d, const struct sock_view *s, json_t *x)
 	ifr.ifr_ifindex = (int)index;
 	if (r == 0 && index && ioctl(s->fd, SIOCGIFNAME, &ifr) == 0)
 		json_object_set_new(x, "multicast_if", json_string(ifr.ifr_name));
+	if (r == -EOPNOTSUPP) { /* another kernel's */
+		err_clear();
+		r = 0;
+	}
 	return r;
 }
 

@@ -84,14 +84,17 @@ int tcp_urgent_read(struct dump *d, const struct sock_view *s, struct tcp_urgent
 	*ret = (struct tcp_urgent){0};
 	if (!is && !has_queue(s->fd, t))
 		return 0;
-	if (!dump_peek(d, &k))
-		return is ? err_set(EAGAIN,
-				    "urgent data (MSG_OOB) wait in it, and this kernel does not "
-				    "let its memory be read; try again when the program has "
-				    "read them")
-			  : 0;
-	r = peek_sock(k, s->fd, &sk);
-	return r < 0 ? r : read_places(k, sk, ret);
+	r = dump_peek(d, &k) ? peek_sock(k, s->fd, &sk) : -EOPNOTSUPP;
+	if (r == 0)
+		r = read_places(k, sk, ret);
+	if (r != -EOPNOTSUPP)
+		return r;
+	err_clear(); /* another kernel's */
+	*ret = (struct tcp_urgent){0};
+	return is ? err_set(EAGAIN,
+			    "urgent data (MSG_OOB) wait in it, and this kernel does not let its "
+			    "memory be read; try again when the program has read them")
+		  : 0;
 }
 
 int tcp_urgent_check(struct dump *d, const struct sock_view *s, const char *name)

@@ -133,9 +133,9 @@ static int look(struct dump *d, const struct sock_view *s, struct peek **ret, ui
 	if (r == 0)
 		r = unix_memory_queue(&m, *ret, *ret_sk);
 	json_decref(m.packets);
-	if (!d->frozen && (r == -EFAULT || r == -ELOOP)) { /* it changes while we look */
-		err_clear();
-		return 1;
+	if (r == -EOPNOTSUPP || r == -EFAULT || r == -ELOOP) {
+		err_clear(); /* another kernel's; somebody outside changes it while we look */
+		return urgent ? refuse("and where cannot be read from this kernel's memory") : 1;
 	}
 	if (r == 0 && m.urgent && m.rights)
 		return refuse("and descriptors (SCM_RIGHTS)");
@@ -152,8 +152,10 @@ int unix_packets_dump(struct dump *d, const struct sock_view *s, uint32_t id, js
 	if (r == 0)
 		r = unix_memory_queue(&m, k, sk);
 	json_decref(m.packets);
+	if (r < 0)
+		err_clear(); /* another kernel's */
 	if (r != 0 || m.rights)
-		return r < 0 ? r : 1;
+		return 1;
 	m.packets = packets;
 	m.only_look = false;
 	return unix_memory_queue(&m, k, sk);
