@@ -59,7 +59,9 @@ static int check_size(const BpfmapFileEntry *e)
 			       "first",
 			       e->map_type);
 	if (e->max_entries > BYTES_MAX / (one + e->key_size))
-		return err_set(EOPNOTSUPP, "a BPF map of up to %u entries of %" PRIu64 " bytes",
+		return err_set(EOPNOTSUPP,
+			       "a BPF map of up to %u entries of %" PRIu64
+			       " bytes is too large to be saved; close it first",
 			       e->max_entries, one + e->key_size);
 	return 0;
 }

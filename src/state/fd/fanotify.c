@@ -63,7 +63,9 @@ static int read_mark(const char *line, FanotifyMarkEntry *e)
 		return field(line, "mnt_id", &e->me->mnt_id);
 	}
 	if (!g_str_has_prefix(line, "ino:"))
-		return err_set(EOPNOTSUPP, "fanotify marks of whole file systems cannot be saved");
+		return err_set(EOPNOTSUPP,
+			       "fanotify marks of whole file systems cannot be saved; mark "
+			       "mounts or directories instead");
 	e->type = MARK_TYPE__INODE;
 	e->ie = g_new0(FanotifyInodeMarkEntry, 1);
 	fanotify_inode_mark_entry__init(e->ie);

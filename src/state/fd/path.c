@@ -85,10 +85,12 @@ int path_check(struct dump *d, const struct path_view *v)
 	int r;
 
 	if (v->link[0] != '/')
-		return err_set(EOPNOTSUPP, "%s has no name in the file system", v->link);
+		return err_set(EOPNOTSUPP, "%s has no name in the file system; close it first",
+			       v->link);
 	if (is_deleted(v)) {
 		if (S_ISSOCK(v->st.st_mode))
-			return err_set(EOPNOTSUPP, "%s is a socket without a name", v->link);
+			return err_set(EOPNOTSUPP, "%s is a socket without a name; close it first",
+				       v->link);
 		return ghost_check(d, v);
 	}
 	r = leads_there(d, v);
@@ -114,10 +116,13 @@ int path_check(struct dump *d, const struct path_view *v)
 	}
 	if (g_str_has_suffix(v->link, DELETED))
 		return err_set(EOPNOTSUPP,
-			       "%s: the file lives on under a name outside of the container",
+			       "%s: the file lives on under a name outside of the container; close "
+			       "it first",
 			       v->link);
 	r = adrift_refuse(d, v);
-	return r < 0 ? r : err_set(EOPNOTSUPP, "%s is not inside the container", v->link);
+	return r < 0 ? r
+		     : err_set(EOPNOTSUPP, "%s is not inside the container; close it first",
+			       v->link);
 }
 
 int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEntry **ret)

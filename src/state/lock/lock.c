@@ -60,12 +60,14 @@ static int parse(const char *line, struct lock *ret)
 		if (strcmp(kinds[i].name, kind) == 0)
 			ret->kind = kinds[i].kind;
 	if (!ret->kind)
-		return err_set(EOPNOTSUPP, "a lock of kind %s cannot be saved", kind);
+		return err_set(EOPNOTSUPP, "a lock of kind %s cannot be saved; give it up first",
+			       kind);
 	for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
 		if (strcmp(types[i].name, type) == 0)
 			ret->type = types[i].type;
 	if (ret->type < 0 || (ret->type == F_UNLCK && ret->kind != FL_LEASE))
-		return err_set(EOPNOTSUPP, "a lock of type %s cannot be saved", type);
+		return err_set(EOPNOTSUPP, "a lock of type %s cannot be saved; give it up first",
+			       type);
 	if (ret->kind == FL_LEASE && strcmp(ret->state, "ACTIVE") != 0)
 		ret->type |= LEASE_BREAKING;
 	ret->start = start;

@@ -60,9 +60,11 @@ static int compare_files(const struct dtask *t, pid_t tid, json_t *closed)
 		else
 			r = 1;
 		if (r > 0)
-			return err_set(EOPNOTSUPP,
-				       "thread %d has fd %d to itself (unshare(2) of CLONE_FILES)",
-				       tid, own.v[i]);
+			return err_set(
+				EOPNOTSUPP,
+				"thread %d has fd %d to itself (unshare(2) of CLONE_FILES); close "
+				"it there first",
+				tid, own.v[i]);
 	}
 	for (size_t i = 0; r == 0 && closed && i < all.n; i++)
 		if (!pid_list_has(&own, all.v[i]))
@@ -86,12 +88,17 @@ static int compare_fs(const struct dtask *t, pid_t tid)
 		if (r == 0)
 			r = proc_link(t->proc.dir, links[i], &mine);
 		if (r == 0 && strcmp(its, mine) != 0)
-			return err_set(EOPNOTSUPP,
-				       "thread %d has a directory of its own (%s is %s)", tid,
-				       links[i], its);
+			return err_set(
+				EOPNOTSUPP,
+				"thread %d has a directory of its own (%s is %s); let it return to "
+				"that of its process, or end it",
+				tid, links[i], its);
 	}
 	if (r == 0 && st.umask != t->status.umask)
-		return err_set(EOPNOTSUPP, "thread %d has a umask of its own", tid);
+		return err_set(
+			EOPNOTSUPP,
+			"thread %d has a umask of its own; set that of its process, or end it",
+			tid);
 	return r;
 }
 

@@ -27,7 +27,8 @@ static int check_dispatch(const struct dthread *h)
 	return c.mode == 0 ? 0
 			   : err_set(EOPNOTSUPP,
 				     "thread %d has its system calls dispatched to itself "
-				     "(PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved",
+				     "(PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved; turn "
+				     "that off first",
 				     h->nstid);
 }
 

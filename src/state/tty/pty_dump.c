@@ -162,12 +162,14 @@ static bool match(const struct dump *d, const struct fd_view *v)
 static int check_name(struct dump *d, const struct fd_view *v, unsigned index)
 {
 	if (is_master(v))
-		return g_str_has_suffix(v->link, "ptmx")
-			       ? 0
-			       : err_set(EOPNOTSUPP, "%s is a master by an unusual name", v->link);
+		return g_str_has_suffix(v->link, "ptmx") ? 0
+							 : err_set(EOPNOTSUPP,
+								   "%s is a master by an unusual "
+								   "name; open /dev/ptmx instead",
+								   v->link);
 	if (!is_own(d, &v->st, index))
-		return err_set(EOPNOTSUPP, "%s is not /dev/pts/%u of the container", v->link,
-			       index);
+		return err_set(EOPNOTSUPP, "%s is not /dev/pts/%u of the container; close it first",
+			       v->link, index);
 	return 0;
 }
 
@@ -183,7 +185,10 @@ static int check_pair(struct dump *d, const struct fd_view *v, int fd, unsigned 
 			       v->link, (unsigned long long)v->st.st_rdev,
 			       (unsigned long long)v->st.st_dev);
 	if (ioctl(fd, TIOCGETD, &line) == 0 && line != 0)
-		return err_set(EOPNOTSUPP, "%s has line discipline %d", v->link, line);
+		return err_set(EOPNOTSUPP,
+			       "%s has line discipline %d, whose state is not shown; set N_TTY "
+			       "(TIOCSETD) first",
+			       v->link, line);
 	return check_name(d, v, index);
 }
 
