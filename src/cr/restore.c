@@ -262,6 +262,7 @@ static const struct restore_step fork_steps[] = {
 
 static const struct restore_step restore_steps[] = {
 	{"files", .all = files_open},
+	{"locks on their way", .all = locks_restore_flight},
 	{"mounts of terminals", .all = mnt_ttys_restore},
 	{"late mounts", .all = mnt_late_restore},
 	{"shared memory", .all = shmem_make},

@@ -41,7 +41,7 @@ int main(void)
 	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
 	int bound = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), v = 1;
 	int fresh = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE);
-	int uevent = socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT);
+	int uevent = socket(AF_NETLINK, SOCK_DGRAM, NETLINK_KOBJECT_UEVENT);
 	unsigned port, groups, port2, groups2;
 	socklen_t len = sizeof(v);
 
@@ -49,6 +49,9 @@ int main(void)
 	check(setsockopt(bound, SOL_NETLINK, NETLINK_EXT_ACK, &v, sizeof(v)) == 0);
 	port = port_of(bound, &groups);
 	ready();
+	check(getsockopt(uevent, SOL_SOCKET, SO_TYPE, &v, &(socklen_t){sizeof(v)}) == 0 &&
+		      v == SOCK_DGRAM,
+	      "type %d", v);
 	port2 = port_of(bound, &groups2);
 	check(port2 == port && groups2 == groups, "port %u, groups %#x", port2, groups2);
 	v = 0;

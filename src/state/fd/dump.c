@@ -390,7 +390,7 @@ static int dump_flight(struct dump *d, int fd, uint32_t *ret_id)
 	json_array_append_new(all, json_integer(*ret_id));
 	if (S_ISSOCK(v.st.st_mode))
 		socks_add(d, (uint32_t)v.st.st_ino);
-	r = locks_dump(d, &v, true);
+	r = locks_dump_flight(d, &v, *ret_id);
 	if (r == 0)
 		r = dump_description(d, &v, *ret_id, &type);
 	return r < 0 ? err_wrap(r, "a descriptor on its way (SCM_RIGHTS)") : 1;

@@ -141,6 +141,35 @@ int locks_dump(struct dump *d, const struct fd_view *v, bool first)
 	return r;
 }
 
+/* In IMAGE_EXTRA: "flight_locks": [{"file", "kind", "type", "start", "len"}]. */
+int locks_dump_flight(struct dump *d, const struct fd_view *v, uint32_t id)
+{
+	json_t *all = json_object_get(d->extra, "flight_locks");
+	const char *line;
+	struct lock l;
+	size_t at = 0;
+	int r = locks_check(d, v);
+
+	while (r == 0 && (line = fdinfo_next(&v->info, "lock", &at))) {
+		r = parse(line, &l);
+		if (r == 0 && l.kind == FL_LEASE)
+			return err_set(
+				EOPNOTSUPP,
+				"%s: a lease of a file that nobody has open cannot be saved; "
+				"receive the descriptor first",
+				v->link);
+		if (r < 0 || l.kind == FL_POSIX) /* that would be our own */
+			continue;
+		if (!all)
+			json_object_set_new(d->extra, "flight_locks", all = json_array());
+		json_array_append_new(all,
+				      json_pack("{s:I,s:i,s:i,s:I,s:I}", "file", (json_int_t)id,
+						"kind", (int)l.kind, "type", l.type, "start",
+						(json_int_t)l.start, "len", (json_int_t)l.len));
+	}
+	return r;
+}
+
 int locks_load(struct restore *r)
 {
 	int ret = image_load_all(r->o.images, IMG_FILE_LOCKS, 0, &r->locks);
@@ -230,6 +259,39 @@ int locks_restore(struct restore *r, struct rtask *t)
 		}
 		if (ret < 0)
 			return err_wrap(ret, "fd %d: its lock (held by somebody else?)", e->fd);
+	}
+	return 0;
+}
+
+int locks_restore_flight(struct restore *r)
+{
+	json_t *x;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->extra, "flight_locks"), i, x)
+	{
+		json_int_t id, start, len;
+		struct flock l = {.l_whence = SEEK_SET};
+		int kind, type, ret;
+		struct file *f;
+
+		if (json_unpack(x, "{s:I,s:i,s:i,s:I,s:I}", "file", &id, "kind", &kind, "type",
+				&type, "start", &start, "len", &len) < 0)
+			return err_set(EBADMSG, "%s: a lock that is no record", IMAGE_EXTRA);
+		f = g_hash_table_lookup(r->files, GUINT_TO_POINTER((uint32_t)id));
+		if (!f || f->fd < 0)
+			return err_set(EBADMSG, "%s: a lock of file %lld, which is not open",
+				       IMAGE_EXTRA, (long long)id);
+		l.l_type = (short)type;
+		l.l_start = start;
+		l.l_len = len;
+		ret = kind == FL_FLOCK
+			      ? flock(f->fd, (type == F_RDLCK ? LOCK_SH : LOCK_EX) | LOCK_NB)
+			      : fcntl(f->fd, F_OFD_SETLK, &l);
+		if (ret < 0)
+			return err_errno("file %u, which is on its way: its lock (held by somebody "
+					 "else?)",
+					 f->id);
 	}
 	return 0;
 }

@@ -129,6 +129,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	e->dst_portid = peer.nl_pid;
 	e->dst_group = peer.nl_groups;
 	dump_options(&s, sock_extra_new(d, file->id));
+	if (s.type == SOCK_DGRAM) /* SOCK_RAW is the same but for its name */
+		json_object_set_new(sock_extra_of(d, file->id), "datagrams", json_true());
 	sock_more_dump(&s, sock_extra_of(d, file->id));
 	r = dump_groups(&s, e);
 	if (r == 0)
@@ -197,7 +199,9 @@ static int open_(struct restore *r, struct file *f)
 {
 	const NetlinkSkEntry *e = f->entry->nlsk;
 	struct sock_maker root = sock_maker_in(r, e->has_ns_id ? e->ns_id : 0);
-	int ret = sock_make(&root, AF_NETLINK, SOCK_RAW, (int)e->protocol, &f->fd);
+	bool datagrams = json_object_get(sock_extra(r, f->id), "datagrams");
+	int ret = sock_make(&root, AF_NETLINK, datagrams ? SOCK_DGRAM : SOCK_RAW, (int)e->protocol,
+			    &f->fd);
 
 	if (ret == 0)
 		ret = sock_options_restore(f->fd, e->opts);
