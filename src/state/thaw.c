@@ -10,9 +10,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "kernel/cgroup.h"
+#include "kernel/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #define STATE_MAX 64
@@ -58,6 +60,42 @@ int thaw_needed(struct dump *d)
 			return 1;
 	}
 	return 0;
+}
+
+static bool waits_for_sigcont(pid_t pid)
+{
+	CLEANUP(pid_list_clear) struct pid_list threads = {0};
+	char path[48];
+	autoclose int dir = -1;
+	bool stopped = false;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0 && proc_tasks(dir, &threads) < 0)
+		threads.n = 0;
+	for (size_t i = 0; !stopped && i < threads.n; i++) {
+		g_autofree char *where = NULL;
+
+		snprintf(path, sizeof(path), "task/%d/wchan", threads.v[i]);
+		stopped = file_read_at(dir, path, STATE_MAX, &where, NULL) == 0 &&
+			  g_str_has_prefix(where, "do_signal_stop");
+	}
+	err_clear();
+	return stopped;
+}
+
+bool thaw_first(struct dump *d, pid_t pid)
+{
+	bool v1 = false;
+
+	for (unsigned i = 0; !v1 && i < d->o.ncgroups; i++) {
+		autoclose int dir = -1;
+
+		if (open_group(d->o.cgroups[i], &dir) == 0)
+			v1 = frozen_as(dir) == &versions[0];
+	}
+	err_clear();
+	return v1 && waits_for_sigcont(pid);
 }
 
 static int set_all(struct dump *d, bool frozen)

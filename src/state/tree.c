@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "base/parallel.h"
-#include "kernel/standstill.h"
 #include "state/mem/track.h"
 #include "state/task/levels.h"
 #include "state/task/task.h"
@@ -405,6 +404,8 @@ static int begin_frozen(struct dump *d)
 
 		r = proc_children(dump_task(d, i)->proc.dir, &children);
 		for (size_t k = 0; r == 0 && k < children.n; k++) {
+			if (thaw_first(d, children.v[k]))
+				continue;
 			r = add_held(d, children.v[k], &t);
 			r = r == 1 ? 0 : r;
 		}
@@ -415,15 +416,17 @@ static int begin_frozen(struct dump *d)
 static int freeze_all(struct dump *d)
 {
 	struct dtask *t;
-	bool more = true;
+	bool more = true, later = thaw_first(d, d->o.pid);
 	int r;
 
 	tree_begin(d);
 	r = add(d, d->o.pid, &t);
-	if (r == 0)
+	if (r == 0 && !later)
 		r = begin(t);
 	if (r == 0)
 		r = begin_frozen(d);
+	if (r == 0 && later)
+		r = begin(t);
 	if (r == 0)
 		r = settle(t);
 	if (r == 0)
@@ -484,25 +487,6 @@ void tree_resume(struct dump *d)
 		t->seized = SEIZED_NONE;
 	}
 	d->frozen = false;
-}
-
-void tree_stop(struct dump *d)
-{
-	for (unsigned i = 0; i < d->tasks->len; i++) {
-		struct dtask *t = dump_task(d, i);
-
-		if (!t->zombie && proc_signal(&t->proc, SIGSTOP) < 0)
-			err_clear();
-	}
-}
-
-void tree_await_stop(const struct dump *d)
-{
-	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
-
-	for (unsigned i = 0; i < d->tasks->len; i++)
-		g_array_append_val(pids, dump_task((struct dump *)d, i)->proc.pid);
-	standstill_await(pids, STANDSTILL_MS);
 }
 
 void tree_release(struct dump *d)

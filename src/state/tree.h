@@ -36,6 +36,12 @@ int tree_open_root(struct dump *d) MUST_CHECK;
 /* thaw.c: 1: somebody else has frozen a cgroup of the tree; after thaw(), thaw_undo() freezes it
  * again. */
 int thaw_needed(struct dump *d) MUST_CHECK;
+/*
+ * The process is stopped and in a frozen cgroup of version 1: it can be held only after thaw(), as
+ * PTRACE_SEIZE waits for a stopped thread to come to its trap (kernel/ptrace.c: ptrace_attach(),
+ * JOBCTL_TRAPPING).  /proc shows such a one as D (TASK_FROZEN), so where it waits tells.
+ */
+bool thaw_first(struct dump *d, pid_t pid);
 int thaw(struct dump *d) MUST_CHECK;
 void thaw_undo(struct dump *d);
 /* The tree is to be frozen when it is released, by whichever of its cgroups has a freezer. */

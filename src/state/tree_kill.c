@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a tree that has been dumped. */
+/* The end of a tree that has been dumped, or its stop. */
 #include "state/task/levels.h"
+#include "state/task/task.h"
 #include "state/tree.h"
 
 #include "base/log.h"
+#include "kernel/standstill.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -155,4 +157,23 @@ int tree_kill(struct dump *d)
 	}
 	d->frozen = false;
 	return r;
+}
+
+void tree_stop(struct dump *d)
+{
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		if (!t->zombie && proc_signal(&t->proc, SIGSTOP) < 0)
+			err_clear();
+	}
+}
+
+void tree_await_stop(const struct dump *d)
+{
+	g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		g_array_append_val(pids, dump_task((struct dump *)d, i)->proc.pid);
+	standstill_await(pids, STANDSTILL_MS);
 }

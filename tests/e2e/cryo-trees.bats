@@ -367,6 +367,33 @@ ctypes.CDLL(None).syscall(60, 0)  # exit(2): of this thread'
 	PID=
 }
 
+@test "--freeze-cgroup: a frozen tree, some of which was stopped before" {
+	local group=/sys/fs/cgroup/freezer/$GROUP_NAME file=freezer.state on=FROZEN
+	[ -d /sys/fs/cgroup/freezer ] || {
+		group=/sys/fs/cgroup/$GROUP_NAME file=cgroup.freeze on=1
+	}
+	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
+	launch sh -c 'sleep 1000 & sleep 1001 & wait'
+	wait_for 5 eval '[ "$(pgrep -P "$PID" | wc -l)" = 2 ]'
+	local one stopped all
+	stopped=$(pgrep -P "$PID" | head -n 1) all="$PID $(pgrep -P "$PID" | tr '\n' ' ')"
+	kill -STOP "$stopped"
+	wait_for 5 eval "[ \"\$(state_of $stopped)\" = T ]"
+	for one in $all; do echo "$one" >"$group/cgroup.procs"; done
+	echo "$on" >"$group/$file"
+	wait_for 5 grep -q "$on" "$group/$file"
+	dump --freeze-cgroup "$group" -R --timeout 60
+	grep -q "$on" "$group/$file"
+	dump --freeze-cgroup "$group" --timeout 60
+	wait_for 5 test ! -s "$group/cgroup.procs"
+	restore
+	wait_for 5 eval "[ \"\$(state_of $stopped)\" = T ]"
+	kill -9 -- "-$PID"
+	wait_for 5 eval '! kill -0 -- "-$PID"'
+	wait_for 5 rmdir "$group"
+	PID=
+}
+
 @test "--freeze-cgroup: a tree that was frozen already" {
 	local group=/sys/fs/cgroup/freezer/$GROUP_NAME file=freezer.state on=FROZEN off=THAWED
 	[ -d /sys/fs/cgroup/freezer ] || {
