@@ -85,7 +85,13 @@ int udp_cork_check(struct dump *d, const struct sock_view *s) MUST_CHECK;
 int udp_cork_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;
 int udp_cork_restore(int fd, const json_t *x) MUST_CHECK;
 
-/* udp_error.c: it is told ERROR again; of a socket that is connected */
+/*
+ * udp_error.c: errors that wait where no datagram does, without taking them: {"error": the next,
+ * "errors": those of IP_RECVERR}.  1: that cannot be, or there is none.
+ */
+int udp_errors_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;
+
+/* It is told ERROR again; of a socket that is connected */
 int udp_error_raise(int fd, int protocol, int error) MUST_CHECK;
 
 /* inet_options.c: of IP, IPv6, TCP and UDP, as [level, name, value] in IMAGE_EXTRA */

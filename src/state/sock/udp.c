@@ -139,6 +139,10 @@ int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x)
 		was = -1;
 	if (was >= 0)
 		json_object_set_new(x, "peek_off", json_integer(was));
+	r = udp_errors_dump(d, s, x);
+	if (r != 1)
+		return r;
+	r = 0;
 	sock_get_int(s->fd, IPPROTO_IP, IP_PKTINFO, &four);
 	sock_get_int(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &six);
 	if (setsockopt(s->fd, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) < 0)
@@ -267,6 +271,20 @@ static int send_again(struct restore *r, struct file *f, const struct sock_packe
 	return ret;
 }
 
+static void tell_all_again(int fd, int protocol, const json_t *x)
+{
+	const json_t *errors = json_object_get(x, "errors"), *error = json_object_get(x, "error");
+	size_t n = MIN(json_array_size(errors), ERRORS_MAX);
+	int taken;
+
+	for (size_t i = 0; i < n; i++)
+		tell_again(fd, protocol, (int)json_integer_value(json_array_get(errors, i)));
+	if (error && !n)
+		tell_again(fd, protocol, (int)json_integer_value(error));
+	else if (!error && n) /* whoever has been told already does not hear of it again */
+		sock_get_int(fd, SOL_SOCKET, SO_ERROR, &taken);
+}
+
 int udp_restore(struct restore *r, struct file *f)
 {
 	json_t *x = sock_extra(r, f->id), *packets = json_object_get(x, "packets");
@@ -288,8 +306,7 @@ int udp_restore(struct restore *r, struct file *f)
 	}
 	if (ret == 0 && off)
 		ret = sock_set_int(f->fd, SOL_SOCKET, SO_PEEK_OFF, (int)json_integer_value(off));
-	if (ret == 0 && json_object_get(x, "error"))
-		tell_again(f->fd, (int)f->entry->isk->proto,
-			   (int)json_integer_value(json_object_get(x, "error")));
+	if (ret == 0)
+		tell_all_again(f->fd, (int)f->entry->isk->proto, x);
 	return ret;
 }

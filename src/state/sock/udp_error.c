@@ -8,8 +8,10 @@
 #include "state/sock/inet.h"
 
 #include "kernel/ns.h"
+#include "kernel/peek.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
@@ -133,6 +135,53 @@ static bool has_error(int fd)
 
 	/* ksoftirqd may have to bring it */
 	return poll(&p, 1, PATIENCE_MS) == 1 && p.revents & POLLERR;
+}
+
+/* Those of IP_RECVERR that came by ICMP, in their order: struct sock_exterr_skb. */
+static int add_queued(struct peek *k, uint64_t skb, void *arg)
+{
+	uint64_t cb, ee;
+	struct sock_extended_err e;
+	int r = peek_at(k, skb, "sk_buff", "cb", &cb);
+
+	if (r == 0)
+		r = peek_at(k, cb, "sock_exterr_skb", "ee", &ee);
+	if (r == 0)
+		r = peek_read(k, ee, &e, sizeof(e));
+	if (r == 0 && (e.ee_origin == SO_EE_ORIGIN_ICMP || e.ee_origin == SO_EE_ORIGIN_ICMP6))
+		json_array_append_new(arg, json_integer(e.ee_errno));
+	return r;
+}
+
+int udp_errors_dump(struct dump *d, const struct sock_view *s, json_t *x)
+{
+	struct pollfd p = {.fd = s->fd, .events = POLLIN};
+	json_t *list;
+	struct peek *k;
+	uint64_t sk, queue;
+	uint32_t error;
+	int r;
+
+	/* to look for datagrams is to take it */
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLERR) || p.revents & POLLIN ||
+	    !dump_peek(d, &k))
+		return 1;
+	list = json_array();
+	r = peek_sock(k, s->fd, &sk);
+	if (r == 0)
+		r = peek_u32(k, sk, "sock", "sk_err", &error);
+	if (r == 0)
+		r = peek_at(k, sk, "sock", "sk_error_queue", &queue);
+	if (r == 0)
+		r = peek_skbs(k, queue, add_queued, list);
+	if (r == 0 && json_array_size(list))
+		json_object_set(x, "errors", list);
+	if (r == 0 && error)
+		json_object_set_new(x, "error", json_integer(error));
+	json_decref(list);
+	if (r < 0)
+		err_clear(); /* another kernel's */
+	return r < 0;
 }
 
 int udp_error_raise(int fd, int protocol, int error)
