@@ -232,35 +232,8 @@ typed_at() {
 }
 
 @test "a connection that is kept: the client goes on with the container, whose address has moved" {
-	ip link add br0 type bridge
-	ip addr add 10.99.0.1/24 dev br0
-	ip link set br0 up
-	for n in 1 2; do
-		touch "$BATS_TEST_TMPDIR/ns$n"
-		unshare --net="$BATS_TEST_TMPDIR/ns$n" ip link set lo up
-		nsenter --net="$BATS_TEST_TMPDIR/ns$n" ip link add eth0 type veth peer name "v$n" netns $$
-		ip link set "v$n" master br0
-		nsenter --net="$BATS_TEST_TMPDIR/ns$n" sh -c 'ip link set eth0 address 02:00:00:00:00:02; ip addr add 10.99.0.2/24 dev eth0; ip link set eth0 up'
-	done
-	ip link set v1 up
-	ln -s ns1 "$BATS_TEST_TMPDIR/net"
-	cryopod run -d --name t --network "ns:$BATS_TEST_TMPDIR/net" $IMAGE nc -ll -p 7000 -e cat >/dev/null
-	wait_for 10 nsenter --net="$BATS_TEST_TMPDIR/ns1" sh -c 'ss -Hltn | grep -q :7000'
-	exec 7<>/dev/tcp/10.99.0.2/7000
-	echo one >&7
-	read -r -t 40 line <&7
-	[ "$line" = one ]
-	ln -sfn ns2 "$BATS_TEST_TMPDIR/net"
+	moving_begin
+	moving_turn
 	expect 0 move --tcp-established t other
-	ip link set v1 down
-	ip link set v2 up
-	echo two >&7
-	read -r -t 60 line <&7
-	[ "$line" = two ]
-	exec 7>&-
-	there rm -fat 0 >/dev/null
-	umount "$BATS_TEST_TMPDIR/ns1" "$BATS_TEST_TMPDIR/ns2"
-	ip link del br0
-	ip link del v1 2>/dev/null || true
-	ip link del v2 2>/dev/null || true
+	moving_end
 }

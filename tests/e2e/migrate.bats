@@ -279,43 +279,12 @@ turned() { [ "$(turns "$1" "$2")" -ge "$3" ]; }
 	whole_here c
 }
 
-# host N: a network namespace with the address of the container, on a port of br0.
-host() {
-	touch "$BATS_TEST_TMPDIR/ns$1"
-	unshare --net="$BATS_TEST_TMPDIR/ns$1" ip link set lo up
-	nsenter --net="$BATS_TEST_TMPDIR/ns$1" ip link add eth0 type veth peer name "v$1" netns $$
-	ip link set "v$1" master br0
-	nsenter --net="$BATS_TEST_TMPDIR/ns$1" sh -c 'ip link set eth0 address 02:00:00:00:00:02; ip addr add 10.99.0.2/24 dev eth0; ip link set eth0 up'
-}
-
 @test "an established connection goes on at the other host, which has the same address" {
-	ip link add br0 type bridge
-	ip addr add 10.99.0.1/24 dev br0
-	ip link set br0 up
-	host 1
-	host 2
-	ip link set v1 up
-	ln -s ns1 "$BATS_TEST_TMPDIR/net"
-	cryopod run -d --name t --network "ns:$BATS_TEST_TMPDIR/net" $IMAGE nc -ll -p 7000 -e cat >/dev/null
-	wait_for 10 nsenter --net="$BATS_TEST_TMPDIR/ns1" sh -c 'ss -Hltn | grep -q :7000'
-	exec 7<>/dev/tcp/10.99.0.2/7000
-	echo one >&7
-	read -r -t 60 line <&7
-	[ "$line" = one ]
+	moving_begin
 	refuses 125 '--tcp-established' migrate t
-	ln -sfn ns2 "$BATS_TEST_TMPDIR/net"
+	moving_turn
 	expect 0 migrate --tcp-established t
-	ip link set v1 down
-	ip link set v2 up
-	echo two >&7
-	read -r -t 60 line <&7
-	[ "$line" = two ]
-	exec 7>&-
-	there rm -fat 0 >/dev/null
-	umount "$BATS_TEST_TMPDIR/ns1" "$BATS_TEST_TMPDIR/ns2"
-	ip link del br0
-	ip link del v1 2>/dev/null || true
-	ip link del v2 2>/dev/null || true
+	moving_end
 }
 
 @test "what was asked for wrongly" {

@@ -43,3 +43,48 @@ count_is_at_least() { [ "$(there exec "$1" cat /count)" -ge "$2" ]; }
 whole() { there logs "$1" | awk '$1 != NR - 1 {exit 1}'; }
 whole_here() { cryopod logs "$1" | awk '$1 != NR - 1 {exit 1}'; }
 nothing_there() { [ -z "$(there ps -aq)$(ls "$THERE/root/arrivals" 2>/dev/null)$(there volume ls -q)" ]; }
+
+# A container whose address moves: t echoes at 10.99.0.2:7000 and runs where the link "net" leads, ns1 or ns2, which
+# both have that address on a port of one bridge.
+#
+#	moving_begin		connected, by descriptor 7
+#	moving_turn		what is made from now on is in ns2
+#	migrate --tcp-established t
+#	moving_end		packets go there, and are answered; all is taken away
+moving_begin() {
+	local n
+	ip link add br0 type bridge
+	ip addr add 10.99.0.1/24 dev br0
+	ip link set br0 up
+	for n in 1 2; do
+		touch "$BATS_TEST_TMPDIR/ns$n"
+		unshare --net="$BATS_TEST_TMPDIR/ns$n" ip link set lo up
+		nsenter --net="$BATS_TEST_TMPDIR/ns$n" ip link add eth0 type veth peer name "v$n" netns $$
+		ip link set "v$n" master br0
+		nsenter --net="$BATS_TEST_TMPDIR/ns$n" sh -c 'ip link set eth0 address 02:00:00:00:00:02; ip addr add 10.99.0.2/24 dev eth0; ip link set eth0 up'
+	done
+	ip link set v1 up
+	ln -s ns1 "$BATS_TEST_TMPDIR/net"
+	cryopod run -d --name t --network "ns:$BATS_TEST_TMPDIR/net" $IMAGE nc -ll -p 7000 -e cat >/dev/null
+	wait_for 10 nsenter --net="$BATS_TEST_TMPDIR/ns1" sh -c 'ss -Hltn | grep -q :7000'
+	exec 7<>/dev/tcp/10.99.0.2/7000
+	moving_echo one
+}
+moving_echo() {
+	local line
+	echo "$1" >&7
+	read -r -t 60 line <&7
+	[ "$line" = "$1" ]
+}
+moving_turn() { ln -sfn ns2 "$BATS_TEST_TMPDIR/net"; }
+moving_end() {
+	ip link set v1 down
+	ip link set v2 up
+	moving_echo two
+	exec 7>&-
+	there rm -fat 0 >/dev/null
+	umount "$BATS_TEST_TMPDIR/ns1" "$BATS_TEST_TMPDIR/ns2"
+	ip link del br0
+	ip link del v1 2>/dev/null || true
+	ip link del v2 2>/dev/null || true
+}
