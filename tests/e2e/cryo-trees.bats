@@ -394,6 +394,31 @@ ctypes.CDLL(None).syscall(60, 0)  # exit(2): of this thread'
 	PID=
 }
 
+@test "--freeze-cgroup: frozen processes that share their memory wait for no vfork(2)" {
+	local group=/sys/fs/cgroup/freezer/$GROUP_NAME file=freezer.state on=FROZEN
+	[ -d /sys/fs/cgroup/freezer ] || {
+		group=/sys/fs/cgroup/$GROUP_NAME file=cgroup.freeze on=1
+	}
+	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
+	mkfifo "$DIR/in"
+	exec 5<>"$DIR/in"
+	setsid "$REPO/build/tests/cr/cr-shared" <"$DIR/in" >"$DIR/out" 2>&1 3>&- 5>&- &
+	PID=$!
+	wait_for 10 grep -q ready "$DIR/out"
+	local one
+	for one in $(pgrep -s "$PID"); do echo "$one" >"$group/cgroup.procs"; done
+	echo "$on" >"$group/$file"
+	wait_for 5 grep -q "$on" "$group/$file"
+	dump --freeze-cgroup "$group"
+	wait_for 5 test ! -s "$group/cgroup.procs"
+	restore
+	echo >&5 # it looks at itself
+	wait_for 10 grep -q '^ok' "$DIR/out"
+	exec 5>&-
+	wait_for 5 rmdir "$group"
+	PID=
+}
+
 @test "--freeze-cgroup: a tree that was frozen already" {
 	local group=/sys/fs/cgroup/freezer/$GROUP_NAME file=freezer.state on=FROZEN off=THAWED
 	[ -d /sys/fs/cgroup/freezer ] || {

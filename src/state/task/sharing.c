@@ -8,11 +8,14 @@
 #include "state/task/task.h"
 #include "state/tree.h"
 
+#include "base/file.h"
 #include "kernel/kcmp.h"
 
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 static const struct {
 	int type;
@@ -224,6 +227,22 @@ static int find_maker(const struct dump *d, struct dtask *t)
 	return 0;
 }
 
+#define CALL_MAX 256 /* /proc/PID/syscall */
+
+/* D is also who waits for a disk, or is in version 1's freezer (TASK_FROZEN). */
+static bool is_in_clone(const struct dtask *t)
+{
+	g_autofree char *call = NULL;
+	long nr;
+
+	if (file_read_at(t->proc.dir, "syscall", CALL_MAX, &call, NULL) < 0) {
+		err_clear();
+		return true;
+	}
+	nr = atol(call); /* "running": no call that waits */
+	return nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3;
+}
+
 /*
  * Between vfork(2) and execve(2) that is usual, and soon over: the freeze waits for it.  What
  * counts is who is seen there twice; a tree that spawns all the time has always somebody there.
@@ -232,7 +251,8 @@ static int check_vfork(const struct dump *d, const struct dtask *t, GHashTable *
 {
 	const struct dtask *parent = t->parent >= 0 ? dump_task(d, (unsigned)t->parent) : NULL;
 
-	if (d->frozen || !parent || t->vm != parent->vm || parent->stat.state != 'D')
+	if (d->frozen || !parent || t->vm != parent->vm || parent->stat.state != 'D' ||
+	    !is_in_clone(parent))
 		return 0;
 	g_hash_table_add(now, GINT_TO_POINTER(t->pid));
 	if (d->vforks && !g_hash_table_contains(d->vforks, GINT_TO_POINTER(t->pid)))
