@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# bash completion: the program itself knows what may come next.
+# bash completion of cryopod and cryo: the program itself knows what may come next.
 _cryopod()
 {
 	mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
@@ -8,4 +8,4 @@ _cryopod()
 		__ltrim_colon_completions "${COMP_WORDS[COMP_CWORD]}"
 	fi
 }
-complete -o default -F _cryopod cryopod
+complete -o default -F _cryopod cryopod cryo

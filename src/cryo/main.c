@@ -3,6 +3,7 @@
  * cryo: checkpoint and restore of process trees, with CRIU's command line.  Exit status 0: done, 1:
  * not, for whatever reason; a restore that waits for its tree gives that one's.
  */
+#include "cryo/complete.h"
 #include "cryo/manual.h"
 
 #include <errno.h>
@@ -65,6 +66,10 @@ static int run(struct session *s, int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "__man") == 0) {
 		manual_print(actions, ARRAY_SIZE(actions));
+		return 0;
+	}
+	if (argc >= 2 && strcmp(argv[1], "__complete") == 0) {
+		complete_print(actions, ARRAY_SIZE(actions), argc - 2, argv + 2);
 		return 0;
 	}
 	r = options_parse(argc, argv, &s->o);

@@ -15,6 +15,28 @@ load ../lib/cryo
 	[ "$output" = 'Error: option --port: "65536" is not a number that fits here' ]
 }
 
+@test "help, manual and completion have the same actions and options" {
+	local shown
+	shown=$("$CRYO" --help | sed -nE 's/^  (-.,|   ) (--[a-z0-9-]+).*/\2/p')
+	[ "$(wc -l <<<"$shown")" -gt 80 ]
+	[ "$("$CRYO" __complete --)" = "$shown" ]
+	[ "$("$CRYO" __man | sed -n '/^# OPTIONS/,/^# STAGES/p' | sed -nE 's/^(\*-.\*, )?\*(--[a-z0-9-]+)\*.*/\2/p')" = "$shown" ]
+	shown=$("$CRYO" --help | sed -n '/^Actions:/,/^Options:/p' | sed -nE 's/^  ([a-z-]+) +.*/\1/p')
+	[ "$("$CRYO" __complete '')" = "$shown" ]
+	[ "$("$CRYO" __man | sed -n '/^# ACTIONS/,/^# MEMORY/p' | sed -nE 's/^\*([a-z-]+)\*$/\1/p')" = "$shown" ]
+	[ "$("$CRYO" __complete dump --tcp-e)" = --tcp-established ]
+	[ "$("$CRYO" __complete -v restore --network-lock '' | tr '\n' ' ')" = "nftables iptables skip " ]
+	[ "$("$CRYO" __complete -D dump r)" = restore ]
+	[ "$("$CRYO" __complete cpuinfo '' | tr '\n' ' ')" = "dump check " ]
+	[ -z "$("$CRYO" __complete dump -t '')" ]
+	# The shell's side of it.
+	# shellcheck source=/dev/null
+	. "$REPO/completions/cryopod.bash"
+	COMP_WORDS=("$CRYO" dump --leave-r) COMP_CWORD=2
+	_cryopod
+	[ "${COMPREPLY[*]}" = --leave-running ]
+}
+
 @test "wrong command lines: one line, status 1" {
 	local args
 	for args in "" "--frob" "frob" "dump" "dump -t" "dump -t x" "dump -t 0" "dump -t 1 --ghost-limit 1X" \
