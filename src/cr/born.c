@@ -160,6 +160,8 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 
 	if (ret == 0)
 		ret = spaces_before_fork(r, parent, child, &c.flags);
+	if (ret == 0)
+		ret = spaces_choose(r, parent, child, c.flags & CLONE_NEWPID, tids, &c.ntids);
 	if (ret < 0)
 		return ret;
 	rtask_batch(parent, &b);
@@ -351,21 +353,6 @@ static int take_threads(struct restore *r, struct rtask *t)
 	return ret;
 }
 
-/* Where it is not to be chosen it is the next one: state/ns/spaces.h. */
-static int give_number(struct restore *r, struct rtask *t, const pid_t *tids, unsigned i,
-		       struct batch *b, struct clone_spec *c)
-{
-	unsigned all = c->ntids;
-	int ret = spaces_may_choose(r, t, all, &c->ntids);
-
-	if (ret < 0 || c->ntids == all)
-		return ret;
-	if (c->ntids == 0)
-		c->tids = NULL;
-	ret = batch_run(b);
-	return ret < 0 ? ret : spaces_next_tids(r, t, tids, c->ntids, all);
-}
-
 int born_threads(struct restore *r, struct rtask *t)
 {
 	g_autofree int *ops = g_new0(int, t->nthreads);
@@ -387,7 +374,10 @@ int born_threads(struct restore *r, struct rtask *t)
 			.ntids = levels_thread_tids(&t->threads[i], tids),
 		};
 
-		ret = give_number(r, t, tids, i, &b, &c);
+		if (t->users) /* the next numbers are for the next fork only */
+			ret = batch_run(&b);
+		if (ret == 0)
+			ret = spaces_choose(r, t, NULL, false, tids, &c.ntids);
 		if (ret < 0)
 			return err_wrap(ret, "thread %d", t->threads[i].nstid);
 		ops[i] = batch_clone(&b, &c);

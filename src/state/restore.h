@@ -62,6 +62,8 @@ struct rtask {
 	pid_t levels[LEVELS_MAX];
 	uint32_t forks;	 /* the space that its children are born in by now; 0: the box's */
 	uint32_t mounts; /* the space that its mounts are of by now; 0: the box's */
+	uint32_t net;	 /* of those born inside: state/sock/make.c */
+	uint32_t users;	 /* the user namespace that it is in by now; 0: the box's */
 	int forker;	 /* index of the task that forks it; -1: a root */
 	struct stage_task *staged; /* state/mem/staged.h: some of its memory is there; or NULL */
 

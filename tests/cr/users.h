@@ -16,7 +16,8 @@ static int poke(const char *path, const char *text)
 }
 
 /* New ones of the caller's, with maps that a child from before writes. */
-static void enter(int flags, const char *uids, const char *gids, const char *setgroups)
+__attribute__((unused)) static void enter(int flags, const char *uids, const char *gids,
+					  const char *setgroups)
 {
 	int go[2];
 	char c, path[64];

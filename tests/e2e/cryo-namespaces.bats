@@ -504,6 +504,16 @@ ours() {
 	[ "$(readlink "/proc/$PID/ns/$1")" = "$(readlink "/proc/self/ns/$1")" ]
 }
 
+@test "a pid namespace of users inside, in ours: its first process only; others are refused" {
+	setsid bash -c 'unshare -Urpf bash -c "sleep 1000 & exec sleep 1001" & exec sleep 1002' </dev/null >/dev/null 2>&1 3>&- &
+	PID=$!
+	wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = sleep ] && [ "$(ps -o args= --ppid "$(pgrep -P "$(pgrep -P $PID)")" | grep -c 1000)" = 1 ]'
+	run -1 "$CRYO" dump -D "$IMG" -t "$PID"
+	[[ $output = *"could not get their numbers back; start the tree in a PID namespace"* ]]
+	sleeps "$PID"
+	kill -9 "$(pgrep -P "$(pgrep -P "$PID")")" $(pgrep -P "$PID") "$PID" && PID=
+}
+
 @test "users of their own, but our numbers: only for one process; others are refused" {
 	setsid unshare -U --map-root-user bash -c 'sleep 1000 & exec sleep 1001' </dev/null 3>&- &
 	PID=$!

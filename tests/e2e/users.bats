@@ -7,6 +7,8 @@ setup() { needs_engine; [ "$PROG" != podman ] || skip "podman has no such checkp
 teardown() { engine_clear; }
 teardown_file() { engine_teardown; }
 
+HOST="-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro"
+
 # inner ARGS: our number of the process of container c.
 inner() {
 	local p
@@ -60,4 +62,30 @@ users() {
 	run cryopod exec c cat /tmp/f
 	[ "$status" -ne 0 ]
 	nsenter -t "$p" -U -m -p --preserve-credentials umount -l /tmp
+}
+
+@test "bwrap --unshare-all: a sandbox; two cycles" {
+	command -v bwrap >/dev/null || skip "no bwrap"
+	cryopod run -d --privileged --network none --name c $HOST $IMAGE sh -c '
+		bwrap --unshare-all --uid 1000 --gid 1000 --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp \
+			--hostname sandbox sh -c "echo hi >/tmp/f; cd /tmp; sleep 73022 & exec sleep 73021" &
+		exec sleep 73020' >/dev/null
+	wait_for 20 inner "sleep 73020"
+	wait_for 20 inner "sleep 73021"
+	wait_for 20 inner "sleep 73022"
+	p=$(inner "sleep 73021")
+	a=$(users "$p") b=$(nsenter -t "$p" -p -m ps -o pid,args | grep -v ps)
+	for i in 1 2; do
+		cryopod container checkpoint c >/dev/null
+		cryopod container restore c >/dev/null
+		p=$(inner "sleep 73021")
+		[ "$(users "$p")" = "$a" ]
+		[ "$(nsenter -t "$p" -p -m ps -o pid,args | grep -v ps)" = "$b" ]
+		[ "$(nsenter -t "$p" -U -m -u --preserve-credentials sh -c 'hostname; cat /tmp/f')" = "sandbox
+hi" ]
+		[ "$(readlink "/proc/$p/cwd")" = /tmp ]
+		run nsenter -t "$p" -U -m -p --preserve-credentials mkdir /x
+		[ "$status" -ne 0 ]
+		[ "$(nsenter -t "$p" -U -n --preserve-credentials ip -o link | wc -l)" = 1 ]
+	done
 }

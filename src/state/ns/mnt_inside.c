@@ -132,10 +132,9 @@ static bool is_theirs(const struct mnt_plan *p, const struct mnt *m)
 {
 	const struct mnt *first = first_of_fs(p, m);
 
-	if (m->e->deleted || !p->o.inside)
+	if (m->e->deleted || first->e->ext_mount || !first->kind || !p->o.inside)
 		return false;
-	return first->shown ? first->outer->inside && first->kind && first->kind->own
-			    : mnt_is_inside(p, first);
+	return !first->shown || (first->outer->inside && first->kind->own);
 }
 
 /* What it hides, if anything, is theirs; nothing that stays is on it, and the path to its place

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounts of users inside (mnt_inside.c) that could not be had again. */
+#include "base/fd.h"
 #include "state/ns/mnt_plan.h"
 #include "state/ns/spaces.h"
 
@@ -49,6 +50,24 @@ static bool is_locked_up(const struct mnt_scope *s, const struct mount_entry *m)
 	return locked;
 }
 
+/* What is saved is read where nothing lies on it. */
+static int check_content(const struct mnt_scope *s, const struct mount_entry *m,
+			 const struct mnt_seen *seen)
+{
+	autoclose int fd = -1;
+	int r = 0;
+
+	if (s->space && s->space->owner && seen->way == MNT_NEW && seen->kind->content &&
+	    has_children(s->its, m))
+		r = mnt_open_bare(s, (size_t)(m - s->its->v), &fd);
+	if (r != -EINVAL)
+		return r;
+	return err_set(EOPNOTSUPP,
+		       "mount %s (%s): mounts on it are locked, so that what is below them cannot "
+		       "be read; unmount it",
+		       m->target, m->fstype);
+}
+
 int mnt_check_inside(const struct mnt_scope *s, const struct mount_entry *m,
 		     const struct mnt_seen *seen)
 {
@@ -62,5 +81,5 @@ int mnt_check_inside(const struct mnt_scope *s, const struct mount_entry *m,
 			       "mount %s (%s): it is a view of what only users of a user namespace "
 			       "inside have, with mounts on it that are locked; unmount it",
 			       m->target, m->fstype);
-	return 0;
+	return check_content(s, m, seen);
 }

@@ -166,9 +166,19 @@ static bool is_shown_outside(const struct mnt_scope *s, const struct mount_entry
 	return false;
 }
 
-/* The pid namespace that a proc of a space shows, by its first process; 0: unknown. */
-static uint32_t mnt_pids_of(const struct mnt_scope *s, const struct mount_entry *m)
+/* One of its file system that shows all of it; or M itself. */
+static const struct mount_entry *whole_of(const struct mnt_scope *s, const struct mount_entry *m)
 {
+	for (size_t i = 0; strcmp(m->root, "/") != 0 && i < s->its->n; i++)
+		if (same_fs(&s->its->v[i], m) && strcmp(s->its->v[i].root, "/") == 0)
+			return &s->its->v[i];
+	return m;
+}
+
+/* The pid namespace that a proc of a space shows, by its first process; 0: unknown. */
+static uint32_t mnt_pids_of(const struct mnt_scope *s, const struct mount_entry *part)
+{
+	const struct mount_entry *m = whole_of(s, part);
 	g_autofree char *path = g_strdup_printf("%s/1/ns/pid", m->target + 1);
 	char link[64] = "";
 

@@ -106,11 +106,30 @@ static int fill(const struct mnt *m, int fd)
 	return m->archive < 0 ? 0 : tmpfs_unpack(fd, m->archive, target_of(m), true);
 }
 
+/* Not by way of /proc, which need not be that of our pid namespace. */
+static int make_dirs(int whole, const char *path)
+{
+	g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+	autoclose int at = openat(whole, ".", O_PATH | O_CLOEXEC);
+
+	for (char **part = parts; at >= 0 && *part; part++) {
+		int next;
+
+		if (!**part)
+			continue;
+		if (mkdirat(at, *part, 0755) < 0 && errno != EEXIST)
+			return err_errno("create directory %s", path);
+		next = openat(at, *part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		cleanup_close(&at);
+		at = next;
+	}
+	return at < 0 ? err_errno("create directory %s", path) : 0;
+}
+
 static int fill_part(struct mnt_plan *p, struct mnt *m, int whole)
 {
-	g_autofree char *path = g_strdup_printf("/proc/self/fd/%d%s", whole, m->e->root);
 	autoclose int fd = -1;
-	int r = m->archive < 0 ? 0 : file_mkdirs(path, 0755);
+	int r = m->archive < 0 ? 0 : make_dirs(whole, m->e->root);
 
 	if (r < 0)
 		return r;

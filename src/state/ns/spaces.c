@@ -384,7 +384,9 @@ int spaces_look(struct dump *d)
 	d->spaces = g_ptr_array_new_with_free_func(space_free);
 	d->unborn = false;
 	r = look_at_all(d);
-	return r < 0 ? r : dump_refuse(d, mnt_nsfs_spaces(d));
+	if (r == 0)
+		r = dump_refuse(d, mnt_nsfs_spaces(d));
+	return r < 0 ? r : spaces_check_births(d);
 }
 
 /*
@@ -393,10 +395,13 @@ int spaces_look(struct dump *d)
  */
 int spaces_look_frozen(struct dump *d)
 {
+	int r;
+
 	if (!d->spaces->len)
 		return 0;
 	g_clear_pointer(&d->strays, g_hash_table_unref);
-	return look_at_all(d);
+	r = look_at_all(d);
+	return r < 0 ? r : spaces_check_births(d);
 }
 
 static struct space *mount_space(const struct dump *d, int mnt_id)

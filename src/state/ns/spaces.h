@@ -54,6 +54,9 @@ uint32_t spaces_users(const struct dump *d, const struct dtask *t);
 /* When it is known who shares directories. */
 int spaces_check_sharers(struct dump *d) MUST_CHECK;
 int spaces_dump_users(struct dump *d) MUST_CHECK;
+/* spaces_births.c: pid namespaces that belong to them. */
+int spaces_check_births(struct dump *d) MUST_CHECK;
+bool spaces_has_births(const struct dump *d);
 
 /* NULL: it is none. */
 struct space *spaces_find(const struct dump *d, enum ns_kind kind, uint64_t ino);
@@ -83,6 +86,7 @@ struct rspace {
 	bool external;		/* given, not made */
 	uint32_t owner;		/* as struct space */
 	bool making;
+	bool born; /* NS_USER: it comes with the first process of a pid namespace of its own */
 	/* NS_MNT */
 	int root;	    /* O_PATH */
 	GPtrArray *records; /* MntEntry */
@@ -99,7 +103,10 @@ int spaces_fd(struct restore *r, enum ns_kind kind, uint32_t id, int *ret_fd) MU
 uint32_t spaces_number(const struct rtask *t, enum ns_kind kind);
 bool spaces_is(const struct restore *r, enum ns_kind kind, uint32_t id);
 uint32_t spaces_of_mount(const struct restore *r, int mnt_id); /* 0: the box's */
-/* Pid namespaces: flags for the fork, and what follows from it. */
+/*
+ * Pid namespaces: flags for the fork, and what follows from it.  With CLONE_NEWUSER the parent
+ * becomes, for that, whom the users below are to belong to.
+ */
 int spaces_before_fork(struct restore *r, struct rtask *parent, struct rtask *child,
 		       uint64_t *flags) MUST_CHECK;
 int spaces_after_fork(struct restore *r, struct rtask *parent, struct rtask *child) MUST_CHECK;
@@ -107,16 +114,21 @@ int spaces_enter_ipc(struct restore *r, struct rtask *t) MUST_CHECK; /* before i
 int spaces_enter(struct restore *r, struct rtask *t) MUST_CHECK;
 int spaces_enter_early(struct restore *r, struct rtask *t) MUST_CHECK;
 /* spaces_users_make.c */
+/* What maps the box's users to those of USERS: UsernsEntry, outermost first. */
+int spaces_load_maps(struct restore *r, uint32_t users, GPtrArray **ret) MUST_CHECK;
+/* Number ID of the box there; OVERFLOW_ID: it is nobody's. */
+uint32_t spaces_number_inside(const GPtrArray *maps, bool group, uint32_t id);
+/* As the box numbers it: the first user or group that they have; 0: they have none. */
+uint32_t spaces_first_number(const GPtrArray *maps, bool group);
 int spaces_enter_users(struct restore *r, struct rtask *t) MUST_CHECK;
 bool spaces_has_users(const struct rtask *t); /* it is in a user namespace below the root's */
 /*
- * How many numbers of NTIDS (as clone_spec) task T may choose for what it forks.  The others are
- * those that its next fork gets, once they have been set by spaces_next_tids().
+ * How many of the numbers TIDS (as clone_spec) task T may choose for what it forks, a thread if
+ * CHILD is NULL; NEW_PIDS: into a pid namespace that is made by that.  The others are those that
+ * its next fork gets, when they have been set.  Nothing is to be waiting in T's batch.
  */
-int spaces_may_choose(struct restore *r, const struct rtask *t, unsigned ntids, unsigned *ret)
-	MUST_CHECK;
-int spaces_next_tids(struct restore *r, const struct rtask *t, const pid_t *tids, unsigned from,
-		     unsigned ntids) MUST_CHECK;
+int spaces_choose(struct restore *r, const struct rtask *t, const struct rtask *child,
+		  bool new_pids, const pid_t *tids, unsigned *ntids) MUST_CHECK;
 /* Those that have the descriptors of T, or their threads, enter namespaces when all are there. */
 bool spaces_wants_channel(const struct restore *r, const struct rtask *t);
 int spaces_enter_thread(struct restore *r, struct rthread *h) MUST_CHECK;

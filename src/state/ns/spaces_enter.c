@@ -81,6 +81,7 @@ int spaces_before_fork(struct restore *r, struct rtask *parent, struct rtask *ch
 {
 	uint32_t id = pids_of(r, child);
 	const struct rspace *s = spaces_get(r, NS_PID, id);
+	const struct rspace *users = s ? spaces_get(r, NS_USER, s->owner) : NULL;
 	json_t *children = json_object_get(parent->extra, "children_pid_ns");
 	int ret;
 
@@ -88,6 +89,10 @@ int spaces_before_fork(struct restore *r, struct rtask *parent, struct rtask *ch
 		return fork_into(r, parent, id);
 	/* its first process: from a namespace of its own only, copy_pid_ns() */
 	ret = fork_into(r, parent, pids_of(r, parent));
+	if (ret == 0 && users && users->id != parent->users) {
+		*flags |= CLONE_NEWUSER | CLONE_NEWPID;
+		return spaces_become_owner(r, users, parent, child);
+	}
 	if (ret == 0 && children && (uint32_t)json_integer_value(children) == id)
 		return unshare_pids(parent, id);
 	*flags |= CLONE_NEWPID;
@@ -97,14 +102,20 @@ int spaces_before_fork(struct restore *r, struct rtask *parent, struct rtask *ch
 int spaces_after_fork(struct restore *r, struct rtask *parent, struct rtask *child)
 {
 	struct rspace *s = spaces_get(r, NS_PID, pids_of(r, child));
+	struct rspace *users = s ? spaces_get(r, NS_USER, s->owner) : NULL;
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	int ret;
 
 	child->forks = pids_of(r, child);
+	child->users = parent->users;
 	if (!s || s->fd >= 0)
 		return 0;
 	ret = proc_open(rtask_pid(child), &p);
-	return ret < 0 ? ret : ns_open(p.dir, NS_PID, &s->fd);
+	if (ret == 0)
+		ret = ns_open(p.dir, NS_PID, &s->fd);
+	if (ret == 0 && users && users->id != parent->users)
+		ret = spaces_born_users(r, users, parent, child);
+	return ret;
 }
 
 /* Where its next children go. */

@@ -177,6 +177,13 @@ int spaces_collect(struct restore *r)
 	if (ret == 0)
 		ret = add_of_mounts(r);
 	g_ptr_array_sort(r->spaces, by_kind);
+	for (unsigned i = 0; i < r->spaces->len; i++) {
+		const struct rspace *s = g_ptr_array_index(r->spaces, i);
+		struct rspace *users = s->kind == NS_PID ? spaces_get(r, NS_USER, s->owner) : NULL;
+
+		if (users)
+			users->born = true;
+	}
 	return ret;
 }
 

@@ -367,18 +367,35 @@ static bool has_early(const struct restore *r)
 	return false;
 }
 
+/* What belongs to users that come with a process cannot be there before. */
+static bool waits_for_tree(const struct restore *r)
+{
+	for (unsigned i = 0; i < r->spaces->len; i++)
+		if (((const struct rspace *)g_ptr_array_index(r->spaces, i))->born)
+			return true;
+	return false;
+}
+
+static int make_before_mounts(struct restore *r)
+{
+	int ret = make_all(r, false);
+
+	return ret == 0 && r->spaces->len ? complete_net(r) : ret;
+}
+
 int spaces_make(struct restore *r)
 {
 	int ret = restore_task(r, 0)->core->ids ? spaces_collect(r) : 0;
 
-	if (ret == 0)
-		ret = make_all(r, false);
-	if (ret == 0 && r->spaces && r->spaces->len)
-		ret = complete_net(r);
-	return ret == 0 && r->spaces && has_early(r) ? make_all(r, true) : ret;
+	if (ret < 0 || !r->spaces || waits_for_tree(r))
+		return ret;
+	ret = make_before_mounts(r);
+	return ret == 0 && has_early(r) ? make_all(r, true) : ret;
 }
 
 int spaces_make_mounts(struct restore *r)
 {
-	return make_all(r, true);
+	int ret = r->spaces && waits_for_tree(r) ? make_before_mounts(r) : 0;
+
+	return ret < 0 ? ret : make_all(r, true);
 }

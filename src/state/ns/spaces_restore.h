@@ -12,12 +12,11 @@ int spaces_home(struct restore *r, enum ns_kind kind, int *ret_fd) MUST_CHECK;
 /* The user namespace of the box; -1: our own.  The caller's. */
 int spaces_users_of_box(struct restore *r, int *ret_fd) MUST_CHECK;
 int spaces_make_users(struct restore *r, struct rspace *s) MUST_CHECK;
-/* What maps the box's users to those of USERS: UsernsEntry, outermost first. */
-int spaces_load_maps(struct restore *r, uint32_t users, GPtrArray **ret) MUST_CHECK;
-/* Number ID of the box there; OVERFLOW_ID: it is nobody's. */
-uint32_t spaces_number_inside(const GPtrArray *maps, bool group, uint32_t id);
-/* As the box numbers it: the first user or group that they have; 0: they have none. */
-uint32_t spaces_first_number(const GPtrArray *maps, bool group);
+/* Of those that come with CHILD, whom PARENT forks: before, and after that. */
+int spaces_become_owner(struct restore *r, const struct rspace *s, struct rtask *parent,
+			struct rtask *child) MUST_CHECK;
+int spaces_born_users(struct restore *r, struct rspace *s, struct rtask *parent,
+		      struct rtask *child) MUST_CHECK;
 /* Its root is the control groups of whoever makes it. */
 int spaces_enter_cgroups(struct restore *r, struct rtask *t, struct batch *b) MUST_CHECK;
 /* All that the records name: r->spaces. */

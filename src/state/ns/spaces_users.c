@@ -61,9 +61,6 @@ static int find_users(struct dump *d, int ns, uint32_t *ret)
 	return MIN(r, 0);
 }
 
-/* Made in the right order and the right place, not yet: DESCRIPTION of what is refused. */
-static const char *const unmade[NS_COUNT] = {[NS_PID] = "pid"};
-
 int spaces_add_owner(struct dump *d, struct space *s)
 {
 	int r = s->kind == NS_USER ? ns_is_within(s->fd, d->ns[NS_USER]) : 1;
@@ -73,11 +70,6 @@ int spaces_add_owner(struct dump *d, struct space *s)
 			       "its user namespace is not below that of the first task; end it");
 	if (r > 0)
 		r = find_users(d, s->fd, &s->owner);
-	if (r == 0 && s->owner && unmade[s->kind])
-		return err_set(EOPNOTSUPP,
-			       "its %s namespace belongs to another user namespace than the first "
-			       "task's, which cannot be made again; end it",
-			       unmade[s->kind]);
 	return r;
 }
 
@@ -137,19 +129,6 @@ static int check_threads(struct dump *d, const struct dtask *t)
 	return r;
 }
 
-/* What only it can make, or enter, is to belong to its own users or to the root's. */
-static int check_owners(const struct dump *d, const uint64_t *its, uint32_t users)
-{
-	for (unsigned k = 0; k < NS_COUNT; k++) {
-		const struct space *s = spaces_find(d, (enum ns_kind)k, its[k]);
-
-		if (k == NS_CGROUP && s && s->owner && s->owner != users)
-			return err_set(EOPNOTSUPP,
-				       "its cgroup namespace belongs to another user namespace");
-	}
-	return 0;
-}
-
 static int check_thread_spaces(const struct dump *d, const struct dtask *t, uint32_t users)
 {
 	const uint64_t *process = spaces_of(d, t->proc.pid);
@@ -177,9 +156,7 @@ int spaces_check_users(struct dump *d, const struct dtask *t)
 	uint64_t children = 0;
 	int r = 0;
 
-	if (its != d->ns)
-		r = check_owners(d, its, s ? s->id : 0);
-	if (r == 0 && s)
+	if (s)
 		r = check_threads(d, t);
 	if (r == 0 && s)
 		r = check_thread_spaces(d, t, s->id);
@@ -190,6 +167,13 @@ int spaces_check_users(struct dump *d, const struct dtask *t)
 			       "it is in a user namespace of its own, and its children go to a new "
 			       "pid namespace, which nobody is in yet");
 	return r;
+}
+
+/* Who shares enters mount namespaces before there are others: spaces_make(). */
+static bool is_in_the_way(const struct dump *d, const struct dtask *t)
+{
+	return spaces_users(d, t) ||
+	       (spaces_has_births(d) && spaces_find(d, NS_MNT, spaces_of(d, t->proc.pid)[NS_MNT]));
 }
 
 /* kernel/user_namespace.c: userns_install(): nobody enters one with directories that he shares. */
@@ -203,12 +187,12 @@ int spaces_check_sharers(struct dump *d)
 		for (unsigned k = 0; r == 0 && !t->zombie && k < i; k++) {
 			const struct dtask *o = dump_task(d, k);
 
-			if (o->zombie || o->fs != t->fs ||
-			    !spaces_find(d, NS_USER, spaces_of(d, t->proc.pid)[NS_USER]))
+			if (o->zombie || o->fs != t->fs || !is_in_the_way(d, t))
 				continue;
 			r = dtask_wrap(t, err_set(EOPNOTSUPP,
 						  "it shares its directories with process %d, and "
-						  "is in a user namespace of its own",
+						  "is in a user namespace of its own, or the tree "
+						  "has a pid namespace of such",
 						  o->nspid));
 			r = d->frozen ? r : dump_refuse(d, r);
 			break;

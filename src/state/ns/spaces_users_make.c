@@ -104,6 +104,22 @@ static int make_below(void *arg, int *ret_fd)
 	return r;
 }
 
+struct born {
+	struct making m;
+	pid_t pid;
+};
+
+static int write_born(void *arg, int *ret_fd)
+{
+	const struct born *b = arg;
+	autoclose int dir = -1;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", b->pid);
+	dir = openat(b->m.proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? err_errno("open /proc/%s", name) : write_maps(&b->m, dir);
+}
+
 /* A group that the namespace above has. */
 static int group_above(struct restore *r, uint32_t above, gid_t *ret)
 {
@@ -114,13 +130,27 @@ static int group_above(struct restore *r, uint32_t above, gid_t *ret)
 	return ret_code;
 }
 
+static const json_t *record_of(const struct restore *r, const struct rspace *s)
+{
+	return extra_get(r->extra, "user_namespaces", s->id);
+}
+
+static bool is_denied(const struct restore *r, const struct rspace *s)
+{
+	return json_is_true(json_object_get(record_of(r, s), "deny"));
+}
+
+static uid_t owner_of(const struct restore *r, const struct rspace *s)
+{
+	return (uid_t)json_integer_value(json_object_get(record_of(r, s), "owner"));
+}
+
 int spaces_make_users(struct restore *r, struct rspace *s)
 {
-	const json_t *one = extra_get(r->extra, "user_namespaces", s->id);
 	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct rspace *above = spaces_get(r, NS_USER, s->owner);
 	CLEANUP(image_record_free) UsernsEntry *e = NULL;
-	struct making m = {.proc = proc};
+	struct making m = {.proc = proc, .owner = owner_of(r, s), .deny = is_denied(r, s)};
 	autoclose int box = -1;
 	int ret;
 
@@ -135,9 +165,39 @@ int spaces_make_users(struct restore *r, struct rspace *s)
 	if (ret == 0)
 		ret = group_above(r, s->owner, &m.group);
 	m.e = e;
-	m.owner = (uid_t)json_integer_value(json_object_get(one, "owner"));
-	m.deny = json_is_true(json_object_get(one, "deny"));
 	return ret < 0 ? ret : ns_run(above ? &above->fd : &box, 1, make_below, &m, &s->fd);
+}
+
+int spaces_born_users(struct restore *r, struct rspace *s, struct rtask *parent,
+		      struct rtask *child)
+{
+	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), box = -1;
+	const struct rspace *above = spaces_get(r, NS_USER, s->owner);
+	CLEANUP(image_record_free) UsernsEntry *e = NULL;
+	struct born b = {.m = {.proc = proc, .deny = is_denied(r, s)}, .pid = rtask_pid(child)};
+	CLEANUP(batch_end) struct batch again = {0};
+	CLEANUP(proc_close) struct proc p = PROC_NONE;
+	int ret = proc < 0 ? err_errno("open /proc") : proc_open(b.pid, &p);
+
+	child->users = s->id;
+	if (ret == 0)
+		ret = ns_open(p.dir, NS_USER, &s->fd);
+	if (ret == 0)
+		ret = image_load_needed(r->o.images, IMG_USERNS, s->id, &e);
+	if (ret == 0 && !above)
+		ret = spaces_users_of_box(r, &box);
+	b.m.e = e;
+	if (ret == 0)
+		ret = ns_run(above ? &above->fd : &box, 1, write_born, &b, NULL);
+	if (ret < 0 || parent->users)
+		return ret;
+	/* whom it was for that: spaces_become_owner() */
+	rtask_batch(parent, &again);
+	batch_add(&again, SYS_setresuid, IMM(0), IMM(0), IMM(0));
+	batch_add(&again, SYS_setresgid, IMM(0), IMM(0), IMM(0));
+	batch_add(&again, SYS_setgroups, IMM(0), IMM(0));
+	batch_add(&again, SYS_prctl, IMM(PR_SET_DUMPABLE), IMM(1)); /* commit_creds() */
+	return batch_run(&again);
 }
 
 #define DEPTH_MAX 33 /* kernel/user_namespace.c: create_user_ns() */
@@ -219,95 +279,145 @@ bool spaces_has_users(const struct rtask *t)
 	return spaces_task_id(t, NS_USER) != 0;
 }
 
-/* Those of its cgroup namespace that belong to its users: made by whoever enters first. */
+/* kernel/user_namespace.c: userns_may_setgroups() */
+static bool has_groups(const GPtrArray *maps)
+{
+	return maps->len &&
+	       ((const UsernsEntry *)g_ptr_array_index(maps, maps->len - 1))->n_gid_map;
+}
+
+/* Of T, where it is by now. */
+static int take_users(struct restore *r, const struct rtask *t, const struct rtask *whose,
+		      const uid_t *owner, struct batch *b)
+{
+	const struct rspace *now = spaces_get(r, NS_USER, t->users);
+	g_autoptr(GPtrArray) maps = NULL;
+	struct users u = {.owner = owner};
+	int ret = spaces_load_maps(r, t->users, &maps);
+
+	u.maps = maps;
+	u.deny = now && (is_denied(r, now) || !has_groups(maps));
+	if (ret == 0)
+		creds_take_users(&whose->threads[0], &u, b);
+	return ret;
+}
+
+/* What comes with the child is the owner's, and so is the child; its groups it may get never after.
+ */
+int spaces_become_owner(struct restore *r, const struct rspace *s, struct rtask *parent,
+			struct rtask *child)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+	uid_t owner = owner_of(r, s);
+	int ret;
+
+	if (s->fd >= 0 || s->owner != parent->users || child->helper || child->zombie)
+		return err_set(EOPNOTSUPP, "its user namespace cannot be made with it");
+	rtask_batch(parent, &b);
+	ret = parent->users ? 0 : take_users(r, parent, child, &owner, &b);
+	return ret < 0 ? ret : batch_run(&b);
+}
+
+/* Made by whoever comes first to the users that it belongs to. */
 static int enter_cgroups(struct restore *r, struct rtask *t, struct batch *b)
 {
 	const struct rspace *s = spaces_get(r, NS_CGROUP, spaces_task_id(t, NS_CGROUP));
 
-	return s && s->owner ? spaces_enter_cgroups(r, t, b) : 0;
+	return s && s->owner && s->owner == t->users ? spaces_enter_cgroups(r, t, b) : 0;
+}
+
+static int enter(struct rtask *t, const struct rspace *s, struct batch *b)
+{
+	int tfd, ret;
+
+	batch_recv_fds(b, &s->fd, 1, &tfd);
+	ret = batch_run(b);
+	if (ret < 0)
+		return ret;
+	batch_add(b, SYS_setns, IMM(tfd), IMM(CLONE_NEWUSER));
+	batch_add(b, SYS_close, IMM(tfd));
+	t->users = s->id;
+	return batch_run(b);
 }
 
 int spaces_enter_users(struct restore *r, struct rtask *t)
 {
 	const struct rspace *s = spaces_get(r, NS_USER, spaces_task_id(t, NS_USER));
 	CLEANUP(batch_end) struct batch b = {0};
-	int tfd, ret;
+	int ret;
 
 	if (!s)
 		return 0;
 	rtask_batch(t, &b);
-	batch_recv_fds(&b, &s->fd, 1, &tfd);
-	ret = batch_run(&b);
-	if (ret < 0)
-		return ret;
-	creds_take_users(&t->threads[0], &b);
-	batch_add(&b, SYS_setns, IMM(tfd), IMM(CLONE_NEWUSER));
-	batch_add(&b, SYS_close, IMM(tfd));
-	ret = batch_run(&b);
+	ret = take_users(r, t, t, NULL, &b);
+	if (ret == 0 && t->users != s->id)
+		ret = enter_cgroups(r, t, &b);
+	if (ret == 0 && t->users != s->id)
+		ret = enter(t, s, &b);
+	if (ret == 0)
+		ret = batch_run(&b);
 	return ret < 0 ? ret : enter_cgroups(r, t, &b);
 }
 
-/* The pid namespaces that TASK is in, innermost first, up to the root's. */
-static int open_levels(struct restore *r, const struct rtask *t, int *fds, unsigned n)
+/* The pid namespace that FD shows, and those above it, up to the root's. */
+static int open_levels(int fd, int *fds, unsigned n)
 {
-	int fd, ret = spaces_fd(r, NS_PID, spaces_task_id(t, NS_PID), &fd);
-
-	for (unsigned i = 0; ret == 0 && i < n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		fds[i] = i ? ns_parent(fds[i - 1]) : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		if (fds[i] < 0)
-			ret = err_errno("pid namespace above");
+			return err_errno("pid namespace above");
 	}
-	return ret;
-}
-
-static void close_levels(int *fds, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		cleanup_close(&fds[i]);
+	return 0;
 }
 
 /* kernel/pid.c: alloc_pid(): CAP_CHECKPOINT_RESTORE in what each of them belongs to. */
-int spaces_may_choose(struct restore *r, const struct rtask *t, unsigned ntids, unsigned *ret)
+static int count_free(int users, const int *fds, unsigned n, unsigned *ret)
 {
-	const struct rspace *s = spaces_get(r, NS_USER, spaces_task_id(t, NS_USER));
-	int fds[LEVELS_MAX + 1], ret_code = 0;
-	bool may = true;
-	uint64_t users;
+	uint64_t ino;
+	int r = ns_ino(users, &ino);
 
-	*ret = ntids;
-	if (!s || ntids > ARRAY_SIZE(fds))
-		return 0;
-	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
-		fds[i] = -1;
-	ret_code = ns_ino(s->fd, &users);
-	if (ret_code == 0)
-		ret_code = open_levels(r, t, fds, ntids);
-	for (unsigned i = 0; ret_code == 0 && may && i < ntids; i++) {
+	for (*ret = 0; r == 0 && *ret < n; (*ret)++) {
 		autoclose int owner = -1;
 
-		ret_code = ns_above(fds[i], &owner);
-		if (ret_code == 0)
-			ret_code = ns_is_within(owner, users);
-		may = ret_code == 1;
-		ret_code = MIN(ret_code, 0);
-		if (!may)
-			*ret = i;
+		r = ns_above(fds[*ret], &owner);
+		if (r == 0)
+			r = ns_is_within(owner, ino);
+		if (r <= 0)
+			return r;
+		r = 0;
 	}
-	close_levels(fds, ntids);
-	return ret_code;
+	return MIN(r, 0);
 }
 
-/* Innermost first: who goes there takes a number further out as well. */
-int spaces_next_tids(struct restore *r, const struct rtask *t, const pid_t *tids, unsigned from,
-		     unsigned ntids)
+int spaces_choose(struct restore *r, const struct rtask *t, const struct rtask *child,
+		  bool new_pids, const pid_t *tids, unsigned *ntids)
 {
-	int fds[LEVELS_MAX + 1], ret;
+	const struct rspace *s = spaces_get(r, NS_USER, t->users);
+	uint32_t pids = child ? t->forks : spaces_task_id(t, NS_PID);
+	const struct rspace *into = spaces_get(r, NS_PID, pids);
+	int fds[LEVELS_MAX + 1], fd, ret;
+	unsigned first, n, own = 0;
 
+	if (!s || !*ntids || *ntids > ARRAY_SIZE(fds))
+		return 0;
+	if (into && into->fd < 0) { /* unshare(2) */
+		new_pids = true;
+		pids = spaces_task_id(t, NS_PID);
+	}
+	first = new_pids ? 1 : 0;
+	n = *ntids - first;
 	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = -1;
-	ret = open_levels(r, t, fds, ntids);
-	for (unsigned i = from; ret == 0 && i < ntids; i++)
-		ret = ns_next_pid(fds[i], tids[i]);
-	close_levels(fds, ntids);
+	ret = spaces_fd(r, NS_PID, pids, &fd);
+	if (ret == 0)
+		ret = open_levels(fd, fds, n);
+	if (ret == 0)
+		ret = count_free(s->fd, fds, n, &own);
+	/* innermost first: who goes there takes a number further out as well */
+	for (unsigned i = own; ret == 0 && i < n; i++)
+		ret = ns_next_pid(fds[i], tids[first + i]);
+	for (unsigned i = 0; i < n; i++)
+		cleanup_close(&fds[i]);
+	*ntids = first + own;
 	return ret;
 }

@@ -1,14 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets made by agents of the tree's tasks. */
-#include "state/ns/spaces.h"
+#include "state/ns/ns.h"
+#include "state/ns/spaces_restore.h"
 #include "state/sock/sock.h"
 
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/securebits.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+
+/*
+ * Who has been born inside (spaces_births.c) could not come back from where sockets are made: he
+ * goes to where he will be, and stays.  For others than of there the first task stands in.
+ */
+static bool may_stay(struct rtask *t, enum ns_kind kind, uint32_t id, uint32_t now)
+{
+	return id == now || (id && !now && id == spaces_task_id(t, kind));
+}
+
+static struct sock_maker able(const struct sock_maker *m)
+{
+	struct restore *r = m->task->restore;
+	uint32_t net = spaces_is(r, NS_NET, m->net) ? m->net : 0;
+	uint32_t mounts = spaces_of_mount(r, m->mnt_id);
+	struct sock_maker mine = *m;
+
+	if (m->task->users && (m->mounts || !may_stay(m->task, NS_NET, net, m->task->net) ||
+			       (mounts && !may_stay(m->task, NS_MNT, mounts, m->task->mounts))))
+		mine.task = restore_task(r, 0);
+	return mine;
+}
 
 struct sock_maker sock_maker(struct restore *r, const json_t *cred)
 {
@@ -34,10 +59,31 @@ struct sock_maker sock_maker_in(struct restore *r, uint32_t net)
 	return (struct sock_maker){.task = restore_task(r, 0), .net = net, .mnt_id = -1};
 }
 
+/* In numbers of the task's own users; it keeps all rights there. */
+static void become_inside(struct batch *b, const struct sock_maker *m)
+{
+	g_autoptr(GPtrArray) maps = NULL;
+	uint32_t uid, gid;
+
+	if (spaces_load_maps(m->task->restore, m->task->users, &maps) < 0) {
+		err_clear(); /* it has been read before */
+		return;
+	}
+	uid = spaces_number_inside(maps, false, m->uid);
+	gid = spaces_number_inside(maps, true, m->gid);
+	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
+	if (gid != OVERFLOW_ID) /* or it has been born with it */
+		batch_add(b, SYS_setresgid, IMM(-1), IMM(gid), IMM(-1));
+	if (uid != OVERFLOW_ID)
+		batch_add(b, SYS_setresuid, IMM(-1), IMM(uid), IMM(-1));
+}
+
 /* Effective ids only: capabilities come back with them (capabilities(7)). */
 static void become(struct batch *b, const struct sock_maker *m)
 {
-	if (!m->uid && !m->gid)
+	if (m->task->users)
+		become_inside(b, m);
+	if (m->task->users || (!m->uid && !m->gid))
 		return;
 	batch_add(b, SYS_setresgid, IMM(-1), IMM(m->gid), IMM(-1));
 	batch_add(b, SYS_setresuid, IMM(-1), IMM(m->uid), IMM(-1));
@@ -48,7 +94,7 @@ static void become(struct batch *b, const struct sock_maker *m)
 
 static void be_back(struct batch *b, const struct sock_maker *m)
 {
-	if (!m->uid && !m->gid)
+	if (m->task->users || (!m->uid && !m->gid)) /* spaces_enter_users() */
 		return;
 	batch_add(b, SYS_setresuid, IMM(-1), IMM(0), IMM(-1));
 	batch_add(b, SYS_setresgid, IMM(-1), IMM(0), IMM(-1));
@@ -72,6 +118,33 @@ static int add_place(struct visit *v, const struct sock_maker *m, enum ns_kind k
 	return ret;
 }
 
+/* For ever. */
+static int move(struct batch *b, struct rtask *t, enum ns_kind kind, uint32_t id, uint32_t *now)
+{
+	int fd, ret = id == *now ? 0 : spaces_fd(t->restore, kind, id, &fd);
+	struct arg tfd;
+
+	if (ret < 0 || id == *now)
+		return ret;
+	tfd = batch_recv_fds(b, &fd, 1, NULL);
+	batch_add(b, SYS_setns, batch_int_at(b, tfd, 0), IMM(ns_infos[kind].flag));
+	batch_add(b, SYS_close, batch_int_at(b, tfd, 0));
+	*now = id;
+	return batch_run(b);
+}
+
+static int go_inside(struct batch *b, const struct sock_maker *m)
+{
+	uint32_t mounts = spaces_of_mount(m->task->restore, m->mnt_id);
+	int ret = 0;
+
+	if (spaces_is(m->task->restore, NS_NET, m->net))
+		ret = move(b, m->task, NS_NET, m->net, &m->task->net);
+	if (ret == 0 && mounts)
+		ret = move(b, m->task, NS_MNT, mounts, &m->task->mounts);
+	return ret;
+}
+
 static int begin(struct batch *b, const struct sock_maker *m, struct visit *v)
 {
 	uint32_t mounts = spaces_of_mount(m->task->restore, m->mnt_id);
@@ -79,6 +152,11 @@ static int begin(struct batch *b, const struct sock_maker *m, struct visit *v)
 
 	*v = (struct visit){0};
 	rtask_batch(m->task, b);
+	if (m->task->users) {
+		ret = go_inside(b, m);
+		batch_room(b, 40, 6000);
+		return ret;
+	}
 	batch_room(b, 40, 6000);
 	if (spaces_is(m->task->restore, NS_NET, m->net))
 		ret = add_place(v, m, NS_NET, m->net);
@@ -116,8 +194,9 @@ static int fetch(struct batch *b, const struct sock_maker *m, const int *tfds, u
 	return r < 0 ? r : batch_run(b);
 }
 
-int sock_make(const struct sock_maker *m, int family, int type, int protocol, int *ret_fd)
+int sock_make(const struct sock_maker *maker, int family, int type, int protocol, int *ret_fd)
 {
+	const struct sock_maker mine = able(maker), *m = &mine;
 	CLEANUP(batch_end) struct batch b = {0};
 	struct visit v;
 	int op, tfd, ret = begin(&b, m, &v);
@@ -148,8 +227,9 @@ static int run_gone(const struct sock_maker *m, const struct sock_call *c, int r
 	return 1;
 }
 
-int sock_make_pair(const struct sock_maker *m, int type, int ret_fds[2])
+int sock_make_pair(const struct sock_maker *maker, int type, int ret_fds[2])
 {
+	const struct sock_maker mine = able(maker), *m = &mine;
 	CLEANUP(batch_end) struct batch b = {0};
 	struct visit v;
 	const struct sock_call pair = {.nr = SYS_socketpair, .fd = -1, .arg = type};
@@ -172,8 +252,9 @@ bool sock_call_has_root(const struct sock_call *c)
 	return c->dir && c->addr && ((const struct sockaddr_un *)c->addr)->sun_path[0] == '/';
 }
 
-static int run_call(const struct sock_maker *m, const struct sock_call *c)
+static int run_call(const struct sock_maker *maker, const struct sock_call *c)
 {
+	const struct sock_maker mine = able(maker), *m = &mine;
 	int gone = run_gone(m, c, NULL);
 	CLEANUP(batch_end) struct batch b = {0};
 	struct visit v;

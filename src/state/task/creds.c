@@ -116,10 +116,36 @@ static void ids(struct batch *b, const CredsEntry *e)
 		batch_add(b, SYS_setfsuid, IMM(e->fsuid));
 }
 
-void creds_take_users(struct rthread *h, struct batch *b)
+/* -1, "as it is", for what is unknown there. */
+static uint64_t inside(const struct users *u, bool group, uint32_t id)
 {
+	uint32_t n = spaces_number_inside(u->maps, group, id);
+
+	return n == OVERFLOW_ID && u->maps->len ? (uint64_t)-1 : n;
+}
+
+void creds_take_users(const struct rthread *h, const struct users *u, struct batch *b)
+{
+	const CredsEntry *e = h->core->thread_core->creds;
+	g_autofree gid_t *groups = g_new0(gid_t, e->n_groups + 1);
+	const uint32_t uid = u->owner ? *u->owner : e->uid, euid = u->owner ? *u->owner : e->euid;
+	const uint32_t suid = u->owner ? *u->owner : e->suid;
+	bool known = true;
+
+	for (size_t i = 0; i < e->n_groups; i++) {
+		groups[i] = (gid_t)inside(u, true, e->groups[i]);
+		known = known && groups[i] != (gid_t)-1;
+	}
 	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
-	ids(b, h->core->thread_core->creds);
+	if (!u->deny && known) /* or it has been born with them: spaces_births.c */
+		batch_add(b, SYS_setgroups, IMM(e->n_groups),
+			  e->n_groups ? batch_in(b, groups, e->n_groups * sizeof(gid_t)) : IMM(0));
+	batch_add(b, SYS_setresgid, IMM(inside(u, true, e->gid)), IMM(inside(u, true, e->egid)),
+		  IMM(inside(u, true, e->sgid)));
+	batch_add(b, SYS_setfsgid, IMM(inside(u, true, e->fsgid)));
+	batch_add(b, SYS_setresuid, IMM(inside(u, false, uid)), IMM(inside(u, false, euid)),
+		  IMM(inside(u, false, suid)));
+	batch_add(b, SYS_setfsuid, IMM(inside(u, false, u->owner ? euid : e->fsuid)));
 }
 
 /* kernel/user_namespace.c: set_cred_user_ns(): who enters one has all, and may lose all, there. */

@@ -201,6 +201,12 @@ static int take(struct dump *d, struct dthread *h, const struct answers *a)
 	ring = json_object_get(all, key);
 	if (!json_object_get(ring, "keys"))
 		return 0;
+	/* who is born inside could not join what is made for the tree: names are per user namespace
+	 */
+	if (users && !json_object_get(ring, "users") && d->o.standalone && spaces_has_births(d))
+		return err_set(EOPNOTSUPP,
+			       "it has the session keyring of another user namespace, and the tree "
+			       "has a pid namespace of users inside; clear it (keyctl(1))");
 	if (json_integer_value(json_object_get(ring, "users")) &&
 	    json_integer_value(json_object_get(ring, "users")) != users)
 		return err_set(EOPNOTSUPP,

@@ -112,8 +112,17 @@ int creds_load(struct rthread *h) MUST_CHECK;
 /* What none of its threads has goes from the bounding set before they are made, and inherit it. */
 void creds_bounding(struct rtask *t, struct batch *b);
 int creds_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
-/* Who goes into a user namespace below the root's: its users, with the rights to go there. */
-void creds_take_users(struct rthread *h, struct batch *b);
+/*
+ * Who goes into a user namespace below the root's takes its users before, where it is: MAPS say how
+ * they are numbered there (spaces_load_maps()).  OWNER instead of its user, if not NULL.  DENY: its
+ * groups are what they are to be, and setgroups(2) is not allowed.
+ */
+struct users {
+	const GPtrArray *maps;
+	const uid_t *owner;
+	bool deny;
+};
+void creds_take_users(const struct rthread *h, const struct users *u, struct batch *b);
 /* For what keeps them for ever: only what it will have; and again what a restore needs. */
 void creds_lower(struct restore *r, struct rthread *h, struct batch *b);
 void creds_raise(struct restore *r, struct rthread *h, struct batch *b);

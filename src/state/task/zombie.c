@@ -7,11 +7,12 @@
  * without).  Directories and program have to be some that are there, so they are its parent's.  A
  * restore reads none of them.
  */
+#include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 #include "state/task/task.h"
 
 #include "image/fs.pb-c.h"
 #include "image/pagemap.pb-c.h"
-#include "state/ns/ns.h"
 
 static int dump_memory(struct dump *d, const struct dtask *t, const struct dtask *parent)
 {
@@ -64,12 +65,21 @@ void zombie_ids_dump(struct dtask *t)
 void zombie_ids_restore(struct rtask *t, struct batch *b)
 {
 	const json_t *ids = json_object_get(t->extra, "ids");
+	g_autoptr(GPtrArray) maps = NULL;
 	uint64_t v[6];
 
 	if (json_array_size(ids) != ARRAY_SIZE(v))
 		return;
-	for (unsigned i = 0; i < ARRAY_SIZE(v); i++)
-		v[i] = (uint32_t)json_integer_value(json_array_get(ids, i));
+	if (spaces_load_maps(t->restore, t->users, &maps) < 0) {
+		err_clear();
+		return;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(v); i++) {
+		uint32_t id = (uint32_t)json_integer_value(json_array_get(ids, i));
+
+		id = spaces_number_inside(maps, i >= 3, id);
+		v[i] = id == OVERFLOW_ID && t->users ? (uint64_t)-1 : id; /* as it is */
+	}
 	batch_add(b, SYS_setresgid, IMM(v[3]), IMM(v[4]), IMM(v[5]));
 	batch_add(b, SYS_setresuid, IMM(v[0]), IMM(v[1]), IMM(v[2]));
 }
