@@ -127,6 +127,8 @@ static int has_content(int dir, const char *target, bool *ret)
 	return 0;
 }
 
+#define ZEROS (1u << 20) /* a terabyte without a byte is a million calls */
+
 struct job { /* in a forked child: libarchive changes the working directory */
 	int dir, file;
 	const char *target;
@@ -146,10 +148,13 @@ static int copy_data(struct archive *from, struct archive *to, const char *what)
 	return r == ARCHIVE_EOF ? 0 : failed(from, what);
 }
 
-/* Archives have no write at an offset: holes are written out, gzip makes nothing of them. */
+/*
+ * Archives have no write at an offset.  Where the entry says that there are holes what is written
+ * for them is counted, and goes nowhere (archive_write_pax_data()).
+ */
 static int pack_data(struct archive *disk, struct archive *tar, const char *what)
 {
-	static const char zeros[BLOCK];
+	static char zeros[ZEROS]; /* not const: nothing of the program's file */
 	const void *data;
 	la_int64_t at, done = 0;
 	size_t len;
@@ -192,7 +197,6 @@ static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const 
 		archive_read_disk_descend(disk);
 		if (!is_wanted(archive_entry_stat(e), dev, j->nodes))
 			continue;
-		archive_entry_sparse_clear(e);
 		/* For tar: the second name of a file becomes a link, nothing is deferred. */
 		archive_entry_linkify(links, &e, &(struct archive_entry *){NULL});
 		if (archive_write_header(tar, e) < ARCHIVE_WARN)
