@@ -123,10 +123,16 @@ void session_close(struct session *s)
 	cleanup_close(&s->images);
 }
 
+/* One line, whatever is in the names that images have; terminals are not told anything by them. */
 void session_report_error(struct session *s)
 {
-	print(LOG_ERROR, err_message());
-	fprintf(stderr, "Error: %s\n", err_message());
+	g_autofree char *text = g_strdup(err_message());
+
+	for (char *c = text; *c; c++)
+		if (g_ascii_iscntrl(*c))
+			*c = '?';
+	print(LOG_ERROR, text);
+	fprintf(stderr, "Error: %s\n", text);
 }
 
 void session_say(struct session *s, const char *text)

@@ -149,6 +149,17 @@ time.sleep(1000)'
 	done
 }
 
+@test "names of images are not the terminal's: an error is one line" {
+	launch sleep 1000
+	dump
+	reap
+	crit decode -i "$IMG/files.img" | jq '(.entries[] | select(.reg) | .reg.name) = "/no\n\u001b[31msuch"' >"$DIR/json"
+	crit encode -i "$DIR/json" -o "$IMG/files.img"
+	run -1 restore
+	[ "${#lines[@]}" = 1 ]
+	[[ $output = "Error: "*"/no??[31msuch"* ]]
+}
+
 @test "cpuinfo" {
 	"$CRYO" cpuinfo dump -D "$IMG"
 	"$CRYO" cpuinfo check -D "$IMG"
