@@ -103,6 +103,7 @@ int born_plan(struct restore *r)
 					  .zombie = t->zombie,
 					  .guest = i > 0 && t->parent < 0,
 					  .maker = t->maker,
+					  .depth = levels_saved(t),
 					  .reaper = adopts(t) || is_init(t)};
 	}
 	/* 0: it was led from outside of the pid namespace, as that of a container's init may be */

@@ -76,6 +76,7 @@ int look_plan(struct dump *d)
 					  .zombie = t->zombie,
 					  .guest = t->guest != NULL,
 					  .maker = t->maker,
+					  .depth = levels_below(t),
 					  .reaper = t->reaper || levels_is_init(t)};
 	}
 	if ((plan_outside(v, d->tasks->len) ||

@@ -172,15 +172,46 @@ static int host_orphans(struct planner *l, unsigned i)
 	return 0;
 }
 
+/* A guest that leads no session is in that of whoever brings it in, as it was. */
+static bool is_root(struct planner *l, unsigned i)
+{
+	const struct plan_task *t = task(l, i);
+
+	return i == 0 || (t->parent < 0 && (leads(t) || t->sid == 0));
+}
+
+static bool exists(struct planner *l, unsigned i)
+{
+	return l->made[i] || is_root(l, i);
+}
+
+/*
+ * A group has a number in the namespaces of its leader, so a stand-in is born in that of a member:
+ * by the member's parent if that is in there and in the session, or by the member.
+ */
+static unsigned who_hosts(struct planner *l, unsigned i, unsigned member)
+{
+	const struct plan_task *m = task(l, member), *p;
+
+	if (m->depth == task(l, i)->depth || m->zombie || !exists(l, member))
+		return i;
+	if (m->parent < 0)
+		return member;
+	p = task(l, (unsigned)m->parent);
+	return p->depth == m->depth && p->sid == m->sid ? (unsigned)m->parent : member;
+}
+
 /* Dead leaders of groups in the session SID get their stand-ins from I. */
 static void host_groups(struct planner *l, unsigned i, pid_t sid)
 {
 	for (unsigned m = 0; m < l->given; m++) {
 		pid_t g = task(l, m)->pgid;
+		unsigned by;
 
 		if (task(l, m)->sid != sid || g == 0 || find(l, g) >= 0)
 			continue;
-		step(l, PLAN_FORK, i, add_helper(l, g, i, sid), 0);
+		by = who_hosts(l, i, m);
+		step(l, PLAN_FORK, by, add_helper(l, g, by, sid), 0);
 	}
 }
 
@@ -218,19 +249,6 @@ static int create(struct planner *l, unsigned i, pid_t born)
 		return r;
 	host_groups(l, i, sid);
 	return 0;
-}
-
-/* A guest that leads no session is in that of whoever brings it in, as it was. */
-static bool is_root(struct planner *l, unsigned i)
-{
-	const struct plan_task *t = task(l, i);
-
-	return i == 0 || (t->parent < 0 && (leads(t) || t->sid == 0));
-}
-
-static bool exists(struct planner *l, unsigned i)
-{
-	return l->made[i] || is_root(l, i);
 }
 
 /* Sessions whose leader is no more, and what is left of the root's outer session. */

@@ -22,6 +22,7 @@ struct plan_task { /* numbers as inside the innermost pid namespace */
 	int parent;	 /* index, -1 for the root, which is number 0, and for guests */
 	pid_t pgid, sid; /* 0: outside of the namespace, inherited from the root */
 	unsigned maker;	 /* the sibling that makes it (CLONE_PARENT); 0: its parent does */
+	unsigned depth;	 /* pid namespaces further in than the root's; 0 for helpers */
 	bool zombie;
 	bool reaper;   /* adopts orphans: the root, or PR_SET_CHILD_SUBREAPER */
 	bool may_reap; /* set by plan_look() */

@@ -11,6 +11,7 @@
 
 struct model {
 	int parent;
+	unsigned depth;
 	pid_t pgid, sid;
 	bool alive;
 };
@@ -62,7 +63,10 @@ static bool try(const struct plan_task *want, unsigned n, bool root_leads)
 		m[0].pgid = m[0].sid = want[0].pid;
 	for (unsigned i = 1; i < n; i++)
 		if (want[i].guest)
-			m[i] = (struct model){-1, want[i].sid, want[i].sid, true};
+			m[i] = (struct model){.parent = -1,
+					      .pgid = want[i].sid,
+					      .sid = want[i].sid,
+					      .alive = true};
 	for (unsigned i = 0; i < p.steps->len; i++) {
 		struct plan_step s = g_array_index(p.steps, struct plan_step, i);
 
@@ -72,6 +76,8 @@ static bool try(const struct plan_task *want, unsigned n, bool root_leads)
 			assert_false(m[s.other].alive);
 			m[s.other] = m[s.task];
 			m[s.other].parent = t[s.other].maker ? m[s.task].parent : (int)s.task;
+			if (!t[s.other].helper)
+				m[s.other].depth = t[s.other].depth;
 			break;
 		case PLAN_SETSID:
 			assert_false(group_exists(m, all, t[s.task].pid, m[s.task].sid));
@@ -81,6 +87,10 @@ static bool try(const struct plan_task *want, unsigned n, bool root_leads)
 			assert_int_not_equal(m[s.task].sid, t[s.task].pid);
 			if (s.pgid != t[s.task].pid)
 				assert_true(group_exists(m, all, s.pgid, m[s.task].sid));
+			/* without a number in there it cannot be named */
+			for (unsigned k = 0; k < all; k++)
+				if (t[k].pid == s.pgid && m[k].alive && m[s.task].pgid != s.pgid)
+					assert_true(m[k].depth >= m[s.task].depth);
 			m[s.task].pgid = s.pgid;
 			break;
 		case PLAN_EXIT:
@@ -303,6 +313,19 @@ static void histories(void **state)
 	assert_int_equal(wrong, 0); /* a first look forbids nothing */
 }
 
+/* Of a group within a pid namespace inside, in a session from outside of it. */
+static void further_in(void **state)
+{
+	const struct plan_task t[] = {
+		{.pid = 1, .parent = -1, .pgid = 1, .sid = 1},
+		{.pid = 2, .parent = 0, .pgid = 1, .sid = 1, .depth = 1},
+		{.pid = 3, .parent = 1, .pgid = 8, .sid = 1, .depth = 1},
+		{.pid = 4, .parent = 0, .pgid = 9, .sid = 1, .depth = 1},
+	};
+
+	run(t, ARRAY_SIZE(t), true);
+}
+
 static void outside(void **state)
 {
 	const struct plan_task t[] = {
@@ -385,6 +408,7 @@ int main(void)
 		cmocka_unit_test(led),	       cmocka_unit_test(refused),
 		cmocka_unit_test(guests),      cmocka_unit_test(early_and_adopted),
 		cmocka_unit_test(left_groups), cmocka_unit_test(histories),
+		cmocka_unit_test(further_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,10 +82,11 @@ int main(void)
 	master = posix_openpt(O_RDWR | O_NOCTTY);
 	check(master >= 0 && unlockpt(master) == 0, "errno %d", errno);
 	leader = child_start(leader_make, leader_verify);
+	sid = getsid(0);
 	ready();
 	check(write(master, "hi\n", 3) == 3);
 	check(ioctl(master, TIOCSWINSZ, &w) == 0);
 	child_go(&leader);
-	check(getsid(0) != sid);
+	check(getsid(0) == sid && sid != leader.pid, "%d, was %d", getsid(0), sid);
 	return ok();
 }

@@ -30,6 +30,13 @@ bool levels_is_init(const struct dtask *t)
 	return t->status.nstgid.n > t->dump->depth + 1 && pid_chain_inner(&t->status.nstgid) == 1;
 }
 
+unsigned levels_below(const struct dtask *t)
+{
+	unsigned n = t->status.nstgid.n;
+
+	return n > t->dump->depth + 1 ? n - t->dump->depth - 1 : 0;
+}
+
 static json_t *below_root(const struct dump *d, const struct pid_chain *c)
 {
 	json_t *all = json_array();
@@ -159,6 +166,11 @@ int levels_load(struct restore *r)
 	return ret;
 }
 
+unsigned levels_saved(const struct rtask *t)
+{
+	return (unsigned)json_array_size(part(t, "pid"));
+}
+
 pid_t levels_own(const struct rtask *t)
 {
 	return t->nlevels ? t->levels[t->nlevels - 1] : t->nspid;
@@ -176,6 +188,22 @@ pid_t levels_group(const struct rtask *t, pid_t pgid)
 	if (!t->nlevels || t->helper)
 		return t->nlevels ? levels_own(t) : pgid;
 	return (pid_t)json_integer_value(json_array_get(all, t->nlevels - 1));
+}
+
+pid_t levels_any_group(const struct rtask *t, pid_t pgid)
+{
+	const struct restore *r = t->restore;
+
+	if (!t->nlevels)
+		return pgid;
+	for (unsigned i = 0; i < r->nimages; i++) {
+		const struct rtask *member = restore_task(r, i);
+		json_t *seen = json_array_get(part(member, "pgid"), t->nlevels - 1);
+
+		if (member->nspgid == pgid && json_integer_value(seen) > 0)
+			return (pid_t)json_integer_value(seen);
+	}
+	return 0;
 }
 
 static unsigned tids(const pid_t *levels, unsigned n, pid_t root, pid_t *ret)

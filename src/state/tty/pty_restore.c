@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptions of pseudoterminals, and whose controlling terminals they are. */
+#include "state/task/levels.h"
 #include "state/tty/pty.h"
 
 #include <errno.h>
@@ -148,6 +149,7 @@ int tty_group_restore(struct restore *r, struct rtask *t)
 	struct ttys *all;
 	struct pty *p;
 	int ret = ttys_get(r, &all);
+	int32_t group;
 
 	p = ret < 0 ? NULL : pty_of_session(all, t->nssid);
 	if (!p || t->helper || p->peer < 0)
@@ -156,5 +158,6 @@ int tty_group_restore(struct restore *r, struct rtask *t)
 		return with_slave(r, t, p, TIOCNOTTY, NULL);
 	if (t->nspid != t->nssid || !p->slave->pgrp || !is_group(r, (pid_t)p->slave->pgrp))
 		return 0;
-	return with_slave(r, t, p, TIOCSPGRP, (const int32_t *)&p->slave->pgrp);
+	group = levels_any_group(t, (pid_t)p->slave->pgrp);
+	return group ? with_slave(r, t, p, TIOCSPGRP, &group) : 0;
 }
