@@ -128,7 +128,7 @@ int agent_join(struct agent *a, const struct stub *stub, unsigned slot)
 	if (r == 0) {
 		a->slots[slot].tid = stub->pid;
 		a->slots[slot].made = true;
-		bell_init(a->slots[slot].shm);
+		bell_init(a->slots[slot].shm, gettid());
 		r = give_orders(a, stub->sock, slot);
 	}
 	if (r == 0)

@@ -252,7 +252,7 @@ int batch_clone(struct batch *b, const struct clone_spec *c)
 	}
 	place = batch_in(b, &args, sizeof(args));
 	id = batch_add(b, OP_CLONE, place, IMM(sizeof(args)), IMM(agent_slot_addr(a, c->child)));
-	bell_init(child->shm);
+	bell_init(child->shm, gettid());
 	child->shm->state = SLOT_IDLE;
 	if (!(c->flags & CLONE_UNTRACED)) /* nothing is told of the others' birth */
 		g_array_append_val(b->children, c->child);

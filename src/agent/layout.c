@@ -106,6 +106,7 @@ static void populate_small(struct agent *a)
 int agent_map_mailbox(struct agent *a, int fd)
 {
 	uint8_t *map = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	pid_t owner = gettid();
 
 	if (map == MAP_FAILED)
 		return err_errno("map the agent's mailbox (%lu bytes)", a->bytes);
@@ -120,7 +121,7 @@ int agent_map_mailbox(struct agent *a, int fd)
 		s->shm = (struct slot *)(map + s->offset);
 		s->shm->ops = s->ops;
 		s->shm->stack = agent_slot_addr(a, i) + s->stack;
-		bell_init(s->shm);
+		bell_init(s->shm, owner);
 		if (i < a->nbig)
 			memset((uint8_t *)s->shm + agent_box(s), 0xff,
 			       CONTROL_HEADER + BOX_INTS * sizeof(int));

@@ -122,9 +122,9 @@ static void link_after(struct owner *o, unsigned i, void *next)
 	__atomic_store_n(&node->next, next, __ATOMIC_RELEASE);
 }
 
-void bell_init(struct slot *shm)
+void bell_init(struct slot *shm, pid_t owner)
 {
-	shm->bell = BELL_WAITERS | (uint32_t)syscall(SYS_gettid);
+	shm->bell = BELL_WAITERS | (uint32_t)owner;
 }
 
 /* The first that has room. */

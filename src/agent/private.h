@@ -42,7 +42,7 @@ static inline uint32_t agent_box(const struct agent_slot *s)
 int bell_own(struct slot *shm) MUST_CHECK;
 void bell_disown(struct slot *shm);
 /* The bell of a slot that somebody else watches over. */
-void bell_init(struct slot *shm);
+void bell_init(struct slot *shm, pid_t owner); /* our thread */
 
 /*
  * reports.c: what a running agent's ptrace reports mean.  CHILDREN: slots of the batch's CLONE

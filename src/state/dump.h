@@ -80,14 +80,15 @@ struct dump {
 	bool frozen;
 	int root; /* O_PATH: the root of the tree's mount namespace */
 	struct mountinfo mounts;
-	uint64_t ns[NS_COUNT]; /* of the root task */
-	unsigned own;	       /* CLONE_NEW* of those that are not ours; of a standalone tree */
-	uint32_t ipc_id;       /* the IPC namespace that is being read, as images number it */
-	unsigned depth;	       /* pid namespaces between ours and the root's */
-	bool unborn;	       /* somebody has made a pid namespace for children that are to come */
-	GPtrArray *spaces;     /* struct space: state/ns/spaces.h */
-	GHashTable *strays;    /* pid or tid -> uint64_t[NS_COUNT]: those that are in any of them */
-	GArray *uids, *gids;   /* struct id_extent: state/ns/user.c */
+	uint64_t ns[NS_COUNT];	 /* of the root task */
+	unsigned own;		 /* CLONE_NEW* of those that are not ours; of a standalone tree */
+	uint32_t ipc_id;	 /* the IPC namespace that is being read, as images number it */
+	unsigned depth;		 /* pid namespaces between ours and the root's */
+	uint64_t usual_slice_ns; /* of the fair scheduler; 0: not asked yet */
+	bool unborn;	     /* somebody has made a pid namespace for children that are to come */
+	GPtrArray *spaces;   /* struct space: state/ns/spaces.h */
+	GHashTable *strays;  /* pid or tid -> uint64_t[NS_COUNT]: those that are in any of them */
+	GArray *uids, *gids; /* struct id_extent: state/ns/user.c */
 	const void *was_frozen;			  /* by somebody else: state/thaw.c */
 	bool told_lock;				  /* somebody else has locked its network */
 	const char *external_net, *external_pids; /* names of namespaces that will be given */

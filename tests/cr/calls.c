@@ -22,10 +22,10 @@
 /*
  * Held, interrupted; registers, extended state, mask; its children, its status (three calls each);
  * two tables that may be its own; dispatch, rseq, robust list, pending signals; registers, mask and
- * on, into the agent; CPUs, scheduling, I/O priority; its image.  Some 29.7, and up to 40 calls in
+ * on, into the agent; CPUs, scheduling, I/O priority; its image.  Some 27.3, and up to 70 calls in
  * all more or less from one time to the next.
  */
-#define LIMIT 32
+#define LIMIT 30
 
 static void fail(const char *what)
 {

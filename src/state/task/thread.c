@@ -78,16 +78,17 @@ static void deadline_dump(struct dthread *h, const struct proc_sched *s)
 static void slice_dump(struct dthread *h, const struct proc_sched *s)
 {
 	json_t *all = json_object_get(h->task->extra, "slices");
+	uint64_t *usual = &h->task->dump->usual_slice_ns;
 	struct proc_sched own;
 	char tid[16];
 
 	if (s->runtime_ns == 0)
 		return;
-	if (proc_sched(0, &own) < 0) {
+	if (!*usual && proc_sched(0, &own) == 0)
+		*usual = own.runtime_ns;
+	if (!*usual)
 		err_clear();
-		return;
-	}
-	if (own.runtime_ns == s->runtime_ns)
+	if (!*usual || *usual == s->runtime_ns)
 		return;
 	if (!all)
 		json_object_set_new(h->task->extra, "slices", all = json_object());
