@@ -2,6 +2,7 @@
 #include "image/image.h"
 
 #include "base/fd.h"
+#include "base/parallel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -230,21 +231,48 @@ int image_write_fd(struct image_writer *w, enum image_kind kind, uint64_t id, in
 	return 0;
 }
 
+/* Files of their own: written side by side, which of thousands is felt. */
+struct ending {
+	struct image_writer *w;
+	GPtrArray *files; /* struct pending */
+	char **stories;	  /* of those that failed */
+	int *errors;
+};
+
+static void end_one(void *arg, unsigned i)
+{
+	struct ending *e = arg;
+	struct pending *p = g_ptr_array_index(e->files, i);
+
+	if (!p->used && unlinkat(e->w->dir, p->name, 0) < 0)
+		e->errors[i] = err_errno("remove image %s", p->name);
+	else if (p->used && (p->bytes->len || !p->exists))
+		e->errors[i] = spill(e->w, p, NULL);
+	if (e->errors[i] < 0)
+		e->stories[i] = g_strdup(err_message());
+}
+
 int image_writer_finish(struct image_writer *w)
 {
+	unsigned n = g_hash_table_size(w->files);
+	g_autoptr(GPtrArray) files = g_ptr_array_sized_new(n);
+	g_autofree char **stories = g_new0(char *, n);
+	g_autofree int *errors = g_new0(int, n);
+	struct ending e = {w, files, stories, errors};
 	GHashTableIter it;
 	void *value;
+	int r = 0;
 
 	g_hash_table_iter_init(&it, w->files);
-	while (g_hash_table_iter_next(&it, NULL, &value)) {
-		struct pending *p = value;
-		int r = p->used && (p->bytes->len || !p->exists) ? spill(w, p, NULL) : 0;
-
-		if (!p->used && unlinkat(w->dir, p->name, 0) < 0)
-			return err_errno("remove image %s", p->name);
-		if (r < 0)
-			return r;
+	while (g_hash_table_iter_next(&it, NULL, &value))
+		g_ptr_array_add(files, value);
+	parallel_run(n, parallel_cpus(n), end_one, &e);
+	for (unsigned i = 0; i < n; i++) {
+		if (r == 0 && errors[i] < 0)
+			r = err_adopt(errors[i], stories[i]);
+		g_free(stories[i]);
 	}
-	g_hash_table_remove_all(w->files);
-	return 0;
+	if (r == 0)
+		g_hash_table_remove_all(w->files);
+	return r;
 }

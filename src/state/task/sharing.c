@@ -9,6 +9,7 @@
 #include "state/tree.h"
 
 #include "base/file.h"
+#include "base/parallel.h"
 #include "kernel/kcmp.h"
 
 #include <errno.h>
@@ -124,12 +125,34 @@ static int check_thread(struct dtask *t, pid_t tid, unsigned k)
 	return 0;
 }
 
+struct comparison {
+	const struct dtask *t;
+	int type;
+	bool *same; /* false: not so, or not known */
+};
+
+static void compare_one(void *arg, unsigned i)
+{
+	struct comparison *c = arg;
+	int r = kcmp_compare(c->t->proc.pid, dtask_tid(c->t, i), c->type, 0, 0);
+
+	if (r < 0)
+		err_clear(); /* then it is looked at below */
+	c->same[i] = r == 0;
+}
+
 static int check_threads(struct dtask *t, unsigned k)
 {
+	unsigned n = dtask_nthreads(t);
+	g_autofree bool *same = g_new0(bool, n);
+	struct comparison c = {t, shared[k].type, same};
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < dtask_nthreads(t); i++)
-		r = check_thread(t, dtask_tid(t, i), k);
+	if (n > 1)
+		parallel_run(n, parallel_cpus(n), compare_one, &c);
+	for (unsigned i = 0; r == 0 && i < n; i++)
+		if (!same[i])
+			r = check_thread(t, dtask_tid(t, i), k);
 	return r;
 }
 
