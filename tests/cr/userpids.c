@@ -6,7 +6,6 @@
  */
 #include "users.h"
 
-#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
@@ -23,17 +22,6 @@ static void *run(void *arg)
 	pthread_barrier_wait(&barrier);
 	*(pid_t *)arg = (pid_t)syscall(SYS_gettid);
 	return NULL;
-}
-
-static uint64_t owner_of(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), owner = ioctl(fd, NS_GET_USERNS);
-	struct stat st = {0};
-
-	fstat(owner, &st);
-	close(owner);
-	close(fd);
-	return st.st_ino;
 }
 
 static uint64_t own_users(void)

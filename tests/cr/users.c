@@ -7,7 +7,6 @@
 #include "users.h"
 
 #include <linux/capability.h>
-#include <linux/nsfs.h>
 #include <linux/securebits.h>
 #include <net/if.h>
 #include <sched.h>
@@ -133,17 +132,6 @@ static uint64_t number(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 ? st.st_ino : 0;
-}
-
-static uint64_t owner_of(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), owner = ioctl(fd, NS_GET_USERNS);
-	struct stat st = {0};
-
-	fstat(owner, &st);
-	close(owner);
-	close(fd);
-	return st.st_ino;
 }
 
 static int verify_all(void)

@@ -154,3 +154,7 @@ int mnt_plan_make(struct mnt_plan *p) MUST_CHECK;
  */
 int mnt_plan_enter(struct mnt_plan *p) MUST_CHECK;
 void mnt_plan_free(struct mnt_plan **p);
+
+/* mnt_dump.c: OPTIONS with each uid= and gid= as NUMBER gives it; freed by the caller. */
+char *mnt_options_of(const char *options, uint32_t (*number)(void *arg, bool group, uint32_t id),
+		     void *arg);

@@ -28,9 +28,8 @@ static bool has_peer(const struct mnt_scope *s, int group)
 	return false;
 }
 
-/* The kernel shows owners as the initial user namespace sees them (mm/shmem.c:
- * shmem_show_options()). */
-static char *options_inside(const struct dump *d, const char *options)
+char *mnt_options_of(const char *options, uint32_t (*number)(void *arg, bool group, uint32_t id),
+		     void *arg)
 {
 	g_auto(GStrv) words = g_strsplit(options, ",", -1);
 
@@ -41,11 +40,18 @@ static char *options_inside(const struct dump *d, const char *options)
 
 		if (!user && !group)
 			continue;
-		word = g_strdup_printf("%.4s%u", *w, user ? users_uid(d, id) : users_gid(d, id));
+		word = g_strdup_printf("%.4s%u", *w, number(arg, group, id));
 		g_free(*w);
 		*w = word;
 	}
 	return g_strjoinv(",", words);
+}
+
+/* The kernel shows owners as the initial user namespace sees them (mm/shmem.c:
+ * shmem_show_options()). */
+static uint32_t number_inside(void *dump, bool group, uint32_t id)
+{
+	return group ? users_gid(dump, id) : users_uid(dump, id);
 }
 
 static void note(struct dump *d, const char *what, const struct mount_entry *m, json_t *take)
@@ -73,7 +79,7 @@ int mnt_write_record(const struct mnt_scope *scope, const struct mount_entry *m,
 	e.source = (char *)(s->device ?: m->source);
 	e.has_sb_flags = true;
 	e.sb_flags = mountflags_of_fs(m->sb_options, &options);
-	e.options = inside = options_inside(d, options);
+	e.options = inside = mnt_options_of(options, number_inside, d);
 	e.has_shared_id = e.has_master_id = true;
 	e.shared_id = (uint32_t)m->shared;
 	e.master_id = (uint32_t)m->master;

@@ -21,7 +21,6 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/mount.h>
@@ -52,25 +51,6 @@ static int become(const struct mnt_plan *p)
 	return 0;
 }
 
-/* Their numbers of users in place of the box's. */
-static char *own_options(const struct mnt_plan *p, const char *options)
-{
-	g_auto(GStrv) words = g_strsplit(options, ",", -1);
-
-	for (char **w = words; *w; w++) {
-		bool user = g_str_has_prefix(*w, "uid="), group = g_str_has_prefix(*w, "gid=");
-		uint32_t id = user || group ? (uint32_t)strtoul(*w + 4, NULL, 10) : 0;
-		char *word;
-
-		if (!user && !group)
-			continue;
-		word = g_strdup_printf("%.4s%u", *w, p->o.number(p->o.arg, group, id));
-		g_free(*w);
-		*w = word;
-	}
-	return g_strjoinv(",", words);
-}
-
 /* The current directory is that of the copy then, too. */
 static int mount_there(void *arg, int *ret_fd)
 {
@@ -91,7 +71,8 @@ int mnt_mount_inside(struct mnt_plan *p, const struct mnt *m, const char *source
 {
 	struct job j = {
 		.p = p, .source = source, .name = name, .fstype = m->kind->fstype, .flags = flags};
-	g_autofree char *options = own_options(p, m->e->options);
+	/* their numbers of users in place of the box's */
+	g_autofree char *options = mnt_options_of(m->e->options, p->o.number, p->o.arg);
 	autoclose int fd = -1;
 	int r;
 
