@@ -325,7 +325,7 @@ const struct probe probes[] = {
 	{"pagemap-scan", "finding the pages to save", "pagemap is read entry by entry, slower",
 	 false, check_pagemap_scan},
 	{"uffd-wp-async", "tracking memory changes between pre-dumps",
-	 "every pre-dump saves all memory", false, check_uffd_wp_async},
+	 "pre-dumps are refused, a dump saves all memory", false, check_uffd_wp_async},
 	{"posix-timers", "saving timer_create(2) timers", "processes with such timers are refused",
 	 false, check_timers},
 	{"sock-diag", "saving sockets", "processes with sockets are refused", false,

@@ -149,6 +149,13 @@ time.sleep(1000)'
 	done
 }
 
+@test "check: its names are those of docs/kernel.md" {
+	"$CRYO" check --feature list | tr ' ' '\n' | sort >"$DIR/known"
+	sed -n 's/^| \(`[^|]*\) |.*/\1/p; /^`cryo check` looks/,/^$/p' "$REPO/docs/kernel.md" |
+		grep -o '`[a-z0-9_-]*`' | tr -d '`' | sort >"$DIR/told"
+	diff "$DIR/known" "$DIR/told"
+}
+
 @test "names of images are not the terminal's: an error is one line" {
 	launch sleep 1000
 	dump

@@ -140,7 +140,7 @@ int sock_options_dump(const struct sock_view *s, SkOptsEntry **ret)
 
 /*
  * The kernel doubles what it is told (socket(7)).  Setting a size locks it; the lock itself
- * (SO_BUF_LOCK, Linux 5.14) comes after it.
+ * (SO_BUF_LOCK, Linux 5.15) comes after it.
  */
 static int restore_buffer(int fd, int name, int force, uint32_t want)
 {

@@ -11,7 +11,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-#define PR_TIMER_CREATE_RESTORE_IDS_	 77 /* Linux 6.16 */
+#define PR_TIMER_CREATE_RESTORE_IDS_	 77 /* Linux 6.15 */
 #define PR_TIMER_CREATE_RESTORE_IDS_OFF_ 0
 #define PR_TIMER_CREATE_RESTORE_IDS_ON_	 1
 #define TIMERS_MAX			 65536
@@ -139,7 +139,7 @@ static void itimer_restore(struct batch *b, int which, const ItimerEntry *e)
 
 /*
  * With PR_TIMER_CREATE_RESTORE_IDS timer_create(2) takes the number from where it puts it; before
- * Linux 6.16 numbers only count up, so timers are made and deleted until the right one comes.
+ * Linux 6.15 numbers only count up, so timers are made and deleted until the right one comes.
  */
 static int create_timer(struct batch *b, const PosixTimerEntry *e, bool exact)
 {
