@@ -120,6 +120,7 @@ struct restore {
 	GHashTable *pipes;	     /* pipe id -> struct pipe_ends: state/fd/pipe.c */
 	struct conns_restore *conns; /* state/sock/conns.c */
 	struct socks_restore *socks; /* state/sock/unix_restore.c */
+	bool netlinks;		     /* messages in netlink sockets are there again */
 	GHashTable *shmem;	     /* shmid -> struct shmem_restore: state/mem/shmem.c */
 	GHashTable *bpfmaps;	     /* map_id -> content: state/fd/bpfmap.c */
 	GHashTable *urings;	     /* file id -> struct uring: state/fd/uring.h */

@@ -6,6 +6,8 @@
 #include "cr.h"
 
 #include <linux/bpf.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -18,6 +20,23 @@ static void expect(const char *text)
 }
 
 /* A queue gives back only what it loses; what is mapped may change without a call. */
+/* Whatever the kernel has answered is to be read: nobody else can say it. */
+static void refused_answer(void)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg i;
+	} q = {.h = {.nlmsg_len = sizeof(q),
+		     .nlmsg_type = RTM_GETLINK,
+		     .nlmsg_flags = NLM_F_REQUEST},
+	       .i = {.ifi_index = 1}};
+	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+
+	if (fd < 0 || send(fd, &q, sizeof(q), 0) < 0)
+		return;
+	expect("answers of the kernel wait in this netlink socket (protocol 0)");
+}
+
 static void refused_maps(void)
 {
 	union bpf_attr a = {.map_type = BPF_MAP_TYPE_QUEUE, .value_size = 4, .max_entries = 4};
@@ -59,6 +78,7 @@ int main(void)
 		expect("is secret memory, which cannot be saved");
 	if (socket(AF_XDP, SOCK_RAW, 0) >= 0)
 		expect("XDP sockets cannot be saved");
+	refused_answer();
 	refused_maps();
 	refused_mounts();
 	fd = mkstemp(lock);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * netlink(7) sockets: who they are and which groups they listen to.  Messages that wait to be read
- * are answers of a kernel that is not there any more: a socket that has some is refused.
+ * netlink(7) sockets: who they are and which groups they listen to.  Messages that wait to be read:
+ * netlink_queue.c.
  */
-#include "state/sock/sock.h"
+#include "state/sock/netlink.h"
 
+#include "base/log.h"
 #include "image/sk-netlink.pb-c.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/netlink.h>
 #include <netinet/tcp.h>
-#include <poll.h>
+#include <strings.h>
 
 #ifndef SOL_NETLINK
 #define SOL_NETLINK 270
@@ -28,37 +28,6 @@ static bool match(const struct dump *d, const struct fd_view *v)
 	return sock_family(v) == AF_NETLINK;
 }
 
-/*
- * Whoever receives, be it to peek, also goes on with the kernel's answer; when two do so at once
- * one of them finds it done, and the socket gets EINVAL (net/netlink/af_netlink.c: netlink_dump()).
- */
-static bool has_messages(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
-}
-
-#define PATIENCE_US 20000
-#define NAP_US	    200
-
-/* Whoever talks to the kernel all the time has read it all now and then. */
-static int check_queue(const struct dump *d, const struct sock_view *s)
-{
-	bool some = has_messages(s->fd);
-
-	for (unsigned us = 0; some && !d->frozen && us < PATIENCE_US; us += NAP_US) {
-		g_usleep(NAP_US);
-		some = has_messages(s->fd);
-	}
-	if (some)
-		return err_set(EAGAIN,
-			       "%s: messages wait in this netlink socket (protocol %d); try again "
-			       "when the program has read them",
-			       s->v->link, s->protocol);
-	return 0;
-}
-
 static int check(struct dump *d, const struct fd_view *v)
 {
 	CLEANUP(sock_view_clear) struct sock_view s = SOCK_VIEW_NONE;
@@ -68,7 +37,7 @@ static int check(struct dump *d, const struct fd_view *v)
 		r = sock_view_read(d, v, &s);
 	if (r == 0)
 		r = sock_options_check(&s);
-	return r < 0 ? r : check_queue(d, &s);
+	return r < 0 ? r : netlink_queue_check(&s, d);
 }
 
 /* Groups beyond 32 are only in this list (net/netlink/af_netlink.c: netlink_getsockopt()). */
@@ -109,8 +78,6 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 
 	netlink_sk_entry__init(e);
 	r = sock_view_read(d, v, &s);
-	if (r == 0)
-		r = check_queue(d, &s);
 	if (r < 0)
 		return r;
 	if (getsockname(s.fd, (struct sockaddr *)&me, &len) < 0)
@@ -127,11 +94,14 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	e->flags = v->info.flags & ~(unsigned)O_CLOEXEC;
 	e->portid = me.nl_pid;
 	e->dst_portid = peer.nl_pid;
-	e->dst_group = peer.nl_groups;
+	e->dst_group = peer.nl_groups ? (uint32_t)ffs((int)peer.nl_groups) : 0; /* its number */
 	dump_options(&s, sock_extra_new(d, file->id));
 	if (s.type == SOCK_DGRAM) /* SOCK_RAW is the same but for its name */
 		json_object_set_new(sock_extra_of(d, file->id), "datagrams", json_true());
 	sock_more_dump(&s, sock_extra_of(d, file->id));
+	r = netlink_queue_dump(d, &s, file->id, sock_extra_of(d, file->id));
+	if (r < 0)
+		return r;
 	r = dump_groups(&s, e);
 	if (r == 0)
 		r = fown_dump(v, &e->fown);
@@ -164,14 +134,39 @@ static int join(int fd, const NetlinkSkEntry *e)
 	return 0;
 }
 
-static int address(int fd, const NetlinkSkEntry *e)
+/* Before it is connected, and has a filter: both keep messages of others out. */
+static int tell_missed(struct restore *r, const struct file *f)
+{
+	autoclose int sender = -1;
+	int ret = netlink_missed(r, f);
+
+	if (ret == 1)
+		ret = netlink_sender(r, f, 0, &sender);
+	if (sender >= 0)
+		ret = netlink_overrun(f->fd, f->entry->nlsk->portid, sender);
+	if (ret < 0) {
+		log_warn("netlink socket %u has missed something, and is not told so: %s", f->id,
+			 err_message());
+		err_clear();
+	}
+	return 0;
+}
+
+static int bind_it(int fd, const NetlinkSkEntry *e)
 {
 	struct sockaddr_nl me = {.nl_family = AF_NETLINK, .nl_pid = e->portid};
-	struct sockaddr_nl peer = {
-		.nl_family = AF_NETLINK, .nl_pid = e->dst_portid, .nl_groups = e->dst_group};
 
-	if (e->portid && bind(fd, (struct sockaddr *)&me, sizeof(me)) < 0)
-		return err_errno("bind to port %u", e->portid);
+	return e->portid && bind(fd, (struct sockaddr *)&me, sizeof(me)) < 0
+		       ? err_errno("bind to port %u", e->portid)
+		       : 0;
+}
+
+static int connect_it(int fd, const NetlinkSkEntry *e)
+{
+	struct sockaddr_nl peer = {.nl_family = AF_NETLINK,
+				   .nl_pid = e->dst_portid,
+				   .nl_groups = e->dst_group ? 1u << (e->dst_group - 1) % 32 : 0};
+
 	if (e->state == TCP_ESTABLISHED && connect(fd, (struct sockaddr *)&peer, sizeof(peer)) < 0)
 		return err_errno("connect to port %u", e->dst_portid);
 	return 0;
@@ -204,23 +199,30 @@ static int open_(struct restore *r, struct file *f)
 			    &f->fd);
 
 	if (ret == 0)
+		ret = bind_it(f->fd, e);
+	if (ret == 0)
+		ret = tell_missed(r, f);
+	if (ret == 0)
 		ret = sock_options_restore(f->fd, e->opts);
 	if (ret == 0)
 		ret = sock_more_restore(f->fd, sock_extra(r, f->id));
 	if (ret == 0)
 		ret = restore_options(f->fd, sock_extra(r, f->id));
 	if (ret == 0)
-		ret = address(f->fd, e);
-	if (ret == 0)
-		ret = join(f->fd, e);
+		ret = connect_it(f->fd, e);
 	return ret < 0 ? err_wrap(ret, "netlink socket %u of protocol %u", f->id, e->protocol) : 0;
 }
 
 static int finish(struct restore *r, struct file *f)
 {
 	const NetlinkSkEntry *e = f->entry->nlsk;
+	int ret = netlink_refill(r);
 
-	return sock_flags_restore(r, f, e->fown, e->flags);
+	if (ret == 0)
+		ret = join(f->fd, e);
+	if (ret == 0)
+		ret = sock_flags_restore(r, f, e->fown, e->flags);
+	return ret < 0 ? err_wrap(ret, "netlink socket %u of protocol %u", f->id, e->protocol) : 0;
 }
 
 const struct fd_kind fd_netlink = {
