@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 
 static char before[2000], after[2000];
@@ -44,6 +45,15 @@ static int lowered_make(void)
 	return 0;
 }
 
+/* The file system's users are others. */
+static int apart_make(void)
+{
+	setfsgid(105);
+	setfsuid(1005);
+	take(before, sizeof(before));
+	return strstr(before, "\t1005;") && strstr(before, "\t105;") ? 0 : 14;
+}
+
 static int lowered_verify(void)
 {
 	take(after, sizeof(after));
@@ -58,7 +68,8 @@ static int lowered_verify(void)
 
 int main(void)
 {
-	struct child c = child_start(lowered_make, lowered_verify);
+	struct child c = child_start(lowered_make, lowered_verify),
+		     apart = child_start(apart_make, lowered_verify);
 
 	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
 	take(before, sizeof(before));
@@ -66,5 +77,6 @@ int main(void)
 	take(after, sizeof(after));
 	check(!strcmp(before, after), "was %s is %s", before, after);
 	child_go(&c);
+	child_go(&apart);
 	return ok();
 }

@@ -102,6 +102,9 @@ int main(void)
 	check(ready_set(ep, 0) == 1 << 1 && ready_set(ep, 0) == 0);
 	check(write(spent, &one, 8) == 8);
 	check(ready_set(ep, 0) == 0);
+	e = (struct epoll_event){.events = EPOLLIN, .data.u64 = 2};
+	check(epoll_ctl(ep, EPOLL_CTL_MOD, spent, &e) == 0, "it is a member, errno %d", errno);
+	check(ready_set(ep, 0) == 1 << 2 && read(spent, &got, 8) == 8);
 	check(write(armed, &one, 8) == 8);
 	check(ready_set(ep, 0) == 1 << 3 && ready_set(ep, 0) == 0);
 	check(write(twice, &one, 8) == 8);

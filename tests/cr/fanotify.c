@@ -7,6 +7,26 @@
 
 static int fan;
 
+#ifndef FAN_MARK_EVICTABLE
+#define FAN_MARK_EVICTABLE 0x200 /* Linux 5.19 */
+#endif
+
+/* Has a mark of it these flags? */
+static bool has_flags(const char *flags)
+{
+	char path[64], line[300];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fan);
+	f = fopen(path, "re");
+	check(f != NULL);
+	while (fgets(line, sizeof(line), f))
+		found = found || strstr(line, flags);
+	fclose(f);
+	return found;
+}
+
 /* The events of the next record; 0: there is none. */
 static uint64_t next(void)
 {
@@ -26,6 +46,7 @@ static uint64_t next(void)
 int main(void)
 {
 	char dir[] = "/tmp/fanotify.XXXXXX", file[64], quiet[64];
+	bool evictable;
 	uint64_t got;
 	int fd, q;
 
@@ -44,11 +65,15 @@ int main(void)
 	check(fanotify_mark(fan,
 			    FAN_MARK_ADD | FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY,
 			    FAN_CLOSE_WRITE, AT_FDCWD, quiet) == 0);
+	evictable = fanotify_mark(fan, FAN_MARK_ADD | FAN_MARK_EVICTABLE, FAN_ACCESS, AT_FDCWD,
+				  "/") == 0;
+	check(has_flags(" mflags:200 ") == evictable);
 	if (fanotify_mark(fan, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY, AT_FDCWD, "/dev/shm") < 0)
 		check(errno == ENOENT, "errno %d", errno);
 
 	ready();
 
+	check(has_flags(" mflags:200 ") == evictable);
 	got = next();
 	check(got == 0, "%#llx", (unsigned long long)got);
 	check(write(fd, "x", 1) == 1);

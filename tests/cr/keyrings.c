@@ -60,6 +60,7 @@ int main(void)
 	key = add("user", "two", "second", inner);
 	check(inner > 0 && key > 0);
 	check(syscall(SYS_keyctl, KEYCTL_SETPERM, key, 0x3f1f0000) == 0);
+	check(syscall(SYS_keyctl, KEYCTL_CHOWN, key, 0, 1234) == 0);
 	child = child_start(NULL, verify_child);
 	other = child_start(other_ring, verify_other);
 	check(syscall(SYS_keyctl, KEYCTL_DESCRIBE, session(), before, sizeof(before)) > 0);
@@ -71,7 +72,7 @@ int main(void)
 	key = find(inner, "user", "two");
 	holds(key, "second");
 	check(syscall(SYS_keyctl, KEYCTL_DESCRIBE, key, text, sizeof(text)) > 0);
-	check(strstr(text, "3f1f0000"), "%s", text);
+	check(strstr(text, ";0;1234;3f1f0000"), "%s", text);
 	child_go(&child);
 	holds(find(KEY_SPEC_SESSION_KEYRING, "user", "of the child"), "here");
 	child_go(&other);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Properties of mappings: guard regions, names, locks, droppable memory, every lasting advice. */
+/*
+ * Properties of mappings: guard regions, names, locks, seals, droppable memory, without a
+ * reservation, every lasting advice.
+ */
 #include "cr.h"
 
 #include <sys/prctl.h>
@@ -7,6 +10,7 @@
 #define P	      4096
 #define GUARD_INSTALL 102
 #define DROPPABLE     0x08
+#define MSEAL	      462 /* Linux 6.10 */
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA	     0x53564d41
@@ -58,8 +62,8 @@ static bool readable(const char *p)
 	return r;
 }
 
-static const int advices[] = {MADV_SEQUENTIAL, MADV_RANDOM,	MADV_DONTFORK,	MADV_DONTDUMP,
-			      MADV_HUGEPAGE,   MADV_NOHUGEPAGE, MADV_WIPEONFORK};
+static const int advices[] = {MADV_SEQUENTIAL, MADV_RANDOM,	MADV_DONTFORK,	 MADV_DONTDUMP,
+			      MADV_HUGEPAGE,   MADV_NOHUGEPAGE, MADV_WIPEONFORK, MADV_MERGEABLE};
 static char *advised[ARRAY_SIZE(advices)];
 static char before[20][200];
 
@@ -77,8 +81,9 @@ static void remember(const char *p, unsigned i, bool verify)
 int main(void)
 {
 	char *guarded = map(MAP_PRIVATE), *named = map(MAP_PRIVATE), *locked = map(MAP_PRIVATE),
-	     *onfault = map(MAP_PRIVATE), *drop = map(DROPPABLE), *later, name[256];
-	bool guards, names, future;
+	     *onfault = map(MAP_PRIVATE), *drop = map(DROPPABLE), *later,
+	     *sealed = map(MAP_PRIVATE), *unreserved = map(MAP_PRIVATE | MAP_NORESERVE), name[256];
+	bool guards, names, future, seals;
 
 	memset(guarded, 'x', 8 * P);
 	guards = madvise(guarded + 2 * P, 3 * P, GUARD_INSTALL) == 0;
@@ -95,8 +100,11 @@ int main(void)
 		check(madvise(advised[i], 15 * P, advices[i]) == 0 || errno == EINVAL);
 		remember(advised[i], i, false);
 	}
+	strcpy(sealed, "sealed");
+	seals = syscall(MSEAL, sealed, 15 * P, 0) == 0;
 	remember(locked, 10, false);
 	remember(onfault, 11, false);
+	remember(unreserved, 13, false);
 	future = mlockall(MCL_FUTURE | MCL_ONFAULT) == 0;
 	if (drop != MAP_FAILED)
 		remember(drop, 12, false);
@@ -113,6 +121,9 @@ int main(void)
 	check(!names || strcmp(name, "[anon:of the test]") == 0, "%s", name);
 	remember(locked, 10, true);
 	remember(onfault, 11, true);
+	remember(unreserved, 13, true);
+	check(strcmp(sealed, "sealed") == 0);
+	check(!seals || (munmap(sealed, 15 * P) < 0 && errno == EPERM), "it is not sealed");
 	check(onfault[3 * P] == 'f');
 	for (unsigned i = 0; i < ARRAY_SIZE(advices); i++) {
 		check(advised[i][P] == (char)i);

@@ -36,6 +36,35 @@ static void ask(int fd)
 	check(((struct nlmsghdr *)buf)->nlmsg_type == RTM_NEWLINK);
 }
 
+/* Two sockets of programs; what one sends without an address goes to the other. */
+static int heard, connected;
+
+static void connect_two(void)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK};
+	unsigned groups;
+
+	heard = socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK, NETLINK_USERSOCK);
+	connected = socket(AF_NETLINK, SOCK_DGRAM, NETLINK_USERSOCK);
+	check(bind(heard, (struct sockaddr *)&a, sizeof(a)) == 0);
+	a.nl_pid = port_of(heard, &groups);
+	check(connect(connected, (struct sockaddr *)&a, sizeof(a)) == 0, "errno %d", errno);
+}
+
+static void is_connected(void)
+{
+	struct sockaddr_nl a = {0};
+	socklen_t len = sizeof(a);
+	unsigned groups;
+	char b[8];
+
+	check(getpeername(connected, (struct sockaddr *)&a, &len) == 0 &&
+		      a.nl_pid == port_of(heard, &groups),
+	      "port %u", a.nl_pid);
+	check(send(connected, "text", 4, 0) == 4, "errno %d", errno);
+	check(recv(heard, b, sizeof(b), 0) == 4 && !memcmp(b, "text", 4), "errno %d", errno);
+}
+
 int main(void)
 {
 	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
@@ -48,7 +77,9 @@ int main(void)
 	check(bind(bound, (struct sockaddr *)&a, sizeof(a)) == 0);
 	check(setsockopt(bound, SOL_NETLINK, NETLINK_EXT_ACK, &v, sizeof(v)) == 0);
 	port = port_of(bound, &groups);
+	connect_two();
 	ready();
+	is_connected();
 	check(getsockopt(uevent, SOL_SOCKET, SO_TYPE, &v, &(socklen_t){sizeof(v)}) == 0 &&
 		      v == SOCK_DGRAM,
 	      "type %d", v);

@@ -67,6 +67,32 @@ static void membership(int fd, int option, int type)
 	      errno);
 }
 
+/* The kernel drops what nobody has joined without an error: how often a group is joined it tells.
+ */
+static void joins(int fd, int option)
+{
+	struct packet_mreq q = {.mr_ifindex = (int)if_nametoindex("lo"),
+				.mr_type = PACKET_MR_MULTICAST,
+				.mr_alen = 6,
+				.mr_address = {1, 0, 0x5e, 0x7a, 0x51, 0x3c}};
+
+	check(setsockopt(fd, SOL_PACKET, option, &q, sizeof(q)) == 0, "errno %d", errno);
+}
+
+static int joined(void)
+{
+	FILE *f = fopen("/proc/net/dev_mcast", "re");
+	char line[200];
+	int users = 0;
+
+	check(f != NULL);
+	while (fgets(line, sizeof(line), f))
+		if (strstr(line, "01005e7a513c"))
+			check(sscanf(line, "%*d lo %d", &users) == 1, "%s", line);
+	fclose(f);
+	return users;
+}
+
 /* UDP to PORT only. */
 static void filter(int fd)
 {
@@ -81,6 +107,15 @@ static void filter(int fd)
 	struct sock_fprog p = {.len = ARRAY_SIZE(v), .filter = v};
 
 	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p)) == 0);
+}
+
+static void is_filtered(int fd)
+{
+	struct sock_filter v[7];
+	socklen_t n = ARRAY_SIZE(v);
+
+	check(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, v, &n) == 0 && n == 6 && v[3].k == PORT,
+	      "a filter of %u", n);
 }
 
 static void send_one(const char *text)
@@ -119,8 +154,8 @@ static void receives(int fd, size_t headers, const char *text)
 int main(void)
 {
 	size_t ip = sizeof(struct iphdr) + sizeof(struct udphdr);
-	int raw = bound(SOCK_RAW, ETH_P_IP), dgram = bound(SOCK_DGRAM, ETH_P_IP), members[2], ring2,
-	    ring3, fresh = socket(AF_PACKET, SOCK_RAW, 0), old;
+	int users, raw = bound(SOCK_RAW, ETH_P_IP), dgram = bound(SOCK_DGRAM, ETH_P_IP), members[2],
+		   ring2, ring3, fresh = socket(AF_PACKET, SOCK_RAW, 0), old;
 	struct sockaddr spkt = {.sa_family = AF_PACKET, .sa_data = "lo"};
 	struct tpacket2_hdr *frame;
 	struct tpacket_block_desc *block;
@@ -137,6 +172,8 @@ int main(void)
 	membership(raw, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC);
 	membership(raw, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC);
 	membership(dgram, PACKET_ADD_MEMBERSHIP, PACKET_MR_UNICAST);
+	joins(dgram, PACKET_ADD_MEMBERSHIP);
+	users = joined();
 	for (int i = 0; i < 2; i++) {
 		members[i] = bound(SOCK_RAW, ETH_P_IP);
 		filter(members[i]);
@@ -167,6 +204,11 @@ int main(void)
 	is_bound(dgram, ETH_P_IP);
 	check(get(raw, PACKET_AUXDATA) == 1 && get(raw, PACKET_ORIGDEV) == 1);
 	check(get(raw, PACKET_IGNORE_OUTGOING) == 1 && get(dgram, PACKET_AUXDATA) == 0);
+	check(users > 0 && joined() == users, "%d of %d", joined(), users);
+	joins(dgram, PACKET_DROP_MEMBERSHIP);
+	check(joined() == users - 1, "%d of %d", joined(), users);
+	is_filtered(members[0]);
+	is_filtered(ring2);
 	membership(raw, PACKET_DROP_MEMBERSHIP, PACKET_MR_PROMISC);
 	membership(raw, PACKET_DROP_MEMBERSHIP, PACKET_MR_PROMISC);
 	membership(dgram, PACKET_DROP_MEMBERSHIP, PACKET_MR_UNICAST);

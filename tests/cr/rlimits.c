@@ -2,6 +2,7 @@
 /* Resource limits. */
 #include "cr.h"
 
+#include <sys/param.h>
 #include <sys/resource.h>
 
 int main(void)
@@ -10,6 +11,13 @@ int main(void)
 
 	for (int i = 0; i < RLIMIT_NLIMITS; i++)
 		check(getrlimit(i, &was[i]) == 0);
+	/* each is its own */
+	for (int i = 0; i < RLIMIT_NLIMITS; i++) {
+		rlim_t some = i == RLIMIT_RTPRIO || i == RLIMIT_NICE ? 0 : (rlim_t)1 << (40 + i);
+
+		was[i].rlim_max = MIN(was[i].rlim_max, some) - (was[i].rlim_max > 1000);
+		was[i].rlim_cur = MIN(was[i].rlim_cur, was[i].rlim_max - (was[i].rlim_max > 1000));
+	}
 	was[RLIMIT_NOFILE].rlim_cur = 777;
 	was[RLIMIT_CORE].rlim_cur = 0;
 	was[RLIMIT_CORE].rlim_max = 4096;

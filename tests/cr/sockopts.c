@@ -3,6 +3,7 @@
 #include "cr.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/net_tstamp.h>
 #include <linux/udp.h>
 #include <netinet/in.h>
@@ -113,6 +114,60 @@ static int bound(int protocol)
 	return fd;
 }
 
+/* Those that are more than a number. */
+static const struct linger linger = {1, 7};
+static const struct timeval limits[] = {{3, 240000}, {5, 120000}};
+static const struct sock_filter filter[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+	BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 1000, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, 0),
+	BPF_STMT(BPF_RET | BPF_K, 65535),
+};
+
+static void furnish(int fd)
+{
+	struct sock_fprog p = {.len = ARRAY_SIZE(filter), .filter = (struct sock_filter *)filter};
+
+	check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+	check(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limits[0], sizeof(limits[0])) == 0);
+	check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limits[1], sizeof(limits[1])) == 0);
+	check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p)) == 0);
+}
+
+static void is_furnished(int fd, const char *what)
+{
+	struct sock_filter f[ARRAY_SIZE(filter) + 1];
+	struct timeval t[2];
+	struct linger l;
+	socklen_t len = sizeof(l), n = ARRAY_SIZE(f);
+
+	check(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len) == 0 && l.l_onoff == 1 &&
+		      l.l_linger == linger.l_linger,
+	      "%s", what);
+	len = sizeof(t[0]);
+	check(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t[0], &len) == 0 &&
+		      getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t[1], &len) == 0 &&
+		      !memcmp(t, limits, sizeof(t)),
+	      "%s: %ld.%06ld, %ld.%06ld", what, t[0].tv_sec, t[0].tv_usec, t[1].tv_sec,
+	      t[1].tv_usec);
+	check(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, f, &n) == 0 && n == ARRAY_SIZE(filter) &&
+		      !memcmp(f, filter, sizeof(filter)),
+	      "%s: a filter of %u", what, n);
+}
+
+/* Where the next MSG_PEEK looks. */
+static void peeks(int fd, const char *text, int next)
+{
+	char b[8] = "";
+	int at = -1;
+	socklen_t len = sizeof(at);
+
+	check(recv(fd, b, strlen(text), MSG_PEEK | MSG_DONTWAIT) == (ssize_t)strlen(text) &&
+		      strcmp(b, text) == 0,
+	      "\"%s\", not \"%s\"", b, text);
+	check(getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &at, &len) == 0 && at == next, "%d", at);
+}
+
 /* Options and extension headers of every packet. */
 static const struct header {
 	int family, type, level, name;
@@ -177,7 +232,10 @@ static void hears(const int ends[2])
 
 int main(void)
 {
-	int ends[2];
+	int ends[2], pair[2],
+		zero = 0,
+		with_all[] = {socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET6, SOCK_STREAM, 0),
+			      socket(AF_UNIX, SOCK_DGRAM, 0)};
 	unsigned char was[HEADERS][64], now[64];
 	socklen_t lens[HEADERS];
 	int with[HEADERS];
@@ -214,7 +272,15 @@ int main(void)
 		lens[i] = get_header(with[i], &headers[i], was[i]);
 	}
 	by_number(ends);
+	for (size_t i = 0; i < ARRAY_SIZE(with_all); i++)
+		furnish(with_all[i]);
+	check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && write(pair[0], "abcdef", 6) == 6);
+	check(setsockopt(pair[1], SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) == 0);
+	peeks(pair[1], "ab", 2);
 	ready();
+	peeks(pair[1], "cd", 4);
+	for (size_t i = 0; i < ARRAY_SIZE(with_all); i++)
+		is_furnished(with_all[i], i ? i == 1 ? "tcp" : "unix" : "udp");
 	hears(ends);
 	for (size_t i = 0; i < HEADERS; i++)
 		check(get_header(with[i], &headers[i], now) == lens[i] &&

@@ -31,6 +31,14 @@ static int64_t left(int fd)
 	return t.it_value.tv_sec * NS_PER_S + t.it_value.tv_nsec;
 }
 
+static int64_t interval(int fd)
+{
+	struct itimerspec t;
+
+	check(timerfd_gettime(fd, &t) == 0);
+	return t.it_interval.tv_sec * NS_PER_S + t.it_interval.tv_nsec;
+}
+
 static int make_never(clockid_t clock, int flags)
 {
 	struct itimerspec t = {.it_value.tv_sec = INT64_MAX};
@@ -46,7 +54,7 @@ int main(void)
 					   CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM};
 	const int64_t far = 1000 * NS_PER_S;
 	const int64_t long_time = INT64_MAX / 4;
-	int rel[5], abs[5], never[3], ticked, once, idle, soon, due, cancel;
+	int rel[5], abs[5], never[3], ticked, ticked_abs, once, idle, soon, due, cancel;
 	int64_t at[5], soon_at, before, is, after;
 	clockid_t read_by;
 	uint64_t n;
@@ -61,8 +69,13 @@ int main(void)
 	ticked = make(CLOCK_MONOTONIC, 0, 1000000, 3600 * NS_PER_S);
 	once = make(CLOCK_MONOTONIC, 0, 1000000, 0);
 	idle = make(CLOCK_MONOTONIC, 0, 0, 0);
-	for (int i = 0; i < 2; i++) {
-		p = (struct pollfd){.fd = i ? once : ticked, .events = POLLIN};
+	ticked_abs = make(CLOCK_MONOTONIC, TFD_TIMER_ABSTIME,
+			  (int64_t)clock_ns(CLOCK_MONOTONIC) + 1000000, 3600 * NS_PER_S);
+	for (int i = 0; i < 3; i++) {
+		p = (struct pollfd){.fd = i == 0   ? ticked
+					  : i == 1 ? ticked_abs
+						   : once,
+				    .events = POLLIN};
 		check(poll(&p, 1, 15000) == 1);
 	}
 	cancel = make(CLOCK_REALTIME, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
@@ -80,6 +93,7 @@ int main(void)
 	for (int i = 0; i < 5; i++) {
 		if (rel[i] < 0)
 			continue;
+		check(interval(rel[i]) == 7 && interval(abs[i]) == 0);
 		check(left(rel[i]) <= far && left(rel[i]) > far - 30 * NS_PER_S, "clock %d", i);
 		read_by = i == 3 ? CLOCK_REALTIME : i == 4 ? CLOCK_BOOTTIME : clocks[i];
 		before = at[i] - (int64_t)clock_ns(read_by);
@@ -90,6 +104,8 @@ int main(void)
 		      (long long)before);
 	}
 	check(read(ticked, &n, 8) == 8 && n == 1);
+	check(read(ticked_abs, &n, 8) == 8 && n == 1);
+	check(interval(ticked_abs) == 3600 * NS_PER_S && left(ticked_abs) > 3500 * NS_PER_S);
 	check(left(ticked) > 3500 * NS_PER_S);
 	check(read(ticked, &n, 8) < 0 && errno == EAGAIN);
 	check(read(once, &n, 8) == 8 && n == 1 && left(once) == 0);
@@ -101,6 +117,7 @@ int main(void)
 	p = (struct pollfd){.fd = soon, .events = POLLIN};
 	check(poll(&p, 1, 15000) == 1 && read(soon, &n, 8) == 8);
 	check((int64_t)clock_ns(CLOCK_MONOTONIC) >= soon_at, "early");
+	check(interval(soon) == NS_PER_S / 10);
 	p = (struct pollfd){.fd = due, .events = POLLIN};
 	check(poll(&p, 1, 15000) == 1 && read(due, &n, 8) == 8 && n == 1);
 	return ok();

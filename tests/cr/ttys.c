@@ -69,7 +69,9 @@ int main(void)
 	struct pair a = pair(true), b = pair(true), c = pair(true), d = pair(true), e = pair(false),
 		    f = pair(true), x = pair(true), g = pair(true);
 	struct winsize w = {31, 97, 5, 6}, w2;
-	struct termios ta = {0}, tb = {0}, t = {0};
+	struct termios ta = {0}, tb = {0}, t = {0}, lock = {.c_lflag = ICANON};
+	struct stat st;
+	bool locked;
 	int on = 1, off = 0, got = -1, again;
 	char buf[64], big[3001];
 	struct pollfd p;
@@ -84,6 +86,8 @@ int main(void)
 	put(a.master, "typed\r\x03\x04 raw");
 	put(a.slave, big);
 	check(fcntl(a.slave, F_SETFL, O_RDWR | O_NONBLOCK) == 0);
+	check(fchown(a.slave, 12, 34) == 0 && fchmod(a.slave, 0604) == 0);
+	locked = ioctl(a.slave, TIOCSLCKTRMIOS, &lock) == 0;
 	again = dup(a.slave);
 
 	/* lines, an end of file, half a line */
@@ -123,6 +127,11 @@ int main(void)
 	check(tcgetattr(a.slave, &t) == 0 && memcmp(&t, &ta, sizeof(t)) == 0);
 	check(tcgetattr(b.slave, &t) == 0 && memcmp(&t, &tb, sizeof(t)) == 0);
 	check(ioctl(a.slave, TIOCGWINSZ, &w2) == 0 && memcmp(&w, &w2, sizeof(w)) == 0);
+	check(fstat(a.slave, &st) == 0 && st.st_uid == 12 && st.st_gid == 34, "%u:%u", st.st_uid,
+	      st.st_gid);
+	check((st.st_mode & 07777) == 0604, "%#o", st.st_mode);
+	memset(&lock, 0, sizeof(lock));
+	check(ioctl(a.slave, TIOCGLCKTRMIOS, &lock) == 0 && !lock.c_lflag == !locked);
 	check(fcntl(a.slave, F_GETFL) & O_NONBLOCK && fcntl(again, F_GETFL) & O_NONBLOCK);
 	check(!(fcntl(a.master, F_GETFL) & O_NONBLOCK));
 	check(ioctl(a.master, TIOCGPTN, &n) == 0 && n == a.index, "%u", n);

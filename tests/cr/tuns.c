@@ -150,7 +150,8 @@ int main(void)
 	int fresh = any(O_NONBLOCK), tun = opened("crtun0", IFF_TUN | IFF_NO_PI),
 	    q0 = opened("crtun1", IFF_TUN | IFF_MULTI_QUEUE),
 	    q1 = opened("crtun1", IFF_TUN | IFF_MULTI_QUEUE),
-	    tap = opened("crtap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR), size = 12;
+	    tap = opened("crtap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR), size = 12, room = 54321,
+	    one = 1;
 	unsigned char before[6], after[6];
 	unsigned index = if_nametoindex("crtun0");
 	struct ifreq r = {.ifr_name = "crtun0"};
@@ -160,6 +161,7 @@ int main(void)
 	set_address("crtun0", "10.231.7.1");
 	add_route("crtun0", "10.231.8.0");
 	check(ioctl(tap, TUNSETVNETHDRSZ, &size) == 0 && ioctl(tap, TUNSETOWNER, 12) == 0);
+	check(ioctl(tap, TUNSETSNDBUF, &room) == 0 && ioctl(tap, TUNSETVNETLE, &one) == 0);
 	hwaddr("crtap0", before);
 	carries(tun, "10.231.7.2", "before");
 	ready();
@@ -175,6 +177,9 @@ int main(void)
 	is(tap, "crtap0", IFF_TAP | IFF_VNET_HDR);
 	size = 0;
 	check(ioctl(tap, TUNGETVNETHDRSZ, &size) == 0 && size == 12);
+	room = one = 0;
+	check(ioctl(tap, TUNGETSNDBUF, &room) == 0 && room == 54321, "%d", room);
+	check(ioctl(tap, TUNGETVNETLE, &one) == 0 && one == 1);
 	hwaddr("crtap0", after);
 	check(!memcmp(before, after, 6));
 	check(fcntl(fresh, F_GETFL) & O_NONBLOCK);
