@@ -206,30 +206,35 @@ static void check_overlay(void)
 }
 
 /* A file without a name in a mount that was made read-only since. */
-static int read_only(void)
+static int read_only(const char *at)
 {
+	char name[64];
 	int fd;
 
-	directory("/tmp/ro");
-	tmpfs("/tmp/ro", MS_PRIVATE);
-	file("/tmp/ro/file", "content");
-	fd = open("/tmp/ro/file", O_RDONLY | O_CLOEXEC);
-	check(fd >= 0 && unlink("/tmp/ro/file") == 0);
-	check(mount(NULL, "/tmp/ro", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) == 0);
+	snprintf(name, sizeof(name), "%s/file", at);
+	directory(at);
+	tmpfs(at, MS_PRIVATE);
+	file(name, "content");
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	check(fd >= 0 && unlink(name) == 0);
+	check(mount(NULL, at, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) == 0);
 	return fd;
 }
 
-static void check_read_only(int fd)
+static void check_read_only(int fd, const char *at)
 {
-	char text[8];
+	char text[8], name[64];
 
+	snprintf(name, sizeof(name), "%s/file", at);
 	check(pread(fd, text, sizeof(text), 0) == 7 && memcmp(text, "content", 7) == 0);
-	check(open("/tmp/ro/other", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0 && errno == EROFS);
-	check(access("/tmp/ro/file", F_OK) < 0 && errno == ENOENT);
+	check(access(name, F_OK) < 0 && errno == ENOENT);
+	check(open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0 && errno == EROFS);
 }
 
 /* With the mounts of the first one as peers and slaves of those, one of its own where those have
  * another, and a view of a part of the root, which is shared. */
+static int inside_ro;
+
 static int inside(void)
 {
 	if (unshare(CLONE_NEWNS) < 0 || umount2(SHARE "/under", MNT_DETACH) < 0)
@@ -237,11 +242,13 @@ static int inside(void)
 	tmpfs(SHARE "/under", MS_PRIVATE);
 	file(SHARE "/under/mine", "of the other namespace");
 	bind("/tmp/dir", "/tmp/bind", 0);
+	inside_ro = read_only("/tmp/inside-ro");
 	return 0;
 }
 
 static int inside_is_whole(void)
 {
+	check_read_only(inside_ro, "/tmp/inside-ro");
 	return access(SHARE "/under/mine", F_OK) || access("/tmp/bind/sub/late", F_OK) ||
 	       access(SHARE "/d/one/file", F_OK);
 }
@@ -288,7 +295,7 @@ int main(void)
 	directory("/tmp/dir/sub");
 	directory("/tmp/bind");
 	share();
-	ro = read_only();
+	ro = read_only("/tmp/ro");
 	overlay();
 	a = child_start(inside, inside_is_whole);
 	b = child_start(elsewhere, elsewhere_is_whole);
@@ -304,7 +311,7 @@ int main(void)
 		      "\"%s %s\" was \"%s %s\"", is->what, is->groups, was->what, was->groups);
 	}
 	check(before.n == after.n, "%u mounts were %u", after.n, before.n);
-	check_read_only(ro);
+	check_read_only(ro, "/tmp/ro");
 	check_covered(&covered);
 	check_overlay();
 	child_go(&a);

@@ -184,10 +184,11 @@ int ghosts_load(struct restore *r) MUST_CHECK;
 /*
  * Creates a file or directory at BASE in *DIR, or at a name beside it if there is one already.  The
  * directory of a read-only mount is exchanged for that of a copy that can be written to.
- * Returns a descriptor: O_PATH but for files, as opening devices has effects.
+ * Returns a descriptor: O_PATH but for files, as opening devices has effects.  REG says whose mounts
+ * those are.
  */
-int ghost_node(struct restore *r, int *dir, const char *base, const GhostFileEntry *e,
-	       char **ret_base) MUST_CHECK;
+int ghost_node(struct restore *r, const RegFileEntry *reg, int *dir, const char *base,
+	       const GhostFileEntry *e, char **ret_base) MUST_CHECK;
 
 /* Makes the ghost's file at its old name, if that is free, or beside it.  *RET_NAME is the
  * caller's.  *RET_FD is a descriptor of it, borrowed, if it is to stay without a name; else -1. */

@@ -272,13 +272,13 @@ static int fill(int fd, struct image *img, const GhostFileEntry *e)
 }
 
 /* The directory of this name, made if it has gone. */
-static int open_dir(struct restore *r, int root, const char *name)
+static int open_dir(struct restore *r, const RegFileEntry *reg, const char *name)
 {
 	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT};
 	g_autofree char *parent = NULL, *base = NULL, *made = NULL;
 	struct ghost *g;
-	int dir = file_openat2(root, name, &how), fd;
+	int root = root_of(r, reg), dir = file_openat2(root, name, &how), fd;
 
 	if (dir >= 0)
 		return dir;
@@ -286,10 +286,10 @@ static int open_dir(struct restore *r, int root, const char *name)
 		return err_errno("open %s", name);
 	parent = g_path_get_dirname(name);
 	base = g_path_get_basename(name);
-	dir = open_dir(r, root, parent);
+	dir = open_dir(r, reg, parent);
 	if (dir < 0)
 		return dir;
-	fd = ghost_node(r, &dir, base, &(GhostFileEntry){.mode = S_IFDIR}, &made);
+	fd = ghost_node(r, reg, &dir, base, &(GhostFileEntry){.mode = S_IFDIR}, &made);
 	if (fd < 0) {
 		close(dir);
 		return fd;
@@ -338,7 +338,7 @@ static int make_nameless(struct restore *r, const RegFileEntry *reg, uint32_t id
 			 const GhostFileEntry *e, struct ghost **ret_ghost)
 {
 	g_autofree char *dir_name = g_path_get_dirname(reg->name);
-	autoclose int dir = open_dir(r, root_of(r, reg), dir_name);
+	autoclose int dir = open_dir(r, reg, dir_name);
 	char path[64];
 	int ret, fd;
 
@@ -396,10 +396,10 @@ int ghost_make(struct restore *r, const RegFileEntry *reg, uint32_t id, char **r
 	}
 	dir_name = g_path_get_dirname(reg->name);
 	base = g_path_get_basename(reg->name);
-	dir = open_dir(r, root_of(r, reg), dir_name);
+	dir = open_dir(r, reg, dir_name);
 	if (dir < 0)
 		return dir;
-	fd = ghost_node(r, &dir, base, e, &made);
+	fd = ghost_node(r, reg, &dir, base, e, &made);
 	if (fd < 0)
 		return fd;
 	g = ghost_new(r, id, take_fd(&dir), g_build_filename(dir_name, made, NULL));

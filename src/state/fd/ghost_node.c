@@ -3,6 +3,7 @@
 #include "state/fd/files.h"
 
 #include "image/ghost-file.pb-c.h"
+#include "image/regfile.pb-c.h"
 #include "kernel/mount.h"
 #include "state/ns/ns.h"
 #include "state/ns/spaces_restore.h"
@@ -50,10 +51,14 @@ static int copy_writable(void *arg, int *ret_fd)
 	return r < 0 ? r : mount_change(*ret_fd, false, 0, MOUNT_ATTR_RDONLY, 0);
 }
 
-/* The directory in a copy of its mount that nobody else sees, and that can be written to. */
-static int make_writable(struct restore *r, int *dir)
+/*
+ * The directory in a copy of its mount that nobody else sees, and that can be written to.  Only who
+ * is in a mount's namespace may copy it (fs/namespace.c: __do_loopback()).
+ */
+static int make_writable(struct restore *r, const RegFileEntry *reg, int *dir)
 {
-	int ns, fd = -1, ret = spaces_home(r, NS_MNT, &ns);
+	uint32_t space = spaces_of_mount(r, reg->has_mnt_id ? reg->mnt_id : -1);
+	int ns, fd = -1, ret = spaces_fd(r, NS_MNT, space, &ns);
 
 	if (ret == 0)
 		ret = ns_run(&ns, 1, copy_writable, dir, &fd);
@@ -64,8 +69,8 @@ static int make_writable(struct restore *r, int *dir)
 	return 0;
 }
 
-int ghost_node(struct restore *res, int *dir, const char *base, const GhostFileEntry *e,
-	       char **ret_base)
+int ghost_node(struct restore *res, const RegFileEntry *reg, int *dir, const char *base,
+	       const GhostFileEntry *e, char **ret_base)
 {
 	int r = -1;
 
@@ -73,7 +78,7 @@ int ghost_node(struct restore *res, int *dir, const char *base, const GhostFileE
 	for (unsigned i = 0; i < 1000; i++) {
 		r = make_node_there(res, *dir, *ret_base, e);
 		if (r < 0 && errno == EROFS) {
-			r = make_writable(res, dir);
+			r = make_writable(res, reg, dir);
 			if (r < 0)
 				return r;
 			r = make_node_there(res, *dir, *ret_base, e);
