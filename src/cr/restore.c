@@ -290,6 +290,7 @@ static const struct restore_step restore_steps[] = {
 	{"keyrings inside", .task = keys_restore_inside},
 	{"end of keyrings inside", .task = keys_restore_end_inside},
 	{"threads", .task = born_threads},
+	{"control groups of threads", .all = cgroups_restore_threads},
 	{"namespaces of threads", .thread = spaces_enter_thread},
 	{"end of the channel", .task = files_end},
 	{"stopped processes", .task = stops_restore},

@@ -367,6 +367,55 @@ ctypes.CDLL(None).syscall(60, 0)  # exit(2): of this thread'
 	PID=
 }
 
+@test "--manage-cgroups: threads in groups of their own" {
+	local top=/sys/fs/cgroup/pids list=tasks
+	[ -d $top ] || top=/sys/fs/cgroup list=cgroup.threads
+	local group=$top/$GROUP_NAME tid
+	mkdir "$group" 2>/dev/null || skip "control groups cannot be made here"
+	mkdir "$group/one" "$group/two"
+	launch python3 -c 'import threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+time.sleep(1000)'
+	wait_for 10 eval '[ "$(ls "/proc/$PID/task" | wc -l)" = 2 ]'
+	tid=$(ls "/proc/$PID/task" | grep -v "^$PID\$")
+	echo "$PID" >"$group/cgroup.procs"
+	if [ $list = cgroup.threads ]; then
+		echo threaded >"$group/one/cgroup.type"
+		echo threaded >"$group/two/cgroup.type"
+	fi
+	echo "$PID" >"$group/one/$list"
+	echo "$tid" >"$group/two/$list"
+	dump --manage-cgroups
+	reap
+	wait_for 5 rmdir "$group/one" "$group/two" "$group"
+	restore --manage-cgroups
+	grep -q "/$GROUP_NAME/one\$" "/proc/$PID/cgroup"
+	grep -q "/$GROUP_NAME/two\$" "/proc/$PID/task/$tid/cgroup"
+	! grep -q "/$GROUP_NAME/one\$" "/proc/$PID/task/$tid/cgroup"
+	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+	wait_for 5 rmdir "$group/one" "$group/two" "$group"
+	PID=
+}
+
+@test "--cgroup-root: a place that is new in all hierarchies" {
+	mkdir "/sys/fs/cgroup/$GROUP_NAME" 2>/dev/null && rmdir "/sys/fs/cgroup/$GROUP_NAME" ||
+		skip "control groups cannot be made here"
+	local with
+	for with in --manage-cgroups ""; do
+		launch sleep 1000
+		dump $with
+		reap
+		restore --manage-cgroups --cgroup-root "/$GROUP_NAME/deep"
+		[ "$(grep -c "/$GROUP_NAME/deep/*\$" "/proc/$PID/cgroup")" -ge 1 ]
+		if [ -d /sys/fs/cgroup/cpuset ]; then # without CPUs nobody could enter
+			grep -q "cpuset:/$GROUP_NAME/deep/*\$" "/proc/$PID/cgroup"
+		fi
+		kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+		wait_for 5 eval '! find /sys/fs/cgroup -depth -type d -path "*/$GROUP_NAME*" -exec rmdir {} + 2>&1 | grep -q .'
+	done
+	PID=
+}
+
 @test "--freeze-cgroup: a frozen tree, some of which was stopped before" {
 	local group=/sys/fs/cgroup/freezer/$GROUP_NAME file=freezer.state on=FROZEN
 	[ -d /sys/fs/cgroup/freezer ] || {

@@ -3,7 +3,7 @@
  * The namespaces that a tree without a container around it has to itself, by which the box is made
  * again: "box" in IMAGE_EXTRA.  What the images have no record of is refused.
  */
-#include "state/ns/cgroups.h"
+#include "state/ns/cgroups_parts.h"
 #include "state/ns/ns.h"
 
 #include "base/file.h"
@@ -119,13 +119,16 @@ int box_dump(struct dump *d)
 	return 0;
 }
 
-/* Into the directory DIR, which is made if MAKE. */
-static int enter_cgroup(const char *dir, pid_t pid, bool make)
+/* Into the group PATH, which is made if MAKE. */
+static int enter_cgroup(const struct cgroup_mount *m, const char *path, pid_t pid, bool make)
 {
-	autoclose int fd = -1;
+	autoclose int top = open(m->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	g_autofree char *dir = g_strconcat(m->target, path, NULL);
 	char number[16];
-	int r = make ? file_mkdirs(dir, 0755) : 0;
+	int r = top < 0 ? err_errno("open %s", m->target) : 0;
 
+	if (r == 0 && make)
+		r = cgroups_mkdirs(top, m->controllers, path);
 	if (r < 0)
 		return r;
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -160,7 +163,7 @@ int box_enter_cgroups(json_t *extra, pid_t pid, bool make, char *const *roots)
 	{
 		const struct cgroup_mount *m = find_hierarchy(&h, name);
 		const char *want = cgroups_new_root(roots, name) ?: json_string_value(path) ?: "";
-		g_autofree char *now = NULL, *dir = NULL;
+		g_autofree char *now = NULL;
 
 		/* "/../x": outside of the dumper's cgroup namespace */
 		if (!m || want[0] != '/' || strstr(want, "/.."))
@@ -168,9 +171,8 @@ int box_enter_cgroups(json_t *extra, pid_t pid, bool make, char *const *roots)
 		r = cgroup_of(p.dir, name, &now);
 		if (r == 0 && strcmp(now, want) == 0)
 			continue;
-		dir = g_strconcat(m->target, want, NULL);
 		if (r == 0)
-			r = enter_cgroup(dir, pid, make);
+			r = enter_cgroup(m, want, pid, make);
 		if (r < 0)
 			return r;
 	}

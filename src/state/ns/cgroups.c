@@ -11,6 +11,8 @@
 
 /* What a new group needs to be like the old one; the order is that in which they are written. */
 static const char *const settings[] = {
+	"cgroup.type",
+	"cgroup.subtree_control",
 	"cpuset.cpus",
 	"cpuset.mems",
 	"cpuset.memory_migrate",
@@ -98,7 +100,7 @@ bool cgroups_is_setting(const char *name, const char *controllers)
 		if (len && strncmp(name, *w, len) == 0 && name[len] == '.')
 			return true;
 	}
-	/* version 2 has all controllers in one hierarchy */
+	/* version 2 has all controllers in one hierarchy; what else is called so is no setting */
 	return !*controllers && strchr(name, '.') && !g_str_has_prefix(name, "cgroup.");
 }
 

@@ -34,5 +34,7 @@ int cgroups_enter(const struct cgroups *c, uint32_t set, pid_t pid) MUST_CHECK;
 
 /* All tasks that were elsewhere than the root; the root is there when it begins. */
 int cgroups_restore(struct restore *r) MUST_CHECK;
+/* Threads that were elsewhere than their process; they are there when it begins. */
+int cgroups_restore_threads(struct restore *r) MUST_CHECK;
 
 const char *cgroups_new_root(char *const *roots, const char *name);

@@ -62,6 +62,43 @@ static int read_membership(const struct dtask *t, char **ret)
 	return file_read_at(t->proc.dir, name, TEXT_MAX, ret, NULL);
 }
 
+/* The number of the set that TEXT tells of. */
+static uint32_t set_of(const struct dump *d, GPtrArray *sets, GPtrArray *texts, char *text_take)
+{
+	unsigned k = 0;
+
+	while (k < texts->len && strcmp(g_ptr_array_index(texts, k), text_take) != 0)
+		k++;
+	if (k < texts->len) {
+		g_free(text_take);
+		return k + 1;
+	}
+	g_ptr_array_add(sets, set_new(d, text_take, k + 1));
+	g_ptr_array_add(texts, text_take);
+	return k + 1;
+}
+
+/* Version 1 has threads in groups of their own, version 2 in threaded ones. */
+static int find_thread_sets(struct dtask *t, GPtrArray *sets, GPtrArray *texts)
+{
+	for (unsigned i = 0; i < t->nthreads; i++) {
+		ThreadCoreEntry *c = t->threads[i].core->thread_core;
+		char name[48], *text;
+		int r = 0;
+
+		c->cg_set = t->core->tc->cg_set;
+		if (t->threads[i].tid != t->proc.pid) { /* whom read_membership() asks */
+			snprintf(name, sizeof(name), "task/%d/cgroup", t->threads[i].tid);
+			r = file_read_at(t->proc.dir, name, TEXT_MAX, &text, NULL);
+			if (r < 0)
+				return r;
+			c->cg_set = set_of(t->dump, sets, texts, text);
+		}
+		c->has_cg_set = true;
+	}
+	return 0;
+}
+
 static int find_sets(struct dump *d, GPtrArray *sets)
 {
 	g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
@@ -69,28 +106,17 @@ static int find_sets(struct dump *d, GPtrArray *sets)
 
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
-		g_autofree char *text = NULL;
-		unsigned k = 0;
+		char *text;
 
 		if (t->zombie)
 			continue;
 		r = read_membership(t, &text);
 		if (r < 0)
 			return r;
-		while (k < texts->len && strcmp(g_ptr_array_index(texts, k), text) != 0)
-			k++;
-		if (k == texts->len) {
-			g_ptr_array_add(sets, set_new(d, text, k + 1));
-			g_ptr_array_add(texts, g_steal_pointer(&text));
-		}
 		t->core->tc->has_cg_set = true;
-		t->core->tc->cg_set = k + 1;
-		/* of threads in the first one's place; one that has ended gets it later: leader.c
-		 */
-		if (t->leader_dead)
-			continue;
-		t->core->thread_core->has_cg_set = true;
-		t->core->thread_core->cg_set = k + 1;
+		t->core->tc->cg_set = set_of(d, sets, texts, text);
+		/* a first thread that has ended gets its own later: leader.c */
+		r = find_thread_sets(t, sets, texts);
 	}
 	return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between cgroups.c, cgroups_dump.c and cgroups_restore.c; nobody else includes this.  A hierarchy
+ * Between the files cgroups*.c; nobody else includes this.  A hierarchy
  * is called as /proc/PID/cgroup has it: "cpu,cpuacct", "name=systemd", "" for version 2.
  */
 #pragma once
@@ -18,6 +18,12 @@ int cgroups_open(const struct cgroup_host *h, const char *yard, const char *name
 
 /* The directory of a group relative to that. */
 const char *cgroups_relative(const char *path);
+
+/* Makes PATH with what is above it; 1: it is new. */
+int cgroups_mkdirs(int top, const char *controllers, const char *path) MUST_CHECK;
+
+/* PATH as it is with the tree's root moved: what is below the root moves along. */
+char *cgroups_rebase(const struct cgroups *c, const char *name, const char *path);
 
 /* What of such a hierarchy is to be saved: the caller's array, of strings that are not. */
 GPtrArray *cgroups_settings(const struct dump *d, const char *controllers);
