@@ -57,6 +57,8 @@ static int check_task(struct dump *d, struct dtask *t)
 		r = fs_check(d, t);
 	if (r == 0)
 		r = regs_check(d, t);
+	if (r == 0)
+		r = landlock_check(d, t);
 	return r;
 }
 

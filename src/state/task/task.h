@@ -135,6 +135,9 @@ int zombie_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* when its parent 
 void zombie_ids_dump(struct dtask *t);
 void zombie_ids_restore(struct rtask *t, struct batch *b);
 
+/* landlock.c: refuses who is restricted by it */
+int landlock_check(struct dump *d, struct dtask *t) MUST_CHECK;
+
 /* seccomp.c: filters, shared as they were */
 int seccomp_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* in the stop */
 int seccomp_dump_end(struct dump *d) MUST_CHECK;
