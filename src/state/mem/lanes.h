@@ -19,9 +19,10 @@ struct lane { /* one process */
 	pid_t nspid;   /* of the snapshot, as its parent sees it; 0: there is none */
 	GArray *found; /* struct found: what is to be written later; may be NULL */
 	uint64_t kept; /* bytes of it, as long as it is not clear whether there is much */
-	bool scanned;  /* all of that is known */
-	bool outside;  /* it can be given no descriptor */
-	bool ahead;    /* the first of its memory is being written already */
+	uint64_t ahead_bytes; /* so much is written while we look for the rest */
+	bool scanned;	      /* all of that is known */
+	bool outside;	      /* it can be given no descriptor */
+	bool ahead;	      /* the first of its memory is being written already */
 };
 
 struct found {

@@ -37,6 +37,7 @@
 #define COPY_MAX    (1u << 20)
 #define DIRECT_MIN  (UINT64_C(1) << 20) /* of mappings that may hold pages of their own */
 #define AHEAD_BYTES (UINT64_C(32) << 20)
+#define AHEAD_PART  4			  /* of little: what is left is found in the meantime */
 #define SMALL_BYTES (UINT64_C(512) << 10) /* copied by us: a channel to its agent costs more */
 
 /* Below this, writing takes no longer than a fork and its end. */
@@ -77,9 +78,15 @@ static bool is_large(const struct dump *d, const struct dtask *t)
 
 static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
 {
+	int r;
+
 	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .dir = t->proc.dir, .mem = -1};
 	l->found = g_array_new(FALSE, FALSE, sizeof(struct found));
-	return pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
+	r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
+	l->ahead_bytes = pages_prepared_bytes(&l->w) / AHEAD_PART;
+	if (!l->ahead_bytes || l->ahead_bytes > AHEAD_BYTES)
+		l->ahead_bytes = AHEAD_BYTES;
+	return r;
 }
 
 /* The agent has the image. */
@@ -258,7 +265,7 @@ static int write_found(void *arg, const struct vma *v, uint64_t start, uint64_t 
 		return l->kept <= SMALL_BYTES ? r : write_kept(l);
 	}
 	r = dump_run(l, &f);
-	if (r < 0 || l->x.bytes < AHEAD_BYTES)
+	if (r < 0 || l->x.bytes < l->ahead_bytes)
 		return r;
 	transfer_flush(&l->x);
 	l->ahead = true;
