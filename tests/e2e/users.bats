@@ -89,3 +89,31 @@ hi" ]
 		[ "$(nsenter -t "$p" -U -n --preserve-credentials ip -o link | wc -l)" = 1 ]
 	done
 }
+
+@test "bwrap --tmpfs / --dev-bind: what lies on a bind mount is locked, that one is not; two cycles" {
+	command -v bwrap >/dev/null || skip "no bwrap"
+	cryopod run -d --privileged --network none --name c $HOST $IMAGE sh -c '
+		bwrap --unshare-user --tmpfs / --ro-bind /usr /usr --ro-bind /lib /lib --ro-bind /lib64 /lib64 \
+			--ro-bind /bin /bin --dev-bind /dev /dev --proc /proc sh -c "echo hi >/f; exec sleep 73031" &
+		exec sleep 73030' >/dev/null
+	wait_for 20 inner "sleep 73030"
+	wait_for 20 inner "sleep 73031"
+	p=$(inner "sleep 73031")
+	mounts() { awk '{print $4, $5, $6}' "/proc/$p/mountinfo" | sort; }
+	within() { nsenter -t "$p" -U -m -p --preserve-credentials "$@"; }
+	a=$(mounts)
+	grep -q " /dev/shm " <<<"$a"
+	run within umount /dev/shm
+	[ "$status" -ne 0 ]
+	for i in 1 2; do
+		cryopod container checkpoint c >/dev/null
+		cryopod container restore c >/dev/null
+		p=$(inner "sleep 73031")
+		[ "$(mounts)" = "$a" ]
+		[ "$(within cat /f)" = hi ]
+		run within umount /dev/shm
+		[ "$status" -ne 0 ]
+	done
+	within umount -l /dev
+	[ "$(within ls /dev)" = "" ]
+}

@@ -6,7 +6,8 @@
  * lock_mnt_tree()), so that they cannot look below it; what they mount themselves is not.  Nobody
  * tells which is which.  So all is put together with the rights of the root's users, and copied as
  * the owner.  File systems of theirs, and what hides nothing but such, are mounted in their places
- * after that, unless something else lies on them: those they can unmount.
+ * after that: those they can unmount.  What lies on one of these comes along with it, locked, as
+ * after a recursive bind mount of theirs.
  *
  * Their own file systems belong to them (s_user_ns): they can remount them, and files on them have
  * no other owners.
@@ -118,8 +119,7 @@ static bool is_theirs(const struct mnt_plan *p, const struct mnt *m)
 	return !first->shown || (first->outer->inside && first->kind->own);
 }
 
-/* What it hides, if anything, is theirs; nothing that stays is on it, and the path to its place
- * leads there. */
+/* What it hides, if anything, is theirs, and the path to its place leads there. */
 static bool can_be_again(const struct mnt_plan *p, unsigned i)
 {
 	const struct mnt *m = g_ptr_array_index(p->all, i);
@@ -129,9 +129,8 @@ static bool can_be_again(const struct mnt_plan *p, unsigned i)
 		return false;
 	for (unsigned k = i + 1; k < p->all->len; k++) {
 		const struct mnt *o = g_ptr_array_index(p->all, k);
-		bool covers = mnt_below(mnt_target(m->e), mnt_target(o->e)) != NULL;
 
-		if (is_below(o, m) ? !o->late : covers)
+		if (!is_below(o, m) && mnt_below(mnt_target(m->e), mnt_target(o->e)))
 			return false;
 	}
 	return true;
@@ -143,6 +142,37 @@ void mnt_mark_inside(struct mnt_plan *p)
 		((struct mnt *)g_ptr_array_index(p->all, i))->late = can_be_again(p, i);
 }
 
+static bool bears_what_stays(const struct mnt_plan *p, const struct mnt *m)
+{
+	for (unsigned i = 0; i < p->all->len; i++) {
+		const struct mnt *o = g_ptr_array_index(p->all, i);
+
+		if (o->parent == m && !o->late)
+			return true;
+	}
+	return false;
+}
+
+/* The current directory is that of the copy: what lies on it is locked there. */
+static int copy_there(void *arg, int *ret_fd)
+{
+	int r = become(arg);
+
+	if (r < 0)
+		return r;
+	return unshare(CLONE_NEWNS) < 0 ? err_errno("new mount namespace")
+					: mount_copy(AT_FDCWD, ".", true, ret_fd);
+}
+
+static int keep(struct mnt_plan *p, struct mnt *m)
+{
+	if (!bears_what_stays(p, m))
+		return mount_copy(m->fd, "", false, &m->again);
+	if (fchdir(m->fd) < 0)
+		return err_errno("enter it");
+	return ns_run(&p->o.users, 1, copy_there, p, &m->again);
+}
+
 int mnt_keep_inside(struct mnt_plan *p)
 {
 	int r = 0;
@@ -151,7 +181,7 @@ int mnt_keep_inside(struct mnt_plan *p)
 		struct mnt *m = g_ptr_array_index(p->all, i);
 
 		if (m->late)
-			r = mount_copy(m->fd, "", false, &m->again);
+			r = keep(p, m);
 		if (r < 0)
 			r = err_wrap(r, "mount %s", mnt_target(m->e));
 	}
