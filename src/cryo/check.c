@@ -83,6 +83,7 @@ static int check(struct session *s)
 		free(text);
 		json_decref(all);
 	} else {
+		session_say(s, bad ? "Checking FAILED." : "Checking finished successfully");
 		puts(bad	  ? "Nothing can be saved or restored here."
 		     : incomplete ? "Looks good but some kernel features are missing\n"
 				    "which, depending on your process tree, may cause\n"

@@ -7,6 +7,7 @@
 #include "cryo/guard.h"
 #include "cryo/images.h"
 #include "cryo/net.h"
+#include "cryo/rpc.h"
 #include "cryo/session.h"
 #include "cryo/stage.h"
 #include "cryo/streamer.h"
@@ -29,6 +30,7 @@ struct job { /* what an interruption must put in order */
 	struct session *s;
 	struct images images;
 	struct streamer streamer;
+	struct externals *externals;
 };
 
 static void undo(void *arg)
@@ -187,11 +189,26 @@ static int tell_before(struct session *s, pid_t pid)
 	return r < 0 ? err_wrap(r, "Pre dump script failed") : 0;
 }
 
-static int write_all(struct job *j, const struct cryo_dump_options *o)
+/* Callers of the RPC may know of more that stays outside. */
+static int query_files(struct job *j, struct cryo_dump_options *o)
+{
+	g_auto(GStrv) words = NULL;
+	int r = j->s->notify >= 0 ? rpc_query_files(j->s->notify, &words) : 0;
+
+	if (r == 0)
+		r = externals_add(words, j->externals);
+	o->externals = j->externals->v;
+	o->nexternals = j->externals->n;
+	return r;
+}
+
+static int write_all(struct job *j, struct cryo_dump_options *o)
 {
 	CLEANUP(cryo_dump_drop) struct cryo_dump *d = NULL;
 	int r = tell_before(j->s, o->pid);
 
+	if (r == 0)
+		r = query_files(j, o);
 	if (r == 0)
 		r = write_patiently(j, o, &d);
 	if (r == 0)
@@ -292,7 +309,7 @@ static int dump(struct session *s)
 	CLEANUP(cgprops_clear) struct cryo_cgroup_props props = {0};
 	CLEANUP(externals_clear) struct externals x = {0};
 	g_autofree char *enabled = s->o.enabled_fs ? g_strjoinv(",", s->o.enabled_fs) : NULL;
-	struct job j = {.s = s, .images = IMAGES_NONE, .streamer = STREAMER_NONE};
+	struct job j = {.s = s, .images = IMAGES_NONE, .streamer = STREAMER_NONE, .externals = &x};
 	autoclose int parent = -1, server = -1;
 	struct cryo_dump_options o = options_of(s);
 	int r = check_options(&s->o);

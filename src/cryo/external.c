@@ -127,6 +127,11 @@ int externals_parse(const struct options *o, struct externals *ret)
 	return r < 0 ? r : add_all(ret, o->veth_pairs, add_veth);
 }
 
+int externals_add(char *const *words, struct externals *x)
+{
+	return add_all(x, words, add);
+}
+
 void externals_clear(struct externals *x)
 {
 	for (unsigned i = 0; i < x->n; i++) {

@@ -20,6 +20,7 @@ int externals_parse(const struct options *o, struct externals *ret) MUST_CHECK;
 int externals_add_unix(const char *inodes, struct externals *x) MUST_CHECK;
 /* Whoever has asked for its own dump is connected to us: this is our end. */
 int externals_add_service(int sock, struct externals *x) MUST_CHECK;
+int externals_add(char *const *words, struct externals *x) MUST_CHECK; /* as --external */
 void externals_clear(struct externals *x);
 
 struct inherits {

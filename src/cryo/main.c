@@ -38,6 +38,17 @@ static const struct action *find_action(const char *name)
 	return NULL;
 }
 
+/* A word too many is an option that lacks its dashes. */
+static int check_words(const struct options *o, const struct action *a)
+{
+	unsigned most = a == &action_swrk || a == &action_cpuinfo ? 2 : 1;
+
+	if (o->words->len <= most || (a == &action_restore && o->exec_cmd))
+		return 0;
+	return err_set(EINVAL, "\"%s\" is one word too many for %s",
+		       (char *)g_ptr_array_index(o->words, most), a->name);
+}
+
 static void print_help(void)
 {
 	g_autoptr(GString) text = g_string_new("Usage:\n"
@@ -89,6 +100,9 @@ static int run(struct session *s, int argc, char **argv)
 	a = find_action(g_ptr_array_index(s->o.words, 0));
 	if (!a)
 		return -EINVAL;
+	r = check_words(&s->o, a);
+	if (r < 0)
+		return r;
 	if (s->o.stream && a != &action_dump && a != &action_restore)
 		return err_set(EINVAL,
 			       "--stream cannot be used with %s, only with dump and restore",

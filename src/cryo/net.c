@@ -128,7 +128,7 @@ int net_daemonize(struct session *s)
 	int null;
 	pid_t pid;
 
-	if (!s->o.daemon)
+	if (!s->o.daemon && !s->o.detached)
 		return write_pidfile(s, getpid());
 	pid = fork();
 	if (pid < 0)

@@ -24,7 +24,8 @@ const struct option_row option_rows[] = {
 	      .help = "0 nothing, 1 errors, 2 warnings (default), 3 information, 4 everything"),
 	VALUE(OPT_TEXT, "pidfile", 0, "FILE", pidfile,
 	      .help = "Where the number of the restored root is written"),
-	FLAG("restore-detached", 'd', detached, .help = "Return when the tree runs"),
+	FLAG("restore-detached", 'd', detached,
+	     .help = "Return when the tree runs; page-server, service: the same as --daemon"),
 	FLAG("restore-sibling", 'S', sibling,
 	     .help = "The root becomes a child of our parent; with --restore-detached"),
 	FLAG("leave-running", 'R', leave_running, .help = "The tree runs on after the dump"),
@@ -199,7 +200,7 @@ const struct option_row option_rows[] = {
 	VALUE(OPT_TEXT, "lsm-profile", 0, "TYPE:NAME", lsm_profile,
 	      .help = "restore: apparmor:NAME or selinux:CONTEXT becomes that of the tree"),
 	VALUE(OPT_TEXT, "namespaces", 'n', "NS", ignored, .help = "Accepted: they are found"),
-	FLAG("close", 0, ignored_flag, .help = "Accepted"),
+	VALUE(OPT_LIST, "close", 0, "FD", closed, .help = "Close this descriptor of ours first"),
 	FLAG("ms", 0, ignored_flag, .help = "Accepted"),
 
 	VALUE(OPT_TEXT, "lsm-mount-context", 0, "CONTEXT", ignored,

@@ -233,6 +233,22 @@ static int parse(int argc, char **argv, struct options *o)
 	return r;
 }
 
+/* Ends TEXT where its quotation mark is; \" is one that belongs to it. */
+static bool unquote(char *text)
+{
+	char *to = text;
+
+	for (; *text && *text != '"'; text++) {
+		if (text[0] == '\\' && text[1] == '"')
+			text++;
+		*to++ = *text;
+	}
+	if (!*text)
+		return false;
+	*to = 0;
+	return true;
+}
+
 /* "ghost-limit 1M", "leave-running", "log-file \"a b\""; = instead of the blank is fine, too. */
 static int read_line(char *line, GPtrArray *to)
 {
@@ -247,10 +263,8 @@ static int read_line(char *line, GPtrArray *to)
 	g_free(name);
 	value = end + strspn(end, " \t=");
 	if (*value == '"') {
-		end = strchr(++value, '"');
-		if (!end)
+		if (!unquote(++value))
 			return err_set(EINVAL, "a quotation mark is missing");
-		*end = 0;
 	} else {
 		value[strcspn(value, " \t#")] = 0;
 	}
@@ -300,7 +314,8 @@ static int read_configs(struct options *o, const struct options *line)
 	const char *env = getenv("CRIU_CONFIG_FILE");
 	int r = 0;
 
-	if (!line->no_default_config) {
+	/* as CRIU has it: who names a file of his own means that one */
+	if (!line->no_default_config && !line->config) {
 		r = read_config("/etc/criu/default.conf", false, o);
 		if (r == 0)
 			r = read_config(users, false, o);
@@ -355,6 +370,7 @@ void options_clear(struct options *o)
 	g_clear_pointer(&o->enabled_fs, g_strfreev);
 	g_clear_pointer(&o->inherit_fds, g_strfreev);
 	g_clear_pointer(&o->ignored_list, g_strfreev);
+	g_clear_pointer(&o->closed, g_strfreev);
 	g_clear_pointer(&o->words, g_ptr_array_unref);
 	g_clear_pointer(&o->kept, g_ptr_array_unref);
 }

@@ -52,6 +52,7 @@ struct options {
 	const char *ignored; /* accepted: nothing depends on it here */
 	bool ignored_flag;
 	char **ignored_list;
+	char **closed; /* numbers of descriptors */
 
 	GPtrArray *words; /* what is no option: borrowed */
 	GPtrArray *kept;  /* words of configuration files, which fields point into */

@@ -39,12 +39,12 @@ int rpc_send(int sock, const CriuResp *resp, int fd)
 	return fd_send(sock, buf, n, &fd, fd >= 0);
 }
 
-int rpc_notify(int sock, const char *stage, pid_t pid, int fd)
+/* *RET is the answer, the caller's; only of who says "go on". */
+static int tell(int sock, const char *stage, pid_t pid, int fd, CriuReq **ret)
 {
 	CriuResp resp = CRIU_RESP__INIT;
 	CriuNotify notify = CRIU_NOTIFY__INIT;
 	CriuReq *req = NULL;
-	bool go_on;
 	int r;
 
 	notify.script = (char *)stage;
@@ -58,7 +58,35 @@ int rpc_notify(int sock, const char *stage, pid_t pid, int fd)
 		r = rpc_receive(sock, &req);
 	if (r != 0)
 		return r < 0 ? r : err_set(EPIPE, "RPC: nobody answers at %s", stage);
-	go_on = req->type == CRIU_REQ_TYPE__NOTIFY && req->notify_success;
+	if (req->type == CRIU_REQ_TYPE__NOTIFY && req->notify_success) {
+		*ret = req;
+		return 0;
+	}
 	criu_req__free_unpacked(req, NULL);
-	return go_on ? 0 : err_set(ECANCELED, "RPC: stopped at %s", stage);
+	return err_set(ECANCELED, "RPC: stopped at %s", stage);
+}
+
+int rpc_notify(int sock, const char *stage, pid_t pid, int fd)
+{
+	CriuReq *req = NULL;
+	int r = tell(sock, stage, pid, fd, &req);
+
+	if (r == 0)
+		criu_req__free_unpacked(req, NULL);
+	return r;
+}
+
+int rpc_query_files(int sock, char ***ret)
+{
+	g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+	CriuReq *req = NULL;
+	int r = tell(sock, "query-ext-files", 0, -1, &req);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; req->opts && i < req->opts->n_external; i++)
+		g_strv_builder_add(all, req->opts->external[i]);
+	*ret = g_strv_builder_end(all);
+	criu_req__free_unpacked(req, NULL);
+	return 0;
 }

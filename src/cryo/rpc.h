@@ -17,6 +17,9 @@ int rpc_send(int sock, const CriuResp *resp, int fd) MUST_CHECK; /* FD goes alon
 /* Tells of a stage and waits for "go on". */
 int rpc_notify(int sock, const char *stage, pid_t pid, int fd) MUST_CHECK;
 
+/* What of the tree's files stays outside besides: keys as those of --external, the caller's. */
+int rpc_query_files(int sock, char ***ret) MUST_CHECK;
+
 /*
  * The words of a command line that says the same as O.  PEER: whose descriptors are meant by
  * numbers.  What has no word is refused by name.

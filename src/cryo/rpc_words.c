@@ -141,6 +141,16 @@ static void add_cgroups(const CriuOpts *o, GPtrArray *to)
 		    o->cg_root[i]->ctrl ? ":" : "", o->cg_root[i]->path);
 }
 
+static void add_sockets(const CriuOpts *o, GPtrArray *to)
+{
+	g_autoptr(GString) all = g_string_new("--ext-unix-sk=");
+
+	for (size_t i = 0; i < o->n_unix_sk_ino; i++)
+		g_string_append_printf(all, "%s%u", i ? "," : "", o->unix_sk_ino[i]->inode);
+	if (o->n_unix_sk_ino)
+		add(to, "%s", all->str);
+}
+
 static void add_pairs(const CriuOpts *o, GPtrArray *to)
 {
 	for (size_t i = 0; i < o->n_ext_mnt; i++)
@@ -152,8 +162,7 @@ static void add_pairs(const CriuOpts *o, GPtrArray *to)
 	for (size_t i = 0; i < o->n_join_ns; i++)
 		add(to, "--join-ns=%s:%s%s%s", o->join_ns[i]->ns, o->join_ns[i]->ns_file,
 		    o->join_ns[i]->extra_opt ? "," : "", o->join_ns[i]->extra_opt ?: "");
-	for (size_t i = 0; i < o->n_unix_sk_ino; i++)
-		add(to, "--ext-unix-sk=%u", o->unix_sk_ino[i]->inode);
+	add_sockets(o, to);
 }
 
 static void add_numbers(const CriuOpts *o, GPtrArray *to)
@@ -166,8 +175,6 @@ static void add_numbers(const CriuOpts *o, GPtrArray *to)
 		add(to, "--ghost-limit=%u", o->ghost_limit);
 	if (o->has_timeout)
 		add(to, "--timeout=%u", o->timeout);
-	if (o->has_status_fd)
-		add(to, "--status-fd=%d", o->status_fd);
 	if (o->has_pre_dump_mode)
 		add(to, "--pre-dump-mode=%s",
 		    o->pre_dump_mode == CRIU_PRE_DUMP_MODE__VM_READ ? "read" : "splice");
@@ -218,8 +225,6 @@ static void add_page_server(const CriuOpts *o, CriuReqType type, GPtrArray *to)
 
 int rpc_words(const CriuOpts *o, CriuReqType type, pid_t peer, GPtrArray *to)
 {
-	if (o->n_exec_cmd)
-		return err_set(EOPNOTSUPP, "option exec_cmd: only in a command line");
 	if (o->has_empty_ns && o->empty_ns & ~EMPTY_NET)
 		return err_set(EOPNOTSUPP, "option empty_ns %#x: only net is known", o->empty_ns);
 	if (o->log_file && strchr(o->log_file, '/'))

@@ -5,6 +5,7 @@
  */
 #include "cryo/rpc.h"
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "kernel/feature.h"
 
@@ -27,7 +28,11 @@ struct request {
 	pid_t peer;
 	pid_t pid;   /* of what was restored */
 	int port_to; /* who is told where a page server listens; -1 */
+	int log;     /* of exec_cmd; -1 */
+	bool public; /* the socket is for everybody who may connect */
 };
+
+#define LOG_NAME "criu.log" /* as callers know it, when they name none */
 
 /* As CRIU says it of whatever is wrong with a request. */
 static int bad_request(int r)
@@ -37,16 +42,60 @@ static int bad_request(int r)
 	return r < 0 ? err_adopt(-EBADRQC, story) : r;
 }
 
+/* A service's own descriptors and parent are nobody's business. */
+static int check_public(const struct request *q)
+{
+	const CriuOpts *o = q->req->opts;
+	const char *what = o->n_inherit_fd	    ? "inherit_fd"
+			   : o->has_rst_sibling	    ? "rst_sibling"
+			   : o->ps && o->ps->has_fd ? "ps.fd"
+						    : NULL;
+
+	return q->public && what
+		       ? err_set(EBADRQC, "option %s is not allowed in standalone service", what)
+		       : 0;
+}
+
+/* The number is the caller's. */
+static int open_status(const struct request *q, struct options *o)
+{
+	g_autofree char *path = NULL;
+
+	if (!q->req->opts->has_status_fd)
+		return 0;
+	path = g_strdup_printf("/proc/%d/fd/%d", q->peer, q->req->opts->status_fd);
+	o->status_fd = open(path, O_WRONLY | O_CLOEXEC);
+	return o->status_fd < 0 ? err_errno("option status_fd %d", q->req->opts->status_fd) : 0;
+}
+
+static int check_dirs(const struct request *q, const struct options *o)
+{
+	if (o->images_dir)
+		return 0;
+	if (q->req->type != CRIU_REQ_TYPE__CHECK)
+		return err_set(EBADRQC, "RPC: neither images_dir_fd nor images_dir was given");
+	return o->work_dir || !o->log_file
+		       ? 0
+		       : err_set(EBADRQC, "RPC: in which directory is log_file to be?");
+}
+
 static int options_of(struct request *q, GPtrArray *words, struct options *o)
 {
 	const CriuOpts *opts = q->req->opts;
-	int r = rpc_words(opts, q->req->type, q->peer, words);
+	int r = check_public(q);
+
+	if (r == 0)
+		r = rpc_words(opts, q->req->type, q->peer, words);
 
 	g_ptr_array_add(words, NULL);
 	if (r == 0)
 		r = options_parse((int)words->len - 1, (char **)words->pdata, o);
 	if (r == 0 && opts->config_file)
 		r = options_config(opts->config_file, o);
+	if (r == 0)
+		r = check_dirs(q, o);
+	if (r == 0)
+		r = open_status(q, o);
 	return bad_request(r);
 }
 
@@ -67,11 +116,16 @@ static int with_session(struct request *q, const struct action *a, const char *c
 		s.notify = q->sock;
 	s.rpc_sock = q->sock;
 	s.port_to = q->port_to;
+	s.log_name = LOG_NAME;
+	s.log_stderr =
+		q->req->opts->has_log_to_stderr && q->req->opts->log_to_stderr && !s.o.log_file;
 	if (r == 0)
 		r = session_open(&s, a);
 	if (r == 0)
 		r = a->run(&s);
 	q->pid = s.restored;
+	if (q->req->opts->n_exec_cmd && s.log >= 0)
+		q->log = fd_dup_above(s.log, 3);
 	if (r < 0)
 		session_report_error(&s);
 	session_close(&s);
@@ -141,18 +195,26 @@ static int run_page_server(struct request *q)
 	info.pid = pid;
 	info.port = port;
 	q->resp->ps = &info;
+	q->resp->type = CRIU_REQ_TYPE__PAGE_SERVER; /* also of PAGE_SERVER_CHLD */
 	return 0;
 }
 
+/* As in CRIU only a log needs a directory. */
 static int run_check(struct request *q)
 {
-	struct session s = SESSION_NONE;
+	const CriuOpts *o = q->req->opts;
 	const char *const argv[] = {"cryo", "check", NULL};
-	int r = options_parse(2, (char **)argv, &s.o);
+	struct session s = SESSION_NONE;
+	int r;
 
-	if (r == 0)
-		r = action_check.run(&s);
-	options_clear(&s.o);
+	if (o && (o->log_file || o->log_to_stderr)) {
+		r = with_session(q, &action_check, NULL);
+	} else {
+		r = options_parse(2, (char **)argv, &s.o);
+		if (r == 0)
+			r = action_check.run(&s);
+		options_clear(&s.o);
+	}
 	return r > 0 ? err_set(EOPNOTSUPP, "the kernel lacks what is needed") : r;
 }
 
@@ -243,12 +305,31 @@ static int serve(struct request *q)
 	return err_set(EBADRQC, "RPC: requests of type %d are not supported", q->req->type);
 }
 
+/* The parent of the tree is that program from now on; what it says goes to the log. */
+static int become(const struct request *q)
+{
+	const CriuOpts *o = q->req->opts;
+	g_autofree char **argv = g_new0(char *, o->n_exec_cmd + 1);
+
+	memcpy(argv, o->exec_cmd, o->n_exec_cmd * sizeof(*argv));
+	close(q->sock);
+	if (q->log >= 0 && (dup2(q->log, STDOUT_FILENO) < 0 || dup2(q->log, STDERR_FILENO) < 0))
+		return err_errno("log");
+	execvp(argv[0], argv);
+	return err_errno("execute %s", argv[0]);
+}
+
 /* *RET_MORE: another request may follow. */
-static int answer(int sock, pid_t peer, bool *ret_more)
+static int answer(int sock, pid_t peer, bool public, bool *ret_more)
 {
 	CriuResp resp = CRIU_RESP__INIT;
 	CriuReq *req = NULL;
-	struct request q = {.resp = &resp, .sock = sock, .peer = peer, .port_to = -1};
+	struct request q = {.resp = &resp,
+			    .sock = sock,
+			    .peer = peer,
+			    .port_to = -1,
+			    .log = -1,
+			    .public = public};
 	g_autofree char *story = NULL;
 	int r = rpc_receive(sock, &req), sent;
 
@@ -269,11 +350,14 @@ static int answer(int sock, pid_t peer, bool *ret_more)
 	*ret_more = (req->has_keep_open && req->keep_open) ||
 		    (r == 0 && req->type == CRIU_REQ_TYPE__PRE_DUMP);
 	sent = rpc_send(sock, &resp, -1);
+	if (sent == 0 && r == 0 && req->type == CRIU_REQ_TYPE__RESTORE && req->opts->n_exec_cmd)
+		sent = become(&q);
+	cleanup_close(&q.log);
 	criu_req__free_unpacked(req, NULL);
 	return sent < 0 ? sent : r < 0 ? err_adopt(r, story) : 0;
 }
 
-static int converse(int sock)
+static int converse(int sock, bool public)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -283,7 +367,7 @@ static int converse(int sock)
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return err_errno("RPC: descriptor %d", sock);
 	while (more)
-		r = answer(sock, peer.pid, &more);
+		r = answer(sock, peer.pid, public, &more);
 	return r;
 }
 
@@ -298,7 +382,7 @@ static int swrk(struct session *s)
 	if (*end || fd < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
 		return err_set(EBADF, "swrk: %s is no open descriptor",
 			       (const char *)g_ptr_array_index(s->o.words, 1));
-	return converse((int)fd) < 0;
+	return converse((int)fd, false) < 0;
 }
 
 const struct action action_swrk = {
@@ -311,6 +395,7 @@ const struct action action_swrk = {
 
 #define DEFAULT_SOCKET "/var/run/criu_service.socket"
 
+/* For whoever has started us, also if we are set-user-ID. */
 static int listen_at(const char *path, int *ret)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -322,7 +407,7 @@ static int listen_at(const char *path, int *ret)
 		return err_errno("socket");
 	unlink(path);
 	if (bind(*ret, (struct sockaddr *)&a, sizeof(a)) < 0 || chmod(path, 0600) < 0 ||
-	    listen(*ret, 16) < 0)
+	    (getuid() != geteuid() && lchown(path, getuid(), getgid()) < 0) || listen(*ret, 16) < 0)
 		return err_errno("listen at %s", path);
 	return 0;
 }
@@ -344,7 +429,7 @@ static int serve_all(int sock)
 		if (pid == 0) {
 			signal(SIGCHLD, SIG_DFL);
 			close(sock);
-			_exit(converse(one) < 0);
+			_exit(converse(one, true) < 0);
 		}
 	}
 }
@@ -352,11 +437,15 @@ static int serve_all(int sock)
 static int service(struct session *s)
 {
 	autoclose int sock = -1, pidfile = -1;
-	int r = listen_at(s->o.address ?: DEFAULT_SOCKET, &sock);
+	int r;
 
+	/* as CRIU has it: paths are those of the work directory */
+	if (s->work >= 0 && fchdir(s->work) < 0)
+		return err_errno("work directory");
+	r = listen_at(s->o.address ?: DEFAULT_SOCKET, &sock);
 	if (r < 0)
 		return r;
-	if (s->o.daemon && daemon(1, 0) < 0)
+	if ((s->o.daemon || s->o.detached) && daemon(1, 0) < 0)
 		return err_errno("become a daemon");
 	if (s->o.pidfile) {
 		pidfile = open(s->o.pidfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

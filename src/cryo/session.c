@@ -57,9 +57,11 @@ static int open_dirs(struct session *s)
 
 static int open_log(struct session *s, const char *name)
 {
-	if (!name)
+	if (s->log_stderr) /* and no line twice */
+		s->log = fd_dup_above(STDERR_FILENO, 3);
+	else if (!name)
 		return 0;
-	if (strcmp(name, "-") == 0)
+	else if (strcmp(name, "-") == 0)
 		s->log = fd_dup_above(STDOUT_FILENO, 3);
 	else
 		s->log = openat(s->work >= 0 ? s->work : AT_FDCWD, name,
@@ -98,6 +100,17 @@ static int open_yard(struct session *s)
 	return 0;
 }
 
+static void close_what_is_not_wanted(const struct session *s)
+{
+	for (char **one = s->o.closed; one && *one; one++) {
+		char *end;
+		long fd = strtol(*one, &end, 10);
+
+		if (end == *one || *end || fd < 0 || fd > INT32_MAX || close((int)fd) < 0)
+			log_warn("--close %s: that is no descriptor of ours", *one);
+	}
+}
+
 int session_open(struct session *s, const struct action *a)
 {
 	int r = 0;
@@ -105,11 +118,12 @@ int session_open(struct session *s, const struct action *a)
 	clock_gettime(CLOCK_MONOTONIC, &started);
 	log_threshold = level_of(s->o.verbosity);
 	log_printer = print;
-	if (a->needs_images)
+	close_what_is_not_wanted(s);
+	if (a->needs_images || s->o.images_dir || s->o.work_dir)
 		r = open_dirs(s);
 	if (r == 0)
 		r = open_yard(s);
-	return r < 0 ? r : open_log(s, s->o.log_file ?: a->log);
+	return r < 0 ? r : open_log(s, s->o.log_file ?: s->log_name ?: a->log);
 }
 
 void session_close(struct session *s)
@@ -132,7 +146,8 @@ void session_report_error(struct session *s)
 		if (g_ascii_iscntrl(*c))
 			*c = '?';
 	print(LOG_ERROR, text);
-	fprintf(stderr, "Error: %s\n", text);
+	if (!s->log_stderr)
+		fprintf(stderr, "Error: %s\n", text);
 }
 
 void session_say(struct session *s, const char *text)

@@ -13,11 +13,13 @@ struct session {
 	int images, work; /* directories; the same number when they are the same */
 	int source;	  /* where a restore reads the images, if not there; -1 */
 	int log;
-	int rpc_sock;	   /* -1: this is a command line */
-	int notify;	   /* the RPC's socket, when it wants to be told of stages; -1 */
-	int port_to;	   /* gets the port (an int) that a page server listens at; -1 */
-	char *cgroup_yard; /* --cgroup-yard, from the root; NULL */
-	pid_t restored;	   /* the root, when it is there again */
+	const char *log_name; /* instead of the action's; NULL */
+	bool log_stderr;      /* it is standard error */
+	int rpc_sock;	      /* -1: this is a command line */
+	int notify;	      /* the RPC's socket, when it wants to be told of stages; -1 */
+	int port_to;	      /* gets the port (an int) that a page server listens at; -1 */
+	char *cgroup_yard;    /* --cgroup-yard, from the root; NULL */
+	pid_t restored;	      /* the root, when it is there again */
 };
 #define SESSION_NONE                                                                               \
 	((struct session){.images = -1,                                                            \

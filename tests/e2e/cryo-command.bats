@@ -42,7 +42,8 @@ load ../lib/cryo
 	for args in "" "--frob" "frob" "dump" "dump -t" "dump -t x" "dump -t 0" "dump -t 1 --ghost-limit 1X" \
 		"dump -t 1 -D /nonexistent" "restore -D /nonexistent" "restore --inherit-fd 3:x" \
 		"restore --inherit-fd fd[99]:x" "dump -t 1 --external frob" "dump -t 1 --cpu-cap=frob" \
-		"dump -t 1 --network-lock frob" "cpuinfo" "check --feature frob" "dump -t 1 -R -s"; do
+		"dump -t 1 --network-lock frob" "cpuinfo" "check --feature frob" "dump -t 1 -R -s" "dump -t 1 frob" "check -l 17" \
+		"cpuinfo dump x" "check --close"; do
 		# shellcheck disable=SC2086
 		run -1 --separate-stderr "$CRYO" $args -o "$DIR/log"
 		[[ $stderr = "Error: "* ]] && [ "${#stderr_lines[@]}" = 1 ] && [ -z "$output" ]
@@ -71,6 +72,10 @@ load ../lib/cryo
 	"$CRYO" dump -R -t "$PID" -D "$IMG" -x --ext-unix-sk --ghost-limit 1M --manage-cgroups \
 		--manage-cgroups=ignore --cpu-cap=fpu,no-ins --timeout 60 --evasive-devices \
 		--pre-dump-mode read --network-lock skip -L /lib
+	# descriptors that are in the way
+	exec 8>"$DIR/held"
+	"$CRYO" check --close 8 --status-fd 8 >/dev/null
+	exec 8>&-
 }
 
 @test "configuration files" {
@@ -84,6 +89,11 @@ load ../lib/cryo
 	HOME=$DIR "$CRYO" dump
 	[ -s "$IMG/mine.log" ]
 	HOME=$DIR run -1 "$CRYO" dump --no-default-config -D "$IMG"
+	# a file that is named is meant instead of these
+	HOME=$DIR run -1 "$CRYO" dump --config /dev/null -D "$IMG"
+	printf 'tree %s\nleave-running\nimages-dir %s\nlog-file "a \\"b\\" c"\n' "$PID" "$IMG" >"$DIR/quoted"
+	"$CRYO" dump --config "$DIR/quoted"
+	[ -e "$IMG/a \"b\" c" ]
 	echo "frob" >"$DIR/conf"
 	run -1 "$CRYO" dump --config "$DIR/conf" -t 1
 	[[ $output = *"$DIR/conf"*"--frob"* ]]

@@ -126,6 +126,120 @@ serve() {
 	kill "$(cat "$DIR/service")"
 }
 
+@test "RPC: a service of a user, set-user-ID: paths are those of the work directory" {
+	# where everybody may look: tests' own directories are not for others
+	local home=/run/service
+	mkdir -m 777 $home $home/work $home/img
+	cp "$CRYO" $home/criu && chmod 4755 $home/criu
+	as_user() { setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
+	as_user sh -c "cd $home && exec ./criu service -v4 -W work --address sock -d --pidfile pid -o service.log \
+		--status-fd 9" 9>$home/status 3>&- 4>&-
+	wait_for 5 test -s $home/work/pid
+	[ "$(stat -c %u:%a $home/work/sock)" = 1000:600 ] && [ -e $home/work/service.log ] && [ -s $home/status ]
+	DIR=$home/work IMG=$home/img
+	export -f ask
+	[ "$(as_user bash -c "DIR=$DIR IMG=$IMG ask DUMP leave_running=yes" 3>&-)" = "DUMP yes   " ]
+	[ -s $IMG/inventory.img ] && grep -q finished $IMG/criu.log
+	[[ $(ask PAGE_SERVER_CHLD lazy_pages=yes ps.address=127.0.0.1) = "PAGE_SERVER yes"* ]]
+	kill "$(cat $home/work/pid)"
+	wait_for 5 eval '! kill -0 "$(cat /run/service/work/pid)"'
+	rm -rf $home
+}
+
+# call WORD...: requests with fields that an old client does not know; see the words.
+call() {
+	/usr/bin/python3 - "$CRYO" "$IMG" "$@" <<-'END'
+	import os, socket, subprocess, sys
+	sys.path.insert(0, "/usr/lib/python3/dist-packages/pycriu")
+	import rpc_pb2
+	def text(number, value):
+	    return bytes([number << 3 & 0x7f | 0x82, number >> 4]) + bytes([len(value)]) + value.encode()
+	cryo, images, kind = sys.argv[1:4]
+	ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+	os.set_inheritable(theirs.fileno(), True)
+	swrk = subprocess.Popen([cryo, "swrk", str(theirs.fileno())], close_fds=False)
+	theirs.close()
+	opts, more, external = rpc_pb2.criu_opts(), b"", None
+	opts.images_dir_fd, opts.log_level = -1, 4
+	for word in sys.argv[4:]:
+	    name, _, value = word.partition("=")
+	    if name == "dir":
+	        more += text(68, value)
+	    elif name == "stderr":
+	        more += b"\xb8\x04\x01"
+	    elif name == "external":
+	        external, opts.notify_scripts = value, True
+	    elif name == "exec_cmd":
+	        opts.exec_cmd.extend(value.split(" "))
+	    elif name == "status":
+	        opts.status_fd = os.open(value, os.O_WRONLY | os.O_CREAT)
+	    else:
+	        setattr(opts, name, int(value) if value.isdigit() else value == "yes" or value)
+	req = rpc_pb2.criu_req(type=getattr(rpc_pb2, kind))
+	body = opts.SerializePartialToString() + more
+	ours.send(req.SerializeToString() + b"\x12" + bytes([len(body) & 0x7f | 0x80, len(body) >> 7]) + body)
+	while True:
+	    resp = rpc_pb2.criu_resp()
+	    resp.ParseFromString(ours.recv(4096))
+	    if resp.type != rpc_pb2.NOTIFY:
+	        break
+	    print(resp.notify.script)
+	    go = rpc_pb2.criu_req(type=rpc_pb2.NOTIFY, notify_success=True)
+	    go.opts.images_dir_fd = -1
+	    if resp.notify.script == "query-ext-files" and external:
+	        go.opts.external.append(external)
+	    ours.send(go.SerializeToString())
+	ours.close()
+	print("yes" if resp.success else "no " + resp.cr_errmsg, flush=True)
+	sys.exit(swrk.wait())
+	END
+}
+
+@test "RPC: directories and logs" {
+	run ! call DUMP pid=1
+	[[ $output = *"RPC: neither images_dir_fd nor images_dir"* ]]
+	run ! call CHECK log_file=check.log
+	[[ $output = *"in which directory is log_file to be?" ]]
+	call CHECK log_file=check.log "dir=$IMG" | grep -qx yes
+	[ -s "$IMG/check.log" ]
+	launch sleep 1000
+	[ "$(call DUMP "dir=$IMG" pid="$PID" leave_running=yes "status=$DIR/status" 2>&1)" = yes ]
+	grep -q finished "$IMG/criu.log" && [ "$(stat -c %s "$DIR/status")" = 1 ]
+	rm "$IMG/criu.log"
+	call DUMP "dir=$IMG" pid="$PID" leave_running=yes stderr=yes 2>&1 | grep -q 'Dumping finished'
+	[ ! -e "$IMG/criu.log" ]
+}
+
+@test "RPC: the caller is asked what is external, and its command is the parent" {
+	/usr/bin/python3 -c '
+import socket, subprocess
+ours, theirs = socket.socketpair()
+p = subprocess.Popen(["setsid", "sleep", "1000"], stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+theirs.close()
+print(p.pid, flush=True)
+p.wait()' >"$DIR/said" 3>&- &
+	wait_for 10 test -s "$DIR/said"
+	PID=$(cat "$DIR/said")
+	asleep
+	local key
+	key=$(readlink "/proc/$PID/fd/0")
+	run ! call DUMP "dir=$IMG" pid="$PID"
+	[[ $output = *"$key"* ]]
+	key=unix${key#*:}
+	run -0 call DUMP "dir=$IMG" pid="$PID" external="$key" leave_running=yes
+	[ "${lines[0]} ${lines[1]} ${lines[-1]}" = "pre-dump query-ext-files yes" ]
+	kill -9 "$PID"
+	launch sleep 1000
+	dump
+	reap
+	call RESTORE "dir=$IMG" "exec_cmd=cat /proc/self/stat /proc/$PID/stat" | grep -qx yes
+	# its number, and who the parent is
+	local number parent
+	number=$(tail -n 2 "$IMG/criu.log" | head -n 1 | cut -d' ' -f1)
+	parent=$(tail -n 1 "$IMG/criu.log" | cut -d' ' -f4)
+	[ "$number" = "$parent" ]
+}
+
 @test "--action-script: all stages in their order, with what they are told; a failure ends it" {
 	cat >"$DIR/script" <<-END
 	#!/bin/sh
