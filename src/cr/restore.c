@@ -197,8 +197,10 @@ static int final_thread(struct restore *r, struct rthread *h)
 {
 	const ThreadCoreEntry *c = h->core->thread_core;
 	uint64_t mask = c->has_blk_sigset ? c->blk_sigset : h->task->core->tc->blk_sigset;
-	int ret = regs_restore(h);
+	int ret = segments_restore(h);
 
+	if (ret == 0)
+		ret = regs_restore(h);
 	return ret < 0 ? ret : ptrace_set_sigmask(agent_tid(r->agent, h->slot), mask);
 }
 
@@ -273,6 +275,7 @@ static const struct restore_step restore_steps[] = {
 	{"protections", .space = mem_protect},
 	{"watched memory", .all = uffd_watch_again},
 	{"memory to come", .space = lazy_begin},
+	{"segments", .space = ldt_restore},
 	{"seals", .all = memfd_seal},
 	{"namespaces", .task = spaces_enter},
 	{"directories", .task = fs_restore},

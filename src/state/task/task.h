@@ -41,6 +41,12 @@ int regs_load(struct rthread *h) MUST_CHECK;
 int regs_restore(struct rthread *h) MUST_CHECK;
 int regs_check(struct dump *d, struct dtask *t) MUST_CHECK; /* while it runs: refuses 32-bit code */
 
+/* segments.c: descriptors of segments: of threads (in their stops), of address spaces */
+int segments_dump(struct dump *d, struct dthread *h) MUST_CHECK; /* after regs_dump() */
+int segments_restore(struct rthread *h) MUST_CHECK;		 /* before regs_restore() */
+extern const struct question segments_question;
+int ldt_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+
 /* waits.c: relative times of system calls that were interrupted */
 void waits_look(struct dump *d);   /* before the freeze */
 void waits_freeze(struct dump *d); /* when it begins */
