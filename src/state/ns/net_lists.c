@@ -151,7 +151,9 @@ int net_neighbours_dump(struct dump *d, uint32_t id, int sock)
 	g_autofree char *text = NULL, *key = neighbours_key(id);
 	struct collect c = {.bytes = bytes};
 	const struct ndmsg proxies = {.ndm_flags = NTF_PROXY}; /* neigh_dump_info() */
-	int r = rtnl_list(sock, RTM_GETNEIGH, AF_UNSPEC, add_made, &c);
+	/* a head of its own size: the kernel's log has a line for what is more (nla_parse()) */
+	const struct ndmsg all = {.ndm_family = AF_UNSPEC};
+	int r = rtnl_list_with(sock, RTM_GETNEIGH, &all, sizeof(all), add_made, &c);
 
 	if (r == 0)
 		r = rtnl_list_with(sock, RTM_GETNEIGH, &proxies, sizeof(proxies), add_made, &c);
