@@ -48,12 +48,15 @@ struct agent_sizes {
 };
 
 struct agent_slot {
-	pid_t tid;	 /* as we see it; 0: nobody is there */
-	bool held;	 /* in a ptrace stop; otherwise it runs as an agent */
-	bool gone;	 /* it has ended or crashed; batches fail with -ESRCH */
-	bool cures;	 /* a thread of an injected process: finds its own way home */
-	bool made;	 /* a task that we have made: dies with us */
-	bool outside;	 /* held, has not left its own code: enters with its first batch */
+	pid_t tid;    /* as we see it; 0: nobody is there */
+	bool held;    /* in a ptrace stop; otherwise it runs as an agent */
+	bool gone;    /* it has ended or crashed; batches fail with -ESRCH */
+	bool cures;   /* a thread of an injected process: finds its own way home */
+	bool made;    /* a task that we have made: dies with us */
+	bool outside; /* held, has not left its own code: enters with its first batch */
+	/* agent/dispatch.c: its calls there would be its program's, so that is turned off meanwhile
+	 */
+	bool dispatches, dispatch_off;
 	uint32_t offset; /* in the mailbox; all others in the slot */
 	uint32_t nops, ops, arena, arena_bytes, frame, stack;
 	struct slot *shm;
@@ -74,6 +77,9 @@ struct agent {
 	int sock, tsock; /* channel for descriptors: our end, the target's number */
 	struct insns insns;
 	bool quiet; /* a seccomp filter forbids what a way home needs: the mailbox would stay */
+	bool stays; /* ... or what a thread has of its own: dispatch.c */
+	bool lent;  /* the first thread's selector, which was SELECTOR */
+	uint8_t selector;
 	/* The first thread's safe frames, on its own stack, and what was there before. */
 	uint64_t chain_at; /* munmap of the mailbox, then ... */
 	uint64_t frame_at; /* ... home */

@@ -32,8 +32,11 @@ struct altstack {
 };
 
 _Static_assert(offsetof(struct slot, stack) == 8, "start.S knows it as SLOT_STACK");
+_Static_assert(offsetof(struct slot, dispatching) == 16, "start.S knows it as SLOT_DISPATCHING");
+_Static_assert(DISPATCH_MAYBE_OFF == 1, "start.S knows it");
 
 __attribute__((noreturn, used)) void agent_main(struct slot *s);
+__attribute__((noreturn, used)) void agent_turn_back(struct slot *s);
 
 static void futex_wait(uint32_t *at, uint32_t value, const struct __kernel_timespec *timeout)
 {
@@ -115,6 +118,32 @@ static uint64_t lay_frame(const struct slot *s)
 	return at;
 }
 
+/*
+ * A thread whose dispatch of system calls has to be turned on again: rt_sigreturn(2) after that
+ * would be the program's to handle.  The mailbox stays.
+ */
+__attribute__((noreturn)) static void go_back(struct slot *s)
+{
+	const char *frame = (const char *)s + s->frame;
+
+	store(&s->inside, INSIDE_NO);
+	if (!s->map)
+		futex_wake(&s->inside);
+	arch_go_back(frame + SIGFRAME_GREGS, s->own_sp - RED_ZONE, frame + SIGFRAME_SIGMASK,
+		     s->dispatch);
+}
+
+/* The coordinator has gone at an instant when nobody knows whether it is turned off; a first
+ * thread's signals are blocked by then, another one's not yet, or no more. */
+void agent_turn_back(struct slot *s)
+{
+	const char *frame = (const char *)s + s->frame;
+
+	store(&s->inside, INSIDE_NO);
+	arch_go_back(frame + SIGFRAME_GREGS, s->own_sp - RED_ZONE,
+		     s->map ? frame + SIGFRAME_SIGMASK : NULL, s->dispatch);
+}
+
 __attribute__((noreturn)) static void go_home(struct slot *s)
 {
 	uint64_t at;
@@ -126,6 +155,8 @@ __attribute__((noreturn)) static void go_home(struct slot *s)
 		send_others_home(s);
 		close_descriptors(s);
 	}
+	if (s->dispatching != DISPATCHING)
+		go_back(s);
 	at = lay_frame(s);
 	if (!s->syscall_ret) { /* the mailbox has to stay */
 		store(&s->inside, INSIDE_NO);

@@ -158,7 +158,8 @@ static void lay_way_home(struct agent *a, unsigned slot, const struct seized_thr
 	sigframe_build((uint8_t *)s + as->frame, s->landing, &home, &t->xstate, t->sigmask,
 		       a->insns.restorer);
 	s->frame = as->frame;
-	s->syscall_ret = a->hurried || a->quiet ? 0 : a->insns.syscall_ret;
+	s->syscall_ret = a->hurried || a->quiet || a->stays ? 0 : a->insns.syscall_ret;
+	dispatch_note(a, slot, &t->dispatch);
 }
 
 static void lay_first_way_home(struct agent *a)
@@ -191,7 +192,11 @@ static int enter(struct agent *a, unsigned slot, const struct seized_thread *t, 
 	store_inside(a->slots[slot].shm, INSIDE_MAYBE);
 	a->slots[slot].tid = t->tid;
 	a->slots[slot].held = a->slots[slot].cures = true;
-	r = ptrace_set_regs(t->tid, &regs);
+	r = dispatch_moves(a, slot);
+	if (r == 0)
+		r = ptrace_set_regs(t->tid, &regs);
+	if (r == 0)
+		r = dispatch_off(a, slot);
 	if (r == 0)
 		r = ptrace_set_sigmask(t->tid, ALL_SIGNALS);
 	if (r == 0)
@@ -234,7 +239,7 @@ static int enter_all(struct agent *a)
 
 int agent_enter(struct agent *a, unsigned slot)
 {
-	const struct seized_thread *t = seized_at(a->group, slot - (a->nbig - 1));
+	const struct seized_thread *t = agent_slot_thread(a, slot);
 
 	a->slots[slot].outside = false;
 	return enter(a, slot, t, own_stack(t));
@@ -293,7 +298,10 @@ int agent_inject(struct seized *s, const struct insns *known, const struct agent
 	if (r < 0)
 		return r;
 	look_at_filters(a);
-	r = safe_frames_lay(a);
+	dispatch_look(a);
+	r = dispatch_begin(a);
+	if (r == 0)
+		r = safe_frames_lay(a);
 	if (r == 0 && a->hurried)
 		log_debug("process %d: no safe way home; keep this process alive", s->pid);
 	if (r == 0)
@@ -344,6 +352,8 @@ static int send_home(struct agent *a, unsigned slot, const struct seized_thread 
 	if (r == 0)
 		r = ptrace_set_sigmask(t->tid, t->sigmask);
 	store_inside(s->shm, INSIDE_MAYBE);
+	if (r == 0)
+		r = dispatch_on(a, slot);
 	if (r == 0)
 		r = ptrace_set_regs(t->tid, &home);
 	store_inside(s->shm, INSIDE_NO);
@@ -396,10 +406,13 @@ int agent_cure(struct agent *a)
 			res = r;
 	}
 	if (!a->slots[0].gone) {
-		r = unmap_there(a);
-		res = r < 0 ? r : res;
-		r = safe_frames_undo(a);
-		res = r < 0 ? r : res;
+		int (*const last[])(struct agent * a) = {dispatch_leave, unmap_there,
+							 safe_frames_undo, dispatch_end};
+
+		for (unsigned i = 0; i < ARRAY_SIZE(last); i++) {
+			r = last[i](a);
+			res = r < 0 ? r : res;
+		}
 		a->slots[0].tid = 0;
 	}
 	agent_forget(a);

@@ -72,9 +72,18 @@ enum slot_inside {
 	INSIDE_MAYBE, /* the coordinator is just moving the thread in or out */
 };
 
+/* struct slot.dispatching: whether the program's dispatch of system calls has been turned off */
+enum slot_dispatching {
+	DISPATCHING,	    /* no, or it has none */
+	DISPATCH_MAYBE_OFF, /* the coordinator is just turning it off or on */
+	DISPATCH_OFF,
+};
+
 struct slot {
 	uint64_t robust_next; /* struct robust_list, of the coordinator; must come first */
 	uint64_t stack;	      /* address of the top of the agent's stack; must come second */
+	uint32_t dispatching; /* must come third */
+	uint32_t pad;
 	uint32_t bell, state;
 	uint32_t inside;
 	uint32_t nops, done;
@@ -85,13 +94,14 @@ struct slot {
 	uint64_t landing;     /* where the frame goes: on the thread's own stack */
 	uint64_t own_sp;      /* the thread's own stack pointer */
 	uint64_t syscall_ret; /* in the target's own code; 0: leaves by rt_sigreturn from here */
+	uint64_t dispatch[4]; /* arguments of prctl(PR_SET_SYSCALL_USER_DISPATCH) */
 	/* First thread of a process only: */
 	uint64_t map, map_bytes; /* all of the mailbox: unmapped by the last one to leave */
 	uint64_t others;	 /* address of the second thread's slot */
 	uint64_t others_stride;
 	uint32_t nothers;
 	uint32_t nfds, fds; /* ints at that offset: closed in the end if not -1 */
-	uint32_t pad;
+	uint32_t pad2;
 };
 
 /* The stub, at its socket: says hello, is told where to map the agent (with the mailbox's fd). */

@@ -73,6 +73,27 @@ void agent_kill(struct agent *a);
 /* filter.c: whether the task's seccomp filters let all calls pass that a way home needs */
 bool agent_filters_allow_leaving(pid_t tid);
 
+/* dispatch.c: threads whose system calls go to the program itself.  Who they are; */
+void dispatch_look(struct agent *a);
+/* for the way home of one; */
+void dispatch_note(struct agent *a, unsigned slot, const struct dispatch *d);
+/* before the first thread's calls by ptrace alone, which pass from then on; */
+int dispatch_begin(struct agent *a) MUST_CHECK;
+/* before its registers, or another's, lead into the agent, and when they do; */
+int dispatch_moves(struct agent *a, unsigned slot) MUST_CHECK;
+int dispatch_off(struct agent *a, unsigned slot) MUST_CHECK;
+/* before they lead home; */
+int dispatch_on(struct agent *a, unsigned slot) MUST_CHECK;
+/* before the first thread's last calls by ptrace alone, and when it is as it was found. */
+int dispatch_leave(struct agent *a) MUST_CHECK;
+int dispatch_end(struct agent *a) MUST_CHECK;
+
+/* Of an injected agent. */
+static inline const struct seized_thread *agent_slot_thread(const struct agent *a, unsigned slot)
+{
+	return seized_at(a->group, slot ? slot - (a->nbig - 1) : 0);
+}
+
 /* inject.c: a thread that is outside starts with what is in its slot */
 int agent_enter(struct agent *a, unsigned slot) MUST_CHECK;
 
@@ -84,6 +105,8 @@ int safe_frames_lay(struct agent *a) MUST_CHECK;
 /* One call in the first thread; FROM is a->frame_at or a->chain_at: where it goes if we die. */
 int safe_call(struct agent *a, uint64_t from, long nr, const uint64_t args[6], int64_t *ret)
 	MUST_CHECK;
+/* The first thread's registers lead home through the frames. */
+int safe_frames_lead(struct agent *a) MUST_CHECK;
 /* The first thread is as it was found, still held. */
 int safe_frames_undo(struct agent *a) MUST_CHECK;
 

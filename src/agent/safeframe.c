@@ -102,21 +102,23 @@ int safe_call(struct agent *a, uint64_t from, long nr, const uint64_t args[6], i
 			      ret);
 }
 
-/* The first thread's registers lead home before its signals are blocked: see start.S. */
-static int block_signals(struct agent *a)
+int safe_frames_lead(struct agent *a)
 {
 	const struct seized_thread *t = first(a);
 	const uint64_t none[6] = {0};
 	struct regs r = t->regs;
-	int res = 0;
 
-	if (!a->hurried) {
-		regs_set_syscall(&r, a->insns.syscall_ret, a->frame_at + SIGFRAME_RET, SYS_getpid,
-				 none);
-		a->started = true;
-		res = ptrace_set_regs(t->tid, &r);
-	}
-	return res < 0 ? res : ptrace_set_sigmask(t->tid, ALL_SIGNALS);
+	regs_set_syscall(&r, a->insns.syscall_ret, a->frame_at + SIGFRAME_RET, SYS_getpid, none);
+	a->started = true;
+	return ptrace_set_regs(t->tid, &r);
+}
+
+/* The first thread's registers lead home before its signals are blocked: see start.S. */
+static int block_signals(struct agent *a)
+{
+	int res = a->hurried ? 0 : safe_frames_lead(a);
+
+	return res < 0 ? res : ptrace_set_sigmask(first(a)->tid, ALL_SIGNALS);
 }
 
 static bool usable(const stack_t *alt, uint64_t own_sp, size_t need)

@@ -77,9 +77,11 @@ static void remember(const struct vma *v, const struct insns *ins)
 				      .restorer = ins->restorer - v->start};
 }
 
+/* Not the blob of an agent that was left behind (leftover.c): the next agent takes it away. */
 static bool is_code(const struct vma *v)
 {
-	return (v->prot & (PROT_READ | PROT_EXEC)) == (PROT_READ | PROT_EXEC) &&
+	return !(v->shared && vma_len(v) == MAILBOX_CODE_BYTES) &&
+	       (v->prot & (PROT_READ | PROT_EXEC)) == (PROT_READ | PROT_EXEC) &&
 	       v->special != VMA_VSYSCALL;
 }
 

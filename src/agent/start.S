@@ -9,13 +9,17 @@
 
 #define SIG_SETMASK  2
 #define SIGSET_BYTES 8
-#define SLOT_STACK   8	/* struct slot.stack: agent.c asserts it */
+#define SLOT_STACK   8	/* struct slot.stack: agent_blob.c asserts it, */
+#define SLOT_DISPATCHING 16 /* struct slot.dispatching, */
+#define DISPATCH_MAYBE_OFF 1 /* and this */
 
 	.section .text.start, "ax", %progbits
 	.globl	agent_entry
 	.hidden	agent_entry
 	.type	agent_entry, %function
 agent_entry:
+	cmpl	$DISPATCH_MAYBE_OFF, SLOT_DISPATCHING(%rdi)
+	je	1f
 	movq	%rdi, %rbx
 	movl	$__NR_rt_sigprocmask, %eax
 	movl	$SIG_SETMASK, %edi
@@ -27,6 +31,9 @@ agent_entry:
 	movq	%rbx, %rdi
 	xorl	%ebp, %ebp
 	call	agent_main
+	ud2
+	/* We are gone, and its calls may be the program's to handle: back at once, where it is. */
+1:	call	agent_turn_back
 	ud2
 
 	.section .rodata, "a", %progbits

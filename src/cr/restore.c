@@ -315,6 +315,7 @@ static const struct restore_step restore_steps[] = {
 	{"agent's end", .space = unmap},
 	{"registers", .thread = final_thread},
 	{"deadlines", .thread = thread_deadline_restore},
+	{"dispatch of system calls", .thread = thread_dispatch_restore},
 	{"stopped", .task = stop_again},
 };
 

@@ -86,7 +86,7 @@ const struct feature features[] = {
 	USEFUL("seccomp_filters", feature_seccomp_filters, "processes with seccomp filters",
 	       "such processes are refused"),
 	USEFUL("user_dispatch", feature_dispatch,
-	       "refusing processes whose system calls are dispatched to themselves",
+	       "system calls that are dispatched to the program itself",
 	       "they are not recognized, and may end"),
 	USEFUL("pidfd_thread", feature_pidfd_thread,
 	       "descriptors of processes whose first thread has ended",

@@ -17,6 +17,9 @@
 #define SECCOMP_GET_FILTER    0x420c
 #define SECCOMP_GET_METADATA  0x420d
 #define GET_RSEQ_CONFIG	      0x420f
+#define SET_DISPATCH	      0x4210 /* Linux 6.4 */
+#define GET_DISPATCH	      0x4211
+#define DISPATCH_INCLUSIVE    2
 #define SYSCALL_TIMEOUT_MS    10000
 #define KERNEL_SIGSET_BYTES   8
 #define SIGNALS_AT_ONCE	      32
@@ -163,6 +166,36 @@ int ptrace_get_rseq(pid_t tid, struct rseq_config *ret)
 		return err_errno("reading restartable sequences of task %d", tid);
 	*ret = (struct rseq_config){c.addr, c.size, c.signature, c.flags};
 	return 0;
+}
+
+/*
+ * The kernel turns the range of mode 2 inside out and then shows it as mode 1's, which it would not
+ * take (kernel/entry/syscall_user_dispatch.c: task_set_syscall_user_dispatch()).
+ */
+int ptrace_get_dispatch(pid_t tid, struct dispatch *ret)
+{
+	struct dispatch d = {0};
+
+	if (ptrace((enum __ptrace_request)GET_DISPATCH, tid, sizeof(d), &d) < 0) {
+		if (errno != EIO && errno != EINVAL)
+			return err_errno("reading the dispatch of system calls of task %d", tid);
+		d.mode = 0;
+	}
+	if (!d.mode) /* a child's copy has the rest of it */
+		d = (struct dispatch){0};
+	if (d.offset && d.offset + d.len <= d.offset) {
+		d.mode = DISPATCH_INCLUSIVE;
+		d.offset += d.len;
+		d.len = -d.len;
+	}
+	*ret = d;
+	return 0;
+}
+
+int ptrace_set_dispatch(pid_t tid, const struct dispatch *d)
+{
+	return request(SET_DISPATCH, tid, (void *)sizeof(*d), (void *)d,
+		       "setting the dispatch of system calls");
 }
 
 int ptrace_peek_signals(pid_t tid, bool shared, GArray *ret)

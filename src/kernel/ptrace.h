@@ -22,6 +22,16 @@
 #include <signal.h>
 #include <sys/types.h>
 
+/*
+ * Whose system calls are dispatched to the program itself (prctl(2), PR_SET_SYSCALL_USER_DISPATCH):
+ * those from outside of a range of code, or (mode 2, Linux 6.16) from within, unless a byte of its
+ * memory says SYSCALL_DISPATCH_FILTER_ALLOW.
+ */
+struct dispatch {
+	uint64_t mode, selector, offset, len; /* mode 0: none */
+};
+#define DISPATCH_ALLOW 0 /* the selector's byte */
+
 struct seized_thread {
 	pid_t tid;
 	bool waiting;	  /* told to stop, not yet seen stopped; false in a settled group */
@@ -30,6 +40,7 @@ struct seized_thread {
 	struct regs regs; /* at the stop, not fixed up (regs_fix()) */
 	struct xstate xstate;
 	uint64_t sigmask; /* inside sigsuspend(2) and ppoll(2): the saved one, as it should be */
+	struct dispatch dispatch;
 };
 
 struct seized {
@@ -105,6 +116,10 @@ struct rseq_config {
 	uint32_t size, signature, flags;
 };
 int ptrace_get_rseq(pid_t tid, struct rseq_config *ret) MUST_CHECK;
+
+/* Mode 0, too, where the kernel cannot tell (before 6.4). */
+int ptrace_get_dispatch(pid_t tid, struct dispatch *ret) MUST_CHECK;
+int ptrace_set_dispatch(pid_t tid, const struct dispatch *d) MUST_CHECK;
 
 /* Appends copies of the queued signals, of the thread or (SHARED) of the process (siginfo_t). */
 int ptrace_peek_signals(pid_t tid, bool shared, GArray *ret) MUST_CHECK;

@@ -305,6 +305,8 @@ static int read_thread(struct seized *s, struct seized_thread *t)
 		r = ptrace_get_xstate(t->tid, &t->xstate);
 	if (r == 0)
 		r = ptrace_get_sigmask(t->tid, &t->sigmask);
+	if (r == 0)
+		r = ptrace_get_dispatch(t->tid, &t->dispatch);
 	return r;
 }
 

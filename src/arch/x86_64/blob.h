@@ -4,6 +4,8 @@
 
 #include "arch/x86_64/syscall.h"
 
+#include <linux/prctl.h>
+
 /* start.S: blocks all signals, takes the slot's stack, calls agent_main(). */
 __attribute__((noreturn)) void agent_entry(void *slot);
 
@@ -57,5 +59,69 @@ __attribute__((noreturn)) static inline void arch_sigreturn(uint64_t sp)
 			 :
 			 : "r"(sp), "i"(__NR_rt_sigreturn)
 			 : "memory");
+	__builtin_unreachable();
+}
+
+#define RED_ZONE  128 /* "ret $128" below */
+#define STRING(x) #x
+#define NUMBER(x) STRING(x)
+
+/*
+ * Goes on with the registers GREGS (SIGFRAME_GREGS) of a thread whose stack pointer is SP beyond
+ * its red zone, without a call of the kernel after the one that may forbid any other from here:
+ * prctl(2), with the four arguments DISPATCH.  Before it, unless MASK is NULL, the blocked signals
+ * are set: a handler that runs then is on the thread's own stack.
+ */
+__attribute__((noreturn)) static inline void arch_go_back(const void *gregs, uint64_t sp,
+							  const void *mask, const void *dispatch)
+{
+	register const void *r12 __asm__("r12") = gregs;
+	register const void *r13 __asm__("r13") = dispatch;
+
+	__asm__ volatile(
+		"mov %[sp], %%rsp\n\t"
+		"pushq 128(%%r12)\n\t" /* rip */
+		"pushq 64(%%r12)\n\t"  /* rdi */
+		"pushq 136(%%r12)\n\t" /* flags */
+		"test %%rsi, %%rsi\n\t"
+		"jz 1f\n\t"
+		"mov $" NUMBER(
+			__NR_rt_sigprocmask) ", %%eax\n\t"
+					     "mov $2, %%edi\n\t" /* SIG_SETMASK */
+					     "xor %%edx, %%edx\n\t"
+					     "mov $8, %%r10d\n\t"
+					     "syscall\n"
+					     "1:\n\t"
+					     "mov $" NUMBER(
+						     __NR_prctl) ", %%eax\n\t"
+								 "mov $" NUMBER(
+									 PR_SET_SYSCALL_USER_DISPATCH) ", %%edi\n\t"
+												       "mov 0(%%r13), %%rsi\n\t"
+												       "mov 8(%%r13), %%rdx\n\t"
+												       "mov 16(%%r13), %%r10\n\t"
+												       "mov 24(%%r13), %%r8\n\t"
+												       "syscall\n\t"
+												       "mov %%r12, %%rdi\n\t"
+												       "mov 0(%%rdi), %%r8\n\t"
+												       "mov 8(%%rdi), %%r9\n\t"
+												       "mov 16(%%rdi), %%r10\n\t"
+												       "mov 24(%%rdi), %%r11\n\t"
+												       "mov 32(%%rdi), %%r12\n\t"
+												       "mov 40(%%rdi), %%r13\n\t"
+												       "mov 48(%%rdi), %%r14\n\t"
+												       "mov 56(%%rdi), %%r15\n\t"
+												       "mov 72(%%rdi), %%rsi\n\t"
+												       "mov 80(%%rdi), %%rbp\n\t"
+												       "mov 88(%%rdi), %%rbx\n\t"
+												       "mov 96(%%rdi), %%rdx\n\t"
+												       "mov 104(%%rdi), %%rax\n\t"
+												       "mov 112(%%rdi), %%rcx\n\t"
+												       "popfq\n\t"
+												       "pop %%rdi\n\t"
+												       "ret $" NUMBER(
+													       RED_ZONE)
+		:
+		: [sp] "r"(sp), "r"(r12), "r"(r13), "S"(mask)
+		: "memory");
 	__builtin_unreachable();
 }

@@ -28,6 +28,10 @@ static_assert(SIGFRAME_UCONTEXT + offsetof(struct kernel_ucontext, stack) == SIG
 	      "sigaltstack(2) writes there");
 static_assert(SIGFRAME_UCONTEXT + offsetof(struct kernel_ucontext, fpstate) == SIGFRAME_FPSTATE,
 	      "the agent moves the frame and mends this pointer");
+static_assert(SIGFRAME_UCONTEXT + offsetof(struct kernel_ucontext, r8) == SIGFRAME_GREGS &&
+		      SIGFRAME_UCONTEXT + offsetof(struct kernel_ucontext, sigmask) ==
+			      SIGFRAME_SIGMASK,
+	      "the agent leaves with them");
 static_assert(SIGFRAME_UCONTEXT + sizeof(struct kernel_ucontext) <= SIGFRAME_XSTATE,
 	      "the extended state comes after it");
 static_assert(SIGFRAME_XSTATE % SIGFRAME_ALIGN == 0, "XRSTOR wants 64");

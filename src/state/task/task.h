@@ -70,6 +70,7 @@ void thread_name(struct rthread *h, struct batch *b);
 int thread_name_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 int thread_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK;
 int thread_deadline_restore(struct restore *r, struct rthread *h) MUST_CHECK; /* held */
+int thread_dispatch_restore(struct restore *r, struct rthread *h) MUST_CHECK; /* held, the last */
 int thread_sched_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* process.c: small things of the process: personality, subreaper, oom_score_adj, ... */

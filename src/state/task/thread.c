@@ -3,33 +3,27 @@
 
 #include "kernel/procmisc.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 
-#define SCHED_DEADLINE_				 6
-#define SCHED_FLAG_RESET_ON_FORK_		 1	/* of sched_setattr(2) */
-#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG_ 0x4211 /* Linux 6.4 */
+#define SCHED_DEADLINE_		  6
+#define SCHED_FLAG_RESET_ON_FORK_ 1 /* of sched_setattr(2) */
 
-/* Calls of the agent would be sent to the program's handler: nothing can be asked of it. */
-static int check_dispatch(const struct dthread *h)
+/* In IMAGE_EXTRA of the task: "dispatches": {"TID": [mode, offset, len, selector]}. */
+static void dispatch_dump(struct dthread *h, const struct dispatch *d)
 {
-	struct {
-		uint64_t mode, selector, offset, len;
-	} c = {0};
+	json_t *all = json_object_get(h->task->extra, "dispatches");
+	char tid[16];
 
-	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG_, h->tid, sizeof(c), &c) < 0)
-		return errno == EIO || errno == EINVAL
-			       ? 0
-			       : err_errno("thread %d: dispatch of its system calls", h->nstid);
-	return c.mode == 0 ? 0
-			   : err_set(EOPNOTSUPP,
-				     "thread %d has its system calls dispatched to itself "
-				     "(PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved; turn "
-				     "that off first",
-				     h->nstid);
+	if (!d->mode)
+		return;
+	if (!all)
+		json_object_set_new(h->task->extra, "dispatches", all = json_object());
+	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
+	json_object_set_new(all, tid,
+			    json_pack("[I,I,I,I]", (json_int_t)d->mode, (json_int_t)d->offset,
+				      (json_int_t)d->len, (json_int_t)d->selector));
 }
 
 int thread_stop_dump(struct dump *d, struct dthread *h)
@@ -37,10 +31,8 @@ int thread_stop_dump(struct dump *d, struct dthread *h)
 	ThreadCoreEntry *e = h->core->thread_core;
 	struct rseq_config q;
 	uint64_t len;
-	int r = check_dispatch(h);
+	int r = ptrace_get_rseq(h->tid, &q);
 
-	if (r == 0)
-		r = ptrace_get_rseq(h->tid, &q);
 	if (r < 0)
 		return r;
 	if (q.addr) {
@@ -50,6 +42,7 @@ int thread_stop_dump(struct dump *d, struct dthread *h)
 		e->rseq_entry->rseq_abi_size = q.size;
 		e->rseq_entry->signature = q.signature;
 	}
+	dispatch_dump(h, &seized_at(&h->task->seized, (unsigned)(h - h->task->threads))->dispatch);
 	r = task_get_robust_list(h->tid, &e->futex_rla, &len);
 	e->futex_rla_len = (uint32_t)len;
 	return r;
@@ -247,4 +240,26 @@ int thread_deadline_restore(struct restore *r, struct rthread *h)
 	s.period_ns = (uint64_t)json_integer_value(json_array_get(v, 2));
 	s.flags = (uint64_t)json_integer_value(json_array_get(v, 3));
 	return proc_set_sched(agent_tid(r->agent, h->slot), &s);
+}
+
+/* In a stop, all else is done: no call of ours would pass. */
+int thread_dispatch_restore(struct restore *r, struct rthread *h)
+{
+	json_t *all = json_object_get(h->task->extra, "dispatches"), *v;
+	struct dispatch d;
+	char tid[16];
+	int ret;
+
+	if (!all)
+		return 0;
+	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
+	v = json_object_get(all, tid);
+	if (json_array_size(v) < 4)
+		return 0;
+	d.mode = (uint64_t)json_integer_value(json_array_get(v, 0));
+	d.offset = (uint64_t)json_integer_value(json_array_get(v, 1));
+	d.len = (uint64_t)json_integer_value(json_array_get(v, 2));
+	d.selector = (uint64_t)json_integer_value(json_array_get(v, 3));
+	ret = ptrace_set_dispatch(agent_tid(r->agent, h->slot), &d);
+	return ret < 0 ? err_wrap(ret, "thread %d", h->nstid) : 0;
 }
