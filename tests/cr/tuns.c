@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tun and tap devices: with queues, one of them detached, addresses, and what is not attached yet;
- * of the same names in a network namespace inside.
+ * tun and tap devices: with queues, one of them detached, addresses, offloads, packets that wait,
+ * and what is not attached yet; of the same names in a network namespace inside.
  */
 #include "cr.h"
 
 #include <arpa/inet.h>
 #include <linux/if_tun.h>
+#include <linux/udp.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <netinet/in.h>
@@ -99,27 +101,80 @@ static void hwaddr(const char *dev, unsigned char ret[6])
 	close(s);
 }
 
-/* A datagram to ADDRESS comes out of the device. */
-static void carries(int fd, const char *address, const char *text)
-{
-	struct sockaddr_in a = {
-		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = inet_addr(address)};
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	int s = socket(AF_INET, SOCK_DGRAM, 0);
-	char b[2000];
+static char packet[70000];
 
-	check(sendto(s, text, strlen(text), 0, (struct sockaddr *)&a, sizeof(a)) > 0, "errno %d",
-	      errno);
-	close(s);
-	for (int i = 0; i < 50; i++) { /* others may send as well */
+/* The next packet that ends with TEXT; others may send as well. */
+static ssize_t comes(int fd, const char *text)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	for (int i = 0; i < 50; i++) {
 		ssize_t n;
 
 		check(poll(&p, 1, 15000) == 1, "%s does not come", text);
-		n = read(fd, b, sizeof(b));
-		if (n > (ssize_t)strlen(text) && !memcmp(b + n - strlen(text), text, strlen(text)))
-			return;
+		n = read(fd, packet, sizeof(packet));
+		if (n > (ssize_t)strlen(text) &&
+		    !memcmp(packet + n - strlen(text), text, strlen(text)))
+			return n;
 	}
 	check(0, "%s does not come", text);
+	return 0;
+}
+
+/* In datagrams of SEGMENT each, if that is not 0. */
+static void send_it(const char *address, const void *data, size_t len, int segment)
+{
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = inet_addr(address)};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	check(!segment || setsockopt(s, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)) == 0);
+	check(sendto(s, data, len, 0, (struct sockaddr *)&a, sizeof(a)) > 0, "errno %d", errno);
+	close(s);
+}
+
+/* A datagram to ADDRESS comes out of the device. */
+static void carries(int fd, const char *address, const char *text)
+{
+	send_it(address, text, strlen(text), 0);
+	comes(fd, text);
+}
+
+#define LARGE	4000
+#define SEGMENT 1000
+
+/* One that the program does more for: checksums, and large ones if USO. */
+static bool uso;
+
+static int open_offloaded(void)
+{
+	int fd = opened("crtun5", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR);
+
+	uso = ioctl(fd, TUNSETOFFLOAD,
+		    TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | 0x60 /* TUN_F_USO* */) == 0;
+	check(uso || ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) == 0);
+	set_address("crtun5", "10.231.5.1");
+	return fd;
+}
+
+static void send_offloaded(void)
+{
+	static char large[LARGE];
+
+	memset(large, 'x', sizeof(large));
+	memcpy(large + sizeof(large) - 5, "large", 5);
+	send_it("10.231.5.2", "small", 5, 0);
+	send_it("10.231.5.2", large, sizeof(large), SEGMENT);
+}
+
+static void is_offloaded(int fd)
+{
+	const struct virtio_net_hdr *h = (void *)packet;
+	ssize_t n = comes(fd, "small");
+
+	check(h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, "flags %#x", h->flags);
+	n = comes(fd, "large");
+	check(!uso || (n > LARGE && h->gso_size == SEGMENT), "%zd bytes, in %u", n, h->gso_size);
 }
 
 static int inside, inside_fresh;
@@ -132,12 +187,14 @@ static int make_inside(void)
 	opened("crtap7", IFF_TAP);
 	inside_fresh = any(0);
 	set_address("crtun0", "10.231.9.1");
+	send_it("10.231.9.2", "waits inside", 12, 0);
 	return 0;
 }
 
 static int verify_inside(void)
 {
 	is(inside, "crtun0", IFF_TUN | IFF_NO_PI);
+	comes(inside, "waits inside");
 	carries(inside, "10.231.9.2", "inside");
 	check(if_nametoindex("crtap7") && !if_nametoindex("crtap0"));
 	check(attach(inside_fresh, "crtun9", IFF_TUN) == 0, "errno %d", errno);
@@ -156,6 +213,8 @@ int main(void)
 	unsigned index = if_nametoindex("crtun0");
 	struct ifreq r = {.ifr_name = "crtun0"};
 	struct child c = child_start(make_inside, verify_inside);
+	static const char *const waiting[] = {"first", "second", "third"};
+	int offloaded = open_offloaded();
 
 	queue(q1, IFF_DETACH_QUEUE);
 	set_address("crtun0", "10.231.7.1");
@@ -164,8 +223,16 @@ int main(void)
 	check(ioctl(tap, TUNSETSNDBUF, &room) == 0 && ioctl(tap, TUNSETVNETLE, &one) == 0);
 	hwaddr("crtap0", before);
 	carries(tun, "10.231.7.2", "before");
+	for (int i = 0; i < 3; i++)
+		send_it("10.231.7.2", waiting[i], strlen(waiting[i]), 0);
+	send_offloaded();
 	ready();
 	is(tun, "crtun0", IFF_TUN | IFF_NO_PI);
+	for (int i = 0; i < 3; i++)
+		comes(tun, waiting[i]);
+	is_offloaded(offloaded);
+	send_offloaded();
+	is_offloaded(offloaded);
 	check(if_nametoindex("crtun0") == index);
 	carries(tun, "10.231.7.2", "after");
 	carries(tun, "10.231.8.9", "by the route");

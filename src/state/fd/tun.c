@@ -5,9 +5,9 @@
  * tree's network namespace has been made again with all that was in it (state/ns/net_make.c).
  * What the record has no place for is in IMAGE_EXTRA: {"tuns": {"NAME": {...}}}.
  *
- * Packets that wait are lost, as on any wire.  Offloads (TUNSETOFFLOAD) cannot be read: the kernel
- * does itself what the program could have taken.
+ * Packets that wait: tun_queue.c; offloads (TUNSETOFFLOAD): tun_offload.c.
  */
+#include "state/fd/tun.h"
 #include "state/fd/kind.h"
 
 #include "base/file.h"
@@ -182,6 +182,7 @@ static int dump_device(struct dump *d, int fd, const struct ifreq *ifr, uint64_t
 	autoclose int ns = -1, sock = -1;
 	const struct net_link *l = NULL;
 	int r, size = 0, sndbuf = 0, le = 0;
+	unsigned offloads = 0;
 
 	if (json_object_get(all, key))
 		return 0;
@@ -200,19 +201,37 @@ static int dump_device(struct dump *d, int fd, const struct ifreq *ifr, uint64_t
 	ioctl(fd, TUNGETVNETHDRSZ, &size);
 	ioctl(fd, TUNGETSNDBUF, &sndbuf);
 	ioctl(fd, TUNGETVNETLE, &le);
-	x = json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "flags",
+	r = tun_offloads(sock, ifr->ifr_name, &offloads);
+	if (r < 0)
+		return r;
+	x = json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "flags",
 		      l->tun_flags | ((unsigned)ifr->ifr_flags & NAPI), "owner", l->tun_owner,
 		      "group", l->tun_group, "index", l->index, "mtu", l->mtu, "link",
-		      l->flags & LINK_BITS, "header", size, "sndbuf", sndbuf, "le", le);
+		      l->flags & LINK_BITS, "header", size, "sndbuf", sndbuf, "le", le, "offloads",
+		      offloads);
 	json_object_set_new(x, "address", to_hex(l->address, l->address_len));
 	json_object_set_new(all, key, x);
 	return dump_messages(sock, l->index, x);
+}
+
+static int number(const json_t *x, const char *key)
+{
+	return (int)json_integer_value(json_object_get(x, key));
+}
+
+static struct tun_device device_of(const char *name, const json_t *device)
+{
+	return (struct tun_device){.name = name,
+				   .flags = (unsigned)number(device, "flags"),
+				   .header = number(device, "header")};
 }
 
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 {
 	TunfileEntry *e = file->tunf = g_new0(TunfileEntry, 1);
 	json_t *all = json_object_get(d->extra, "tunfiles");
+	g_autofree char *key = NULL;
+	struct tun_device t;
 	autoclose int fd = -1;
 	struct ifreq ifr;
 	uint64_t ns;
@@ -236,6 +255,11 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	e->netdev = g_strdup(ifr.ifr_name);
 	e->has_detached = e->detached = ifr.ifr_flags & IFF_DETACH_QUEUE;
 	r = dump_device(d, fd, &ifr, ns);
+	if (r == 0) {
+		key = key_of(e->netdev, e->ns_id);
+		t = device_of(e->netdev, json_object_get(json_object_get(d->extra, "tuns"), key));
+		tun_queue_dump(fd, &t, json_object_get(all, id));
+	}
 	return r < 0 ? err_wrap(r, "%s: %s", v->link, ifr.ifr_name) : 0;
 }
 
@@ -255,11 +279,6 @@ struct job {
 	struct file *f;
 	json_t *device, *file;
 };
-
-static int number(const json_t *x, const char *key)
-{
-	return (int)json_integer_value(json_object_get(x, key));
-}
 
 static int set_link(int sock, int index, json_t *x)
 {
@@ -329,11 +348,13 @@ static int furnish(const struct job *j, const char *name)
 static int set_device(int fd, const json_t *x)
 {
 	int size = number(x, "header"), sndbuf = number(x, "sndbuf"), le = number(x, "le");
+	int offloads = number(x, "offloads");
 	unsigned flags = (unsigned)number(x, "flags");
 
 	if ((flags & IFF_VNET_HDR && size && ioctl(fd, TUNSETVNETHDRSZ, &size) < 0) ||
 	    (sndbuf > 0 && ioctl(fd, TUNSETSNDBUF, &sndbuf) < 0) ||
-	    (le && ioctl(fd, TUNSETVNETLE, &le) < 0))
+	    (le && ioctl(fd, TUNSETVNETLE, &le) < 0) ||
+	    (offloads && ioctl(fd, TUNSETOFFLOAD, offloads) < 0))
 		return err_errno("settings");
 	return ioctl(fd, TUNSETPERSIST, flags & IFF_PERSIST ? 1 : 0) < 0
 		       ? err_errno("TUNSETPERSIST")
@@ -382,20 +403,40 @@ static int make(void *arg, int *ret_fd)
 	return r < 0 ? err_wrap(r, "%s", e->netdev) : 0;
 }
 
-static int open_(struct restore *r, struct file *f)
+static int find(struct restore *r, struct file *f, struct job *ret, int *ret_ns)
 {
 	const TunfileEntry *e = f->entry->tunf;
 	bool inside = e->has_ns_id && spaces_is(r, NS_NET, e->ns_id);
 	g_autofree char *key = e->netdev ? key_of(e->netdev, inside ? e->ns_id : 0) : NULL;
-	struct job j = {.r = r, .f = f};
 	char id[16];
-	int ns, ret = spaces_fd(r, NS_NET, inside ? e->ns_id : 0, &ns);
 
+	*ret = (struct job){.r = r, .f = f};
 	g_snprintf(id, sizeof(id), "%u", f->id);
-	j.file = json_object_get(json_object_get(r->extra, "tunfiles"), id);
+	ret->file = json_object_get(json_object_get(r->extra, "tunfiles"), id);
 	if (key)
-		j.device = json_object_get(json_object_get(r->extra, "tuns"), key);
+		ret->device = json_object_get(json_object_get(r->extra, "tuns"), key);
+	return spaces_fd(r, NS_NET, inside ? e->ns_id : 0, ret_ns);
+}
+
+static int open_(struct restore *r, struct file *f)
+{
+	struct job j;
+	int ns, ret = find(r, f, &j, &ns);
+
 	return ret < 0 ? ret : ns_run(&ns, 1, make, &j, &f->fd);
+}
+
+static int finish(struct restore *r, struct file *f)
+{
+	struct tun_device t;
+	struct job j;
+	int ns, ret = find(r, f, &j, &ns);
+
+	if (ret == 0 && j.device) {
+		t = device_of(f->entry->tunf->netdev, j.device);
+		tun_queue_restore(f->fd, &t, j.file);
+	}
+	return ret;
 }
 
 const struct fd_kind fd_tun = {
@@ -406,4 +447,5 @@ const struct fd_kind fd_tun = {
 	.dump = dump,
 	.load = load,
 	.open = open_,
+	.finish = finish,
 };
