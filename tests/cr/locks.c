@@ -6,6 +6,7 @@
 #include "cr.h"
 
 #include <sys/file.h>
+#include <sys/fsuid.h>
 
 static int fd, lease;
 
@@ -88,7 +89,11 @@ int main(void)
 	c = child_start(child_make, child_verify);
 	check(close(mkstemp(other)) == 0);
 	lease = open(other, O_RDONLY);
-	check(lease >= 0 && fcntl(lease, F_SETLEASE, F_RDLCK) == 0, "errno %d", errno);
+	/* of another user's file: by that user, as in a user namespace nobody else may */
+	check(lease >= 0 && fchown(lease, 1000, 1000) == 0);
+	setfsuid(1000);
+	check(fcntl(lease, F_SETLEASE, F_RDLCK) == 0, "errno %d", errno);
+	setfsuid(0);
 	check(fcntl(lease, F_SETSIG, SIGRTMIN) == 0);
 	signal(SIGRTMIN, SIG_IGN);
 	signal(SIGIO, on_break);

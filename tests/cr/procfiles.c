@@ -26,7 +26,7 @@ static bool says(int fd, const char *text)
 int main(void)
 {
 	struct child c = child_start(NULL, NULL);
-	int self, maps, childs, dir, gone, gone_dir, gone_fds, mounts, group = -1;
+	int self, maps, childs, dir, gone, gone_dir, gone_fds, mounts, group = -1, outside = -1;
 	char want[64], buf[64], marker[] = "procfiles";
 	pid_t g = fork();
 
@@ -47,6 +47,8 @@ int main(void)
 	check(read(gone, buf, 1) < 0 && errno == ESRCH);
 	if (access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0)
 		group = opened("/sys/fs/cgroup/cgroup.procs", 0);
+	if (getpid() != 1)
+		outside = opened("/proc/1/status", 0); /* of somebody else */
 	check(read(self, buf, 6) == 6);
 
 	ready();
@@ -60,6 +62,7 @@ int main(void)
 	check(faccessat(gone_dir, "stat", F_OK, 0) < 0);
 	check(fcntl(gone_fds, F_GETFD) >= 0 && faccessat(gone_fds, "0", F_OK, 0) < 0);
 	check(says(mounts, "/proc"));
+	check(outside < 0 || says(outside, "Pid:\t1\n"));
 	check(group < 0 || fcntl(group, F_GETFD) == FD_CLOEXEC);
 	child_go(&c);
 	check(faccessat(dir, "stat", F_OK, 0) < 0);

@@ -99,6 +99,8 @@ int reopen_check_mapped(const struct path_view *v) MUST_CHECK;
 int reopen_check_program(const struct path_view *v) MUST_CHECK;
 
 /* Its record, with ID; writes the ghost if it needs one.  The caller's. */
+/* Does its name lead to it again? */
+bool path_leads_there(const struct dump *d, const struct path_view *v);
 int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEntry **ret)
 	MUST_CHECK;
 

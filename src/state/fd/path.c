@@ -44,7 +44,7 @@ static int mount_of(const struct dump *d, const struct path_view *v)
 }
 
 /* 1: the name leads to the same object again; 0: it does not. */
-static int leads_there(struct dump *d, const struct path_view *v)
+static int leads_there(const struct dump *d, const struct path_view *v)
 {
 	autoclose int fd = open_in(spaces_root(d, mount_of(d, v)), v->link, O_PATH | O_NOFOLLOW);
 	struct stat st;
@@ -59,6 +59,14 @@ static int leads_there(struct dump *d, const struct path_view *v)
 	if (S_ISCHR(st.st_mode) && S_ISCHR(v->st.st_mode))
 		return st.st_rdev == v->st.st_rdev; /* the host's /dev/null is as good as ours */
 	return st.st_dev == v->st.st_dev && st.st_ino == v->st.st_ino;
+}
+
+bool path_leads_there(const struct dump *d, const struct path_view *v)
+{
+	int r = leads_there(d, v);
+
+	err_clear();
+	return r == 1;
 }
 
 /* Another name of a file that is there, but not where it was opened: a link, or it is covered. */

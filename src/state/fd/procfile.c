@@ -67,8 +67,13 @@ static bool match(const struct dump *d, const struct fd_view *v)
 {
 	const char *rest;
 	pid_t pid = number_of(d, v, &rest);
+	struct path_view p;
+	char reopen[64];
 
-	return pid && (is_threads(pid, rest) || !is_alive(d, pid));
+	if (!pid || is_alive(d, pid))
+		return pid && is_threads(pid, rest);
+	p = fd_view_named(v, reopen); /* of somebody outside of the tree? */
+	return !path_leads_there(d, &p);
 }
 
 static int check(struct dump *d, const struct fd_view *v)
@@ -138,7 +143,7 @@ static pid_t number_of_dir(const struct dump *d, const struct path_view *v)
 	if (statx(AT_FDCWD, v->reopen, 0, STATX_MNT_ID, &st) < 0)
 		return 0;
 	pid = number_in(d, (int)st.stx_mnt_id, v->link, &rest);
-	return pid && !is_alive(d, pid) ? pid : 0;
+	return pid && !is_alive(d, pid) && !path_leads_there(d, v) ? pid : 0;
 }
 
 bool procfile_is_gone(const struct dump *d, const struct path_view *v)

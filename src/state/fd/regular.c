@@ -25,7 +25,7 @@ static bool match(const struct dump *d, const struct fd_view *v)
 		return false;
 	return S_ISREG(v->st.st_mode) || S_ISDIR(v->st.st_mode) ||
 	       (S_ISCHR(v->st.st_mode) && major(v->st.st_rdev) == MEM_MAJOR) ||
-	       (v->info.flags & O_PATH && !S_ISSOCK(v->st.st_mode));
+	       v->info.flags & O_PATH;
 }
 
 static struct path_view view_of(const struct fd_view *v, char reopen[static 64])
@@ -85,6 +85,19 @@ static int open_outer(struct restore *r, struct file *f)
 	return f->fd < 0 ? f->fd : 0;
 }
 
+/* The name of a unix socket is there when all sockets are. */
+static bool is_socket(const RegFileEntry *e)
+{
+	return e->has_mode && S_ISSOCK(e->mode) && e->flags & O_PATH;
+}
+
+static int open_socket(struct restore *r, struct file *f)
+{
+	const RegFileEntry *e = f->entry->reg;
+
+	return is_socket(e) && f->fd < 0 ? path_open(r, e, e->flags, &f->fd) : 0;
+}
+
 static int open_(struct restore *r, struct file *f)
 {
 	const RegFileEntry *e = f->entry->reg;
@@ -96,6 +109,8 @@ static int open_(struct restore *r, struct file *f)
 	ret = open_outer(r, f);
 	outer = ret == 0;
 
+	if (ret == 1 && is_socket(e))
+		return 0;
 	if (ret == 1)
 		ret = path_open(r, e, e->flags, &f->fd);
 	if (ret < 0)
@@ -126,5 +141,6 @@ const struct fd_kind fd_regular = {
 	.dump = dump,
 	.load = load,
 	.open = open_,
+	.finish = open_socket,
 	.lone = is_lone,
 };

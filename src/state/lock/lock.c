@@ -196,6 +196,22 @@ static int lease_before(const FileLockEntry *e, int fd)
 	return e->type == (LEASE_BREAKING | F_UNLCK) && mode == O_RDONLY ? F_RDLCK : F_WRLCK;
 }
 
+/* Of files of others only by who may do so on the whole machine (fs/locks.c: vfs_setlease()). */
+static int set_lease(struct batch *b, const FileLockEntry *e, int type)
+{
+	struct stat st;
+	int was, ret;
+
+	batch_add(b, SYS_fstat, IMM(e->fd), batch_out(b, &st, sizeof(st)));
+	ret = batch_run(b);
+	if (ret < 0)
+		return ret;
+	was = batch_add(b, SYS_setfsuid, IMM(st.st_uid));
+	batch_add(b, SYS_fcntl, IMM(e->fd), IMM(F_SETLEASE), IMM(type));
+	batch_add(b, SYS_setfsuid, RES(was));
+	return batch_run(b);
+}
+
 /*
  * It is broken again, by an open(2) that does not wait.  The signal that this sends came before,
  * too: it is not kept (state/task/signals.c).
@@ -213,8 +229,7 @@ static int break_lease(struct rtask *t, const FileLockEntry *e)
 	if (ret < 0)
 		return ret;
 	rtask_batch(t, &b);
-	batch_add(&b, SYS_fcntl, IMM(e->fd), IMM(F_SETLEASE), IMM(lease_before(e, fd)));
-	ret = batch_run(&b);
+	ret = set_lease(&b, e, lease_before(e, fd));
 	if (ret < 0)
 		return ret;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -223,7 +238,7 @@ static int break_lease(struct rtask *t, const FileLockEntry *e)
 	return other < 0 && errno == EWOULDBLOCK ? 0 : err_set(EIO, "it is not being broken");
 }
 
-static void set_lock(struct batch *b, const FileLockEntry *e)
+static int set_lock(struct batch *b, const FileLockEntry *e)
 {
 	struct flock f = {.l_type = (short)e->type,
 			  .l_whence = SEEK_SET,
@@ -234,10 +249,11 @@ static void set_lock(struct batch *b, const FileLockEntry *e)
 		batch_add(b, SYS_flock, IMM(e->fd),
 			  IMM((e->type == F_RDLCK ? LOCK_SH : LOCK_EX) | LOCK_NB));
 	else if (e->flag == FL_LEASE)
-		batch_add(b, SYS_fcntl, IMM(e->fd), IMM(F_SETLEASE), IMM(e->type));
+		return set_lease(b, e, (int)e->type);
 	else
 		batch_add(b, SYS_fcntl, IMM(e->fd), IMM(e->flag == FL_OFD ? F_OFD_SETLK : F_SETLK),
 			  batch_in(b, &f, sizeof(f)));
+	return batch_run(b);
 }
 
 int locks_restore(struct restore *r, struct rtask *t)
@@ -251,12 +267,7 @@ int locks_restore(struct restore *r, struct rtask *t)
 
 		if (e->pid != t->nspid)
 			continue;
-		if (e->type & LEASE_BREAKING) {
-			ret = break_lease(t, e);
-		} else {
-			set_lock(&b, e);
-			ret = batch_run(&b);
-		}
+		ret = e->type & LEASE_BREAKING ? break_lease(t, e) : set_lock(&b, e);
 		if (ret < 0)
 			return err_wrap(ret, "fd %d: its lock (held by somebody else?)", e->fd);
 	}
