@@ -214,6 +214,10 @@ static int64_t run_op(const struct slot *s, const struct op *ops, const struct o
 		a[i] = argument(s, ops, op->flags >> OP_ARG_SHIFT(i) & 15, op->arg[i]);
 	if (op->nr == OP_CLONE)
 		return arch_clone3(a[0], a[1], a[2]);
+	if (op->nr == OP_TILES) {
+		arch_touch_tiles();
+		return 0;
+	}
 	return raw_syscall6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

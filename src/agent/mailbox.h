@@ -47,7 +47,7 @@ enum arg_kind {
 #define OP_EXPECT	(1u << 25) /* any other result than .expect ends the batch */
 
 struct op {
-	uint32_t nr;	/* __NR_*, or OP_CLONE */
+	uint32_t nr;	/* __NR_*, or one of those below */
 	uint32_t flags; /* six enum arg_kind, four bits each, then OP_* bits */
 	uint64_t arg[6];
 	int64_t ret;
@@ -56,6 +56,8 @@ struct op {
 
 /* clone3(arg 0, arg 1); the child goes on in the slot at address arg 2, as agent. */
 #define OP_CLONE 0xf0000001u
+/* From now on ptrace(2) may set the thread's tiles (AMX). */
+#define OP_TILES 0xf0000002u
 
 /* struct slot.bell */
 #define BELL_WAITERS 0x80000000u /* FUTEX_WAITERS */

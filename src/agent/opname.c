@@ -15,6 +15,7 @@ static const struct {
 	const char *name, *args;
 } names[] = {
 	{OP_CLONE, "clone3", ""},
+	{OP_TILES, "tiles", ""},
 	{SYS_accept4, "accept4", "d"},
 	{SYS_bind, "bind", "d"},
 	{SYS_brk, "brk", "x"},

@@ -301,6 +301,7 @@ static const struct restore_step restore_steps[] = {
 	{"names", .tell = thread_name_tell, .thread = thread_sched_restore},
 	{"attributes", .tell = attributes_tell},
 	{"memory policies", .tell = numa_tell},
+	{"room for registers", .tell = regs_tell},
 	{"descriptors of threads", .task = files_late},
 	{"threads' own", .thread = sharing_restore},
 	{"limits", .task = rlimits_restore},

@@ -40,6 +40,7 @@ uint64_t xstate_features(const struct xstate *x);
  * The same for all programs of a CPU, so any component of another area can be found, too.
  */
 #define XSTATE_PARTS 63
+#define XSTATE_TILES 18 /* data of AMX, for which there is no room before they are used */
 struct xstate_part {
 	unsigned offset, bytes;
 };

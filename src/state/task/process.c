@@ -13,10 +13,13 @@
 #include <sys/prctl.h>
 
 #define MEMBARRIER_CMD_GET_REGISTRATIONS_ (1 << 9) /* Linux 6.3 */
+#define ARCH_GET_XCOMP_PERM_		  0x1022   /* Linux 5.16 */
+#define ARCH_REQ_XCOMP_PERM_		  0x1023
 
 struct told {
-	int personality, barriers; /* operations */
+	int personality, barriers, xcomp; /* operations */
 	int subreaper;
+	uint64_t components;
 };
 
 static int process_ask(struct dthread *h, struct batch *b, void *data)
@@ -29,7 +32,23 @@ static int process_ask(struct dthread *h, struct batch *b, void *data)
 	q->barriers = batch_add(b, SYS_membarrier, IMM(MEMBARRIER_CMD_GET_REGISTRATIONS_), IMM(0),
 				IMM(0));
 	batch_may_fail(b, q->barriers);
+	q->xcomp = batch_add(b, SYS_arch_prctl, IMM(ARCH_GET_XCOMP_PERM_),
+			     batch_out(b, &q->components, sizeof(q->components)));
+	batch_may_fail(b, q->xcomp);
 	return 0;
+}
+
+/*
+ * Registers that a process has to ask for (AMX: Documentation/arch/x86/xstate.rst), beyond those
+ * that everybody has from execve(2) on, as we do.
+ */
+static void components_dump(struct dtask *t, uint64_t permitted)
+{
+	uint64_t usual = 0;
+
+	if (syscall(SYS_arch_prctl, ARCH_GET_XCOMP_PERM_, &usual) == 0 && permitted & ~usual)
+		json_object_set_new(t->extra, "xcomponents",
+				    json_integer((json_int_t)(permitted & ~usual)));
 }
 
 static int process_take(struct dump *d, struct dthread *h, const struct answers *a)
@@ -55,6 +74,8 @@ static int process_take(struct dump *d, struct dthread *h, const struct answers 
 		tc->has_membarrier_registration_mask = true;
 		tc->membarrier_registration_mask = (uint32_t)answer(a, q->barriers);
 	}
+	if (answer(a, q->xcomp) == 0)
+		components_dump(t, q->components);
 	if (proc_timerslack_ns(t->proc.dir, &slack) == 0)
 		json_object_set_new(t->extra, "timerslack_ns", json_integer((json_int_t)slack));
 	return 0;
@@ -82,6 +103,33 @@ static void restore_oom(struct rtask *t, int dir)
 			 err_message());
 }
 
+/* Threads inherit it, and alternate stacks must be large enough by then: before both. */
+static int components_restore(struct rtask *t)
+{
+	uint64_t wanted = (uint64_t)json_integer_value(json_object_get(t->extra, "xcomponents"));
+	CLEANUP(batch_end) struct batch b = {0};
+	int op, ret;
+
+	for (unsigned i = 0; i < 64; i++) {
+		if (!(wanted >> i & 1))
+			continue;
+		rtask_batch(t, &b);
+		op = batch_add(&b, SYS_arch_prctl, IMM(ARCH_REQ_XCOMP_PERM_), IMM(i));
+		batch_may_fail(&b, op);
+		ret = batch_run(&b);
+		if (ret == 0 && batch_result(&b, op) < 0)
+			ret = err_set(EOPNOTSUPP,
+				      "process %d uses registers that are not here (extended state "
+				      "%u%s); restore it on a CPU that has them",
+				      t->nspid, i, i == XSTATE_TILES ? ", AMX" : "");
+		if (ret < 0)
+			return ret;
+		batch_end(&b);
+		b = (struct batch){0};
+	}
+	return 0;
+}
+
 int process_restore(struct restore *r, struct rtask *t)
 {
 	const TaskCoreEntry *tc = t->core->tc;
@@ -98,6 +146,8 @@ int process_restore(struct restore *r, struct rtask *t)
 		if (tc->membarrier_registration_mask & 1u << i)
 			batch_add(&b, SYS_membarrier, IMM(1u << i), IMM(0), IMM(0));
 	ret = batch_run(&b);
+	if (ret == 0)
+		ret = components_restore(t);
 	if (ret == 0)
 		ret = proc_open(rtask_pid(t), &p);
 	if (ret < 0)

@@ -189,19 +189,36 @@ static bool fits(const struct xstate *saved, const struct xstate *here)
 	return saved->len >= X_HEADER + 8 && saved->len <= here->len;
 }
 
-/* 1: there is none that fits. */
-static int whole_xstate(struct rthread *h, struct xstate *x)
+/* It is base64 in the image.  1: there is none. */
+static int saved_xstate(const struct rthread *h, struct xstate *ret)
 {
-	CLEANUP(xstate_clear) struct xstate saved = {0};
 	const char *text;
 	char key[32];
 
 	g_snprintf(key, sizeof(key), "xstate.%d", h->nstid);
 	text = json_string_value(json_object_get(h->task->extra, key));
-	if (!text)
-		return 1;
-	saved.data = g_base64_decode(text, &saved.len);
-	if (!fits(&saved, x))
+	if (text)
+		ret->data = g_base64_decode(text, &ret->len);
+	return text && ret->len >= X_HEADER + 8 ? 0 : 1;
+}
+
+/* A thread that has used no tiles yet cannot be given any (fpu/xstate.c: fpstate_realloc()). */
+int regs_tell(struct restore *r, struct rthread *h, struct batch *b)
+{
+	CLEANUP(xstate_clear) struct xstate saved = {0};
+
+	if (saved_xstate(h, &saved) == 0 && xstate_features(&saved) >> XSTATE_TILES & 1 &&
+	    json_object_get(h->task->extra, "xcomponents"))
+		batch_add(b, OP_TILES);
+	return 0;
+}
+
+/* 1: there is none that fits. */
+static int whole_xstate(struct rthread *h, struct xstate *x)
+{
+	CLEANUP(xstate_clear) struct xstate saved = {0};
+
+	if (saved_xstate(h, &saved) == 1 || !fits(&saved, x))
 		return 1;
 	memcpy(x->data, saved.data, saved.len);
 	return 0;

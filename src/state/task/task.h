@@ -37,6 +37,7 @@ int sharing_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 /* regs.c: registers and extended state (needs the tasks in their stops, before the agent) */
 int regs_dump(struct dump *d, struct dthread *h) MUST_CHECK;
 int regs_load(struct rthread *h) MUST_CHECK;
+int regs_tell(struct restore *r, struct rthread *h, struct batch *b) MUST_CHECK; /* room for it */
 /* In a stop, when all else is done. */
 int regs_restore(struct rthread *h) MUST_CHECK;
 int regs_check(struct dump *d, struct dtask *t) MUST_CHECK; /* while it runs: refuses 32-bit code */
