@@ -150,11 +150,14 @@ static void goes_on(int fd, bool missed)
 	      from.nl_groups);
 }
 
-int main(void)
+static int events, full, a, b, one, two, udevd, uevents;
+
+/* In a child: nothing of this is to happen in the network namespace that the runner is in. */
+static int make(void)
 {
 	static char large[LONG] = "large";
-	int events, full, a, b, one, two, udevd, gone, uevents, least = 0;
 	struct sockaddr_nl peer = {.nl_family = AF_NETLINK, .nl_pid = PORT_A};
+	int gone, least = 0;
 
 	if (unshare(CLONE_NEWNET) < 0)
 		skip("no network namespaces");
@@ -181,9 +184,11 @@ int main(void)
 	send_to(udevd, 0, UDEV, "libudev", 8);
 	send_to(gone, 0, UDEV, "of one that has gone", 21);
 	close(gone);
+	return 0;
+}
 
-	ready();
-
+static int verify(void)
+{
 	goes_on(events, false);
 	goes_on(full, true);
 	find_uevents(uevents);
@@ -201,5 +206,14 @@ int main(void)
 	send_to(udevd, 0, UDEV, "more", 5);
 	comes(two, "more", 5, PORT_UD, UDEV);
 	comes(one, "more", 5, PORT_UD, UDEV);
+	return 0;
+}
+
+int main(void)
+{
+	struct child c = child_start(make, verify);
+
+	ready();
+	child_go(&c);
 	return ok();
 }
