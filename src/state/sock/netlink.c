@@ -100,6 +100,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 		json_object_set_new(sock_extra_of(d, file->id), "datagrams", json_true());
 	sock_more_dump(&s, sock_extra_of(d, file->id));
 	r = netlink_queue_dump(d, &s, file->id, sock_extra_of(d, file->id));
+	if (r == 0)
+		r = netlink_packets_dump(&s, e->portid, sock_extra_of(d, file->id));
 	if (r < 0)
 		return r;
 	r = dump_groups(&s, e);
@@ -200,6 +202,8 @@ static int open_(struct restore *r, struct file *f)
 
 	if (ret == 0)
 		ret = bind_it(f->fd, e);
+	if (ret == 0)
+		ret = netlink_packets_restore(f->fd, sock_extra(r, f->id));
 	if (ret == 0)
 		ret = tell_missed(r, f);
 	if (ret == 0)

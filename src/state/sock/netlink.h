@@ -25,3 +25,9 @@ int netlink_sender(struct restore *r, const struct file *to, uint32_t port, int 
 /* netlink_overrun.c: FD, with port PORT and nothing in its queue, has missed something (ENOBUFS).
  * SENDER is another socket of the protocol, in the same network namespace. */
 int netlink_overrun(int fd, uint32_t port, int sender) MUST_CHECK;
+
+/* netlink_packets.c: S has PORT; FD has it again, and nothing has been sent to it yet. */
+int netlink_packets_dump(const struct sock_view *s, uint32_t port, json_t *x) MUST_CHECK;
+struct peek;
+bool netlink_is_packet(struct peek *k, uint64_t skb, int protocol); /* message SKB */
+int netlink_packets_restore(int fd, const json_t *x) MUST_CHECK;

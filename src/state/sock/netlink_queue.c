@@ -11,6 +11,8 @@
  *is full, and finds out by asking: netlink_overrun.c
  *	the kernel: an event	many		uevents can be made again, if nobody else hears them
  *	of a device (uevent)
+ *	the kernel: a packet	one		likewise; there are many more of them
+ *	(netlink_packets.c)
  *	the kernel: an answer	one		it will be read in a moment: -EAGAIN
  *
  * Nobody but the kernel sends with port 0 (netlink_autobind()), and who listens to it looks.
@@ -82,7 +84,7 @@ static int add(struct peek *k, uint64_t skb, void *arg)
 		r = number(k, cb, "dst_group", &group);
 	if (r < 0)
 		return r;
-	if (!port && !group)
+	if (!port && !group && !netlink_is_packet(k, skb, l->s->protocol))
 		return refuse(l->s, "answers of the kernel wait");
 	if (!port && l->s->protocol != NETLINK_KOBJECT_UEVENT) {
 		l->lost++;
