@@ -39,7 +39,7 @@ static unsigned start(struct work *w, unsigned wanted, GThread **helpers)
 	return n;
 }
 
-void parallel_run(unsigned n, unsigned helpers, void (*fn)(void *arg, unsigned i), void *arg)
+void parallel_run_with(unsigned n, unsigned helpers, void (*fn)(void *arg, unsigned i), void *arg)
 {
 	struct work w = {fn, arg, n, n > MIN_PER_HELPER ? CHUNK : 1, 0};
 	GThread *threads[PARALLEL_HELPERS_MAX];
@@ -50,7 +50,7 @@ void parallel_run(unsigned n, unsigned helpers, void (*fn)(void *arg, unsigned i
 		g_thread_join(threads[--helping]);
 }
 
-unsigned parallel_cpus(unsigned n)
+void parallel_run(unsigned n, void (*fn)(void *arg, unsigned i), void *arg)
 {
-	return MIN(n / MIN_PER_HELPER, g_get_num_processors() - 1);
+	parallel_run_with(n, MIN(n / MIN_PER_HELPER, g_get_num_processors() - 1), fn, arg);
 }

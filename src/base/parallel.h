@@ -4,12 +4,12 @@
  *
  *	static void ask(void *arg, unsigned i);	// its result goes into an array, at I
  *	...
- *	parallel_run(n, parallel_cpus(n), ask, &all);
+ *	parallel_run(n, ask, &all);
  *
- * FN is called once with each I below N, in any order, by the caller and up to HELPERS other
- * threads, which are gone when it returns; without them (a limit of processes) the caller does it
- * alone.  Stories of errors are a thread's own (base/err.h), and so is what it traces: FN neither
- * leaves the one behind nor uses ptrace(2).
+ * FN is called once with each I below N, in any order, by the caller and other threads, which are
+ * gone when it returns; without them (a limit of processes) the caller does it alone.  Stories of
+ *errors are a thread's own (base/err.h), and so is what it traces: FN neither leaves the one behind
+ *nor uses ptrace(2).
  */
 #pragma once
 
@@ -17,7 +17,8 @@
 
 #define PARALLEL_HELPERS_MAX 7
 
-void parallel_run(unsigned n, unsigned helpers, void (*fn)(void *arg, unsigned i), void *arg);
+/* For work of some microseconds each, by as many threads as there are processors; few by one. */
+void parallel_run(unsigned n, void (*fn)(void *arg, unsigned i), void *arg);
 
-/* Helpers for work of some microseconds each: one less than processors; none for few. */
-unsigned parallel_cpus(unsigned n);
+/* By up to HELPERS other threads: for work that mostly waits. */
+void parallel_run_with(unsigned n, unsigned helpers, void (*fn)(void *arg, unsigned i), void *arg);

@@ -26,7 +26,7 @@ int sync_files(const int *fds, const char *const *names, unsigned n)
 	/* A hint only: all data is on its way before the first fsync(2) waits. */
 	for (unsigned i = 0; i < n; i++)
 		(void)!sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
-	parallel_run(n, PARALLEL_HELPERS_MAX, sync_one, &w);
+	parallel_run_with(n, PARALLEL_HELPERS_MAX, sync_one, &w);
 	for (unsigned i = 0; i < n; i++)
 		if (error[i])
 			return err_code(error[i], "sync %s",

@@ -266,7 +266,7 @@ int image_writer_finish(struct image_writer *w)
 	g_hash_table_iter_init(&it, w->files);
 	while (g_hash_table_iter_next(&it, NULL, &value))
 		g_ptr_array_add(files, value);
-	parallel_run(n, parallel_cpus(n), end_one, &e);
+	parallel_run(n, end_one, &e);
 	for (unsigned i = 0; i < n; i++) {
 		if (r == 0 && errors[i] < 0)
 			r = err_adopt(errors[i], stories[i]);

@@ -322,7 +322,7 @@ static int fill_threads(struct dtask *t)
 		return r;
 	t->nthreads = t->seized.threads->len;
 	t->threads = g_new0(struct dthread, t->nthreads);
-	parallel_run(t->nthreads, parallel_cpus(t->nthreads), prefill_thread, t);
+	parallel_run(t->nthreads, prefill_thread, t);
 	for (unsigned i = 0; r == 0 && i < t->nthreads; i++)
 		if (!t->threads[i].nstid)
 			r = fill_thread(t, i);

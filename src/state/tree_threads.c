@@ -63,7 +63,7 @@ int tree_see_threads(struct dtask *t)
 	all.v = (struct thread_seen *)(void *)t->seen->data;
 	for (size_t i = 0; i < tids.n; i++)
 		all.v[i].tid = tids.v[i];
-	parallel_run((unsigned)tids.n, parallel_cpus((unsigned)tids.n), read_one, &all);
+	parallel_run((unsigned)tids.n, read_one, &all);
 	return r;
 }
 

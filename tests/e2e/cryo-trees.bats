@@ -196,10 +196,10 @@ job_program() {
 	END
 }
 
-@test "--shell-job: the terminal is that of the restorer" {
-	job_program
-	"$REPO/tests/lib/pty" -e begun -s 'one\n' -- bash -mc \
-		"python3 $DIR/job.py $DIR/seen & echo \$! >$DIR/job; fg" >"$DIR/first" 3>&- &
+# job_goes_on COMMAND...: which runs it at a terminal, with its number in $DIR/job; it is dumped when it
+# has read a line, and reads the next from the restorer's.
+job_goes_on() {
+	"$REPO/tests/lib/pty" -e begun -s 'one\n' -- "$@" >"$DIR/first" 3>&- &
 	local first=$!
 	wait_for 10 test -s "$DIR/seen"
 	PID=$(cat "$DIR/job")
@@ -211,6 +211,11 @@ job_program() {
 	[ "$status" = 0 ]
 	[[ $output = *"read two"* ]]
 	PID=
+}
+
+@test "--shell-job: the terminal is that of the restorer" {
+	job_program
+	job_goes_on bash -mc "python3 $DIR/job.py $DIR/seen & echo \$! >$DIR/job; fg"
 }
 
 # groups PID: group and session of it and of its children, as their own namespace sees them.
@@ -681,18 +686,7 @@ while True:
 
 @test "--shell-job: a session's leader with a terminal gets that of the restorer, too" {
 	job_program
-	"$REPO/tests/lib/pty" -e begun -s 'one\n' -- sh -c \
-		"echo \$\$ >$DIR/job; exec python3 $DIR/job.py $DIR/seen" >"$DIR/first" 3>&- &
-	local first=$!
-	wait_for 10 test -s "$DIR/seen"
-	PID=$(cat "$DIR/job")
-	"$CRYO" dump -D "$IMG" -t "$PID" --shell-job
-	wait "$first" || true
-	run "$REPO/tests/lib/pty" -s 'two\n' -e 'read two' -s '\x04' -- \
-		"$CRYO" restore -D "$IMG" --shell-job
-	[ "$status" = 0 ]
-	[[ $output = *"read two"* ]]
-	PID=
+	job_goes_on sh -c "echo \$\$ >$DIR/job; exec python3 $DIR/job.py $DIR/seen"
 }
 
 @test "a runtime's process that has not executed its program yet is waited for" {

@@ -90,5 +90,10 @@ struct mnt_scope;
 int tmpfs_dump_mount(const struct mnt_scope *s, size_t i, bool nodes) MUST_CHECK;
 /* DIR, the top of a tmpfs that is mounted nowhere; NUMBER is its device's. */
 int tmpfs_dump_dir(struct dump *d, uint32_t number, int dir, const char *what) MUST_CHECK;
+struct stat;
+/* tmpfs_tar.c; USERS is the user namespace that numbers are of, -1: ours */
+bool tmpfs_is_wanted(const struct stat *st, dev_t dev, bool nodes);
+int tmpfs_pack(int users, int dir, int file, const char *what, bool nodes) MUST_CHECK;
+int tmpfs_pack_empty(int dir, int file, const char *what) MUST_CHECK;
 void tmpfs_load(void); /* the library: while it can be found */
 int tmpfs_unpack(int dir, int archive, const char *target, bool nodes) MUST_CHECK;

@@ -290,7 +290,7 @@ static int look_at_threads(struct dump *d, const struct dtask *t)
 	int r = 0;
 
 	if (w.process == d->ns)
-		parallel_run(n, parallel_cpus(n), ask_one, &w);
+		parallel_run(n, ask_one, &w);
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		pid_t tid = dtask_tid(t, i);
 

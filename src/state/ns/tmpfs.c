@@ -11,7 +11,6 @@
 #include "state/ns/mnt.h"
 #include "state/ns/ns.h"
 
-#include "base/libarchive.h"
 #include "base/log.h"
 #include "image/mnt.pb-c.h"
 #include "kernel/fsmagic.h"
@@ -25,32 +24,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-#define BLOCK 65536
-
-typedef struct archive *archive_ptr;
-
-static void read_free(archive_ptr *a)
-{
-	archive_read_free(*a);
-}
-
-static void write_free(archive_ptr *a)
-{
-	archive_write_free(*a);
-}
-
-static void entry_free(struct archive_entry **e)
-{
-	archive_entry_free(*e);
-}
-
-static int failed(struct archive *a, const char *what)
-{
-	int e = archive_errno(a);
-
-	return err_set(e > 0 ? e : EIO, "%s: %s", what, archive_error_string(a) ?: "unknown error");
-}
 
 static int open_dir(int root, const char *target)
 {
@@ -85,16 +58,6 @@ static bool belongs(const struct dump *d, const struct mountinfo *ours, size_t a
 	return d->o.mounts && !is_hosts(ours, m);
 }
 
-static bool is_node(mode_t mode)
-{
-	return S_ISCHR(mode) || S_ISBLK(mode);
-}
-
-static bool is_wanted(const struct stat *st, dev_t dev, bool nodes)
-{
-	return (nodes || !is_node(st->st_mode)) && !S_ISSOCK(st->st_mode) && st->st_dev == dev;
-}
-
 /* Links in /dev that OCI runtimes make: "Default Devices" of the runtime specification. */
 static bool is_runtimes(const char *target, const char *name)
 {
@@ -120,118 +83,11 @@ static int has_content(int dir, const char *target, bool *ret)
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 		    fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		*ret = is_wanted(&st, top.st_dev, false) &&
+		*ret = tmpfs_is_wanted(&st, top.st_dev, false) &&
 		       !(S_ISLNK(st.st_mode) && is_runtimes(target, e->d_name));
 	}
 	closedir(d);
 	return 0;
-}
-
-#define ZEROS (1u << 20) /* a terabyte without a byte is a million calls */
-
-struct job { /* in a forked child: libarchive changes the working directory */
-	int dir, file;
-	const char *target;
-	bool nodes; /* devices, too */
-};
-
-static int copy_data(struct archive *from, struct archive *to, const char *what)
-{
-	const void *data;
-	la_int64_t at;
-	size_t len;
-	int r;
-
-	while ((r = archive_read_data_block(from, &data, &len, &at)) == ARCHIVE_OK)
-		if (archive_write_data_block(to, data, len, at) < ARCHIVE_WARN)
-			return failed(to, what);
-	return r == ARCHIVE_EOF ? 0 : failed(from, what);
-}
-
-/*
- * Archives have no write at an offset.  Where the entry says that there are holes what is written
- * for them is counted, and goes nowhere (archive_write_pax_data()).
- */
-static int pack_data(struct archive *disk, struct archive *tar, const char *what)
-{
-	static char zeros[ZEROS]; /* not const: nothing of the program's file */
-	const void *data;
-	la_int64_t at, done = 0;
-	size_t len;
-	int r;
-
-	while ((r = archive_read_data_block(disk, &data, &len, &at)) == ARCHIVE_OK) {
-		while (done < at) {
-			size_t n = MIN((size_t)(at - done), sizeof(zeros));
-
-			if (archive_write_data(tar, zeros, n) < 0)
-				return failed(tar, what);
-			done += (la_int64_t)n;
-		}
-		if (len && archive_write_data(tar, data, len) < 0)
-			return failed(tar, what);
-		done += (la_int64_t)len;
-	}
-	return r == ARCHIVE_EOF ? 0 : failed(disk, what);
-}
-
-static void resolver_free(struct archive_entry_linkresolver **res)
-{
-	archive_entry_linkresolver_free(*res);
-}
-
-static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const struct job *j)
-{
-	CLEANUP(resolver_free)
-	struct archive_entry_linkresolver *links = archive_entry_linkresolver_new();
-
-	archive_entry_linkresolver_set_strategy(links, ARCHIVE_FORMAT_TAR_PAX_RESTRICTED);
-	for (;;) {
-		CLEANUP(entry_free) struct archive_entry *e = archive_entry_new();
-		int r = archive_read_next_header2(disk, e);
-
-		if (r == ARCHIVE_EOF)
-			return 0;
-		if (r < ARCHIVE_WARN)
-			return failed(disk, j->target);
-		archive_read_disk_descend(disk);
-		if (!is_wanted(archive_entry_stat(e), dev, j->nodes))
-			continue;
-		/* For tar: the second name of a file becomes a link, nothing is deferred. */
-		archive_entry_linkify(links, &e, &(struct archive_entry *){NULL});
-		if (archive_write_header(tar, e) < ARCHIVE_WARN)
-			return failed(tar, j->target);
-		if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e))
-			continue;
-		r = pack_data(disk, tar, archive_entry_pathname(e));
-		if (r < 0)
-			return r;
-	}
-}
-
-static int pack(void *arg, int *ret_fd)
-{
-	const struct job *j = arg;
-	CLEANUP(read_free) archive_ptr disk = archive_read_disk_new();
-	CLEANUP(write_free) archive_ptr tar = archive_write_new();
-	struct stat st;
-	int r;
-
-	if (fchdir(j->dir) < 0 || fstat(j->dir, &st) < 0)
-		return err_errno("enter %s", j->target);
-	archive_read_disk_set_symlink_physical(disk);
-	archive_read_disk_set_behavior(disk, ARCHIVE_READDISK_NO_TRAVERSE_MOUNTS);
-	archive_write_set_format_pax(tar); /* "restricted" rounds times to seconds */
-	archive_write_add_filter_gzip(tar);
-	archive_write_set_filter_option(tar, "gzip", "compression-level", "1");
-	if (archive_read_disk_open(disk, ".") != ARCHIVE_OK)
-		return failed(disk, j->target);
-	if (archive_write_open_fd(tar, j->file) != ARCHIVE_OK)
-		return failed(tar, j->target);
-	r = pack_all(disk, tar, st.st_dev, j);
-	if (r == 0 && archive_write_close(tar) != ARCHIVE_OK)
-		r = failed(tar, j->target);
-	return r;
 }
 
 static uint32_t number_of(const struct mount_entry *m)
@@ -247,7 +103,7 @@ static int dump_as(struct dump *d, uint32_t number, int dir, const char *what, b
 	/* owners as the tree sees them */
 	if (r == 0 && d->own & CLONE_NEWUSER)
 		r = ns_open(dump_task(d, 0)->proc.dir, NS_USER, &users);
-	return r < 0 ? r : ns_run(&users, 1, pack, &(struct job){dir, file, what, nodes}, NULL);
+	return r < 0 ? r : tmpfs_pack(users, dir, file, what, nodes);
 }
 
 int tmpfs_dump_dir(struct dump *d, uint32_t number, int dir, const char *what)
@@ -290,30 +146,12 @@ int tmpfs_dump_mount(const struct mnt_scope *s, size_t i, bool nodes)
 	return r < 0 ? r : dump_copy(s, i, copy, nodes);
 }
 
-/* In our own process: of several, each a fork(2) less while everything stands still. */
 static int dump_empty(struct dump *d, const struct mount_entry *m, int dir)
 {
-	CLEANUP(write_free) archive_ptr tar = archive_write_new();
-	CLEANUP(entry_free) struct archive_entry *e = archive_entry_new();
 	autoclose int file = -1;
-	struct stat st;
 	int r = image_write_fd(&d->w, IMG_TMPFS_DEV, number_of(m), &file);
 
-	if (r < 0)
-		return r;
-	if (fstat(dir, &st) < 0)
-		return err_errno("look at %s", m->target);
-	archive_entry_set_pathname(e, ".");
-	archive_entry_set_mode(e, st.st_mode);
-	archive_entry_set_uid(e, st.st_uid);
-	archive_entry_set_gid(e, st.st_gid);
-	archive_entry_set_mtime(e, st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-	archive_write_set_format_pax(tar);
-	archive_write_add_filter_gzip(tar);
-	if (archive_write_open_fd(tar, file) != ARCHIVE_OK ||
-	    archive_write_header(tar, e) < ARCHIVE_WARN || archive_write_close(tar) != ARCHIVE_OK)
-		return failed(tar, m->target);
-	return 0;
+	return r < 0 ? r : tmpfs_pack_empty(dir, file, m->target);
 }
 
 static int copy_alone(void *arg, int *ret_fd)
@@ -397,63 +235,6 @@ int tmpfs_dump(struct dump *d)
 {
 	/* with the mounts: mnt_dump() */
 	return d->o.standalone ? 0 : mnt_each_scope(d, true, dump_scope);
-}
-
-static int unpack(void *arg, int *ret_fd)
-{
-	const struct job *j = arg;
-	CLEANUP(read_free) archive_ptr tar = archive_read_new();
-	CLEANUP(write_free) archive_ptr disk = archive_write_disk_new();
-	struct archive_entry *e;
-	struct stat top, st;
-	int r;
-
-	if (fchdir(j->dir) < 0 || fstat(j->dir, &top) < 0)
-		return err_errno("enter %s", j->target);
-	umask(0);
-	archive_read_support_format_tar(tar);
-	archive_read_support_filter_gzip(tar);
-	archive_write_disk_set_options(
-		disk, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
-			      ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_ACL | ARCHIVE_EXTRACT_UNLINK |
-			      ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
-			      ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
-	if (archive_read_open_fd(tar, j->file, BLOCK) != ARCHIVE_OK)
-		return failed(tar, j->target);
-	while ((r = archive_read_next_header(tar, &e)) == ARCHIVE_OK) {
-		__LA_MODE_T type = archive_entry_filetype(e);
-
-		if (!j->nodes && is_node((mode_t)type))
-			continue;
-		/* Something is mounted there, and shall not have the owner of what it covers. */
-		if (fstatat(j->dir, archive_entry_pathname(e), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    st.st_dev != top.st_dev)
-			continue;
-		if (archive_write_header(disk, e) < ARCHIVE_WARN)
-			return failed(disk, j->target);
-		if (type == AE_IFREG && !archive_entry_hardlink(e)) {
-			r = copy_data(tar, disk, j->target);
-			if (r < 0)
-				return r;
-		}
-		if (archive_write_finish_entry(disk) < ARCHIVE_WARN)
-			return failed(disk, j->target);
-	}
-	return r == ARCHIVE_EOF ? 0 : failed(tar, j->target);
-}
-
-void tmpfs_load(void)
-{
-	archive_entry_free(archive_entry_new());
-}
-
-int tmpfs_unpack(int dir, int archive, const char *target, bool nodes)
-{
-	autoclose int top = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (top < 0)
-		return err_errno("open %s", target);
-	return ns_run(NULL, 0, unpack, &(struct job){top, archive, target, nodes}, NULL);
 }
 
 static int restore_one(struct restore *r, const MntEntry *m)

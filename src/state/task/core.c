@@ -175,7 +175,7 @@ int core_load(struct restore *r, struct rtask *t)
 			       t->nspid, t->nspid);
 	t->threads[0].core = t->core;
 	if (ret == 0)
-		parallel_run(t->nthreads, parallel_cpus(t->nthreads), preload, t);
+		parallel_run(t->nthreads, preload, t);
 	for (unsigned i = 0; ret == 0 && i < t->nthreads; i++)
 		ret = load_thread(r, &t->threads[i]);
 	return ret;

@@ -149,7 +149,7 @@ static int check_threads(struct dtask *t, unsigned k)
 	int r = 0;
 
 	if (n > 1)
-		parallel_run(n, parallel_cpus(n), compare_one, &c);
+		parallel_run(n, compare_one, &c);
 	for (unsigned i = 0; r == 0 && i < n; i++)
 		if (!same[i])
 			r = check_thread(t, dtask_tid(t, i), k);

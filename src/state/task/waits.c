@@ -195,7 +195,7 @@ void waits_look(struct dump *d)
 			continue;
 		n = (unsigned)w.tids.n;
 		w.v = g_new0(struct wait, n);
-		parallel_run(n, parallel_cpus(n), read_call, &w);
+		parallel_run(n, read_call, &w);
 		for (unsigned k = 0; k < n; k++)
 			if (w.v[k].nr != UINT64_MAX)
 				look_thread(d, w.dir, w.tids.v[k], &w.v[k], offsets);
