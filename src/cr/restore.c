@@ -295,6 +295,7 @@ static const struct restore_step restore_steps[] = {
 	{"threads", .task = born_threads},
 	{"control groups of threads", .all = cgroups_restore_threads},
 	{"namespaces of threads", .thread = spaces_enter_thread},
+	{"directories of threads", .task = fs_restore_threads},
 	{"end of the channel", .task = files_end},
 	{"stopped processes", .task = stops_restore},
 	{"signal actions", .task = sigactions_restore},
@@ -354,6 +355,7 @@ static void task_free(void *p)
 	for (unsigned i = 1; i < t->nthreads; i++)
 		if (t->threads[i].core)
 			core_entry__free_unpacked(t->threads[i].core, NULL);
+	fs_threads_end(t);
 	if (t->core)
 		core_entry__free_unpacked(t->core, NULL);
 	if (t->mm)

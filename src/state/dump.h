@@ -27,6 +27,7 @@ struct dthread {
 	struct dtask *task;
 	pid_t tid, nstid; /* as we see it, as its own namespace sees it */
 	unsigned slot;	  /* in task->agent */
+	bool own_fs;	  /* its directories are not those of its process */
 	struct procstatus status;
 	CoreEntry *core; /* the leader's is the task's, if it lives */
 };
@@ -35,6 +36,7 @@ struct thread_seen {	    /* before the freeze: state/tree_threads.c */
 	pid_t tid, own_tid; /* as we see it, and as it does itself; */
 	pid_t nstid;	    /* as the root's namespace does; 0: it has ended meanwhile */
 	pid_t tracer;	    /* 0: none */
+	bool own_fs;
 };
 
 struct dtask {
@@ -110,9 +112,9 @@ struct dump {
 	bool no_peek;		     /* it was tried */
 	bool landlock_known;	     /* the next one: state/task/landlock.c */
 	unsigned landlock_at;
-	GHashTable *shmem;	     /* inode -> struct shmem_dump: state/mem/shmem.c */
-	struct ptys_seen *ptys;	     /* state/tty/pty_dump.c */
-	GPtrArray *seccomp;	     /* SeccompFilter: state/task/seccomp.c */
+	GHashTable *shmem;	/* inode -> struct shmem_dump: state/mem/shmem.c */
+	struct ptys_seen *ptys; /* state/tty/pty_dump.c */
+	GPtrArray *seccomp;	/* SeccompFilter: state/task/seccomp.c */
 	uint32_t next_pages_id;
 	struct pages_dump *pages; /* snapshots that are still to be written: state/mem/pages.c */
 	GArray *readouts;	  /* state/mem/readout.c */

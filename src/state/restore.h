@@ -36,6 +36,9 @@ struct rthread {
 	unsigned slot;
 	bool gone;	 /* it was to end: state/task/leader.c */
 	CoreEntry *core; /* the leader's is the task's */
+	/* It has directories of its own; NULL: those of its process.  Ours, until they are its. */
+	FsEntry *fs;
+	int cwd, root;
 };
 
 struct rtask {

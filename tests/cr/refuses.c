@@ -8,6 +8,8 @@
 #include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -65,6 +67,33 @@ static void refused_mounts(void)
 	expect("/version is in a mount (proc) that is attached nowhere");
 }
 
+static void *stay(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void *have_own(void *arg)
+{
+	pthread_t t;
+
+	check(unshare(CLONE_FS) == 0 && pthread_create(&t, NULL, stay, NULL) == 0);
+	*(volatile bool *)arg = true;
+	return stay(arg);
+}
+
+static void refused_threads(void)
+{
+	static volatile bool made;
+	pthread_t t;
+
+	check(pthread_create(&t, NULL, have_own, (void *)&made) == 0);
+	while (!made)
+		usleep(1000);
+	expect("share directories that are not those of their process; let each have its own");
+}
+
 int main(void)
 {
 	char lock[] = "/tmp/refuses.XXXXXX";
@@ -81,6 +110,7 @@ int main(void)
 	refused_answer();
 	refused_maps();
 	refused_mounts();
+	refused_threads();
 	fd = mkstemp(lock);
 	check(fd >= 0 && flock(fd, LOCK_EX) == 0 && unlink(lock) == 0);
 	expect("is locked; use --file-locks to keep file locks");

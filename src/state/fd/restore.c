@@ -3,6 +3,7 @@
 #include "state/fd/kind.h"
 #include "state/lock/lock.h"
 #include "state/ns/spaces.h"
+#include "state/task/task.h"
 
 #include "base/fd.h"
 
@@ -337,6 +338,17 @@ static int close_channel(struct restore *r, struct rtask *t)
 	return batch_run(&b);
 }
 
+/* For what its threads are to get. */
+static bool keeps_channel(const struct restore *r, const struct rtask *t)
+{
+	bool wanted = spaces_wants_channel(r, t);
+
+	for (unsigned i = 0; !wanted && i < r->nimages; i++)
+		wanted = restore_task(r, restore_task(r, i)->files) == t &&
+			 fs_of_threads(restore_task(r, i));
+	return wanted;
+}
+
 int files_install(struct restore *r, struct rtask *t)
 {
 	CLEANUP(batch_end) struct batch b = {0};
@@ -351,12 +363,12 @@ int files_install(struct restore *r, struct rtask *t)
 	ret = batch_run(&b);
 	for (unsigned i = 0; ret == 0 && i < t->fds->len; i += FD_SEND_MAX)
 		ret = receive(r, t, &b, i, MIN(t->fds->len - i, FD_SEND_MAX));
-	return ret < 0 || spaces_wants_channel(r, t) ? ret : close_channel(r, t);
+	return ret < 0 || keeps_channel(r, t) ? ret : close_channel(r, t);
 }
 
 int files_end(struct restore *r, struct rtask *t)
 {
-	bool mine = restore_task(r, t->files) == t && spaces_wants_channel(r, t);
+	bool mine = restore_task(r, t->files) == t && keeps_channel(r, t);
 
 	return mine ? close_channel(r, t) : 0;
 }

@@ -76,49 +76,45 @@ static int compare_files(const struct dtask *t, pid_t tid, json_t *closed)
 	return r;
 }
 
-static int compare_fs(const struct dtask *t, pid_t tid)
+/* Each is made by the process itself, with what is the process's, of which it takes a copy. */
+static int check_alone(struct kcmp_set *owns, pid_t tid, unsigned k)
 {
-	CLEANUP(procstatus_clear) struct procstatus st = {0};
-	static const char *const links[] = {"cwd", "root"};
-	autoclose int dir = -1;
-	int r = proc_open_task(t->proc.dir, tid, &dir);
+	uint32_t id;
+	pid_t first;
+	int any, r = kcmp_set_add(owns, tid, 0, 0, &id);
 
-	if (r == 0)
-		r = procstatus_read(dir, &st);
-	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(links); i++) {
-		g_autofree char *its = NULL, *mine = NULL;
-
-		r = proc_link(dir, links[i], &its);
-		if (r == 0)
-			r = proc_link(t->proc.dir, links[i], &mine);
-		if (r == 0 && strcmp(its, mine) != 0)
-			return err_set(
-				EOPNOTSUPP,
-				"thread %d has a directory of its own (%s is %s); let it return to "
-				"that of its process, or end it",
-				tid, links[i], its);
-	}
-	if (r == 0 && st.umask != t->status.umask)
-		return err_set(
-			EOPNOTSUPP,
-			"thread %d has a umask of its own; set that of its process, or end it",
-			tid);
-	return r;
+	if (r != 0)
+		return MIN(r, 0);
+	kcmp_set_first(owns, id, &first, &any);
+	return err_set(EOPNOTSUPP,
+		       "threads %d and %d share %s that are not those of their process; let each "
+		       "have its own (unshare(2)), or end one",
+		       first, tid, shared[k].what);
 }
 
-static int compare_own(struct dtask *t, pid_t tid, int type)
+static int check_own(struct dtask *t, unsigned i, unsigned k)
 {
 	t->own_tables = true;
-	return type == KCMP_FILES ? compare_files(t, tid, NULL) : compare_fs(t, tid);
+	if (shared[k].type == KCMP_FILES)
+		return compare_files(t, dtask_tid(t, i), NULL);
+	if (t->nthreads)
+		t->threads[i].own_fs = true;
+	else
+		g_array_index(t->seen, struct thread_seen, i).own_fs = true;
+	return 0;
 }
 
-static int check_thread(struct dtask *t, pid_t tid, unsigned k)
+static int check_thread(struct dtask *t, unsigned i, unsigned k, struct kcmp_set *owns)
 {
+	pid_t tid = dtask_tid(t, i);
 	bool nothing = tid == t->proc.pid || (t->leader_dead && tid == t->pid);
 	int same = nothing ? 0 : kcmp_compare(t->proc.pid, tid, shared[k].type, 0, 0);
 
-	if (same > 0)
-		same = compare_own(t, tid, shared[k].type);
+	if (same > 0) {
+		same = check_own(t, i, k);
+		if (same == 0)
+			same = check_alone(owns, tid, k);
+	}
 	if (same != -ESRCH && same != -ENOENT)
 		return same;
 	err_clear(); /* has ended while we looked */
@@ -143,6 +139,7 @@ static void compare_one(void *arg, unsigned i)
 
 static int check_threads(struct dtask *t, unsigned k)
 {
+	CLEANUP(kcmp_set_drop) struct kcmp_set *owns = kcmp_set_new(shared[k].type);
 	unsigned n = dtask_nthreads(t);
 	g_autofree bool *same = g_new0(bool, n);
 	struct comparison c = {t, shared[k].type, same};
@@ -152,7 +149,7 @@ static int check_threads(struct dtask *t, unsigned k)
 		parallel_run(n, compare_one, &c);
 	for (unsigned i = 0; r == 0 && i < n; i++)
 		if (!same[i])
-			r = check_thread(t, dtask_tid(t, i), k);
+			r = check_thread(t, i, k, owns);
 	return r;
 }
 
@@ -175,9 +172,7 @@ int sharing_dump(struct dump *d, struct dthread *h)
 		json_object_set_new(all, tid, closed = json_array());
 		r = compare_files(t, h->tid, closed);
 	}
-	if (same >= 0 && r == 0)
-		same = kcmp_compare(t->proc.pid, h->tid, KCMP_FS, 0, 0);
-	if (same > 0 && r == 0) {
+	if (h->own_fs && r == 0) {
 		json_t *all = json_object_get(t->extra, "own_fs");
 
 		if (!all)
@@ -190,18 +185,15 @@ int sharing_dump(struct dump *d, struct dthread *h)
 /* Threads are made with all that is the process's; its late descriptors are there by now. */
 int sharing_restore(struct restore *r, struct rthread *h)
 {
-	const json_t *files = json_object_get(h->task->extra, "own_files");
-	const json_t *fs = json_object_get(h->task->extra, "own_fs"), *closed;
+	const json_t *files = json_object_get(h->task->extra, "own_files"), *closed;
 	CLEANUP(batch_end) struct batch b = {0};
 	char tid[16];
 
-	if (!files && !fs)
+	if (!files)
 		return 0;
 	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
 	closed = json_object_get(files, tid); /* some were a tracker of ours: state/mem/track.c */
 	rthread_batch(h, &b);
-	if (json_object_get(fs, tid))
-		batch_add(&b, SYS_unshare, IMM(CLONE_FS));
 	if (closed)
 		batch_add(&b, SYS_unshare, IMM(CLONE_FILES));
 	for (size_t i = 0; i < json_array_size(closed); i++)

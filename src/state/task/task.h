@@ -104,6 +104,9 @@ int fs_check(struct dump *d, struct dtask *t) MUST_CHECK;
 int fs_dump(struct dump *d, struct dtask *t) MUST_CHECK;
 int fs_load(struct restore *r, struct rtask *t) MUST_CHECK;
 int fs_restore(struct restore *r, struct rtask *t) MUST_CHECK;
+bool fs_of_threads(const struct rtask *t);			       /* some have their own */
+int fs_restore_threads(struct restore *r, struct rtask *t) MUST_CHECK; /* sends descriptors */
+void fs_threads_end(struct rtask *t);
 
 /* timers.c: interval timers, POSIX timers */
 extern const struct question timers_question;
