@@ -99,7 +99,7 @@ struct dump {
 	struct image_writer w;
 	struct files_dump *files;
 	struct questions *questions; /* state/question.c */
-	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name: state/fd/find.c */
+	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name, "": state/fd/find.c */
 	GPtrArray *linked;	     /* state/fd/linked.c */
 	GHashTable *waits;	     /* tid -> struct wait: state/task/waits.c */
 	GHashTable *vforks;	     /* pid: between vfork(2) and execve(2), at the last look */

@@ -73,6 +73,21 @@ thaws() {
 	thaws names
 }
 
+# As after the upgrade of a package: the program and what it has open and mapped are of the image.
+@test "files of the image that have been deleted" {
+	cryopod run -d --name old busybox sh -c 'exec 3</etc/group; read a <&3; cp /bin/busybox /busybox; rm /bin/busybox /etc/group
+		/busybox touch /ready; while /busybox sleep 0.1; do :; done'
+	wait_for 10 cryopod exec old /busybox test -e /ready
+	for _ in 1 2; do
+		expect 0 cryopod container checkpoint old
+		expect 0 cryopod container restore old
+	done
+	run cryopod exec old /busybox sh -c 'for f in exe fd/3; do /busybox readlink /proc/1/$f; done; /busybox ls /bin/busybox /etc/group'
+	[[ $output = *"/bin/busybox (deleted)"*"/etc/group (deleted)"* ]]
+	[[ $output = *"/bin/busybox: No such file"*"/etc/group: No such file"* ]]
+	cryopod rm -f -t 0 old
+}
+
 @test "files in mounts that are attached nowhere" {
 	RUN=--privileged thaws adrift
 }

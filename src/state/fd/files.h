@@ -98,6 +98,10 @@ int reopen_check_opened(const struct path_view *v) MUST_CHECK;
 int reopen_check_mapped(const struct path_view *v) MUST_CHECK;
 int reopen_check_program(const struct path_view *v) MUST_CHECK;
 
+/* gone.c: files of the layers of an overlay that have been deleted there.  Sure, or perhaps. */
+bool gone_may_be(const struct path_view *v);
+bool gone_for_sure(struct dump *d, const struct path_view *v);
+
 /* Its record, with ID; writes the ghost if it needs one.  The caller's. */
 /* Does its name lead to it again? */
 bool path_leads_there(const struct dump *d, const struct path_view *v);
@@ -186,8 +190,8 @@ int ghosts_load(struct restore *r) MUST_CHECK;
 /*
  * Creates a file or directory at BASE in *DIR, or at a name beside it if there is one already.  The
  * directory of a read-only mount is exchanged for that of a copy that can be written to.
- * Returns a descriptor: O_PATH but for files, as opening devices has effects.  REG says whose mounts
- * those are.
+ * Returns a descriptor: O_PATH but for files, as opening devices has effects.  REG says whose
+ * mounts those are.
  */
 int ghost_node(struct restore *r, const RegFileEntry *reg, int *dir, const char *base,
 	       const GhostFileEntry *e, char **ret_base) MUST_CHECK;

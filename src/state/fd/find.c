@@ -179,16 +179,16 @@ bool find_name(struct dump *d, const struct find_key *k, char **ret_name)
 	if (!d->found)
 		d->found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	known = g_hash_table_lookup(d->found, key);
-	if (known && leads_there(d, k, known)) {
+	if (known && !*known && d->frozen)
+		return false;
+	if (known && *known && leads_there(d, k, known)) {
 		*ret_name = g_strdup(known);
 		return true;
 	}
 	name = search(d, k);
-	if (!name)
-		return false;
-	g_hash_table_replace(d->found, g_steal_pointer(&key), g_strdup(name));
+	g_hash_table_replace(d->found, g_steal_pointer(&key), g_strdup(name ?: ""));
 	*ret_name = name;
-	return true;
+	return name != NULL;
 }
 
 /* Hexadecimal digits, two per byte. */

@@ -33,11 +33,6 @@ static int open_in(int root, const char *name, uint64_t flags)
 	return file_openat2(root, name, &how);
 }
 
-static bool is_deleted(const struct path_view *v)
-{
-	return v->st.st_nlink == 0 && g_str_has_suffix(v->link, DELETED);
-}
-
 static int mount_of(const struct dump *d, const struct path_view *v)
 {
 	return v->mnt_id < 0 ? spaces_mount_of(d, v->reopen) : v->mnt_id;
@@ -86,6 +81,22 @@ static bool other_name(struct dump *d, const struct path_view *v, char **ret_nam
 	return find_name(d, &k, ret_name);
 }
 
+/*
+ * Nobody writes to a file of a lower layer, so whether names that nobody in the tree sees lead to
+ * it makes no difference.
+ */
+static bool is_deleted(struct dump *d, const struct path_view *v)
+{
+	g_autofree char *other = NULL;
+
+	if (!g_str_has_suffix(v->link, DELETED))
+		return false;
+	if (v->st.st_nlink == 0)
+		return true;
+	return gone_may_be(v) && !path_leads_there(d, v) &&
+	       (gone_for_sure(d, v) || !other_name(d, v, &other));
+}
+
 int path_check(struct dump *d, const struct path_view *v)
 {
 	g_autofree char *other = NULL;
@@ -95,7 +106,7 @@ int path_check(struct dump *d, const struct path_view *v)
 	if (v->link[0] != '/')
 		return err_set(EOPNOTSUPP, "%s has no name in the file system; close it first",
 			       v->link);
-	if (is_deleted(v)) {
+	if (is_deleted(d, v)) {
 		if (S_ISSOCK(v->st.st_mode))
 			return err_set(EOPNOTSUPP, "%s is a socket without a name; close it first",
 				       v->link);
@@ -152,7 +163,7 @@ int path_dump(struct dump *d, const struct path_view *v, uint32_t id, RegFileEnt
 	e->size = (uint64_t)v->st.st_size;
 	e->has_mode = true;
 	e->mode = v->st.st_mode;
-	if (!is_deleted(v)) {
+	if (!is_deleted(d, v)) {
 		e->name = g_strdup(v->link);
 		if (leads_there(d, v) == 1)
 			return 0;
