@@ -213,3 +213,17 @@ int btf_size(struct btf *b, const char *name, unsigned *ret)
 	*ret = t->size;
 	return 0;
 }
+
+int btf_function(struct btf *b, const char *name, uint32_t *ret)
+{
+	for (uint32_t i = 1; i < b->types->len; i++) {
+		const struct btf_type *t = g_array_index(b->types, const struct btf_type *, i);
+
+		if (BTF_INFO_KIND(t->info) == BTF_KIND_FUNC &&
+		    strcmp(string_at(b, t->name_off), name) == 0) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return err_set(EOPNOTSUPP, "this kernel has no function %s for BPF programs", name);
+}

@@ -19,3 +19,6 @@ void btf_close(struct btf **b);
  */
 int btf_offset(struct btf *b, const char *name, const char *field, unsigned *ret) MUST_CHECK;
 int btf_size(struct btf *b, const char *name, unsigned *ret) MUST_CHECK;
+
+/* The number of function NAME, by which BPF programs call it.  -EOPNOTSUPP: there is none. */
+int btf_function(struct btf *b, const char *name, uint32_t *ret) MUST_CHECK;

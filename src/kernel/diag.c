@@ -183,6 +183,16 @@ int diag_inet_shutdown(int sock, int family, int protocol, GHashTable *map)
 	return r;
 }
 
+static void read_info(struct diag_tcp *t, const struct nlattr *a)
+{
+	struct tcp_info info = {0};
+
+	memcpy(&info, mnl_attr_get_payload(a), MIN(mnl_attr_get_payload_len(a), sizeof(info)));
+	t->options = info.tcpi_options;
+	t->snd_wscale = info.tcpi_snd_wscale;
+	t->rcv_wscale = info.tcpi_rcv_wscale;
+}
+
 /* tcp_diag_get_aux() */
 static int tcp_attr(const struct nlattr *a, void *arg)
 {
@@ -193,6 +203,8 @@ static int tcp_attr(const struct nlattr *a, void *arg)
 		t->md5 = true;
 	else if (type == INET_DIAG_ULP_INFO)
 		t->ulp = true;
+	else if (type == INET_DIAG_INFO)
+		read_info(t, a);
 	return MNL_CB_OK;
 }
 
@@ -235,6 +247,39 @@ int diag_tcp(int sock, int family, GArray *all)
 	int r = diag_list(sock, &req, sizeof(req), tcp_msg, all);
 
 	return r < 0 ? err_wrap(r, "TCP sockets") : 0;
+}
+
+/* inet_diag_find_one_icsk() */
+int diag_tcp_find(int sock, const struct diag_tcp *who, struct diag_tcp *ret)
+{
+	g_autoptr(GArray) one = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
+	struct inet_diag_req_v2 req = {
+		.sdiag_family = (uint8_t)who->family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_ext = WITH_KEYS,
+		.idiag_states = ~0u,
+		.id = {.idiag_sport = htons(who->sport),
+		       .idiag_dport = htons(who->dport),
+		       .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}},
+	};
+	g_autofree char *buf = g_malloc(LIST_BYTES);
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	ssize_t n;
+	int r;
+
+	memcpy(req.id.idiag_src, who->src, sizeof(who->src));
+	memcpy(req.id.idiag_dst, who->dst, sizeof(who->dst));
+	h->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	h->nlmsg_flags = NLM_F_REQUEST;
+	memcpy(mnl_nlmsg_put_extra_header(h, sizeof(req)), &req, sizeof(req));
+	n = send(sock, h, h->nlmsg_len, 0) < 0 ? -1 : recv(sock, buf, LIST_BYTES, 0);
+	r = n < 0 ? MNL_CB_ERROR : mnl_cb_run(buf, (size_t)n, 0, 0, tcp_msg, one);
+	if (r < 0 && errno != ENOENT)
+		return err_errno("a TCP socket");
+	if (r < 0 || !one->len)
+		return 1;
+	*ret = g_array_index(one, struct diag_tcp, 0);
+	return 0;
 }
 
 /* tcp_diag_destroy() (Linux 4.5, CONFIG_INET_DIAG_DESTROY) */

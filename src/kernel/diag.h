@@ -41,10 +41,17 @@ struct diag_tcp {
 	uint32_t rqueue; /* bytes to be read, with those behind an urgent one, and a FIN */
 	uint8_t id[48];	 /* struct inet_diag_sockid */
 	bool md5, ulp;	 /* signed with keys (TCP_MD5SIG); a protocol on top (TCP_ULP) */
+	uint8_t options, snd_wscale, rcv_wscale; /* TCPI_OPT_*: struct tcp_info */
 };
 
 /* Appends all TCP sockets of FAMILY. */
 int diag_tcp(int sock, int family, GArray *list) MUST_CHECK;
+
+/*
+ * The one with WHO's addresses and ports; also a listening socket that would get what comes from
+ * there.  1: there is none.
+ */
+int diag_tcp_find(int sock, const struct diag_tcp *who, struct diag_tcp *ret) MUST_CHECK;
 
 /*
  * Ends connections at local PORT that nobody has open any more and that only wait for their time to

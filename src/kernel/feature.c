@@ -122,6 +122,9 @@ const struct feature features[] = {
 	       "inotify and errors of UDP are lost; io_uring, userfaultfd, triggers of pressure, "
 	       "queues with messages (mq_overview(7)), urgent data and datagrams in the making "
 	       "are refused"),
+	USEFUL("tcp_unaccepted", feature_unaccepted,
+	       "giving a listening socket TCP connections that nobody has accepted yet",
+	       "such connections are waited for, then refused"),
 	USEFUL("sock-diag", sock_diag, "sockets", "processes with sockets are refused"),
 	USEFUL("sk_ns", feature_sk_ns, "knowing the network namespace of a socket",
 	       "processes with sockets are refused"),

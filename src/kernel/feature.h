@@ -50,6 +50,7 @@ int feature_timer_ids(void);
 int feature_overlay_maps(void);
 int feature_scan_guards(void);
 int feature_peek(void);
+int feature_unaccepted(void);
 int feature_pidfd_thread(void);
 int feature_pidfd_exit(void);
 int feature_last_pid(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Features of processes and files; each is tried. */
+#include "kernel/born.h"
 #include "kernel/feature.h"
 #include "kernel/peek.h"
 
@@ -235,6 +236,17 @@ int feature_peek(void)
 	CLEANUP(peek_close) struct peek *k = NULL;
 	int r = peek_open(&k);
 
+	return r == -EOPNOTSUPP ? 0 : r < 0 ? r : 1;
+}
+
+int feature_unaccepted(void)
+{
+	CLEANUP(btf_close) struct btf *types = NULL;
+	CLEANUP(born_close) struct born *b = NULL;
+	int r = btf_open(&types);
+
+	if (r == 0)
+		r = born_open(types, -1, &b);
 	return r == -EOPNOTSUPP ? 0 : r < 0 ? r : 1;
 }
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/bpf.h"
 #include "kernel/peek_private.h"
 
 #include <errno.h>
-#include <linux/bpf.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #define DATA_BYTES 65536
 #define DATA_AT	   4096
@@ -18,11 +17,6 @@ struct window {
 	char space[DATA_AT - 32], data[DATA_BYTES];
 };
 
-static int bpf(int command, union bpf_attr *a)
-{
-	return (int)syscall(SYS_bpf, command, a, sizeof(*a));
-}
-
 static int make_map(struct peek *k)
 {
 	union bpf_attr a = {.map_type = BPF_MAP_TYPE_ARRAY,
@@ -32,7 +26,7 @@ static int make_map(struct peek *k)
 			    .map_flags = BPF_F_MMAPABLE};
 	void *p;
 
-	k->map = bpf(BPF_MAP_CREATE, &a);
+	k->map = bpf_call(BPF_MAP_CREATE, &a);
 	if (k->map < 0)
 		return err_set(EOPNOTSUPP, "BPF cannot be used here: %s", g_strerror(errno));
 	p = mmap(NULL, sizeof(struct window), PROT_READ | PROT_WRITE, MAP_SHARED, k->map, 0);
@@ -42,31 +36,26 @@ static int make_map(struct peek *k)
 	return 0;
 }
 
-#define INSN(c, d, s, o, i)                                                                        \
-	{                                                                                          \
-		.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)                \
-	}
-
 /* In whoever calls BPF_PROG_TEST_RUN: a program that "syscall" says is run right there. */
 static int load_program(struct peek *k)
 {
 	const struct bpf_insn v[] = {
-		INSN(BPF_LD | BPF_DW | BPF_IMM, 6, BPF_PSEUDO_MAP_VALUE, 0, k->map),
-		INSN(0, 0, 0, 0, 0),
-		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, -1),
-		INSN(BPF_LDX | BPF_MEM | BPF_DW, 3, 6, offsetof(struct window, at), 0),
-		INSN(BPF_LDX | BPF_MEM | BPF_DW, 2, 6, offsetof(struct window, len), 0),
-		INSN(BPF_JMP | BPF_JEQ | BPF_K, 3, 0, 6, 0),
-		INSN(BPF_JMP | BPF_JGT | BPF_K, 2, 0, 3, DATA_BYTES),
-		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 1, 6, 0, 0),
-		INSN(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, DATA_AT),
-		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel),
-		INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 0, offsetof(struct window, result), 0),
-		INSN(BPF_JMP | BPF_JA, 0, 0, 2, 0),
-		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_task),
-		INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 0, offsetof(struct window, task), 0),
-		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0),
-		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+		BPF_INSN(BPF_LD | BPF_DW | BPF_IMM, 6, BPF_PSEUDO_MAP_VALUE, 0, k->map),
+		BPF_INSN(0, 0, 0, 0, 0),
+		BPF_INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, -1),
+		BPF_INSN(BPF_LDX | BPF_MEM | BPF_DW, 3, 6, offsetof(struct window, at), 0),
+		BPF_INSN(BPF_LDX | BPF_MEM | BPF_DW, 2, 6, offsetof(struct window, len), 0),
+		BPF_INSN(BPF_JMP | BPF_JEQ | BPF_K, 3, 0, 6, 0),
+		BPF_INSN(BPF_JMP | BPF_JGT | BPF_K, 2, 0, 3, DATA_BYTES),
+		BPF_INSN(BPF_ALU64 | BPF_MOV | BPF_X, 1, 6, 0, 0),
+		BPF_INSN(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, DATA_AT),
+		BPF_INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel),
+		BPF_INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 0, offsetof(struct window, result), 0),
+		BPF_INSN(BPF_JMP | BPF_JA, 0, 0, 2, 0),
+		BPF_INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_task),
+		BPF_INSN(BPF_STX | BPF_MEM | BPF_DW, 6, 0, offsetof(struct window, task), 0),
+		BPF_INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0),
+		BPF_INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
 	union bpf_attr a = {.prog_type = BPF_PROG_TYPE_SYSCALL,
 			    .prog_flags = BPF_F_SLEEPABLE,
@@ -74,7 +63,7 @@ static int load_program(struct peek *k)
 			    .insn_cnt = ARRAY_SIZE(v),
 			    .license = (uintptr_t) "Dual BSD/GPL"}; /* the helper asks for one */
 
-	k->program = bpf(BPF_PROG_LOAD, &a);
+	k->program = bpf_call(BPF_PROG_LOAD, &a);
 	return k->program < 0
 		       ? err_set(EOPNOTSUPP, "the kernel does not let its memory be read: %s",
 				 g_strerror(errno))
@@ -85,7 +74,7 @@ static int run(struct peek *k)
 {
 	union bpf_attr a = {.test = {.prog_fd = (uint32_t)k->program}};
 
-	return bpf(BPF_PROG_TEST_RUN, &a) < 0 ? err_errno("run a BPF program") : 0;
+	return bpf_call(BPF_PROG_TEST_RUN, &a) < 0 ? err_errno("run a BPF program") : 0;
 }
 
 int peek_open(struct peek **ret)
@@ -148,6 +137,11 @@ int peek_at(struct peek *k, uint64_t at, const char *name, const char *field, ui
 	if (r == 0)
 		*ret = at + offset;
 	return r;
+}
+
+struct btf *peek_types(struct peek *k)
+{
+	return k->btf;
 }
 
 int peek_size(struct peek *k, const char *name, unsigned *ret)

@@ -32,6 +32,8 @@ int peek_read(struct peek *k, uint64_t at, void *buf, size_t len) MUST_CHECK;
 int peek_at(struct peek *k, uint64_t at, const char *name, const char *field, uint64_t *ret)
 	MUST_CHECK;
 int peek_size(struct peek *k, const char *name, unsigned *ret) MUST_CHECK;
+struct btf;
+struct btf *peek_types(struct peek *k); /* K's own: kernel/btf.h */
 
 /* The same, read; pointers are u64. */
 int peek_u64(struct peek *k, uint64_t at, const char *name, const char *field, uint64_t *ret)

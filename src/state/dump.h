@@ -110,7 +110,8 @@ struct dump {
 	int mqueues;		     /* the file system of its message queues, once looked at; -1 */
 	struct peek *peek;	     /* dump_peek() */
 	bool no_peek;		     /* it was tried */
-	bool landlock_known;	     /* the next one: state/task/landlock.c */
+	int unaccepted;	     /* sock/tcp_unaccepted.c: 1: can be kept, -1: cannot, 0: not asked */
+	bool landlock_known; /* the next one: state/task/landlock.c */
 	unsigned landlock_at;
 	GHashTable *shmem;	/* inode -> struct shmem_dump: state/mem/shmem.c */
 	struct ptys_seen *ptys; /* state/tty/pty_dump.c */

@@ -176,16 +176,19 @@ while True: c[-1].sendall(c[-1].recv(100))" >/dev/null
 	exec 7<>"/dev/tcp/$(ip_of "$1")/7000"
 }
 
-@test "connections that wait to be accepted are waited for, refused by name, or dropped" {
-	unaccepted soon 0.1
-	cryopod exec soon touch /tmp/begin
+@test "connections that wait to be accepted go on, are refused by name, or are dropped" {
+	unaccepted soon 0
 	exec 9<>"/dev/tcp/$(ip_of soon)/7000"
+	expect 0 cryopod container checkpoint --tcp-established --leave-running soon
 	expect 0 cryopod container checkpoint --tcp-established soon
+	expect 125 cryopod container restore soon
+	has '--tcp-established' '--tcp-close'
 	expect 0 cryopod container restore --tcp-established soon
+	cryopod exec soon touch /tmp/begin
 	says accepted
 	unaccepted never 1000
-	expect 125 cryopod container checkpoint --tcp-established never
-	has 'wait' "$(ip_of never):7000" '--skip-in-flight'
+	expect 125 cryopod container checkpoint never
+	has 'wait' "$(ip_of never):7000" '--tcp-established' '--skip-in-flight'
 	state_is never running
 	expect 0 cryopod container checkpoint --tcp-established --skip-in-flight never
 	expect 0 cryopod container restore --tcp-established never

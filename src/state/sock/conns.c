@@ -7,7 +7,7 @@
 #include "state/sock/inet.h"
 #include "state/sock/netlock.h"
 #include "state/sock/socks.h"
-#include "state/sock/tcp.h"
+#include "state/sock/tcp_unaccepted.h"
 
 #include "base/log.h"
 #include "kernel/ns.h"
@@ -19,11 +19,13 @@
 
 struct conns_dump {
 	GArray *list;  /* struct diag_tcp: those of the tree */
-	GArray *ports; /* uint16_t: where others may not connect now */
+	GArray *ports; /* uint16_t: where it listens, */
+	bool held;     /* and others may not connect now */
 	GArray *fds;
 	struct netlock *lock;
 	bool own_net; /* nobody else's ports are in there */
 	char *left;   /* the table that outlives us */
+	uint32_t streams;
 };
 
 /* What nobody has accepted yet; a request is shown as SYN-RECV (inet_req_diag_fill()). */
@@ -55,13 +57,29 @@ static bool is_newcomer(const struct conns_dump *c, const struct diag_tcp *t)
 	return !t->ino && 1 << t->state & NEWCOMERS && has_port(c, t->sport);
 }
 
-static unsigned count_newcomers(const struct conns_dump *c, const GArray *all)
+/* Those that could not be saved.  Of what waits, only one that is there is worth asking. */
+static bool has_newcomers(struct dump *d, const GArray *all)
 {
-	unsigned n = 0;
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct diag_tcp *t = &g_array_index(all, struct diag_tcp, i);
 
-	for (unsigned i = 0; i < all->len; i++)
-		n += is_newcomer(c, &g_array_index(all, struct diag_tcp, i));
-	return n;
+		if (is_newcomer(d->conns, t) &&
+		    (t->state == TCP_SYN_RECV || d->o.skip_in_flight || !tcp_unaccepted_can(d)))
+			return true;
+	}
+	return false;
+}
+
+static void find_ports(const struct dump *d, const GArray *all)
+{
+	const struct conns_dump *c = d->conns;
+
+	for (unsigned i = 0; i < all->len; i++) {
+		const struct diag_tcp *t = &g_array_index(all, struct diag_tcp, i);
+
+		if (t->state == TCP_LISTEN && socks_has(d, t->ino) && !has_port(c, t->sport))
+			g_array_append_val(c->ports, t->sport);
+	}
 }
 
 static bool has_own_net(const struct dump *d)
@@ -99,23 +117,26 @@ int socks_hold_newcomers(struct dump *d)
 		return 0;
 	c = conns_new(d);
 	r = list_tcp(d, all);
-	for (unsigned i = 0; r == 0 && i < all->len; i++) {
-		const struct diag_tcp *t = &g_array_index(all, struct diag_tcp, i);
-
-		if (t->state == TCP_LISTEN && socks_has(d, t->ino) && !has_port(c, t->sport))
-			g_array_append_val(c->ports, t->sport);
-	}
+	if (r == 0)
+		find_ports(d, all);
 	if (r < 0 || !c->ports->len)
 		return r;
+	c->held = true;
 	r = netlock_take(dump_task(d, 0)->proc.dir, &(struct netlock_what){.ports = c->ports},
 			 &c->lock);
 	for (unsigned us = 1000; r == 0; us = MIN(us * 2, 10000)) {
 		r = list_tcp(d, all);
-		if (r < 0 || !count_newcomers(c, all) || g_get_monotonic_time() > end)
+		if (r < 0 || !has_newcomers(d, all) || g_get_monotonic_time() > end)
 			break;
 		g_usleep(us);
 	}
 	return r;
+}
+
+/* Those who are dropped hear of it; a request of a tree that goes on is nobody's business. */
+static bool is_kept(const struct dump *d, const struct diag_tcp *t)
+{
+	return t->state == TCP_SYN_RECV ? d->conns->held : !d->o.skip_in_flight;
 }
 
 int socks_lock(struct dump *d)
@@ -130,19 +151,42 @@ int socks_lock(struct dump *d)
 	if (r < 0)
 		return r;
 	c = c ?: conns_new(d);
+	find_ports(d, all);
 	for (unsigned i = 0; i < all->len; i++) {
 		const struct diag_tcp *t = &g_array_index(all, struct diag_tcp, i);
 
 		if ((tcp_is_connection(t) && socks_has(d, t->ino)) ||
-		    (t->state == TCP_SYN_RECV && is_newcomer(c, t)))
+		    (is_newcomer(c, t) && is_kept(d, t)))
 			g_array_append_vals(c->list, t, 1);
 	}
-	if ((!c->list->len && !c->ports->len) || d->o.no_netlock)
+	if ((!c->list->len && !c->held) || d->o.no_netlock)
 		return 0;
 	c->left = netlock_left_name();
 	json_object_set_new(d->extra, "netlock", json_string(c->left));
-	return netlock_take(dump_task(d, 0)->proc.dir, &(struct netlock_what){c->list, c->ports},
-			    &c->lock);
+	return netlock_take(dump_task(d, 0)->proc.dir,
+			    &(struct netlock_what){c->list, c->held ? c->ports : NULL}, &c->lock);
+}
+
+bool socks_locked(const struct dump *d, const struct diag_tcp *t)
+{
+	for (unsigned i = 0; i < d->conns->list->len; i++) {
+		const struct diag_tcp *o = &g_array_index(d->conns->list, struct diag_tcp, i);
+
+		if (o->sport == t->sport && o->dport == t->dport && o->family == t->family &&
+		    !memcmp(o->src, t->src, sizeof(o->src)) &&
+		    !memcmp(o->dst, t->dst, sizeof(o->dst)))
+			return true;
+	}
+	return false;
+}
+
+uint32_t socks_stream_id(struct dump *d)
+{
+	uint32_t *n = &d->conns->streams;
+
+	while (socks_has(d, ++*n))
+		;
+	return *n;
 }
 
 static void add_all(GHashTable *map, const GArray *all)
@@ -183,7 +227,7 @@ int socks_keep(struct dump *d, int fd)
 
 static int leave_lock(struct dump *d, const struct conns_dump *c)
 {
-	const struct netlock_what what = {c->list, c->own_net ? c->ports : NULL};
+	const struct netlock_what what = {c->list, c->own_net && c->held ? c->ports : NULL};
 	autoclose int ns = -1;
 	int r = ns_open(dump_task(d, 0)->proc.dir, NS_NET, &ns);
 

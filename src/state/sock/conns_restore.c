@@ -3,7 +3,7 @@
 #include "state/sock/inet.h"
 #include "state/sock/netlock.h"
 #include "state/sock/socks.h"
-#include "state/sock/tcp.h"
+#include "state/sock/tcp_unaccepted.h"
 
 #include "base/log.h"
 #include "kernel/ns.h"
@@ -77,6 +77,8 @@ int socks_lock_restore(struct restore *r)
 	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	struct conns_restore *c = r->conns = g_new0(struct conns_restore, 1);
+	struct netlock_what what = {.connections = list};
+	bool waiting = false;
 	GHashTableIter it;
 	struct file *f;
 	int ret;
@@ -91,14 +93,25 @@ int socks_lock_restore(struct restore *r)
 
 		if (e)
 			add_file(list, e);
+		if (e && e->state == TCP_LISTEN)
+			waiting |= tcp_unaccepted_list(sock_extra(r, f->id), list);
 		if (e && e->opts->so_reuseport && e->src_port)
 			g_hash_table_add(c->shared, port_key(e));
 	}
-	if (!list->len || r->o.tcp_close || r->o.no_netlock)
+	what.untracked = waiting;
+	if (!list->len || r->o.tcp_close || (r->o.no_netlock && !waiting))
 		return 0;
+	if (r->o.no_netlock)
+		g_array_set_size(list, 0);
 	ret = proc_open(r->stub.pid, &p);
-	return ret < 0 ? ret
-		       : netlock_take(p.dir, &(struct netlock_what){.connections = list}, &c->lock);
+	if (ret == 0)
+		ret = netlock_take(p.dir, &what, &c->lock);
+	if (ret < 0 && r->o.no_netlock) { /* it only matters where there is NAT */
+		log_warn("%s", err_message());
+		err_clear();
+		ret = 0;
+	}
+	return ret;
 }
 
 void socks_kept(struct restore *r, const struct tcp_kept *k)

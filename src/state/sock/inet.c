@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "kernel/peek.h"
 #include "state/ns/ns.h"
-#include "state/sock/tcp.h"
+#include "state/sock/tcp_unaccepted.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -137,18 +137,27 @@ static int check_kind(struct dump *d, const struct sock_view *s, int state)
 	return is_udp(s) ? udp_cork_check(d, s) : 0;
 }
 
-static int check_state(struct dump *d, const struct sock_view *s, int state)
+/* 1: connections wait that will be saved. */
+static int check_backlog(struct dump *d, const struct sock_view *s)
 {
 	unsigned waiting;
+	int r;
 
+	backlog(s, &waiting);
+	if (!waiting || d->o.skip_in_flight)
+		return 0;
+	r = tcp_unaccepted_check(d, s);
+	return r == 1 ? tcp_check_backlog(d, s, waiting) : r < 0 ? r : 1;
+}
+
+static int check_state(struct dump *d, const struct sock_view *s, int state)
+{
 	int r = inet_is_tcp(s) ? tcp_keys_check(d, s) : 0;
 
 	if (r < 0)
 		return r;
-	if (state == TCP_LISTEN) {
-		backlog(s, &waiting);
-		return waiting && !d->o.skip_in_flight ? tcp_check_backlog(d, s, waiting) : 0;
-	}
+	if (state == TCP_LISTEN)
+		return check_backlog(d, s);
 	if (!inet_is_tcp(s) || state == TCP_CLOSE)
 		return 0;
 	if (fd_view_in_flight(s->v)) /* the network was locked without it */
@@ -173,7 +182,7 @@ static int check(struct dump *d, const struct fd_view *v)
 		r = check_ping(d, &s);
 	if (r == 0)
 		r = check_state(d, &s, state);
-	if (r == 0)
+	if (r >= 0)
 		r = reuseport_check(d, &s);
 	if (r < 0)
 		return r;
@@ -299,6 +308,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	r = check_kind(d, &s, state);
 	if (r == 0)
 		r = check_state(d, &s, state);
+	if (r > 0)
+		r = tcp_unaccepted_dump(d, &s, x);
 	if (r < 0)
 		return r;
 	e->id = file->id;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "state/sock/tcp.h"
+#include "state/sock/tcp_unaccepted.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -200,7 +200,7 @@ static int listen_all(struct restore *r)
 	while (ret == 0 && g_hash_table_iter_next(&it, NULL, (void **)&f))
 		if (f->kind == &fd_inet && f->fd >= 0 && f->entry->isk->state == TCP_LISTEN)
 			ret = listen_in_order(r, f);
-	return ret;
+	return ret < 0 ? ret : tcp_unaccepted_restore(r);
 }
 
 /* Listening comes when all are bound: it keeps others from the port. */

@@ -32,10 +32,17 @@ static uint16_t fold(uint32_t sum)
 	return htons((uint16_t)~sum);
 }
 
+/* A connection may want none from farther away (IP_MINTTL). */
+static uint8_t hops(const struct injected *p)
+{
+	return p->protocol == IPPROTO_TCP ? 255 : 64;
+}
+
 /* The kernel fills in the checksum: raw_send_hdrinc(). */
 static size_t put_v4(const struct injected *p, struct iphdr *h, uint32_t *sum)
 {
-	*h = (struct iphdr){.version = 4, .ihl = 5, .ttl = 64, .protocol = (uint8_t)p->protocol};
+	*h = (struct iphdr){.version = 4, .ihl = 5, .protocol = (uint8_t)p->protocol};
+	h->ttl = hops(p);
 	h->tot_len = htons((uint16_t)(sizeof(*h) + p->len));
 	h->saddr = p->from.v4.sin_addr.s_addr;
 	h->daddr = p->to.v4.sin_addr.s_addr;
@@ -47,7 +54,7 @@ static size_t put_v6(const struct injected *p, struct ip6_hdr *h, uint32_t *sum)
 {
 	*h = (struct ip6_hdr){.ip6_flow = htonl(6u << 28), .ip6_nxt = (uint8_t)p->protocol};
 	h->ip6_plen = htons((uint16_t)p->len);
-	h->ip6_hlim = 64;
+	h->ip6_hlim = hops(p);
 	h->ip6_src = p->from.v6.sin6_addr;
 	h->ip6_dst = p->to.v6.sin6_addr;
 	*sum = add(0, &h->ip6_src, 32);

@@ -135,9 +135,9 @@ static char *table(const char *name, const char *flags, const struct netlock_wha
 			       "chain in { type filter hook input priority -450;\n"
 			       "meta mark %u accept\n%s}\n"
 			       "chain out { type filter hook output priority -450;\n"
-			       "meta mark %u accept\n%s}\n}\n",
+			       "meta mark %u %saccept\n%s}\n}\n",
 			       name, flags, sets->str, NETLOCK_MARK, in->str, NETLOCK_MARK,
-			       out->str);
+			       what && what->untracked ? "notrack " : "", out->str);
 }
 
 /* One run is one transaction. */

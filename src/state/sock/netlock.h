@@ -17,6 +17,7 @@ struct netlock;
 struct netlock_what {
 	const GArray *connections; /* struct diag_tcp, or NULL */
 	const GArray *ports; /* uint16_t, or NULL: whoever wants to connect to one has to wait */
+	bool untracked;	     /* packets that have the mark are none of conntrack's business */
 };
 
 /* DIR: /proc/PID of a process in that namespace.  If *L is not NULL, WHAT takes the place of what

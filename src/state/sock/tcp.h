@@ -30,6 +30,12 @@ static inline bool tcp_is_connection(const struct diag_tcp *c)
 /* A connection of the tree, until those who have it are dead. */
 int socks_keep(struct dump *d, int fd) MUST_CHECK;
 
+/* A number for a stream that no socket of the tree has. */
+uint32_t socks_stream_id(struct dump *d);
+
+/* T's packets are dropped meanwhile. */
+bool socks_locked(const struct dump *d, const struct diag_tcp *t);
+
 /* What sock_diag says of a connection; NULL: it is not listed (any more). */
 const struct diag_tcp *socks_tcp(struct dump *d, uint32_t ino);
 
@@ -62,8 +68,9 @@ struct tcp_segment {
 	uint16_t window;
 	uint8_t flags;	     /* TH_*, netinet/tcp.h */
 	uint16_t urgent;     /* its pointer */
-	const uint8_t *byte; /* of data, or NULL */
-	const char *device;  /* that the receiver is bound to, or NULL */
+	const uint8_t *data; /* or NULL */
+	size_t data_len;
+	const char *device; /* that the receiver is bound to, or NULL */
 };
 
 int tcp_segment_send(struct restore *r, const struct tcp_segment *s) MUST_CHECK;

@@ -157,12 +157,13 @@ int tcp_check_backlog(struct dump *d, const struct sock_view *s, unsigned waitin
 		waiting = n;
 	if (!waiting)
 		return 0;
-	return err_set(
-		EAGAIN,
-		"%s: %u TCP connection%s to be accepted (%s%s), which no kernel can be given "
-		"again; try again, or use --skip-in-flight to drop such connections",
-		s->v->link, waiting, waiting == 1 ? " waits" : "s wait", names->str,
-		waiting > LIST_MAX ? ", ..." : "");
+	return err_set(EAGAIN,
+		       "%s: %u TCP connection%s to be accepted (%s%s)%s; try again, or use "
+		       "--skip-in-flight to drop such connections",
+		       s->v->link, waiting, waiting == 1 ? " waits" : "s wait", names->str,
+		       waiting > LIST_MAX ? ", ..." : "",
+		       d->o.tcp_established ? ", which this kernel cannot be given again"
+					    : "; use --tcp-established to keep them");
 }
 
 struct tcp_stream {

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #define PATIENCE_MS 2000
@@ -20,35 +21,32 @@ static int state_of(int fd)
 
 int tcp_segment_send(struct restore *r, const struct tcp_segment *s)
 {
-	struct {
-		struct tcphdr head;
-		uint8_t byte;
-	} whole = {
-		.head =
-			{
-				.th_sport =
-					s->from.v4.sin_port, /* the same place in both families */
-				.th_dport = s->to.v4.sin_port,
-				.th_seq = htonl(s->seq),
-				.th_ack = htonl(s->ack),
-				.th_off = sizeof(struct tcphdr) / 4,
-				.th_flags = s->flags,
-				.th_win = htons(s->window),
-				.th_urp = htons(s->urgent),
-			},
-		.byte = s->byte ? *s->byte : 0,
+	const struct tcphdr head = {
+		.th_sport = s->from.v4.sin_port, /* the same place in both families */
+		.th_dport = s->to.v4.sin_port,
+		.th_seq = htonl(s->seq),
+		.th_ack = htonl(s->ack),
+		.th_off = sizeof(struct tcphdr) / 4,
+		.th_flags = s->flags,
+		.th_win = htons(s->window),
+		.th_urp = htons(s->urgent),
 	};
+	g_autofree uint8_t *whole = g_malloc(sizeof(head) + s->data_len);
 	const struct injected p = {
 		.from = s->from,
 		.to = s->to,
 		.protocol = IPPROTO_TCP,
-		.data = (uint8_t *)&whole,
-		.len = sizeof(whole.head) + (s->byte != NULL),
+		.data = whole,
+		.len = sizeof(head) + s->data_len,
 		.sum_at = offsetof(struct tcphdr, th_sum),
 		.device = s->device,
 	};
-	int ret = inet_inject(r, &p);
+	int ret;
 
+	memcpy(whole, &head, sizeof(head));
+	if (s->data_len)
+		memcpy(whole + sizeof(head), s->data, s->data_len);
+	ret = inet_inject(r, &p);
 	return ret < 0 ? err_wrap(ret, "a segment of its peer") : 0;
 }
 

@@ -175,10 +175,12 @@ int tcp_urgent_receive(struct restore *r, int fd, const struct tcp_urgent *u, st
 	s->urgent = 1; /* the byte behind it, as the BSDs have it: tcp_check_urg() */
 	if (comes && u->in_at - u->in_len >= FAR)
 		return err_set(EBADMSG, IMAGE_EXTRA ": urgent data of a TCP socket");
-	if (comes)
+	if (comes) {
 		s->urgent = (uint16_t)(u->in_at - u->in_len + 1);
-	else
-		s->byte = &byte;
+	} else {
+		s->data = &byte;
+		s->data_len = 1;
+	}
 	ret = tcp_segment_send(r, s);
 	if (ret == 0)
 		ret = wait_for(fd, comes ? -EAGAIN : 0);
