@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -111,6 +112,78 @@ static int map_mailbox(struct agent *a, const uint64_t map[6])
 		       : r;
 }
 
+/* The address of a byte 0 on its stack, as a name that it need not have been given. */
+static int find_empty_name(const struct agent *a, uint64_t *ret)
+{
+	uint64_t sp = regs_sp(&seized_at(a->group, 0)->regs);
+	uint8_t bytes[512], *zero;
+	int r = task_read_memory(seized_alive(a->group), sp, bytes, sizeof(bytes));
+
+	if (r < 0)
+		return r;
+	zero = memchr(bytes, 0, sizeof(bytes));
+	if (!zero)
+		return err_set(EOPNOTSUPP, "process %d: no string on its stack", a->group->pid);
+	*ret = sp + (uint64_t)(zero - bytes);
+	return 0;
+}
+
+/*
+ * Where map_files/ is not for us (fs/proc/base.c: proc_map_files_get_link() asks for rights in the
+ * initial user namespace): the mailbox is a file that has a descriptor there for a moment.
+ */
+static int map_by_descriptor(struct agent *a, const uint64_t map[6])
+{
+	uint64_t create[6] = {0, MFD_CLOEXEC}, shut[6] = {0}, there[6];
+	autoclose int fd = -1;
+	int64_t tfd = -1;
+	int r = find_empty_name(a, &create[0]);
+
+	if (r == 0)
+		r = safe_call(a, a->chain_at, SYS_memfd_create, create, &tfd);
+	if (r < 0)
+		return r;
+	if (tfd < 0)
+		return err_code((int)tfd, "process %d: a descriptor for the agent's mailbox",
+				a->group->pid);
+	fd = (int)syscall(SYS_pidfd_getfd, a->group->pidfd, tfd, 0);
+	r = fd < 0 || ftruncate(fd, (off_t)a->bytes) < 0 ? err_errno("the agent's mailbox") : 0;
+	memcpy(there, map, sizeof(there));
+	there[3] = MAP_SHARED | MAP_FIXED_NOREPLACE;
+	there[4] = (uint64_t)tfd;
+	if (r == 0)
+		r = map_mailbox(a, there);
+	a->injected = r == 0;
+	shut[0] = (uint64_t)tfd;
+	if (r == 0)
+		r = checked_call(a, "close", SYS_close, shut, 0);
+	else if (safe_call(a, a->chain_at, SYS_close, shut, &tfd) < 0)
+		err_clear();
+	return r < 0 ? r : agent_map_mailbox(a, fd);
+}
+
+static int map_by_map_files(struct agent *a, const uint64_t map[6])
+{
+	const uint64_t unmap[6] = {a->addr, a->bytes};
+	autoclose int fd = -1;
+	char path[96];
+	int r = map_mailbox(a, map);
+
+	if (r < 0)
+		return r;
+	a->injected = true;
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", seized_alive(a->group), a->addr,
+		 a->addr + a->bytes);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		return agent_map_mailbox(a, fd);
+	if (errno != EPERM)
+		return err_errno("open %s", path);
+	r = checked_call(a, "munmap of the agent's mailbox", SYS_munmap, unmap, 0);
+	a->injected = r < 0;
+	return r < 0 ? r : map_by_descriptor(a, map);
+}
+
 static int map_there_and_here(struct agent *a)
 {
 	/*
@@ -125,20 +198,8 @@ static int map_there_and_here(struct agent *a)
 				 0};
 	const uint64_t protect[6] = {a->addr + MAILBOX_CODE_BYTES, a->bytes - MAILBOX_CODE_BYTES,
 				     PROT_READ | PROT_WRITE};
-	autoclose int fd = -1;
-	char path[96];
-	int r;
+	int r = map_by_map_files(a, map);
 
-	r = map_mailbox(a, map);
-	if (r < 0)
-		return r;
-	a->injected = true;
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", seized_alive(a->group), a->addr,
-		 a->addr + a->bytes);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return err_errno("open %s", path);
-	r = agent_map_mailbox(a, fd);
 	if (r < 0)
 		return r;
 	return checked_call(a, "mprotect of the agent", SYS_mprotect, protect, 0);

@@ -19,12 +19,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -72,6 +74,31 @@ static int enter(const struct cryo_box_options *o, struct mnt_plan *plan)
 	return !o->shell_job && setsid() < 0 ? err_errno("setsid") : 0;
 }
 
+/*
+ * Whoever is not root, but has capabilities by its program's file (cryo --unprivileged), would lose
+ * them in executing the stub, were they not ambient (security/commoncap.c:
+ * cap_bprm_creds_from_file()).
+ */
+static int keep_capabilities(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (geteuid() == 0)
+		return 0;
+	if (syscall(SYS_capget, &head, data) < 0)
+		return err_errno("capget");
+	data[0].inheritable = data[0].permitted;
+	data[1].inheritable = data[1].permitted;
+	if (syscall(SYS_capset, &head, data) < 0)
+		return err_errno("capset");
+	for (unsigned cap = 0; cap < 64; cap++)
+		if (data[cap / 32].permitted & 1u << cap % 32 &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return err_errno("keep capability %u", cap);
+	return 0;
+}
+
 /* Why the task did not get as far as the stub. */
 struct report {
 	int result;
@@ -95,6 +122,8 @@ static _Noreturn void child(const struct cryo_box_options *o, struct mnt_plan *p
 	if (rep.result == 0 && o->lsm_exec &&
 	    write(label, o->lsm_exec, strlen(o->lsm_exec)) != (ssize_t)strlen(o->lsm_exec))
 		rep.result = err_errno("security profile %s", o->lsm_exec);
+	if (rep.result == 0)
+		rep.result = keep_capabilities();
 	if (rep.result == 0)
 		rep.result = stub_exec(stub, sock);
 	g_strlcpy(rep.story, err_message(), sizeof(rep.story));

@@ -9,6 +9,7 @@
 #include "cr/step.h"
 
 #include "agent/stub.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "state/fd/files.h"
 #include "state/lock/lock.h"
@@ -25,6 +26,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -125,6 +127,21 @@ static int read_guests(struct restore *r)
 	return 0;
 }
 
+/* setgroups(2) needs CAP_SETGID, and that it is not denied (user_namespaces(7)). */
+static int read_groups(struct restore *r, const struct proc *p, const struct procstatus *s)
+{
+	g_autofree char *allowed = NULL;
+	int ret = file_read_at(p->dir, "setgroups", 64, &allowed, NULL);
+
+	if (ret < 0)
+		return ret;
+	if (r->caps & UINT64_C(1) << CAP_SETGID && !g_str_has_prefix(allowed, "deny"))
+		return 0;
+	r->groups = g_array_new(FALSE, FALSE, sizeof(gid_t));
+	g_array_append_vals(r->groups, s->groups, (guint)s->ngroups);
+	return 0;
+}
+
 /* What the box is like before anything is changed in it. */
 static int read_box(struct restore *r)
 {
@@ -140,6 +157,9 @@ static int read_box(struct restore *r)
 	r->depth = s.nspid.n ? s.nspid.n - 1 : 0;
 	r->caps = s.cap_prm;
 	r->bounding = s.cap_bnd;
+	ret = read_groups(r, &p, &s);
+	if (ret < 0)
+		return ret;
 	read_stdio(&p, r->stdio);
 	snprintf(root, sizeof(root), "/proc/%d/root", r->stub.pid);
 	r->root = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -398,6 +418,7 @@ static void restore_clear(struct restore *r)
 	g_clear_pointer(&r->gone, g_hash_table_unref);
 	g_clear_pointer(&r->urings, g_hash_table_unref);
 	g_clear_pointer(&r->locks, g_ptr_array_unref);
+	g_clear_pointer(&r->groups, g_array_unref);
 	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
 	if (r->seccomp)
 		seccomp_entry__free_unpacked(r->seccomp, NULL);

@@ -15,6 +15,12 @@ static bool is_wanted(const struct options *o, const struct feature *f)
 	       (o->experimental && f->level == FEATURE_EXPERIMENTAL);
 }
 
+/* Without rights in the initial user namespace there is another way: names, and copies. */
+static bool is_required(const struct options *o, const struct probe *p)
+{
+	return p->required && !(o->unprivileged && strcmp(p->name, "map-files") == 0);
+}
+
 static void add_json(json_t *to, const struct probe *p, int answer, const char *why)
 {
 	json_t *j = json_pack("{s:s,s:b,s:b,s:s,s:s}", "name", p->name, "present", answer == 1,
@@ -62,16 +68,17 @@ static int check(struct session *s)
 		const struct probe *p = &features[i].probe;
 		int r;
 
-		if (!is_wanted(&s->o, &features[i]))
+		if (!is_wanted(&s->o, &features[i]) ||
+		    (p->required && !is_required(&s->o, p) && !s->o.json))
 			continue;
 		r = p->check();
 		if (s->o.json)
 			add_json(list, p, r, err_message());
 		else if (r != 1)
 			printf("%s %s: needed for %s; without it %s (%s)\n",
-			       p->required ? "Error:" : "Warn:", p->name, p->needed_for, p->without,
-			       err_message());
-		bad = bad || (r != 1 && p->required);
+			       is_required(&s->o, p) ? "Error:" : "Warn:", p->name, p->needed_for,
+			       p->without, err_message());
+		bad = bad || (r != 1 && is_required(&s->o, p));
 		incomplete = incomplete || r != 1;
 		err_clear();
 	}

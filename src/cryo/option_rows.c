@@ -185,7 +185,8 @@ const struct option_row option_rows[] = {
 	FLAG("exec-cmd", 0, exec_cmd,
 	     .help = "restore: execute the command after --, as the parent of the tree"),
 	FLAG("unprivileged", 0, unprivileged,
-	     .help = "Accepted: nothing is asked for that a tree does not need"),
+	     .help = "Accepted: with CAP_CHECKPOINT_RESTORE only, also within a user namespace, a "
+		     "user's own trees are saved and restored; check: what that needs"),
 	VALUE(OPT_TEXT, "cgroup-yard", 0, "DIR", cgroup_yard,
 	      .help = "Where the hierarchies of control groups are mounted, instead of where they "
 		      "are found; relative to the work directory"),

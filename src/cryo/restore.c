@@ -17,11 +17,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* The terminal that a shell job gets: ours. */
@@ -227,6 +229,19 @@ static int joins_parse(const struct options *o, GArray **ret)
 	return r;
 }
 
+/* What cryo has by its file is not its caller's, and no image can give it. */
+static uint64_t cap_ceiling(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (geteuid() == 0)
+		return ~UINT64_C(0);
+	if (syscall(SYS_capget, &head, data) < 0)
+		return 0;
+	return data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+}
+
 /* What the tree is asked to be; what its box tells of it is added later. */
 static struct cryo_restore_options tree_options(const struct session *s, const struct inherits *in,
 						const struct externals *x, struct commit *commit)
@@ -237,7 +252,7 @@ static struct cryo_restore_options tree_options(const struct session *s, const s
 		.ninherits = in->v->len,
 		.externals = x->v,
 		.nexternals = x->n,
-		.cap_ceiling = ~UINT64_C(0),
+		.cap_ceiling = cap_ceiling(),
 		.leave_stopped = s->o.leave_stopped,
 		.tcp_established = s->o.tcp_established,
 		.tcp_close = s->o.tcp_close,

@@ -162,16 +162,31 @@ static int check_timens(void)
 	return in_child(new_time_namespace);
 }
 
-/* The first process of a new pid namespace, whose number 1 is surely free. */
+/* A number that was somebody's a moment ago. */
+static pid_t free_number(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return pid;
+}
+
+/*
+ * The first process of a new pid namespace, whose number 1 is surely free; or of ours for whoever
+ * may choose numbers (CAP_CHECKPOINT_RESTORE), but make no namespaces.
+ */
 static int clone_with_tid(void *arg, int *ret_fd)
 {
-	pid_t tid = 1;
+	pid_t tid = unshare(CLONE_NEWPID) < 0 ? free_number() : 1;
 	struct clone_args a = {
 		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&tid, .set_tid_size = 1};
 	long pid;
 
-	if (unshare(CLONE_NEWPID) < 0)
-		return err_errno("new pid namespace");
+	if (tid < 0)
+		return err_errno("fork");
 	pid = syscall(SYS_clone3, &a, sizeof(a));
 	if (pid < 0)
 		return err_errno("clone3 with set_tid");
@@ -190,16 +205,26 @@ static int check_set_tid(void)
 static int try_ptrace(const char *what, unsigned long options, int request)
 {
 	char answer[64];
-	pid_t pid = fork();
-	int r = 1;
+	pid_t pid;
+	int there[2], r = 1;
 
-	if (pid < 0)
-		return err_errno("fork");
+	if (pipe2(there, O_CLOEXEC) < 0)
+		return err_errno("pipe");
+	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* we are not, if we have capabilities by our file; what is to be saved is */
+		prctl(PR_SET_DUMPABLE, 1);
+		close(there[1]);
 		for (;;)
 			pause();
 	}
+	close(there[1]);
+	if (pid < 0 || read(there[0], answer, 1) < 0)
+		r = err_errno("fork");
+	close(there[0]);
+	if (r < 0)
+		return r;
 	if (ptrace(PTRACE_SEIZE, pid, 0, options) < 0 ||
 	    (request &&
 	     (ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0 || waitpid(pid, NULL, __WALL) < 0 ||

@@ -102,6 +102,7 @@ struct restore {
 	pid_t box; /* the root task, as we see it */
 	struct stub stub;
 	uint64_t caps, bounding; /* the stub's: permitted, bounding set */
+	GArray *groups;		 /* gid_t: the stub's, where nobody may change them; NULL */
 	int stdio[3];		 /* ours, of the stub's 0-2; -1 */
 	struct agent *agent;
 	struct pace pace;

@@ -158,16 +158,94 @@ run()'
 	[ "$(ps -o ppid= -p "$PID" | tr -d ' ')" = $BASHPID ]
 }
 
-@test "within a user namespace: refused with what it would need, the tree runs on" {
-	local script='setsid sleep 1000 </dev/null >/dev/null 2>&1 &
-		echo $!
-		until [ "$(cut -d" " -f1 /proc/$!/syscall 2>/dev/null)" = 230 ]; do sleep 0.02; done
-		"$1" dump -t $! -D "$2" --unprivileged
-		echo "status $? $(cut -d" " -f3 /proc/$!/stat)"'
-	run -0 unshare -Ur bash -c "$script" bash "$CRYO" "$IMG" 3>&-
-	PID=${lines[0]}
-	[[ $output = *"CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) of the initial user namespace only: run this outside"* ]]
-	[ "${lines[-1]}" = "status 1 S" ]
+# What a user's program may hold: it says "fine" as long as all is as it was.
+OWN_PROGRAM='
+import mmap, os, select, socket, threading, time
+m = mmap.mmap(-1, 1 << 20)
+m[0:5], m[1 << 19] = b"hello", 7
+f = open("file", "w+b")
+f.truncate(8192)
+named = mmap.mmap(f.fileno(), 8192)
+named[10:13] = b"xyz"
+a, b = socket.socketpair()
+a.send(b"queued")
+l = socket.create_server(("127.0.0.1", 0))
+e = select.epoll()
+e.register(b, select.EPOLLIN)
+threading.Thread(target=lambda: time.sleep(1000), daemon=True).start()
+if os.fork() == 0:
+    while True:
+        m[10] = (m[10] + 1) % 256
+        time.sleep(0.01)
+while True:
+    was, end = m[10], time.time() + 30
+    while m[10] == was and time.time() < end:
+        time.sleep(0.01)
+    good = (m[0:5], m[1 << 19], named[10:13], m[10] != was) == (b"hello", 7, b"xyz", True)
+    print("fine" if good and e.poll(0) and b.recv(9, socket.MSG_PEEK) == b"queued" else "not", flush=True)'
+
+# Runs it, saves and restores it twice, in the current directory, by ./cryo.
+OWN_SCRIPT='
+until_says() { local n=300; until [ -s out ] && [ "$(tail -n 1 out)" = "$1" ]; do sleep 0.1; [ $((n--)) -gt 0 ] || return 1; done; }
+# the images claim what cryo has, and no program of ours
+claim() {
+	[ "$(id -u)" != 0 ] || return 0
+	crit decode -i $1/core-$PID.img | sed "s/\"cap_\(prm\|eff\)\": \[0, 0\]/\"cap_\1\": [0, 256]/g" >json
+	grep -q "\"cap_prm\": \[0, 256\]" json
+	crit encode -i json -o $1/core-$PID.img
+}
+for f in /proc/self/fd/*; do f=${f##*/}; [ $f -lt 3 ] || [ $f = 255 ] || eval "exec $f>&-"; done
+set -e
+ulimit -c 0
+./cryo check --unprivileged >check
+setsid /usr/bin/python3 -c "$PROGRAM" </dev/null >>out 2>&1 &
+PID=$!
+until_says fine
+for i in 1 2; do
+	mkdir $i
+	./cryo dump --unprivileged -D $i -t $PID
+	claim $i
+	while [ -e /proc/$PID ] && ! grep -q "^State:.Z" /proc/$PID/status; do sleep 0.02; done
+	wait $PID 2>/dev/null || true
+	: >out
+	./cryo restore --unprivileged -D $i -d
+	until_says fine
+	[ "$(ps -o ppid= -C python3 | wc -l)" = 2 ]
+	[ "$(grep CapEff /proc/$PID/status)" = "CapEff:	0000000000000000" ] || [ "$(id -u)" = 0 ]
+done
+rm file
+! ./cryo dump --unprivileged -D 1 -t $PID 2>error
+grep -q "what is mapped, and has no name any more" error || ! [ "$1" = deleted ]
+! grep -q not out
+echo done'
+
+own() { # own DELETED COMMAND...: COMMAND runs it as somebody
+	local home=/run/own$BATS_TEST_NUMBER
+	mkdir -m 777 $home
+	cp "$CRYO" $home/cryo
+	# cap_checkpoint_restore+eip: include/uapi/linux/capability.h: vfs_cap_data
+	python3 -c 'import os, struct, sys
+os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x2000001, 0, 0, 1 << 8, 1 << 8))' $home/cryo
+	local deleted=$1
+	shift
+	cd $home
+	PROGRAM=$OWN_PROGRAM run "$@" bash -c "$OWN_SCRIPT" bash $deleted 3>&-
+	echo "$output"
+	[ "${lines[-1]}" = done ]
+	cd / && rm -rf $home
+}
+
+@test "without root, within a user namespace: a user's own tree, by CAP_CHECKPOINT_RESTORE" {
+	unshare -c true || skip "unshare(1) has no -c"
+	own deleted setpriv --reuid 65534 --regid 65534 --clear-groups unshare -Ucfpm --kill-child --mount-proc
+}
+
+@test "without root: a user's own tree, by CAP_CHECKPOINT_RESTORE" {
+	own no unshare -pf --kill-child --mount-proc setpriv --reuid 65534 --regid 65534 --clear-groups
+}
+
+@test "the root of a user namespace: a tree in it" {
+	own deleted unshare -Urpfm --kill-child --mount-proc
 }
 
 @test "a session led from outside needs --shell-job, at the restore, too" {

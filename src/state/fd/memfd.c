@@ -33,7 +33,7 @@ static bool match(const struct dump *d, const struct fd_view *v)
 
 bool memfd_is_map(const struct vma *v)
 {
-	return v->deleted && g_str_has_prefix(v->name, PREFIX);
+	return v->deleted && g_str_has_prefix(v->name, PREFIX) && !shmem_is_stand_in(v);
 }
 
 static int check(struct dump *d, const struct fd_view *v)

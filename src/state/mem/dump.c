@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sysmacros.h>
 
 /* VmFlags and the advice that brings them back (madvise(2)); recorded as CRIU does: 1 << advice. */
 static const struct {
@@ -33,8 +34,8 @@ static bool is_special(const struct vma *v)
 /* "/dev/zero (deleted)": MAP_SHARED | MAP_ANONYMOUS (mm/shmem.c: shmem_zero_setup()). */
 static bool is_shared_anonymous(const struct vma *v)
 {
-	return v->shared &&
-	       ((v->deleted && strcmp(v->name, "/dev/zero") == 0) || hugetlb_is_anonymous(v));
+	return v->shared && ((v->deleted && strcmp(v->name, "/dev/zero") == 0) ||
+			     hugetlb_is_anonymous(v) || shmem_is_stand_in(v));
 }
 
 static bool is_file(const struct vma *v)
@@ -98,27 +99,46 @@ static bool is_next_piece(const struct vma *v, const struct vma *before)
 	       strcmp(v->name, before->name) == 0;
 }
 
-static int view_of(const struct dtask *t, const struct vma *v, char reopen[static 80], char **link,
+/*
+ * Not for us: within a user namespace map_files/ is shown to nobody (fs/proc/base.c:
+ * proc_map_files_get_link()).  By its name then, if that still leads to it.
+ */
+static int by_name(const struct dtask *t, const struct vma *v, char **reopen, struct stat *st)
+{
+	g_free(*reopen);
+	*reopen = g_strdup_printf("/proc/%d/root%s", t->proc.pid, v->name);
+	if (!v->deleted && stat(*reopen, st) == 0 && st->st_ino == v->ino &&
+	    major(st->st_dev) == v->major && minor(st->st_dev) == v->minor)
+		return 0;
+	return err_set(EPERM,
+		       "%s: what is mapped, and has no name any more, is shown to "
+		       "CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) of the initial user "
+		       "namespace only: run this outside of user namespaces",
+		       v->name);
+}
+
+/* REOPEN and LINK, the caller's, are what *RET refers to. */
+static int view_of(const struct dtask *t, const struct vma *v, char **reopen, char **link,
 		   struct path_view *ret)
 {
 	bool writes = v->shared && (v->vmflags & VMF(MW));
 	struct stat st;
+	int r = 0;
 
-	snprintf(reopen, 80, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, t->proc.pid, v->start,
-		 v->end);
+	*reopen = g_strdup_printf("/proc/%d/map_files/%" PRIx64 "-%" PRIx64, t->proc.pid, v->start,
+				  v->end);
 	*link = g_strconcat(v->name, v->deleted ? " (deleted)" : "", NULL);
 	/* how the file was opened: fs/proc/base.c: proc_map_files_instantiate() */
-	if (lstat(reopen, &st) == 0)
+	if (lstat(*reopen, &st) == 0)
 		writes = writes || st.st_mode & S_IWUSR;
-	*ret = (struct path_view){
-		.link = *link, .reopen = reopen, .flags = writes ? O_RDWR : O_RDONLY, .mnt_id = -1};
-	if (stat(reopen, &ret->st) == 0)
-		return 0;
-	if (errno == EPERM) /* fs/proc/base.c: proc_map_files_get_link() */
-		return err_set(EPERM, "what is mapped is shown to CAP_CHECKPOINT_RESTORE (or "
-				      "CAP_SYS_ADMIN) of the initial user namespace only: run this "
-				      "outside of user namespaces");
-	return err_errno("stat %s", reopen);
+	if (stat(*reopen, &st) < 0)
+		r = errno == EPERM ? by_name(t, v, reopen, &st) : err_errno("stat %s", *reopen);
+	*ret = (struct path_view){.link = *link,
+				  .st = st,
+				  .reopen = *reopen,
+				  .flags = writes ? O_RDWR : O_RDONLY,
+				  .mnt_id = -1};
+	return r;
 }
 
 /* LINK, the caller's, and REOPEN are what *RET refers to. */
@@ -151,11 +171,24 @@ static int check_exe(struct dump *d, struct dtask *t)
 
 static int check_executed(const struct dtask *t, const struct vma *v)
 {
-	g_autofree char *link = NULL;
+	g_autofree char *link = NULL, *reopen = NULL;
 	struct path_view p;
-	char reopen[80];
 
-	return view_of(t, v, reopen, &link, &p) < 0 ? 0 : reopen_check_mapped(&p);
+	return view_of(t, v, &reopen, &link, &p) < 0 ? 0 : reopen_check_mapped(&p);
+}
+
+/* What has gone by now is seen again when all stands still. */
+static int check_named(struct dump *d, const struct dtask *t, const struct vma *v)
+{
+	g_autofree char *link = NULL, *reopen = NULL;
+	struct path_view p;
+	int r = view_of(t, v, &reopen, &link, &p);
+
+	if (r < 0 && r != -EPERM)
+		err_clear();
+	if (r < 0)
+		return r == -EPERM ? r : 0;
+	return memfd_is_map(v) ? 0 : path_check(d, &p);
 }
 
 int mem_check(struct dump *d, struct dtask *t)
@@ -165,9 +198,6 @@ int mem_check(struct dump *d, struct dtask *t)
 	r = r < 0 ? dump_refuse(d, dtask_wrap(t, r)) : 0;
 	for (size_t i = 0; r == 0 && i < t->maps.n; i++) {
 		const struct vma *v = &t->maps.v[i];
-		g_autofree char *link = NULL;
-		struct path_view p;
-		char reopen[80];
 
 		if (is_special(v))
 			continue;
@@ -179,9 +209,8 @@ int mem_check(struct dump *d, struct dtask *t)
 		else if (is_socket(v))
 			r = err_wrap(socks_map_check(d, v->ino), "mapping %" PRIx64 " %s", v->start,
 				     v->name);
-		else if (is_file(v) && !memfd_is_map(v) &&
-			 (i == 0 || strcmp(v->name, t->maps.v[i - 1].name) != 0))
-			r = view_of(t, v, reopen, &link, &p) < 0 ? 0 : path_check(d, &p);
+		else if (is_file(v) && (i == 0 || strcmp(v->name, t->maps.v[i - 1].name) != 0))
+			r = check_named(d, t, v);
 		if (r == 0 && is_file(v) && v->prot & PROT_EXEC && !memfd_is_map(v))
 			r = check_executed(t, v);
 		if (r < 0)
@@ -221,9 +250,8 @@ static void dump_flags(const struct vma *v, VmaEntry *e)
 static int dump_file(struct dump *d, struct dtask *t, const struct vma *v, const VmaEntry *before,
 		     VmaEntry *e)
 {
-	g_autofree char *link = NULL;
+	g_autofree char *link = NULL, *reopen = NULL;
 	struct path_view p;
-	char reopen[80];
 	uint32_t id;
 	int r;
 
@@ -235,7 +263,7 @@ static int dump_file(struct dump *d, struct dtask *t, const struct vma *v, const
 		e->fdflags = before->fdflags;
 		return 0;
 	}
-	r = view_of(t, v, reopen, &link, &p);
+	r = view_of(t, v, &reopen, &link, &p);
 	if (r == 0)
 		r = memfd_is_map(v) ? memfd_dump_map(d, &p, &id) : path_dump_new(d, &p, &id);
 	if (r < 0)

@@ -60,6 +60,8 @@ int mem_dump_no_pages(struct dump *d, const struct dtask *t) MUST_CHECK;
 int mem_dump_snapshots(struct dump *d) MUST_CHECK;
 void mem_end_snapshots(struct dump *d);
 
+/* A memfd that a restore within a user namespace has taken for shared anonymous memory. */
+bool shmem_is_stand_in(const struct vma *v);
 /* Remembers a mapping of shared anonymous memory, whose number is *RET_SHMID. */
 int shmem_dump_add(struct dump *d, struct dtask *t, const struct vma *v, uint64_t *ret_shmid)
 	MUST_CHECK;

@@ -17,13 +17,63 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define COPY_MAX (1u << 20)
+
+#define STAND_IN "cryo-shared"
 
 struct shmem_dump {
 	int fd;
 	uint64_t bytes;
+	bool copy; /* FD is a copy of what is mapped */
 };
+
+bool shmem_is_stand_in(const struct vma *v)
+{
+	return v->deleted && strcmp(v->name, "/memfd:" STAND_IN) == 0;
+}
+
+static bool is_zero(const uint8_t *buf, size_t len)
+{
+	return buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0;
+}
+
+/*
+ * Within a user namespace map_files/ is for nobody (fs/proc/base.c: proc_map_files_get_link()):
+ * what is mapped is read through the process, which is what anybody has of it.
+ */
+static int copy_mapping(struct shmem_dump *s, const struct dtask *t, const struct vma *v)
+{
+	autoclose int mem = openat(t->proc.dir, "mem", O_RDONLY | O_CLOEXEC);
+	g_autofree uint8_t *buf = g_malloc(COPY_MAX);
+	uint64_t end = v->offset + vma_len(v);
+
+	s->copy = true;
+	if (s->fd < 0)
+		s->fd = memfd_create("cryo-copy", MFD_CLOEXEC);
+	s->bytes = MAX(s->bytes, end);
+	if (mem < 0 || s->fd < 0 || ftruncate(s->fd, (off_t)s->bytes) < 0)
+		return err_errno("copy shared memory %" PRIu64, v->ino);
+	for (uint64_t at = v->offset; at < end; at += COPY_MAX) {
+		size_t n = MIN(end - at, COPY_MAX);
+		off_t there = (off_t)(v->start + (at - v->offset));
+		ssize_t got = pread(mem, buf, n, there);
+
+		if (got <= 0) /* behind the end of the object */
+			break;
+		for (size_t i = 0; i < (size_t)got; i += IMAGE_PAGE_SIZE) {
+			size_t len = MIN((size_t)got - i, IMAGE_PAGE_SIZE);
+			int r = is_zero(buf + i, len)
+					? 0
+					: fd_pwrite_full(s->fd, buf + i, len, (off_t)(at + i));
+
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
 
 static void shmem_dump_free(void *p)
 {
@@ -44,12 +94,17 @@ int shmem_dump_add(struct dump *d, struct dtask *t, const struct vma *v, uint64_
 	if (!d->shmem)
 		d->shmem =
 			g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, shmem_dump_free);
-	if (g_hash_table_contains(d->shmem, ret_shmid))
-		return 0;
+	s = g_hash_table_lookup(d->shmem, ret_shmid);
+	if (s)
+		return s->copy ? copy_mapping(s, t, v) : 0;
 	s = g_new0(struct shmem_dump, 1);
 	s->fd = -1;
 	g_hash_table_insert(d->shmem, g_memdup2(ret_shmid, sizeof(*ret_shmid)), s);
 	r = vma_open(t->proc.dir, v, O_RDONLY | O_CLOEXEC, &s->fd);
+	if (r == -EPERM) {
+		err_clear();
+		return copy_mapping(s, t, v);
+	}
 	if (r < 0)
 		return r;
 	if (fstat(s->fd, &st) < 0)
@@ -110,11 +165,6 @@ static int dump_range(struct page_sink *s, int fd, uint64_t from, uint64_t to, u
 			r = put(s, at, n, buf);
 	}
 	return r;
-}
-
-static bool is_zero(const uint8_t *buf, size_t len)
-{
-	return buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0;
 }
 
 static void add_piece(GArray *pieces, uint64_t start, uint64_t end)
@@ -257,12 +307,22 @@ static int find_all(struct restore *r)
 	return 0;
 }
 
+/* The same as far as programs see; /proc/PID/maps has another name for it. */
+static int make_stand_in(struct shmem_restore *s)
+{
+	s->fd = memfd_create(STAND_IN, MFD_CLOEXEC | (s->huge ? MFD_HUGETLB | s->huge : 0));
+	return s->fd < 0 || ftruncate(s->fd, (off_t)s->bytes) < 0
+		       ? err_errno("shared memory of %" PRIu64 " bytes", s->bytes)
+		       : 0;
+}
+
 /* The only way to such an object is to map it; map_files/ then gives a descriptor of it. */
 static int make_object(struct shmem_restore *s)
 {
 	int reserve = s->huge ? (int)s->huge : MAP_NORESERVE;
 	char path[80];
 	void *p;
+	int r;
 
 	if (s->huge)
 		s->bytes = ROUND_UP(s->bytes, hugetlb_page_bytes(s->huge));
@@ -273,8 +333,12 @@ static int make_object(struct shmem_restore *s)
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
 		 (unsigned long)p + s->bytes);
 	s->fd = open(path, O_RDWR | O_CLOEXEC);
+	r = s->fd < 0 ? err_errno("open %s", path) : 0;
 	munmap(p, s->bytes);
-	return s->fd < 0 ? err_errno("open %s", path) : 0;
+	if (r != -EPERM)
+		return r;
+	err_clear();
+	return make_stand_in(s);
 }
 
 /* By the root's agent, so that its cgroup pays for the memory. */

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 /*
  * Who has been born inside (spaces_births.c) could not come back from where sockets are made: he
@@ -78,26 +79,32 @@ static void become_inside(struct batch *b, const struct sock_maker *m)
 		batch_add(b, SYS_setresuid, IMM(-1), IMM(uid), IMM(-1));
 }
 
+/* The box has been born with our ids: those of root, but for cryo --unprivileged. */
+static bool is_box(const struct sock_maker *m)
+{
+	return m->uid == geteuid() && m->gid == getegid();
+}
+
 /* Effective ids only: capabilities come back with them (capabilities(7)). */
 static void become(struct batch *b, const struct sock_maker *m)
 {
 	if (m->task->users)
 		become_inside(b, m);
-	if (m->task->users || (!m->uid && !m->gid))
+	if (m->task->users || is_box(m))
 		return;
 	batch_add(b, SYS_setresgid, IMM(-1), IMM(m->gid), IMM(-1));
 	batch_add(b, SYS_setresuid, IMM(-1), IMM(m->uid), IMM(-1));
 	/* names are reached with the rights of root (capabilities(7)) */
-	batch_add(b, SYS_setfsuid, IMM(0));
-	batch_add(b, SYS_setfsgid, IMM(0));
+	batch_add(b, SYS_setfsuid, IMM(geteuid()));
+	batch_add(b, SYS_setfsgid, IMM(getegid()));
 }
 
 static void be_back(struct batch *b, const struct sock_maker *m)
 {
-	if (m->task->users || (!m->uid && !m->gid)) /* spaces_enter_users() */
+	if (m->task->users || is_box(m)) /* spaces_enter_users() */
 		return;
-	batch_add(b, SYS_setresuid, IMM(-1), IMM(0), IMM(-1));
-	batch_add(b, SYS_setresgid, IMM(-1), IMM(0), IMM(-1));
+	batch_add(b, SYS_setresuid, IMM(-1), IMM(geteuid()), IMM(-1));
+	batch_add(b, SYS_setresgid, IMM(-1), IMM(getegid()), IMM(-1));
 }
 
 /* Namespaces that the task is in for a moment: all are in the root's yet. */

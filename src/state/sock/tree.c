@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
+#include "kernel/ns.h"
 #include "state/extra.h"
 #include "state/ns/spaces.h"
 #include "state/sock/sock.h"
@@ -29,22 +30,40 @@ int sock_family(const struct fd_view *v)
 	return sock_get_int(fd, SOL_SOCKET, SO_DOMAIN, &family) ? family : -1;
 }
 
+/*
+ * Only who has CAP_NET_ADMIN there is told (net/socket.c: sock_ioctl()).  It is taken to be the
+ * task's; in another one it would not be found by its number.
+ */
+static int find_tasks_ns(struct dump *d, const struct fd_view *v, uint32_t *ret)
+{
+	uint64_t ino = 0;
+	int r = ns_id(v->task->proc.dir, NS_NET, &ino);
+
+	*ret = r == 0 ? spaces_id(d, NS_NET, ino) : 0;
+	return r == 0 && !*ret
+		       ? err_set(EPERM, "%s: its network namespace is told to CAP_NET_ADMIN only",
+				 v->link)
+		       : r;
+}
+
 /* net/socket.c: sock_ioctl() */
-static int find_ns(struct dump *d, int fd, const char *link, uint32_t *ret)
+static int find_ns(struct dump *d, int fd, const struct fd_view *v, uint32_t *ret)
 {
 	autoclose int ns = ioctl(fd, SIOCGSKNS);
 	struct stat st;
 	int r;
 
+	if (ns < 0 && errno == EPERM && v->task)
+		return find_tasks_ns(d, v, ret);
 	if (ns < 0 || fstat(ns, &st) < 0)
-		return err_errno("network namespace of %s", link);
+		return err_errno("network namespace of %s", v->link);
 	*ret = spaces_id(d, NS_NET, st.st_ino);
 	if (*ret)
 		return 0;
 	/* nobody is there, but it has its devices and addresses all the same */
 	r = spaces_add_fd(d, NS_NET, st.st_ino, ns);
 	*ret = spaces_id(d, NS_NET, st.st_ino);
-	return r < 0 ? err_wrap(r, "%s", link) : 0;
+	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 
 int sock_view_read(struct dump *d, const struct fd_view *v, struct sock_view *ret)
@@ -53,7 +72,7 @@ int sock_view_read(struct dump *d, const struct fd_view *v, struct sock_view *re
 	int r = fd_view_get(v, &s.fd);
 
 	if (r == 0)
-		r = find_ns(d, s.fd, v->link, &s.ns);
+		r = find_ns(d, s.fd, v, &s.ns);
 	if (r == 0)
 		r = socks_look(d);
 	if (r < 0)

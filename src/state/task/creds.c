@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #define CAP_WORDS  2
@@ -103,10 +104,32 @@ static void capset(struct batch *b, uint64_t inh, uint64_t prm, uint64_t eff)
 	batch_add(b, SYS_capset, batch_in(b, &head, sizeof(head)), batch_in(b, data, sizeof(data)));
 }
 
-static void ids(struct batch *b, const CredsEntry *e)
+static bool box_may(const struct restore *r, unsigned cap)
 {
-	batch_add(b, SYS_setgroups, IMM(e->n_groups),
-		  e->n_groups ? batch_in(b, e->groups, e->n_groups * sizeof(gid_t)) : IMM(0));
+	return r->caps & UINT64_C(1) << cap;
+}
+
+static bool has_groups(const struct restore *r, const CredsEntry *e)
+{
+	const GArray *g = r->groups;
+
+	return g && g->len == e->n_groups &&
+	       (g->len == 0 || memcmp(g->data, e->groups, g->len * sizeof(gid_t)) == 0);
+}
+
+/* What needs rights is not asked for by whoever has none, if it is so already. */
+static void securebits(struct batch *b, const struct restore *r, uint32_t bits)
+{
+	if (box_may(r, CAP_SETPCAP) || bits != (uint32_t)prctl(PR_GET_SECUREBITS))
+		batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(bits));
+}
+
+static void ids(struct batch *b, const struct restore *r, const CredsEntry *e)
+{
+	if (!has_groups(r, e))
+		batch_add(b, SYS_setgroups, IMM(e->n_groups),
+			  e->n_groups ? batch_in(b, e->groups, e->n_groups * sizeof(gid_t))
+				      : IMM(0));
 	/* these two take the file system's along: kernel/sys.c */
 	batch_add(b, SYS_setresgid, IMM(e->gid), IMM(e->egid), IMM(e->sgid));
 	if (e->fsgid != e->egid)
@@ -204,13 +227,15 @@ int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 	uint64_t eff = caps_of(e->cap_eff, e->n_cap_eff) & prm;
 	uint64_t amb = caps_of(e->cap_amb, e->n_cap_amb) & prm & inh;
 	bool inner = spaces_has_users(h->task); /* its ids are its own already */
-	uint64_t bnd = caps_of(e->cap_bnd, e->n_cap_bnd) & (inner ? ALL_CAPS : r->o.cap_ceiling);
+	/* who may not lower it has what its box has, which is what our caller has */
+	uint64_t most = inner || !box_may(r, CAP_SETPCAP) ? ALL_CAPS : r->o.cap_ceiling;
+	uint64_t bnd = caps_of(e->cap_bnd, e->n_cap_bnd) & most;
 	uint64_t caps = inner ? ALL_CAPS : r->caps, bounding = inner ? ALL_CAPS : r->bounding;
 
-	if (!is_root(e))
+	if (!is_root(e) && (inner || box_may(r, CAP_SETUID)))
 		batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
 	if (!inner)
-		ids(b, e);
+		ids(b, r, e);
 	/* ambient goes with inheritable: security/commoncap.c: cap_capset() */
 	if (inh) {
 		capset(b, inh, caps, caps);
@@ -222,7 +247,10 @@ int creds_tell(struct restore *r, struct rthread *h, struct batch *b)
 		if (amb & UINT64_C(1) << cap)
 			batch_add(b, SYS_prctl, IMM(PR_CAP_AMBIENT), IMM(PR_CAP_AMBIENT_RAISE),
 				  IMM(cap), IMM(0), IMM(0));
-	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(e->secbits));
+	if (inner)
+		batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(e->secbits));
+	else
+		securebits(b, r, e->secbits);
 	if (r->o.no_new_privs || (e->has_no_new_privs && e->no_new_privs))
 		batch_add(b, SYS_prctl, IMM(PR_SET_NO_NEW_PRIVS), IMM(1), IMM(0), IMM(0), IMM(0));
 	capset(b, inh, prm, eff);
@@ -236,8 +264,9 @@ void creds_lower(struct restore *r, struct rthread *h, struct batch *b)
 	const CredsEntry *e = h->core->thread_core->creds;
 	uint64_t prm = allowed(h, caps_of(e->cap_prm, e->n_cap_prm), "permitted");
 
-	batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
-	ids(b, e);
+	if (box_may(r, CAP_SETUID))
+		batch_add(b, SYS_prctl, IMM(PR_SET_SECUREBITS), IMM(SECBIT_NO_SETUID_FIXUP));
+	ids(b, r, e);
 	capset(b, 0, r->caps, caps_of(e->cap_eff, e->n_cap_eff) & prm);
 }
 
