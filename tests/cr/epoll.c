@@ -7,6 +7,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 
 static int ep, outer;
@@ -39,8 +40,31 @@ static int verify_child(void)
 	return write(40, &one, 8) == 8 ? 0 : 1;
 }
 
+/* ioctl_eventpoll(2), Linux 6.9 */
+struct polling {
+	uint32_t usecs;
+	uint16_t packets;
+	uint8_t alone, none;
+};
+#define SET_POLLING _IOW(0x8a, 0x01, struct polling)
+#define GET_POLLING _IOR(0x8a, 0x02, struct polling)
+
+static bool set_polling(void)
+{
+	return ioctl(ep, SET_POLLING, &(struct polling){50, 8, 1, 0}) == 0;
+}
+
+static void verify_polling(void)
+{
+	struct polling p = {0};
+
+	check(ioctl(ep, GET_POLLING, &p) == 0 && p.usecs == 50 && p.packets == 8 && p.alone == 1,
+	      "%u, %u, %u", p.usecs, p.packets, p.alone);
+}
+
 int main(void)
 {
+	bool polls;
 	uint64_t one = 1, got;
 	struct epoll_event e = {0};
 	struct signalfd_siginfo si;
@@ -51,6 +75,7 @@ int main(void)
 	ep = epoll_create1(EPOLL_CLOEXEC);
 	outer = epoll_create1(0);
 	check(ep >= 0 && outer >= 0);
+	polls = set_polling();
 	plain = eventfd(0, EFD_NONBLOCK);
 	edge = eventfd(0, EFD_NONBLOCK);
 	spent = eventfd(1, EFD_NONBLOCK);
@@ -90,6 +115,8 @@ int main(void)
 	c = child_start(NULL, verify_child);
 
 	ready();
+	if (polls)
+		verify_polling();
 
 	check(ready_set(ep, 0) == 0, "ready: %#x", ready_set(ep, 0));
 	check(epoll_wait(outer, &e, 1, 0) == 0);

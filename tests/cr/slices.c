@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Less usual modes of threads: slices of the fair scheduler (Linux 6.12), CPUID as a fault
- * (arch_prctl(2)), of the process, that all its memory may be merged (KSM), and of the session, how
- * nice it is as a whole.
+ * (arch_prctl(2)) and RDTSC as one, of the process, that all its memory may be merged (KSM), and of
+ * the session, how nice it is as a whole.
  */
 #include "cr.h"
 
@@ -46,11 +46,20 @@ static long cpuid_allowed(void)
 	return syscall(SYS_arch_prctl, ARCH_GET_CPUID, 0);
 }
 
+static int tsc_mode(void)
+{
+	int mode = 0;
+
+	check(prctl(PR_GET_TSC, &mode) == 0);
+	return mode;
+}
+
 static void *thread(void *arg)
 {
 	uint64_t slice;
 
 	faults = syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) == 0; /* ENODEV: not this CPU */
+	check(prctl(PR_SET_TSC, PR_TSC_SIGSEGV) == 0);
 	set(SCHED_BATCH, 3);
 	slice = get().runtime; /* 0 before Linux 6.12 */
 	pthread_barrier_wait(&b);
@@ -58,6 +67,7 @@ static void *thread(void *arg)
 	check(get().runtime == slice && get().nice == 3, "%lu was %lu", get().runtime, slice);
 	check(get().policy == SCHED_BATCH);
 	check(cpuid_allowed() == !faults, "CPUID: %ld", cpuid_allowed());
+	check(tsc_mode() == PR_TSC_SIGSEGV && prctl(PR_SET_TSC, PR_TSC_ENABLE) == 0);
 	return NULL;
 }
 
@@ -99,7 +109,7 @@ int main(void)
 	merges = prctl(PR_SET_MEMORY_MERGE_, 1, 0, 0, 0) == 0;
 	ready();
 	check(get().runtime == slice, "%lu was %lu", get().runtime, slice);
-	check(cpuid_allowed() == 1);
+	check(cpuid_allowed() == 1 && tsc_mode() == PR_TSC_ENABLE);
 	check(group_nice() == nice, "%d was %d", group_nice(), nice);
 	check(prctl(PR_GET_MEMORY_MERGE_, 0, 0, 0, 0) == (merges ? 1 : 0) || !merges, "KSM");
 	pthread_barrier_wait(&b);

@@ -3,14 +3,17 @@
  * epoll(7).  A member is a pair of file and number: the number that it had when it was added, also
  * if that is closed or another file's by now (fs/eventpoll.c: ep_show_fdinfo(), kcmp(2),
  * KCMP_EPOLL_TFD).  CRIU's record knows only numbers; what a number does not lead to any more is
- * in IMAGE_EXTRA: {"epolls": {"FILE": {"PLACE": FILE, ...}}}.
+ * in IMAGE_EXTRA: {"epolls": {"FILE": {"PLACE": FILE, ...}}}.  So is how it polls network devices:
+ * {"epoll_polls": {"FILE": [µs, packets, 1: alone]}}.
  *
  * Members are added by the task that has the epoll, as a signalfd wakes only who was there when it
  * was added; those whose number leads elsewhere, by a child of ours that has the numbers to itself.
  */
+#include "state/extra.h"
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
 
+#include "base/log.h"
 #include "image/eventpoll.pb-c.h"
 #include "kernel/kcmp.h"
 #include "kernel/ns.h"
@@ -19,12 +22,22 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #define MEMBERS_MAX (1u << 20)
 #define NUMBER_MAX  (1u << 20)
 /* What remains of the events of a member that has fired once: EP_PRIVATE_BITS. */
 #define PRIVATE_BITS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
+
+/* ioctl_eventpoll(2), Linux 6.9 */
+struct polling {
+	uint32_t usecs;
+	uint16_t packets;
+	uint8_t alone, none;
+};
+#define SET_POLLING _IOW(0x8a, 0x01, struct polling)
+#define GET_POLLING _IOR(0x8a, 0x02, struct polling)
 
 static bool match(const struct dump *d, const struct fd_view *v)
 {
@@ -58,6 +71,18 @@ static int read_member(const char *line, EventpollTfdEntry *e)
 	return 0;
 }
 
+static int polling_dump(struct dump *d, const struct fd_view *v, uint32_t id)
+{
+	autoclose int fd = -1;
+	struct polling p = {0};
+	int r = fd_view_get(v, &fd);
+
+	if (r == 0 && ioctl(fd, GET_POLLING, &p) == 0 && (p.usecs || p.packets || p.alone))
+		extra_set(d->extra, "epoll_polls", id,
+			  json_pack("[i,i,i]", (int)p.usecs, (int)p.packets, (int)p.alone));
+	return r;
+}
+
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 {
 	EventpollFileEntry *e = f->epfd = g_new0(EventpollFileEntry, 1);
@@ -78,7 +103,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 		if (r < 0)
 			return r;
 	}
-	return fown_dump(v, &e->fown);
+	r = polling_dump(d, v, f->id);
+	return r < 0 ? r : fown_dump(v, &e->fown);
 }
 
 /* 0: descriptor S is the file of the member; TH counts members of the same number. */
@@ -177,6 +203,19 @@ static int load(struct restore *r, struct file *f)
 	return 0;
 }
 
+/* More than NAPI_POLL_WEIGHT packets are for CAP_NET_ADMIN. */
+static void polling_restore(struct restore *r, const struct file *f)
+{
+	const json_t *v = extra_get(r->extra, "epoll_polls", f->id);
+	struct polling p = {.usecs = (uint32_t)json_integer_value(json_array_get(v, 0)),
+			    .packets = (uint16_t)json_integer_value(json_array_get(v, 1)),
+			    .alone = json_integer_value(json_array_get(v, 2)) != 0};
+
+	if (v && ioctl(f->fd, SET_POLLING, &p) < 0)
+		log_warn("epoll %u does not poll network devices any more: %s", f->id,
+			 g_strerror(errno));
+}
+
 static int open_(struct restore *r, struct file *f)
 {
 	const EventpollFileEntry *e = f->entry->epfd;
@@ -186,6 +225,7 @@ static int open_(struct restore *r, struct file *f)
 		return err_errno("epoll_create1");
 	if (fcntl(f->fd, F_SETFL, (int)(e->flags & O_NONBLOCK)) < 0)
 		return err_errno("epoll flags");
+	polling_restore(r, f);
 	return fown_restore(r, f, e->fown, e->flags);
 }
 

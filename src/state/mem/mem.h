@@ -26,7 +26,7 @@
 #define VMA_STATUS_AIORING	(1u << 13)
 #define VMA_STATUS_MEMFD	(1u << 14)
 
-/* Private, and not the kernel's own: its pages are in the image of the process. */
+/* Private, neither the kernel's own nor droppable: its pages are in the image of the process. */
 bool mem_has_pages(const struct vma *v);
 
 /* Does it share pages with others since fork(2)? */

@@ -160,10 +160,16 @@ static int dump_run(struct lane *l, const struct found *f)
 	return 0;
 }
 
+/*
+ * What may be dropped at any time (MAP_DROPPABLE) is not kept: C libraries have the state of
+ * getrandom(3) of the vdso there, and who is restored twice must not have the same random numbers
+ * twice.  Who finds it empty asks the kernel (lib/vdso/getrandom.c).
+ */
 bool mem_has_pages(const struct vma *v)
 {
-	return !v->shared && v->special != VMA_VDSO && v->special != VMA_VVAR &&
-	       v->special != VMA_VVAR_VCLOCK && v->special != VMA_VSYSCALL;
+	return !v->shared && !(v->vmflags & VMF(DP)) && v->special != VMA_VDSO &&
+	       v->special != VMA_VVAR && v->special != VMA_VVAR_VCLOCK &&
+	       v->special != VMA_VSYSCALL;
 }
 
 /* By the process itself. */

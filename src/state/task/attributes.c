@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What CRIU's records have no place for, in IMAGE_EXTRA: which CPUs a thread may use, its I/O
- * priority, modes of prctl(2), whether CPUID is a fault (arch_prctl(2)), and what a core file of
- * the process would hold.  Only what differs from how every task begins is recorded.
+ * priority, modes of prctl(2), whether CPUID and RDTSC are faults, and what a core file of the
+ * process would hold.  Only what differs from how every task begins is recorded.
  */
 #include "state/task/task.h"
 
@@ -135,6 +135,7 @@ static void dump_modes(struct dthread *h, const struct answers *a, const int *op
 
 struct ops {
 	int modes[ARRAY_SIZE(modes)], personality, cpuid;
+	int tsc; /* what PR_GET_TSC tells */
 };
 
 static int attributes_ask(struct dthread *h, struct batch *b, void *data)
@@ -151,6 +152,8 @@ static int attributes_ask(struct dthread *h, struct batch *b, void *data)
 	ops->personality = batch_add(b, SYS_personality, IMM(0xffffffff));
 	ops->cpuid = batch_add(b, SYS_arch_prctl, IMM(ARCH_GET_CPUID), IMM(0));
 	batch_may_fail(b, ops->cpuid);
+	batch_may_fail(b, batch_add(b, SYS_prctl, IMM(PR_GET_TSC),
+				    batch_out(b, &ops->tsc, sizeof(ops->tsc))));
 	return 0;
 }
 
@@ -183,6 +186,8 @@ static int attributes_take(struct dump *d, struct dthread *h, const struct answe
 		put(h, "personality", json_integer((json_int_t)answer(a, ops->personality)));
 	if (answer(a, ops->cpuid) == 0)
 		put(h, "cpuid_faults", json_true());
+	if (ops->tsc == PR_TSC_SIGSEGV)
+		put(h, "tsc_faults", json_true());
 	/* The class alone tells whether it was set: what is inherited from nice(2) is class 0. */
 	if (ioprio > 0 && ioprio >> 13)
 		put(h, "ioprio", json_integer(ioprio));
@@ -237,6 +242,8 @@ static void tell_modes(struct batch *b, const json_t *mine)
 			  IMM((uint32_t)json_integer_value(json_object_get(mine, "personality"))));
 	if (json_object_get(mine, "cpuid_faults"))
 		batch_add(b, SYS_arch_prctl, IMM(ARCH_SET_CPUID), IMM(0));
+	if (json_object_get(mine, "tsc_faults"))
+		batch_add(b, SYS_prctl, IMM(PR_SET_TSC), IMM(PR_TSC_SIGSEGV));
 }
 
 static int poke(pid_t pid, const char *name, const char *text)
