@@ -85,9 +85,11 @@ int main(void)
 	check(connect(c, &sender.sa, sizeof(sender.v4)) == 0);
 	put(s, "connected", 9, one, 0);
 	if (v6 >= 0) {
+		put(s6, "", 0, six, 0);
 		put(s6, "six", 3, six, 0);
 		any.v4.sin_port = mapped.v4.sin_port;
 		put(s, "mapped", 6, any, htonl(INADDR_LOOPBACK));
+		put(s, "", 0, any, htonl(INADDR_LOOPBACK));
 	}
 	if (l >= 0)
 		put(l, "lite", 4, lite, 0);
@@ -99,8 +101,10 @@ int main(void)
 	check(recv(a, &b, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
 	take(c, "connected", 9, &sender, 0);
 	if (v6 >= 0) {
+		take(v6, "", 0, &six_sender, 0);
 		take(v6, "six", 3, &six_sender, 0);
 		take(dual, "mapped", 6, &sender, 0);
+		take(dual, "", 0, &sender, 0);
 	}
 	if (l >= 0)
 		take(l, "lite", 4, &lite, 0);

@@ -38,7 +38,8 @@ int main(void)
 	check(send(s[0], "tail", 4, 0) == 4 && send(s[1], "other way", 9, 0) == 9);
 	check(send(half[0], "last words", 10, 0) == 10);
 	close(half[0]);
-	check(send(seq[0], "one", 3, 0) == 3 && send(seq[0], "three", 5, 0) == 5);
+	check(send(seq[0], "one", 3, 0) == 3 && send(seq[0], "", 0, 0) == 0 &&
+	      send(seq[0], "three", 5, 0) == 5);
 	check(send(dg[0], "a", 1, 0) == 1 && send(dg[0], "", 0, 0) == 0 &&
 	      send(dg[0], "ccc", 3, 0) == 3);
 	check(send(shut[0], "bye", 3, 0) == 3 && shutdown(shut[0], SHUT_WR) == 0);
@@ -57,7 +58,8 @@ int main(void)
 	check(recv(s[0], buf, 100, 0) == 9);
 	check(recv(half[1], buf, 100, 0) == 10 && recv(half[1], buf, 100, 0) == 0);
 	check(send(half[1], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
-	check(recv(seq[1], buf, 100, 0) == 3 && recv(seq[1], buf, 100, 0) == 5);
+	check(recv(seq[1], buf, 100, 0) == 3 && recv(seq[1], buf, 100, 0) == 0 &&
+	      recv(seq[1], buf, 100, 0) == 5);
 	check(recv(seq[1], buf, 100, 0) == -1 && errno == EAGAIN);
 	check(recv(dg[1], buf, 100, 0) == 1, "datagrams are kept apart");
 	check(recv(dg[1], buf, 100, 0) == 0, "an empty one counts");

@@ -101,3 +101,11 @@ int inet_options_restore(int fd, json_t *x) MUST_CHECK;
 /* multicast.c: groups, by interface name and address.  X may be NULL: could they be saved? */
 int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;
 int multicast_restore(int fd, json_t *x) MUST_CHECK;
+
+/* udp_empty.c: all datagrams that wait, if there are EMPTY ones; NULL: there are none, or where
+ * they are cannot be seen. */
+struct udp_waiting {
+	bool empty;
+	union inet_addr from, to; /* of an empty one; TO has no port */
+};
+GArray *udp_empty_look(struct dump *d, const struct sock_view *s);

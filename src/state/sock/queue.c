@@ -25,7 +25,7 @@
 #define SCM_PIDFD 4
 #endif
 
-static void add_hex(json_t *o, const char *key, const void *data, size_t len)
+void sock_hex(json_t *o, const char *key, const void *data, size_t len)
 {
 	g_autoptr(GString) s = g_string_new(NULL);
 
@@ -145,7 +145,7 @@ static int peek_once(struct dump *d, const struct sock_view *s, GByteArray *buf,
 	if (n == 0 && is_end(s, p, at))
 		return 1;
 	if (s->type == SOCK_DGRAM && m.msg_namelen > sizeof(sa_family_t))
-		add_hex(p->about, "from", from.sun_path, m.msg_namelen - sizeof(sa_family_t));
+		sock_hex(p->about, "from", from.sun_path, m.msg_namelen - sizeof(sa_family_t));
 	p->len = (size_t)n;
 	return 0;
 }
@@ -220,7 +220,7 @@ int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json
 	int end = INT_MAX, r = unix_urgent_dump(d, s, id, packets);
 	size_t at = 0;
 
-	if (r == 1 && s->type == SOCK_SEQPACKET && was_reset(s))
+	if (r == 1 && ((s->type == SOCK_SEQPACKET && was_reset(s)) || unix_has_empty(d, s)))
 		r = unix_packets_dump(d, s, id, packets);
 	if (r != 1)
 		return r;

@@ -85,6 +85,9 @@ int sock_queue_dump(struct dump *d, const struct sock_view *s, uint32_t id, json
 int sock_queue_walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
 	MUST_CHECK;
 
+/* DATA as text, into O. */
+void sock_hex(json_t *o, const char *key, const void *data, size_t len);
+
 /* A packet without descriptors that was read otherwise. */
 int sock_queue_add(struct dump *d, uint32_t id, const void *data, size_t len) MUST_CHECK;
 

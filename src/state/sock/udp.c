@@ -9,7 +9,6 @@
 #include "state/sock/inet.h"
 
 #include "base/log.h"
-#include "image/sk-packet.pb-c.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -90,33 +89,56 @@ static json_t *show(const union inet_addr *a)
 			 a->sa.sa_family == AF_INET6 ? (int)a->v6.sin6_scope_id : 0);
 }
 
-static int walk(struct dump *d, int fd, uint32_t id, json_t *packets, int *ret_error)
+static int add(struct dump *d, uint32_t id, json_t *packets, const struct datagram *g,
+	       const uint8_t *data)
+{
+	json_array_append_new(packets, json_pack("{s:o,s:o,s:i}", "from", show(&g->from), "to",
+						 show(&g->to), "segment", (int)g->segment));
+	return sock_queue_add(d, id, data, g->len);
+}
+
+/* The empty ones of ALL that come next; NULL: there are none that are not seen otherwise. */
+static int add_empty(struct dump *d, uint32_t id, json_t *packets, const GArray *all, unsigned *at)
+{
+	int r = 0;
+
+	for (; r == 0 && all && *at < all->len; ++*at) {
+		const struct udp_waiting *w = &g_array_index(all, struct udp_waiting, *at);
+		const struct datagram g = {.from = w->from, .to = w->to};
+
+		if (!w->empty)
+			break;
+		r = add(d, id, packets, &g, (const uint8_t *)"");
+	}
+	return r;
+}
+
+static int walk(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets,
+		int *ret_error)
 {
 	g_autofree uint8_t *buf = g_malloc(PACKET_MAX);
-	unsigned errors = 0;
+	g_autoptr(GArray) all = udp_empty_look(d, s);
+	unsigned errors = 0, at = 0;
 	int r = 0;
 
 	*ret_error = 0;
 
 	while (r == 0) {
-		SkPacketEntry e = SK_PACKET_ENTRY__INIT;
 		struct datagram g = {0};
 
-		r = peek(fd, buf, &g);
+		r = peek(s->fd, buf, &g);
 		if (r == 1 || errors > ERRORS_MAX)
-			return 0;
+			return add_empty(d, id, packets, all, &at);
 		if (g.error) {
 			*ret_error = errors++ ? *ret_error : g.error;
 			continue;
 		}
-		e.id_for = id;
-		e.length = (uint32_t)g.len;
-		json_array_append_new(packets,
-				      json_pack("{s:o,s:o,s:i}", "from", show(&g.from), "to",
-						show(&g.to), "segment", (int)g.segment));
-		r = image_write(&d->w, IMG_SK_QUEUES, 0, &e.base);
+		if (all && !g.len)
+			continue;
+		r = add_empty(d, id, packets, all, &at);
 		if (r == 0)
-			r = image_write_raw(&d->w, IMG_SK_QUEUES, 0, buf, g.len);
+			r = add(d, id, packets, &g, buf);
+		at++;
 	}
 	return r;
 }
@@ -150,7 +172,7 @@ int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x)
 	setsockopt(s->fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one));
 	if (s->family == AF_INET6)
 		setsockopt(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-	r = walk(d, s->fd, id, packets, &error);
+	r = walk(d, s, id, packets, &error);
 	if (error)
 		json_object_set_new(x, "error", json_integer(error));
 	setsockopt(s->fd, IPPROTO_IP, IP_PKTINFO, &four, sizeof(four));

@@ -41,6 +41,30 @@ static int packet_cred(struct peek *k, const struct unix_memory *m, uint64_t cb,
 	return r;
 }
 
+/* unix_copy_addr(): the name that it has by now. */
+static int packet_name(struct peek *k, uint64_t skb, json_t *about)
+{
+	struct sockaddr_un name;
+	uint64_t sk, addr, at;
+	uint32_t len;
+	int r = peek_u64(k, skb, "sk_buff", "sk", &sk);
+
+	if (r < 0 || !sk)
+		return r;
+	r = peek_u64(k, sk, "unix_sock", "addr", &addr);
+	if (r < 0 || !addr)
+		return r;
+	r = peek_u32(k, addr, "unix_address", "len", &len);
+	if (r == 0)
+		r = peek_at(k, addr, "unix_address", "name", &at);
+	if (r < 0 || len <= sizeof(sa_family_t) || len > sizeof(name))
+		return r;
+	r = peek_read(k, at, &name, len);
+	if (r == 0)
+		sock_hex(about, "from", name.sun_path, len - sizeof(sa_family_t));
+	return r;
+}
+
 /* unix_skb_len(): of a stream what was read of it stays in front. */
 static int add_data(struct peek *k, const struct unix_memory *m, uint64_t skb, uint32_t consumed)
 {
@@ -71,6 +95,7 @@ static int add_packet(struct peek *k, uint64_t skb, void *arg)
 	if (r < 0)
 		return r;
 	m->rights |= rights != 0;
+	m->empty |= !len;
 	if (skb == m->oob)
 		json_object_set_new(about, "urgent", json_string("waits"));
 	else if (m->stream && consumed >= len)
@@ -79,6 +104,8 @@ static int add_packet(struct peek *k, uint64_t skb, void *arg)
 	if (m->only_look)
 		return 0;
 	r = packet_cred(k, m, cb, about);
+	if (r == 0 && m->names)
+		r = packet_name(k, skb, about);
 	return r < 0 ? r : add_data(k, m, skb, consumed);
 }
 
@@ -142,20 +169,45 @@ static int look(struct dump *d, const struct sock_view *s, struct peek **ret, ui
 	return r < 0 ? r : !m.urgent;
 }
 
-int unix_packets_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
+/* 1: it cannot be had, or not whole. */
+static int look_at_packets(struct dump *d, const struct sock_view *s, struct unix_memory *m,
+			   struct peek **ret, uint64_t *ret_sk)
 {
-	struct unix_memory m = {.d = d, .id = id, .packets = json_array(), .only_look = true};
-	struct peek *k;
-	uint64_t sk;
-	int r = dump_peek(d, &k) ? peek_sock(k, s->fd, &sk) : 1;
+	int r = dump_peek(d, ret) ? peek_sock(*ret, s->fd, ret_sk) : 1;
 
+	*m = (struct unix_memory){
+		.d = d, .names = s->type == SOCK_DGRAM, .packets = json_array(), .only_look = true};
 	if (r == 0)
-		r = unix_memory_queue(&m, k, sk);
-	json_decref(m.packets);
+		r = unix_memory_queue(m, *ret, *ret_sk);
+	json_decref(m->packets);
 	if (r < 0)
 		err_clear(); /* another kernel's */
-	if (r != 0 || m.rights)
+	return r != 0 || m->rights;
+}
+
+bool unix_has_empty(struct dump *d, const struct sock_view *s)
+{
+	struct pollfd p = {.fd = s->fd, .events = POLLIN};
+	struct unix_memory m;
+	struct peek *k;
+	uint64_t sk;
+	int listens = 0;
+
+	if (s->type == SOCK_STREAM || poll(&p, 1, 0) != 1 || !(p.revents & POLLIN) ||
+	    (sock_get_int(s->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens) && listens))
+		return false;
+	return look_at_packets(d, s, &m, &k, &sk) == 0 && m.empty;
+}
+
+int unix_packets_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *packets)
+{
+	struct unix_memory m;
+	struct peek *k;
+	uint64_t sk;
+
+	if (look_at_packets(d, s, &m, &k, &sk) == 1)
 		return 1;
+	m.id = id;
 	m.packets = packets;
 	m.only_look = false;
 	return unix_memory_queue(&m, k, sk);
