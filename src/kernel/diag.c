@@ -228,6 +228,7 @@ static int tcp_msg(const struct nlmsghdr *h, void *arg)
 	memcpy(t.dst, m->id.idiag_dst + at, t.family == AF_INET ? 4 : 16);
 	t.sport = ntohs(m->id.idiag_sport);
 	t.dport = ntohs(m->id.idiag_dport);
+	t.device = m->id.idiag_if;
 	t.rqueue = m->idiag_rqueue;
 	_Static_assert(sizeof(m->id) == sizeof(t.id), "struct diag_tcp.id");
 	memcpy(t.id, &m->id, sizeof(t.id));
@@ -260,6 +261,7 @@ int diag_tcp_find(int sock, const struct diag_tcp *who, struct diag_tcp *ret)
 		.idiag_states = ~0u,
 		.id = {.idiag_sport = htons(who->sport),
 		       .idiag_dport = htons(who->dport),
+		       .idiag_if = who->device,
 		       .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}},
 	};
 	g_autofree char *buf = g_malloc(LIST_BYTES);

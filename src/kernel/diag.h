@@ -38,6 +38,7 @@ struct diag_tcp {
 	uint8_t state;
 	uint8_t src[16], dst[16];
 	uint16_t sport, dport;
+	uint32_t device; /* number of the one that it is bound to */
 	uint32_t rqueue; /* bytes to be read, with those behind an urgent one, and a FIN */
 	uint8_t id[48];	 /* struct inet_diag_sockid */
 	bool md5, ulp;	 /* signed with keys (TCP_MD5SIG); a protocol on top (TCP_ULP) */

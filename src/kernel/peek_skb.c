@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define QUEUE_MAX 1000000
+#define DEPTH_MAX 4
 #define BYTES_MAX (256u << 20)
 
 int peek_skbs(struct peek *k, uint64_t head, int (*fn)(struct peek *k, uint64_t skb, void *arg),
@@ -54,17 +55,15 @@ static int add_piece(struct peek *k, uint64_t at, GByteArray *into)
 	return r < 0 ? r : add(k, where + offset, len, into);
 }
 
-static int add_pieces(struct peek *k, uint64_t info, GByteArray *into)
+static int add_packet(struct peek *k, uint64_t skb, unsigned depth, GByteArray *into);
+
+static int add_pieces(struct peek *k, uint64_t info, unsigned depth, GByteArray *into)
 {
 	uint64_t at, list;
 	unsigned size;
 	uint8_t n;
-	int r = peek_u64(k, info, "skb_shared_info", "frag_list", &list);
+	int r = peek_at(k, info, "skb_shared_info", "nr_frags", &at);
 
-	if (r == 0 && list)
-		return err_set(EOPNOTSUPP, "a packet that consists of others");
-	if (r == 0)
-		r = peek_at(k, info, "skb_shared_info", "nr_frags", &at);
 	if (r == 0)
 		r = peek_read(k, at, &n, 1);
 	if (r == 0)
@@ -73,10 +72,18 @@ static int add_pieces(struct peek *k, uint64_t info, GByteArray *into)
 		r = peek_size(k, "skb_frag", &size);
 	for (unsigned i = 0; r == 0 && i < n; i++)
 		r = add_piece(k, at + (uint64_t)i * size, into);
+	if (r == 0)
+		r = peek_u64(k, info, "skb_shared_info", "frag_list", &list);
+	/* others behind it: skb_gro_receive(), inet_frag_reasm_finish() */
+	for (unsigned i = 0; r == 0 && list && i < QUEUE_MAX; i++) {
+		r = add_packet(k, list, depth + 1, into);
+		if (r == 0)
+			r = peek_u64(k, list, "sk_buff", "next", &list);
+	}
 	return r;
 }
 
-int peek_skb_data(struct peek *k, uint64_t skb, GByteArray *into)
+static int add_packet(struct peek *k, uint64_t skb, unsigned depth, GByteArray *into)
 {
 	uint32_t len, beyond, end;
 	uint64_t data, head;
@@ -90,9 +97,16 @@ int peek_skb_data(struct peek *k, uint64_t skb, GByteArray *into)
 		r = peek_u64(k, skb, "sk_buff", "head", &head);
 	if (r == 0)
 		r = peek_u32(k, skb, "sk_buff", "end", &end);
+	if (r == 0 && depth > DEPTH_MAX)
+		return err_set(ELOOP, "a packet of the kernel has no end");
 	if (r == 0 && len < beyond)
 		return err_set(EIO, "a packet of %u bytes, %u of them elsewhere", len, beyond);
 	if (r == 0)
 		r = add(k, data, len - beyond, into);
-	return r == 0 && beyond ? add_pieces(k, head + end, into) : r;
+	return r == 0 && beyond ? add_pieces(k, head + end, depth, into) : r;
+}
+
+int peek_skb_data(struct peek *k, uint64_t skb, GByteArray *into)
+{
+	return add_packet(k, skb, 0, into);
 }

@@ -3,7 +3,11 @@
 #include "kernel/kernel_test.h"
 #include "kernel/peek.h"
 
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static struct peek *k;
@@ -58,6 +62,42 @@ static void reads_what_waits_in_a_socket(void **state)
 	close(v[1]);
 }
 
+/* A datagram that came in pieces is a packet that consists of others: inet_frag_reasm_finish(). */
+static void reads_a_packet_of_packets(void **state)
+{
+	g_autoptr(GByteArray) got = g_byte_array_new();
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct ifreq lo = {.ifr_name = "lo", .ifr_mtu = 1500};
+	socklen_t len = sizeof(a);
+	char data[20000];
+	uint64_t sk, queue;
+	int s, was;
+
+	if (!k)
+		skip();
+	was = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	s = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(ioctl(s, SIOCSIFMTU, &lo), 0);
+	lo.ifr_flags = IFF_UP;
+	assert_int_equal(ioctl(s, SIOCSIFFLAGS, &lo), 0);
+	assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(getsockname(s, (struct sockaddr *)&a, &len), 0);
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (char)(i * 7 + i / 251);
+	assert_int_equal(sendto(s, data, sizeof(data), 0, (struct sockaddr *)&a, len),
+			 sizeof(data));
+	assert_int_equal(recv(s, data, 1, MSG_PEEK | MSG_TRUNC), sizeof(data)); /* it has come */
+	assert_int_equal(peek_sock(k, s, &sk), 0);
+	assert_int_equal(peek_at(k, sk, "udp_sock", "reader_queue", &queue), 0);
+	assert_ok(peek_skbs(k, queue, collect, got));
+	assert_int_equal(got->len, sizeof(data));
+	assert_memory_equal(got->data, data, sizeof(data));
+	assert_int_equal(setns(was, CLONE_NEWNET), 0);
+	close(was);
+	close(s);
+}
+
 static void knows_numbers_of_processes(void **state)
 {
 	uint64_t sk, at;
@@ -92,6 +132,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_what_waits_in_a_socket),
+		cmocka_unit_test(reads_a_packet_of_packets),
 		cmocka_unit_test(knows_numbers_of_processes),
 		cmocka_unit_test(refuses_what_is_not_there),
 	};

@@ -136,6 +136,7 @@ static int six(union addr *a, int c[2])
 	if (l < 0)
 		return -1;
 	*a = (union addr){.v6 = {.sin6_family = AF_INET6}};
+	check(setsockopt(l, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2) == 0, "errno %d", errno);
 	listens(l, a, 5);
 	to = *a;
 	to.v6.sin6_addr = in6addr_loopback;

@@ -107,6 +107,7 @@ static int read_address(struct peek *k, struct child *c)
 		PART("inet_sock", "inet_sport", t.sport),
 		PART("sock_common", "skc_dport", t.dport),
 		PART("sock_common", "skc_state", t.state),
+		PART("sock_common", "skc_bound_dev_if", t.device),
 	};
 	uint16_t family;
 	uint64_t at;

@@ -119,11 +119,13 @@ static int load_stream(struct one *c, struct restore *r, const json_t *j)
 static int load(struct one *c, struct restore *r, const json_t *j, const struct diag_tcp *t)
 {
 	unsigned scale;
-	int ret = load_stream(c, r, j);
+	int ret = load_stream(c, r, j), device;
 
 	if (ret < 0)
 		return ret;
 	c->t = *t;
+	if (sock_get_int(c->listener->fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device))
+		c->t.device = (uint32_t)device;
 	c->their_time = (uint32_t)json_integer_value(json_object_get(j, "time"));
 	c->fin = json_is_true(json_object_get(j, "fin"));
 	c->reset = json_is_true(json_object_get(j, "reset"));
