@@ -20,6 +20,7 @@ static void *wait_for_ever(void *arg)
 }
 
 static pid_t zombie, grandchild, tid;
+static int gone = -1; /* pidfd of a process that is */
 static volatile sig_atomic_t got;
 
 static void on_signal(int sig)
@@ -52,6 +53,8 @@ static int make_init(void)
 
 		if (p == 0)
 			_exit(0);
+		if (gone < 0)
+			gone = (int)syscall(SYS_pidfd_open, p, 0);
 		waitpid(p, NULL, 0);
 	}
 	grandchild = fork();
@@ -81,6 +84,8 @@ static int verify_init(void)
 	      self);
 	check(is_there(grandchild) && !is_there(grandchild + 50));
 	check(waitpid(zombie, &status, 0) == zombie && WEXITSTATUS(status) == 7);
+	check(syscall(SYS_pidfd_send_signal, gone, 0, NULL, 0) == -1 && errno == ESRCH, "errno %d",
+	      errno);
 	check(syscall(SYS_tgkill, 1, tid, 0) == 0, "errno %d", errno);
 	check(getpgid(grandchild) == grandchild && kill(grandchild, SIGUSR1) == 0);
 	check(waitpid(grandchild, &status, 0) == grandchild && WEXITSTATUS(status) == 9, "%#x",

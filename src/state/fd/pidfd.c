@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pidfd_open(2).  One of a process that is gone (reaped: its number is -1) becomes one of a child
- * of ours in the box that has ended in the same way, for PIDFD_GET_INFO (Linux 6.15). kernel/pid.c,
- * fs/pidfs.c: pidfd_show_fdinfo()
+ * of ours that has ended in the same way, for PIDFD_GET_INFO (Linux 6.15). kernel/pid.c,
+ * fs/pidfs.c: pidfd_show_fdinfo().  It was in the pid namespace of who has the descriptor: nothing
+ * tells, but of one further out pidfd_send_signal(2) would say EINVAL, not ESRCH.
  */
 #include "state/extra.h"
 #include "state/fd/kind.h"
@@ -10,6 +11,7 @@
 #include "image/pidfd.pb-c.h"
 #include "kernel/ns.h"
 #include "kernel/procstat.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,6 +102,16 @@ static void keep_exit(struct dump *d, const struct fd_view *v, uint32_t id)
 	extra_set(d->extra, "pidfds", id, json_integer(info.exit_code));
 }
 
+static void keep_namespace(struct dump *d, const struct fd_view *v, uint32_t id)
+{
+	uint32_t ns = fd_view_in_flight(v)
+			      ? 0
+			      : spaces_id(d, NS_PID, spaces_of(d, v->task->proc.pid)[NS_PID]);
+
+	if (ns >= NSID_FIRST_SPACE)
+		extra_set(d->extra, "pidfd_namespaces", id, json_integer(ns));
+}
+
 static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 {
 	PidfdEntry *e = f->pidfd = g_new0(PidfdEntry, 1);
@@ -118,6 +130,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 		return r;
 	if (pid == 0) {
 		keep_exit(d, v, f->id);
+		keep_namespace(d, v, f->id);
 		return 0;
 	}
 	for (unsigned i = 0; i < d->tasks->len; i++) {
@@ -177,14 +190,21 @@ static int end_one(void *arg, int *ret_fd)
 
 static int open_dead(struct restore *r, struct file *f, unsigned flags)
 {
+	const json_t *space = extra_get(r->extra, "pidfd_namespaces", f->id);
 	struct dead dead = {.flags = flags};
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	autoclose int ns = -1;
-	int ret = proc_open(r->stub.pid, &p);
+	autoclose int own = -1;
+	int ns = -1, ret = 0;
 
 	dead.code = (int)json_integer_value(extra_get(r->extra, "pidfds", f->id));
-	if (ret == 0)
-		ret = ns_open(p.dir, NS_PID, &ns);
+	if (space && spaces_is(r, NS_PID, (uint32_t)json_integer_value(space)))
+		ret = spaces_fd(r, NS_PID, (uint32_t)json_integer_value(space), &ns);
+	if (ret == 0 && ns < 0) {
+		ret = proc_open(r->stub.pid, &p);
+		if (ret == 0)
+			ret = ns_open(p.dir, NS_PID, &own);
+		ns = own;
+	}
 	return ret < 0 ? ret : ns_run(&ns, 1, end_one, &dead, &f->fd);
 }
 
