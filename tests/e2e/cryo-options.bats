@@ -118,3 +118,33 @@ settings_of() {
 	}
 	restore --unprivileged --namespaces x
 }
+
+@test "System V shared memory stays sparse, also from images that have lost their holes" {
+	launch unshare -i /usr/bin/python3 -c '
+import ctypes, time
+c = ctypes.CDLL(None, use_errno=True)
+c.shmat.restype = ctypes.c_void_p
+size = 4 << 20
+at = c.shmat(c.shmget(0, size, 0o1600), None, 0)
+for page in (1, 700):
+    ctypes.memset(at + page * 4096 + 99, page % 251, 1)
+there = ctypes.create_string_buffer(size // 4096)
+while True:
+    c.mincore(ctypes.c_void_p(at), size, there)
+    print(sum(b & 1 for b in there.raw), ctypes.string_at(at + 4195, 1), ctypes.string_at(at + 2867299, 1), flush=True)
+    time.sleep(0.02)'
+	wait_for 10 grep -q "^2 b'.x01' b'.xc6'" "$DIR/out"
+	dump
+	reap
+	local f
+	for f in "$IMG"/ipcns-shm-*.img; do
+		[ "$(stat -c %s "$f")" -gt 4000000 ]
+		cp --sparse=never "$f" "$DIR/whole" && mv "$DIR/whole" "$f"
+		[ "$(du -k "$f" | cut -f1)" -gt 4000 ]
+	done
+	: >"$DIR/out"
+	restore
+	wait_for 10 test -s "$DIR/out"
+	grows "$DIR/out"
+	[ "$(sort -u "$DIR/out")" = "2 b'\\x01' b'\\xc6'" ]
+}

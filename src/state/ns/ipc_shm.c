@@ -158,49 +158,85 @@ static int make_segment(key_t key, int flags, const void *arg)
 	return shmget(key, e->size, flags | (int)(e->hugetlb_flag & (SHM_HUGETLB | HUGETLB_BITS)));
 }
 
+struct filling {
+	struct batch b;
+	const struct image *img;
+	int tfd;	      /* of the image, there */
+	uint64_t map;	      /* the segment, there */
+	uint64_t place, size; /* its content in the image */
+};
+
+/* What is not zero of FROM..END of the content: images that have been moved may have no holes left.
+ */
+static int fill_range(struct filling *f, uint64_t from, uint64_t end, uint8_t *buf)
+{
+	uint64_t n = end - from, start;
+	int r = fd_pread_full(f->img->fd, buf, n, (off_t)(f->place + from));
+
+	for (uint64_t at = 0; r == 0 && at < n;) {
+		while (at < n && is_zero(buf + at, MIN(PAGE, n - at)))
+			at += PAGE;
+		for (start = at; at < n && !is_zero(buf + at, MIN(PAGE, n - at));)
+			at += PAGE;
+		if (start >= n)
+			break;
+		batch_expect(&f->b,
+			     batch_add(&f->b, SYS_pread64, IMM(f->tfd), IMM(f->map + from + start),
+				       IMM(MIN(at, n) - start), IMM(f->place + from + start)),
+			     (int64_t)(MIN(at, n) - start));
+	}
+	return r < 0 ? r : batch_run(&f->b);
+}
+
+static int fill_all(struct filling *f)
+{
+	g_autofree uint8_t *buf = g_malloc(COPY_MAX);
+	off_t at = (off_t)f->place, hole = 0;
+	int r = 0;
+
+	for (uint64_t from = 0, end; r == 0 && from < f->size; from = end) {
+		end = MIN(from + COPY_MAX, f->size);
+		if ((off_t)(f->place + from) >= hole) {
+			at = lseek(f->img->fd, (off_t)(f->place + from), SEEK_DATA);
+			hole = at < 0 ? -1 : lseek(f->img->fd, at, SEEK_HOLE);
+		}
+		if (at < 0 || at >= (off_t)(f->place + f->size))
+			break;
+		if (hole < 0)
+			return err_errno("look for holes in %s", f->img->name);
+		if (at < (off_t)(f->place + end))
+			r = fill_range(f, from, end, buf);
+	}
+	return r;
+}
+
 /* By the root's agent, so that its cgroup pays for the memory. */
 static int fill(struct restore *r, int fd, const struct image *img, uint64_t place, uint64_t bytes,
 		uint64_t len)
 {
-	CLEANUP(batch_end) struct batch b = {0};
+	struct filling f = {.img = img, .place = place, .size = bytes};
 	int fds[2] = {fd, img->fd}, got[2], map, ret;
-	off_t at = (off_t)place, end, limit = (off_t)(place + bytes);
 
-	rtask_batch(restore_task(r, 0), &b);
-	batch_recv_fds(&b, fds, 2, got);
-	ret = batch_run(&b);
-	if (ret < 0)
-		return ret;
-	map = batch_add(&b, SYS_mmap, IMM(0), IMM(len), IMM(PROT_READ | PROT_WRITE),
-			IMM(MAP_SHARED), IMM(got[0]), IMM(0));
-	ret = batch_run(&b);
-	while (ret == 0) {
-		int64_t n;
-
-		at = lseek(img->fd, at, SEEK_DATA);
-		if (at < 0 || at >= limit)
-			break;
-		end = lseek(img->fd, at, SEEK_HOLE);
-		if (end < 0)
-			return err_errno("look for holes in %s", img->name);
-		n = MIN(end, limit) - at;
-		for (int64_t done = 0; done < n; done += COPY_MAX) {
-			int64_t part = MIN(n - done, (int64_t)COPY_MAX);
-
-			batch_expect(&b,
-				     batch_add(&b, SYS_pread64, IMM(got[1]),
-					       IMM((uint64_t)batch_result(&b, map) + (uint64_t)at -
-						   place + (uint64_t)done),
-					       IMM(part), IMM(at + done)),
-				     part);
-		}
-		ret = batch_run(&b);
-		at = end;
+	rtask_batch(restore_task(r, 0), &f.b);
+	batch_recv_fds(&f.b, fds, 2, got);
+	ret = batch_run(&f.b);
+	if (ret == 0) {
+		map = batch_add(&f.b, SYS_mmap, IMM(0), IMM(len), IMM(PROT_READ | PROT_WRITE),
+				IMM(MAP_SHARED), IMM(got[0]), IMM(0));
+		ret = batch_run(&f.b);
 	}
-	batch_add(&b, SYS_munmap, RES(map), IMM(len));
-	batch_add(&b, SYS_close, IMM(got[0]));
-	batch_add(&b, SYS_close, IMM(got[1]));
-	return ret < 0 ? ret : batch_run(&b);
+	if (ret == 0) {
+		f.map = (uint64_t)batch_result(&f.b, map);
+		f.tfd = got[1];
+		ret = fill_all(&f);
+		batch_add(&f.b, SYS_munmap, IMM(f.map), IMM(len));
+		batch_add(&f.b, SYS_close, IMM(got[0]));
+		batch_add(&f.b, SYS_close, IMM(got[1]));
+	}
+	if (ret == 0)
+		ret = batch_run(&f.b);
+	batch_end(&f.b);
+	return ret;
 }
 
 static int restore_segment(struct restore *r, struct image *img, const IpcShmEntry *e)
