@@ -312,9 +312,12 @@ static int dump_vma(struct dump *d, struct dtask *t, const struct vma *v, const 
 		e->shmid = v->ino; /* until its file is dumped: mem_dump_rest() */
 		return 0;
 	}
-	if (sysv_is_map(v)) {
-		sysv_dump(v, e);
-		return 0;
+	if (sysv_is_map(v)) { /* it may have come since mem_check() */
+		int r = sysv_check(d, t, (size_t)(v - t->maps.v));
+
+		if (r == 0)
+			sysv_dump(v, e);
+		return r;
 	}
 	if (uring_is_map(v)) { /* what is there until the ring is made */
 		e->flags = MAP_PRIVATE | MAP_ANONYMOUS;
