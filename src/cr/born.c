@@ -146,6 +146,18 @@ static int exit_signal_of(const struct rtask *t)
 	return json_is_integer(other) && sig >= 0 && sig < NSIG ? (int)sig : SIGCHLD;
 }
 
+/* Before there are any: those of helpers. */
+static int adopt_orphans(struct rtask *t)
+{
+	CLEANUP(batch_end) struct batch b = {0};
+
+	if (!adopts(t))
+		return 0;
+	rtask_batch(t, &b);
+	batch_add(&b, SYS_prctl, IMM(PR_SET_CHILD_SUBREAPER), IMM(1));
+	return batch_run(&b);
+}
+
 static int fork_task(struct restore *r, struct rtask *parent, struct rtask *child)
 {
 	CLEANUP(batch_end) struct batch b = {0};
@@ -180,12 +192,8 @@ static int fork_task(struct restore *r, struct rtask *parent, struct rtask *chil
 		ret = spaces_after_fork(r, parent, child);
 	if (ret == 0 && has_sharer(r, child))
 		ret = spaces_enter_early(r, child);
-	if (ret < 0 || !adopts(child))
-		return ret < 0 ? err_wrap(ret, "fork of process %d", child->nspid) : 0;
 	batch_end(&b);
-	rtask_batch(child, &b);
-	batch_add(&b, SYS_prctl, IMM(PR_SET_CHILD_SUBREAPER), IMM(1));
-	return batch_run(&b);
+	return ret < 0 ? err_wrap(ret, "fork of process %d", child->nspid) : adopt_orphans(child);
 }
 
 /* The last batch of a task: nobody answers, its tracer takes note of its death. */
@@ -247,7 +255,9 @@ int born_make(struct restore *r)
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++) {
 		struct rtask *root = restore_task(r, i);
 
-		if (root->parent < 0 && root->nssid == root->nspid)
+		if (root->parent < 0)
+			ret = rtask_wrap(root, adopt_orphans(root));
+		if (ret == 0 && root->parent < 0 && root->nssid == root->nspid)
 			ret = rtask_wrap(root, tty_session_restore(r, root));
 	}
 	for (unsigned i = 0; ret == 0 && i < r->steps->len; i++) {

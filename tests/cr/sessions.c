@@ -2,6 +2,8 @@
 /* Sessions and process groups, with leaders alive and dead. */
 #include "cr.h"
 
+#include <sys/prctl.h>
+
 static pid_t sid, pgid;
 
 static int note(void)
@@ -49,6 +51,41 @@ static int join_group(void)
 	return setpgid(0, join) || note();
 }
 
+/* A child of ours by adoption, of a session whose leader has ended. */
+static pid_t adopt(int *ret_to)
+{
+	int to[2], from[2], status;
+	pid_t leader, orphan = 0;
+
+	check(pipe(to) == 0 && pipe(from) == 0);
+	leader = fork();
+	if (leader == 0) {
+		char b;
+
+		setsid();
+		if (fork() != 0)
+			_exit(0);
+		note();
+		orphan = getpid();
+		check(write(from[1], &orphan, sizeof(orphan)) == sizeof(orphan));
+		_exit(read(to[0], &b, 1) == 1 ? same() : 12);
+	}
+	check(waitpid(leader, &status, 0) == leader);
+	check(read(from[0], &orphan, sizeof(orphan)) == sizeof(orphan));
+	check(getsid(orphan) == leader);
+	*ret_to = to[1];
+	return orphan;
+}
+
+static void check_adopted(pid_t orphan, int to)
+{
+	int status = -1;
+
+	check(write(to, "g", 1) == 1);
+	check(waitpid(orphan, &status, 0) == orphan && status == 0, "errno %d, status %#x", errno,
+	      status);
+}
+
 int main(void)
 {
 	struct child a = child_start(own_session, same), b = child_start(own_group, same),
@@ -60,7 +97,11 @@ int main(void)
 	dead = child_start(own_group, NULL);
 	join = dead.pid;
 	struct child e = child_start(join_group, same);
+	pid_t orphan;
+	int to_orphan;
 
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* unless we are its init anyway */
+	orphan = adopt(&to_orphan);
 	child_go(&dead);
 	note();
 	ready();
@@ -69,6 +110,7 @@ int main(void)
 	child_go(&d);
 	child_go(&b);
 	child_go(&e);
+	check_adopted(orphan, to_orphan);
 	check(same() == 0, "ours: session %d group %d", getsid(0), getpgid(0));
 	return ok();
 }
