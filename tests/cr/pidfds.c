@@ -16,6 +16,15 @@ static int open_pidfd(pid_t pid, unsigned flags)
 	return fd;
 }
 
+/* Linux 6.9 has inodes of processes; it had one for all. */
+static bool same_process(int a, int b)
+{
+	struct stat x, y;
+
+	check(fstat(a, &x) == 0 && fstat(b, &y) == 0);
+	return x.st_ino == y.st_ino;
+}
+
 static bool is_over(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -27,7 +36,9 @@ static bool is_over(int fd)
 int main(void)
 {
 	struct child c = child_start(NULL, NULL);
-	int self = open_pidfd(getpid(), 0), alive = open_pidfd(c.pid, O_NONBLOCK), zombie, gone;
+	int self = open_pidfd(getpid(), 0), alive = open_pidfd(c.pid, O_NONBLOCK), zombie, gone,
+	    gone_again, gone_other;
+	bool apart;
 	siginfo_t si = {0};
 	pid_t z, g;
 
@@ -39,12 +50,21 @@ int main(void)
 	if (g == 0)
 		_exit(7);
 	gone = open_pidfd(g, 0);
+	gone_again = open_pidfd(g, O_NONBLOCK);
 	check(waitpid(g, NULL, 0) == g);
+	g = fork();
+	if (g == 0)
+		_exit(8);
+	gone_other = open_pidfd(g, 0);
+	check(waitpid(g, NULL, 0) == g);
+	apart = !same_process(gone, gone_other);
 	check(waitid(P_PID, (id_t)z, &si, WEXITED | WNOWAIT) == 0);
 
 	ready();
 
 	check(!is_over(self) && !is_over(alive) && is_over(zombie) && is_over(gone));
+	check(same_process(gone, gone_again) && same_process(gone, gone_other) == !apart);
+	check(is_over(gone_again) && fcntl(gone_again, F_GETFL) & O_NONBLOCK);
 	check(fcntl(alive, F_GETFL) & O_NONBLOCK && !(fcntl(self, F_GETFL) & O_NONBLOCK));
 	check(syscall(SYS_pidfd_send_signal, self, 0, NULL, 0) == 0);
 	check(syscall(SYS_pidfd_send_signal, gone, 0, NULL, 0) < 0 && errno == ESRCH);

@@ -8,6 +8,7 @@
 #include "state/extra.h"
 #include "state/fd/kind.h"
 
+#include "base/fd.h"
 #include "image/pidfd.pb-c.h"
 #include "kernel/ns.h"
 #include "kernel/procstat.h"
@@ -19,7 +20,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #define ANCESTORS_MAX 256
@@ -30,6 +33,9 @@ struct exit_info {
 	uint32_t pid, tgid, ppid, ids[8];
 	int32_t exit_code;
 };
+#define PIDFS_MAGIC 0x50494446
+#define AT_ONCE	    FD_SEND_MAX
+
 #define INFO_EXIT (UINT64_C(1) << 3)
 #define GET_INFO  _IOWR(0xFF, 11, struct exit_info)
 
@@ -92,6 +98,19 @@ static int check(struct dump *d, const struct fd_view *v)
 	return r;
 }
 
+/*
+ * Those of one process have one inode (Linux 6.9), by which programs compare them; before that it
+ * was that of all anonymous files.
+ */
+static bool tells_processes_apart(const struct fd_view *v)
+{
+	struct statfs fs;
+	char path[64];
+
+	fd_view_path(v, path);
+	return statfs(path, &fs) == 0 && fs.f_type == PIDFS_MAGIC;
+}
+
 static void keep_exit(struct dump *d, const struct fd_view *v, uint32_t id)
 {
 	struct exit_info info = {.mask = INFO_EXIT};
@@ -129,6 +148,8 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *f)
 	if (r < 0)
 		return r;
 	if (pid == 0) {
+		if (!tells_processes_apart(v))
+			e->ino = f->id;
 		keep_exit(d, v, f->id);
 		keep_namespace(d, v, f->id);
 		return 0;
@@ -165,9 +186,32 @@ static _Noreturn void die(int code)
 }
 
 struct dead {
-	int code;
-	unsigned flags;
+	int code, sock;
+	GPtrArray *files; /* all those of one process */
 };
+
+static int send_some(const struct dead *dead, unsigned from, pid_t pid)
+{
+	int fds[AT_ONCE], ret = 0;
+	unsigned n = 0;
+
+	while (ret == 0 && n < AT_ONCE && from + n < dead->files->len) {
+		const struct file *f = g_ptr_array_index(dead->files, from + n);
+
+		/* PIDFD_NONBLOCK, PIDFD_THREAD (Linux 6.9) */
+		fds[n] = (int)syscall(SYS_pidfd_open, pid,
+				      f->entry->pidfd->flags & (O_NONBLOCK | O_EXCL));
+		if (fds[n] < 0)
+			ret = err_errno("pidfd_open");
+		else
+			n++;
+	}
+	if (ret == 0)
+		ret = fd_send(dead->sock, "f", 1, fds, n);
+	while (n-- > 0)
+		close(fds[n]);
+	return ret;
+}
 
 /* In a child of ours whose children are in the box's PID namespace. */
 static int end_one(void *arg, int *ret_fd)
@@ -180,32 +224,65 @@ static int end_one(void *arg, int *ret_fd)
 		return err_errno("fork");
 	if (pid == 0)
 		die(dead->code);
-	*ret_fd = (int)syscall(SYS_pidfd_open, pid, dead->flags);
-	if (*ret_fd < 0)
-		ret = err_errno("pidfd_open");
+	for (unsigned i = 0; ret == 0 && i < dead->files->len; i += AT_ONCE)
+		ret = send_some(dead, i, pid);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return ret;
 }
 
-static int open_dead(struct restore *r, struct file *f, unsigned flags)
+static GPtrArray *same_process(struct restore *r, const struct file *f)
 {
-	const json_t *space = extra_get(r->extra, "pidfd_namespaces", f->id);
-	struct dead dead = {.flags = flags};
+	GPtrArray *all = g_ptr_array_new();
+	GHashTableIter it;
+	struct file *o;
+
+	g_hash_table_iter_init(&it, r->files);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&o)) {
+		const PidfdEntry *e = o->kind == &fd_pidfd ? o->entry->pidfd : NULL;
+
+		if (e && e->nspid < 0 && e->ino == f->entry->pidfd->ino && o->fd < 0)
+			g_ptr_array_add(all, o);
+	}
+	return all;
+}
+
+static int take(const struct dead *dead, int sock)
+{
+	for (unsigned i = 0; i < dead->files->len;) {
+		int fds[AT_ONCE];
+		unsigned n = 0;
+		ssize_t got = fd_recv(sock, &(char){0}, 1, fds, AT_ONCE, &n);
+
+		if (got < 0)
+			return (int)got;
+		if (n != MIN(AT_ONCE, dead->files->len - i))
+			return err_set(EIO, "pidfds of a process that is gone: %u came", n);
+		for (unsigned k = 0; k < n; k++, i++)
+			((struct file *)g_ptr_array_index(dead->files, i))->fd = fds[k];
+	}
+	return 0;
+}
+
+static int open_dead(struct restore *r, struct file *f)
+{
+	g_autoptr(GPtrArray) files = same_process(r, f);
+	struct dead dead = {.files = files};
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	autoclose int own = -1;
-	int ns = -1, ret = 0;
+	autoclose int ns = -1, ours = -1, theirs = -1;
+	int ret = proc_open(r->stub.pid, &p), sv[2];
 
 	dead.code = (int)json_integer_value(extra_get(r->extra, "pidfds", f->id));
-	if (space && spaces_is(r, NS_PID, (uint32_t)json_integer_value(space)))
-		ret = spaces_fd(r, NS_PID, (uint32_t)json_integer_value(space), &ns);
-	if (ret == 0 && ns < 0) {
-		ret = proc_open(r->stub.pid, &p);
-		if (ret == 0)
-			ret = ns_open(p.dir, NS_PID, &own);
-		ns = own;
-	}
-	return ret < 0 ? ret : ns_run(&ns, 1, end_one, &dead, &f->fd);
+	if (ret == 0)
+		ret = ns_open(p.dir, NS_PID, &ns);
+	if (ret < 0)
+		return ret;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_errno("create a socket pair");
+	ours = sv[0];
+	dead.sock = theirs = sv[1];
+	ret = ns_run(&ns, 1, end_one, &dead, NULL);
+	return ret < 0 ? ret : take(&dead, ours);
 }
 
 /* The process whose thread it is; NULL: it is of none. */
@@ -246,8 +323,7 @@ static int late(struct restore *r, struct rtask *t, struct file *f, int *ret_tfd
 static int open_(struct restore *r, struct file *f)
 {
 	const PidfdEntry *e = f->entry->pidfd;
-	/* PIDFD_NONBLOCK, PIDFD_THREAD (Linux 6.9) */
-	unsigned flags = e->flags & (O_NONBLOCK | O_EXCL);
+	unsigned flags = e->flags & (O_NONBLOCK | O_EXCL); /* as in send_some() */
 	const struct rtask *threads = task_of_thread(r, e->nspid);
 	int ret = threads ? open_for_now(r, f, threads) : 1;
 
@@ -261,8 +337,8 @@ static int open_(struct restore *r, struct file *f)
 	}
 	if (ret == 1 && e->nspid > 0)
 		return err_set(EBADMSG, "pidfd of process %d, which is not there", e->nspid);
-	if (ret == 1)
-		ret = open_dead(r, f, flags);
+	if (ret == 1) /* with another one of the same process, perhaps */
+		ret = f->fd < 0 ? open_dead(r, f) : 0;
 	return ret < 0 ? ret : fown_restore(r, f, e->fown, e->flags);
 }
 
