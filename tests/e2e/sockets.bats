@@ -183,6 +183,8 @@ while True: c[-1].sendall(c[-1].recv(100))" >/dev/null
 	expect 0 cryopod container checkpoint --tcp-established soon
 	expect 125 cryopod container restore soon
 	has '--tcp-established' '--tcp-close'
+	umount -l "$CP_RUN"/netns/* # as after a reboot
+	rm -rf "$CP_RUN"
 	expect 0 cryopod container restore --tcp-established soon
 	cryopod exec soon touch /tmp/begin
 	says accepted

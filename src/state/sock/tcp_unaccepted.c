@@ -42,7 +42,10 @@ bool tcp_unaccepted_can(struct dump *d)
 	return d->unaccepted > 0;
 }
 
-/* Segments of ours go to the root's network namespace, and to addresses that it has. */
+/*
+ * Segments of ours go to the root's network namespace, and to addresses that it has.  For a socket
+ * that is on its way the network has not been locked.
+ */
 static bool is_usual(const struct dump *d, const struct sock_view *s)
 {
 	autoclose int ns = ioctl(s->fd, SIOCGSKNS);
@@ -53,7 +56,7 @@ static bool is_usual(const struct dump *d, const struct sock_view *s)
 		err_clear();
 		return false;
 	}
-	return s->protocol == IPPROTO_TCP && ino == d->ns[NS_NET] &&
+	return s->protocol == IPPROTO_TCP && !fd_view_in_flight(s->v) && ino == d->ns[NS_NET] &&
 	       !(sock_get_int(s->fd, IPPROTO_IP, IP_TRANSPARENT, &transparent) && transparent);
 }
 
