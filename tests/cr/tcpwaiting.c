@@ -43,9 +43,9 @@ static void same_options(int s, int c)
 	      b.tcpi_rcv_wscale);
 }
 
-/* Six clients of all kinds, in one queue, which is longer than the listening socket lets in by now.
+/* Clients of all kinds, in one queue, which is longer than the listening socket lets in by now.
  */
-enum { SILENT, SENT, HALF, CLOSED, DIED, LARGE, CLIENTS };
+enum { SILENT, SENT, URGENT, HALF, CLOSED, DIED, LARGE, CLIENTS };
 
 static char large[BIG], got[BIG];
 
@@ -66,6 +66,9 @@ static int start(union addr *a, int c[CLIENTS])
 	}
 	check(listen(l, 2) == 0);
 	put(c[SENT], "what was sent");
+	put(c[URGENT], "before");
+	check(send(c[URGENT], "!", 1, MSG_OOB) == 1);
+	put(c[URGENT], "behind");
 	put(c[HALF], "half");
 	check(shutdown(c[HALF], SHUT_WR) == 0);
 	put(c[CLOSED], "gone");
@@ -91,6 +94,7 @@ static void verify(int l, int c[CLIENTS])
 {
 	int s = take(l, c[SILENT]);
 	size_t at = 0, len = strnlen(large, BIG);
+	int at_mark = 0;
 	char b;
 
 	same_options(s, c[SILENT]);
@@ -102,6 +106,12 @@ static void verify(int l, int c[CLIENTS])
 	s = take(l, c[SENT]);
 	gets_text(s, "what was sent");
 	talk(c[SENT], s);
+	s = take(l, c[URGENT]);
+	gets_text(s, "before");
+	check(ioctl(s, SIOCATMARK, &at_mark) == 0 && at_mark);
+	check(recv(s, &b, 1, MSG_OOB) == 1 && b == '!', "errno %d", errno);
+	gets_text(s, "behind");
+	talk(s, c[URGENT]);
 	s = take(l, c[HALF]);
 	gets_text(s, "half");
 	gets_end(s);

@@ -21,8 +21,9 @@ struct child {
 	uint64_t sk;
 	struct diag_tcp t;
 	uint32_t copied, rcv_nxt, snd_nxt, snd_wnd, max_window, rcv_wnd, rcv_wup, ts_off, ts_recent;
-	uint16_t mss, urgent;
+	uint16_t mss;
 	bool fin;
+	struct tcp_urgent urgent;
 };
 
 bool tcp_unaccepted_can(struct dump *d)
@@ -143,11 +144,12 @@ static int read_child(struct peek *k, struct child *c)
 		PART("tcp_sock", "tsoffset", ts_off),
 		PART("tcp_sock", "rx_opt.ts_recent", ts_recent),
 		PART("tcp_sock", "rx_opt.mss_clamp", mss),
-		PART("tcp_sock", "urg_data", urgent),
 	};
 	int r = read_address(k, c);
 
-	return r < 0 ? r : read_parts(k, c, numbers, ARRAY_SIZE(numbers));
+	if (r == 0)
+		r = read_parts(k, c, numbers, ARRAY_SIZE(numbers));
+	return r < 0 ? r : tcp_urgent_peek(k, c->sk, &c->urgent);
 }
 
 static void show(const struct diag_tcp *t, char ret[static 170])
@@ -168,8 +170,8 @@ static const char *unfit(const struct child *c)
 
 	if (!(1 << c->t.state & STATES))
 		return "it is being accepted before its handshake is over (TCP Fast Open)";
-	if (c->urgent)
-		return "urgent data (MSG_OOB) have come";
+	if (c->urgent.in == TCP_URGENT_TO_COME)
+		return "urgent data (MSG_OOB) are to come";
 	if (c->t.state == TCP_CLOSE)
 		return NULL;
 	if (c->t.md5 || c->t.ulp)
@@ -298,6 +300,7 @@ static int write_child(const struct walk *w, struct peek *k, struct child *c)
 	g_autoptr(GByteArray) data = g_byte_array_new();
 	TcpStreamEntry e = TCP_STREAM_ENTRY__INIT;
 	uint32_t id = socks_stream_id(w->d);
+	json_t *one;
 	int r = read_data(k, c, data);
 
 	describe(w, c, data->len, &e);
@@ -305,14 +308,15 @@ static int write_child(const struct walk *w, struct peek *k, struct child *c)
 		r = image_write(&w->d->w, IMG_TCP_STREAM, id, &e.base);
 	if (r == 0 && data->len)
 		r = image_write_raw(&w->d->w, IMG_TCP_STREAM, id, data->data, data->len);
-	if (r == 0)
-		json_array_append_new(
-			w->list, json_pack("{s:I,s:o,s:o,s:I,s:b,s:b}", "stream", (json_int_t)id,
-					   "from", show_end(&c->t, c->t.dst, c->t.dport), "to",
-					   show_end(&c->t, c->t.src, c->t.sport), "time",
-					   (json_int_t)c->ts_recent, "fin", c->fin, "reset",
-					   c->t.state == TCP_CLOSE));
-	return r;
+	if (r < 0)
+		return r;
+	one = json_pack("{s:I,s:o,s:o,s:I,s:b,s:b}", "stream", (json_int_t)id, "from",
+			show_end(&c->t, c->t.dst, c->t.dport), "to",
+			show_end(&c->t, c->t.src, c->t.sport), "time", (json_int_t)c->ts_recent,
+			"fin", c->fin, "reset", c->t.state == TCP_CLOSE);
+	tcp_urgent_dump(&c->urgent, one);
+	json_array_append_new(w->list, one);
+	return 0;
 }
 
 static int visit(const struct walk *w, struct peek *k, uint64_t sk)

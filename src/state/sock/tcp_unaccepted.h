@@ -7,14 +7,15 @@
  *
  * Of the listening socket in IMAGE_EXTRA: {"unaccepted": [{"stream": N, "from": [ADDRESS, PORT],
  * "to": [...], "time": what the peer's timestamp was last, "fin": it has sent that, "reset": it is
- * over}, ...]}; what was received is in tcp-stream-N.img, N being no socket's inode.
+ * over, "urgent": as of others}, ...]}; what was received is in tcp-stream-N.img, N being no
+ * socket's inode.
  *
  * Not kept is what only accept(2) of this one connection would show: options that the listening
  * socket had and has not any more, TCP_SAVED_SYN.
  */
 #pragma once
 
-#include "state/sock/tcp.h"
+#include "state/sock/tcp_urgent.h"
 
 /* Can those of this tree be saved, and be made again on this kernel? */
 bool tcp_unaccepted_can(struct dump *d);

@@ -33,6 +33,7 @@ struct one {
 	TcpStreamEntry *e;
 	uint8_t *data;
 	uint32_t their_time;
+	struct tcp_urgent urgent;
 	bool fin, reset;
 };
 
@@ -139,7 +140,7 @@ static int load(struct one *c, struct restore *r, const json_t *j, const struct 
 	};
 	get_addr(t, t->dst, t->dport, &c->s.from);
 	get_addr(t, t->src, t->sport, &c->s.to);
-	return 0;
+	return tcp_urgent_load(j, c->e->inq_len, &c->urgent);
 }
 
 /* What is sent to an address of others would leave.  bind(2) of a raw socket says so, each time. */
@@ -217,19 +218,36 @@ static int bear(const struct nursery *n, const struct one *c)
 	return r < 0 ? r : not_there("it does not come to the listening socket");
 }
 
+/* What is urgent comes by itself. */
+static uint32_t mark_of(const struct one *c)
+{
+	return c->urgent.in == TCP_URGENT_WAITS ? c->urgent.in_at : UINT32_MAX;
+}
+
+static uint32_t part_from(const struct one *c, uint32_t at, uint32_t len)
+{
+	uint32_t mark = mark_of(c);
+
+	if (at == mark)
+		return 1;
+	return at < mark ? MIN(len, mark - at) : len;
+}
+
 /* A piece is sent until it has come: it may be more than the window takes at the moment. */
 static int feed(const struct nursery *n, struct one *c)
 {
-	uint32_t at = 0, piece = PIECE, first = c->s.seq, len = c->e->inq_len;
+	const uint32_t len = c->e->inq_len, mark = mark_of(c);
+	uint32_t at = 0, piece = PIECE, first = c->s.seq;
 
-	c->s.flags = TH_ACK | TH_PUSH;
 	for (int waited = 0; at < len && waited < PATIENCE_MS;) {
 		struct diag_tcp t = {0};
 		int r;
 
 		c->s.seq = first + at;
 		c->s.data = c->data + at;
-		c->s.data_len = MIN(piece, len - at);
+		c->s.data_len = part_from(c, at, MIN(piece, len - at));
+		c->s.flags = TH_ACK | (at == mark ? TH_URG : TH_PUSH);
+		c->s.urgent = at == mark; /* the byte behind it: tcp_check_urg() */
 		r = tcp_segment_send(n->r, &c->s);
 		if (r == -EMSGSIZE && piece > PIECE_MIN) {
 			err_clear();
@@ -250,6 +268,7 @@ static int feed(const struct nursery *n, struct one *c)
 		at = MAX(at, MIN(t.rqueue, len));
 	}
 	c->s.seq = first + at;
+	c->s.urgent = 0;
 	c->s.data = NULL;
 	c->s.data_len = 0;
 	return at < len ? not_there("what has been sent on it does not come") : 0;

@@ -44,7 +44,7 @@ static bool has_queue(int fd, const struct diag_tcp *t)
 	return in || out || (t && t->rqueue);
 }
 
-static int read_places(struct peek *k, uint64_t sk, struct tcp_urgent *u)
+int tcp_urgent_peek(struct peek *k, uint64_t sk, struct tcp_urgent *u)
 {
 	uint32_t urgent, copied, up, first;
 	uint16_t data;
@@ -86,7 +86,7 @@ int tcp_urgent_read(struct dump *d, const struct sock_view *s, struct tcp_urgent
 		return 0;
 	r = dump_peek(d, &k) ? peek_sock(k, s->fd, &sk) : -EOPNOTSUPP;
 	if (r == 0)
-		r = read_places(k, sk, ret);
+		r = tcp_urgent_peek(k, sk, ret);
 	if (r != -EOPNOTSUPP)
 		return r;
 	err_clear(); /* another kernel's */

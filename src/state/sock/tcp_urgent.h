@@ -29,6 +29,9 @@ struct tcp_urgent {
 /* Before the freeze: refuses what could not be read. */
 int tcp_urgent_check(struct dump *d, const struct sock_view *s, const char *name) MUST_CHECK;
 
+/* The same of struct tcp_sock SK; RET is empty. */
+int tcp_urgent_peek(struct peek *k, uint64_t sk, struct tcp_urgent *ret) MUST_CHECK;
+
 int tcp_urgent_read(struct dump *d, const struct sock_view *s, struct tcp_urgent *ret) MUST_CHECK;
 void tcp_urgent_dump(const struct tcp_urgent *u, json_t *x);
 int tcp_urgent_load(const json_t *x, uint32_t in_len, struct tcp_urgent *ret) MUST_CHECK;
