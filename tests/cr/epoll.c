@@ -74,6 +74,7 @@ int main(void)
 
 	ep = epoll_create1(EPOLL_CLOEXEC);
 	outer = epoll_create1(0);
+	check(fcntl(outer, F_SETFL, O_NONBLOCK) == 0);
 	check(ep >= 0 && outer >= 0);
 	polls = set_polling();
 	plain = eventfd(0, EFD_NONBLOCK);
@@ -119,7 +120,7 @@ int main(void)
 		verify_polling();
 
 	check(ready_set(ep, 0) == 0, "ready: %#x", ready_set(ep, 0));
-	check(epoll_wait(outer, &e, 1, 0) == 0);
+	check(epoll_wait(outer, &e, 1, 0) == 0 && fcntl(outer, F_GETFL) & O_NONBLOCK);
 	check(write(plain, &one, 8) == 8);
 	check(ready_set(ep, 0) == (1 << 0 | 1 << 7), "%#x", ready_set(ep, 0));
 	check(epoll_wait(outer, &e, 1, 0) == 1 && e.data.u64 == 0x123456789abcdef0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that are open but deleted: content, mode, sharing; also one that is mapped. */
+/* Files that are open but deleted: content, owner, mode, times, sharing; also one that is mapped.
+ */
 #include "cr.h"
 
 static int fd;
@@ -15,6 +16,8 @@ int main(void)
 {
 	char path[] = "/tmp/ghost.XXXXXX", other[] = "/tmp/ghostmap.XXXXXX", buf[16];
 	int again, m;
+	/* images have microseconds */
+	struct timespec times[2] = {{1111111111, 111111000}, {1222222222, 222222000}};
 	struct stat st;
 	struct child c;
 	char *map;
@@ -30,8 +33,14 @@ int main(void)
 	check(map != MAP_FAILED);
 	strcpy(map + 4096, "mapped");
 	check(unlink(other) == 0);
+	check(fchown(fd, 12, 34) == 0 && fchmod(fd, 0604) == 0);
 	c = child_start(NULL, child_sees);
+	check(futimens(fd, times) == 0);
 	ready();
+	check(fstat(fd, &st) == 0 && st.st_uid == 12 && st.st_gid == 34, "%u:%u", st.st_uid,
+	      st.st_gid);
+	check(st.st_mtim.tv_sec == times[1].tv_sec && st.st_mtim.tv_nsec == times[1].tv_nsec,
+	      "%ld.%09ld", (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 	child_go(&c);
 	check(fstat(fd, &st) == 0 && st.st_nlink == 0 && (st.st_mode & 07777) == 0604,
 	      "mode %o links %d", st.st_mode, (int)st.st_nlink);

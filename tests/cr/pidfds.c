@@ -3,6 +3,7 @@
 #include "cr.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -33,11 +34,23 @@ static bool is_over(int fd)
 	return p.revents & POLLIN;
 }
 
+/* linux/pidfd.h; Linux 6.15 tells how a process ended that is gone, -1: an older one. */
+static int exit_of(int fd)
+{
+	struct {
+		uint64_t mask, group;
+		uint32_t numbers[11];
+		int32_t exit;
+	} info = {.mask = 8};
+
+	return ioctl(fd, _IOWR(0xff, 11, info), &info) == 0 && info.mask & 8 ? info.exit : -1;
+}
+
 int main(void)
 {
 	struct child c = child_start(NULL, NULL);
 	int self = open_pidfd(getpid(), 0), alive = open_pidfd(c.pid, O_NONBLOCK), zombie, gone,
-	    gone_again, gone_other;
+	    gone_again, gone_other, how;
 	bool apart;
 	siginfo_t si = {0};
 	pid_t z, g;
@@ -60,8 +73,12 @@ int main(void)
 	apart = !same_process(gone, gone_other);
 	check(waitid(P_PID, (id_t)z, &si, WEXITED | WNOWAIT) == 0);
 
+	how = exit_of(gone);
+	check(how == -1 || how == 7 << 8, "%#x", how);
+
 	ready();
 
+	check(exit_of(gone) == how, "%#x was %#x", exit_of(gone), how);
 	check(!is_over(self) && !is_over(alive) && is_over(zombie) && is_over(gone));
 	check(same_process(gone, gone_again) && same_process(gone, gone_other) == !apart);
 	check(is_over(gone_again) && fcntl(gone_again, F_GETFL) & O_NONBLOCK);

@@ -49,11 +49,13 @@ int main(void)
 		group = opened("/sys/fs/cgroup/cgroup.procs", 0);
 	if (getpid() != 1)
 		outside = opened("/proc/1/status", 0); /* of somebody else */
-	check(read(self, buf, 6) == 6);
+	check(read(self, buf, 6) == 6 && read(childs, buf, 3) == 3 && read(maps, buf, 9) == 9);
 
 	ready();
 
 	check(lseek(self, 0, SEEK_CUR) == 6, "%ld", (long)lseek(self, 0, SEEK_CUR));
+	check(lseek(childs, 0, SEEK_CUR) == 3 && lseek(maps, 0, SEEK_CUR) == 9, "%ld, %ld",
+	      (long)lseek(childs, 0, SEEK_CUR), (long)lseek(maps, 0, SEEK_CUR));
 	snprintf(want, sizeof(want), "Pid:\t%d\n", getpid());
 	check(says(self, want));
 	check(says(maps, "[stack]") && says(childs, marker));

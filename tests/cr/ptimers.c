@@ -6,7 +6,7 @@ int main(void)
 {
 	timer_t mono, real, gap, none;
 	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 2};
-	struct itimerspec its = {{5, 0}, {1000, 0}}, now;
+	struct itimerspec its = {{5, 678}, {1000, 0}}, now;
 	sigset_t set;
 	siginfo_t si;
 	int ids[3];
@@ -28,8 +28,8 @@ int main(void)
 	check(syscall(SYS_timer_settime, real, 0, &its, NULL) == 0);
 	ready();
 	check(syscall(SYS_timer_gettime, mono, &now) == 0, "errno %d", errno);
-	check(now.it_interval.tv_sec == 5 && now.it_value.tv_sec > 900 &&
-		      now.it_value.tv_sec <= 1000,
+	check(now.it_interval.tv_sec == 5 && now.it_interval.tv_nsec == 678 &&
+		      now.it_value.tv_sec > 900 && now.it_value.tv_sec <= 1000,
 	      "%ld", now.it_value.tv_sec);
 	check(syscall(SYS_timer_gettime, gap, &now) == -1 && errno == EINVAL);
 	check(syscall(SYS_timer_gettime, real, &now) == 0 && now.it_value.tv_sec > 900);

@@ -168,6 +168,17 @@ static void peeks(int fd, const char *text, int next)
 	check(getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &at, &len) == 0 && at == next, "%d", at);
 }
 
+static void send_to(int fd, const char *text)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	check(getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+	check(sendto(s, text, strlen(text), 0, (struct sockaddr *)&a, len) > 0);
+	close(s);
+}
+
 /* Options and extension headers of every packet. */
 static const struct header {
 	int family, type, level, name;
@@ -233,7 +244,7 @@ static void hears(const int ends[2])
 int main(void)
 {
 	int ends[2], pair[2],
-		zero = 0,
+		zero = 0, datagrams = bound(SOCK_DGRAM),
 		with_all[] = {socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET6, SOCK_STREAM, 0),
 			      socket(AF_UNIX, SOCK_DGRAM, 0)};
 	unsigned char was[HEADERS][64], now[64];
@@ -277,8 +288,12 @@ int main(void)
 	check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && write(pair[0], "abcdef", 6) == 6);
 	check(setsockopt(pair[1], SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) == 0);
 	peeks(pair[1], "ab", 2);
+	send_to(datagrams, "abcdef");
+	check(setsockopt(datagrams, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) == 0);
+	peeks(datagrams, "ab", 2);
 	ready();
 	peeks(pair[1], "cd", 4);
+	peeks(datagrams, "cd", 4);
 	for (size_t i = 0; i < ARRAY_SIZE(with_all); i++)
 		is_furnished(with_all[i], i ? i == 1 ? "tcp" : "unix" : "udp");
 	hears(ends);

@@ -104,7 +104,10 @@ int main(void)
 	md.msg_qbytes = 5000;
 	check(msgctl(q, IPC_SET, &md) == 0);
 	s = semget(0x77, 3, IPC_CREAT | 0604);
-	check(semctl(s, 0, SETALL, v) == 0);
+	check(semctl(s, 0, SETALL, v) == 0 && semctl(s, 0, IPC_STAT, &sd) == 0);
+	sd.sem_perm.uid = 1002;
+	sd.sem_perm.gid = 1003;
+	check(semctl(s, 0, IPC_SET, &sd) == 0);
 	forced("1234", NULL);
 	ready();
 
@@ -133,7 +136,8 @@ int main(void)
 	get(q, 4, "a longer message");
 	check(semget(0x77, 3, 0) == s && semctl(s, 0, GETALL, got) == 0 &&
 	      memcmp(v, got, sizeof(v)) == 0);
-	check(semctl(s, 0, IPC_STAT, &sd) == 0 && (sd.sem_perm.mode & 0777) == 0604);
+	check(semctl(s, 0, IPC_STAT, &sd) == 0 && (sd.sem_perm.mode & 0777) == 0604 &&
+	      sd.sem_perm.uid == 1002 && sd.sem_perm.gid == 1003);
 	forced(NULL, text);
 	check(strcmp(text, "1234\n") == 0, "%s", text);
 	return ok();
