@@ -190,7 +190,9 @@ call() {
 	        go.opts.external.append(external)
 	    ours.send(go.SerializeToString())
 	ours.close()
-	print("yes" if resp.success else "no " + resp.cr_errmsg, flush=True)
+	v = resp.version
+	about = f" {v.major_number}.{v.minor_number} {v.gitid}" if resp.HasField("version") else ""
+	print("yes" + about if resp.success else "no " + resp.cr_errmsg, flush=True)
 	sys.exit(swrk.wait())
 	END
 }
@@ -200,13 +202,19 @@ call() {
 	[[ $output = *"RPC: neither images_dir_fd nor images_dir"* ]]
 	run ! call CHECK log_file=check.log
 	[[ $output = *"in which directory is log_file to be?" ]]
-	call CHECK log_file=check.log "dir=$IMG" | grep -qx yes
+	run call CHECK log_file=check.log "dir=$IMG"
+	echo "$status: $output"
+	grep -qx yes <<<"$output"
 	[ -s "$IMG/check.log" ]
 	launch sleep 1000
 	[ "$(call DUMP "dir=$IMG" pid="$PID" leave_running=yes "status=$DIR/status" 2>&1)" = yes ]
 	grep -q finished "$IMG/criu.log" && [ "$(stat -c %s "$DIR/status")" = 1 ]
+	# a version of a commit is the next one for callers
+	run -0 call VERSION
+	[ "$output" = "yes 4.2 " ]
 	rm "$IMG/criu.log"
-	call DUMP "dir=$IMG" pid="$PID" leave_running=yes stderr=yes 2>&1 | grep -q 'Dumping finished'
+	run -0 call DUMP "dir=$IMG" pid="$PID" leave_running=yes stderr=yes
+	grep -q 'Dumping finished' <<<"$output"
 	[ ! -e "$IMG/criu.log" ]
 }
 
@@ -232,7 +240,9 @@ p.wait()' >"$DIR/said" 3>&- &
 	launch sleep 1000
 	dump
 	reap
-	call RESTORE "dir=$IMG" "exec_cmd=cat /proc/self/stat /proc/$PID/stat" | grep -qx yes
+	run call RESTORE "dir=$IMG" "exec_cmd=cat /proc/self/stat /proc/$PID/stat"
+	echo "$status: $output"
+	grep -qx yes <<<"$output"
 	# its number, and who the parent is
 	local number parent
 	number=$(tail -n 2 "$IMG/criu.log" | head -n 1 | cut -d' ' -f1)
