@@ -275,6 +275,7 @@ static const struct restore_step fork_steps[] = {
 	{"tmpfs", .all = tmpfs_restore},
 	{"ipc", .all = ipc_restore},
 	{"inner namespaces", .all = spaces_make},
+	{"inner network lock", .all = socks_lock_inside},
 	{"address space", .all = mem_clear},
 	{"tree", .all = born_make},
 	{"inner mounts", .all = spaces_make_mounts},

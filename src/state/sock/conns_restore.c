@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TCP connections of the tree that goes on: state/sock/conns.c. */
+#include "state/ns/spaces.h"
 #include "state/sock/inet.h"
 #include "state/sock/netlock.h"
 #include "state/sock/socks.h"
@@ -17,8 +18,11 @@
 struct conns_restore {
 	GArray *kept; /* struct tcp_kept */
 	struct netlock *lock;
+	GArray *locked; /* struct diag_tcp: what it is for, */
+	bool untracked;
+	GPtrArray *inner; /* struct netlock: also in network namespaces inside */
 	char *left;
-	int raw[2];	    /* IPv4, IPv6; -1 */
+	GHashTable *raws;   /* raw_key() -> descriptor + 1: socks_raw() */
 	GHashTable *shared; /* port_key() of those with SO_REUSEPORT */
 	bool listening;
 };
@@ -74,7 +78,7 @@ static void add_file(GArray *list, const InetSkEntry *e)
 
 int socks_lock_restore(struct restore *r)
 {
-	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
+	GArray *list = g_array_new(FALSE, FALSE, sizeof(struct diag_tcp));
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	struct conns_restore *c = r->conns = g_new0(struct conns_restore, 1);
 	struct netlock_what what = {.connections = list};
@@ -84,7 +88,9 @@ int socks_lock_restore(struct restore *r)
 	int ret;
 
 	c->kept = g_array_new(FALSE, FALSE, sizeof(struct tcp_kept));
-	c->raw[0] = c->raw[1] = -1;
+	c->locked = list;
+	c->inner = g_ptr_array_new();
+	c->raws = g_hash_table_new(NULL, NULL);
 	c->shared = g_hash_table_new(NULL, NULL);
 	c->left = g_strdup(left_by(r->extra));
 	g_hash_table_iter_init(&it, r->files);
@@ -98,7 +104,7 @@ int socks_lock_restore(struct restore *r)
 		if (e && e->opts->so_reuseport && e->src_port)
 			g_hash_table_add(c->shared, port_key(e));
 	}
-	what.untracked = waiting;
+	what.untracked = c->untracked = waiting;
 	if (!list->len || r->o.tcp_close || (r->o.no_netlock && !waiting))
 		return 0;
 	if (r->o.no_netlock)
@@ -112,6 +118,33 @@ int socks_lock_restore(struct restore *r)
 		ret = 0;
 	}
 	return ret;
+}
+
+int socks_lock_inside(struct restore *r)
+{
+	struct conns_restore *c = r->conns;
+	const struct netlock_what what = {.connections = c->locked, .untracked = c->untracked};
+	int ret = 0;
+
+	for (unsigned i = 0; c->lock && r->spaces && ret == 0 && i < r->spaces->len; i++) {
+		const struct rspace *s = g_ptr_array_index(r->spaces, i);
+		struct netlock *lock = NULL;
+
+		if (s->kind != NS_NET || s->fd < 0 || s->external)
+			continue;
+		ret = netlock_take_in(s->fd, &what, &lock);
+		if (ret == 0)
+			g_ptr_array_add(c->inner, lock);
+	}
+	return ret < 0 ? err_wrap(ret, "a network namespace inside") : 0;
+}
+
+static void drop_locks(struct conns_restore *c)
+{
+	netlock_drop(&c->lock);
+	for (unsigned i = 0; i < c->inner->len; i++)
+		netlock_drop((struct netlock **)&c->inner->pdata[i]);
+	g_ptr_array_set_size(c->inner, 0);
 }
 
 void socks_kept(struct restore *r, const struct tcp_kept *k)
@@ -130,20 +163,24 @@ static int open_raw(void *arg, int *ret_fd)
 	return 0;
 }
 
-int socks_raw(struct restore *r, int family, int *ret_fd)
+static void *raw_key(uint32_t net, int family)
 {
-	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	int *raw = &r->conns->raw[family == AF_INET6], ret = 0;
-	autoclose int ns = -1;
+	return GUINT_TO_POINTER(net << 1 | (family == AF_INET6));
+}
 
-	if (*raw < 0) {
-		ret = proc_open(r->stub.pid, &p);
+int socks_raw(struct restore *r, uint32_t net, int family, int *ret_fd)
+{
+	GHashTable *raws = r->conns->raws;
+	uint32_t id = spaces_is(r, NS_NET, net) ? net : 0;
+	int ns, fd = GPOINTER_TO_INT(g_hash_table_lookup(raws, raw_key(id, family))) - 1;
+	int ret = fd < 0 ? spaces_fd(r, NS_NET, id, &ns) : 0;
+
+	if (ret == 0 && fd < 0) {
+		ret = ns_run(&ns, 1, open_raw, &family, &fd);
 		if (ret == 0)
-			ret = ns_open(p.dir, NS_NET, &ns);
-		if (ret == 0)
-			ret = ns_run(&ns, 1, open_raw, &family, raw);
+			g_hash_table_insert(raws, raw_key(id, family), GINT_TO_POINTER(fd + 1));
 	}
-	*ret_fd = *raw;
+	*ret_fd = fd;
 	return ret;
 }
 
@@ -190,7 +227,7 @@ void socks_go(struct restore *r)
 		forget(ns, c->left);
 	else
 		err_clear();
-	netlock_drop(&c->lock);
+	drop_locks(c);
 	for (unsigned i = 0; i < c->kept->len; i++)
 		go(&g_array_index(c->kept, struct tcp_kept, i));
 }
@@ -198,15 +235,21 @@ void socks_go(struct restore *r)
 void socks_tcp_end(struct restore *r)
 {
 	struct conns_restore *c = g_steal_pointer(&r->conns);
+	GHashTableIter it;
+	void *raw;
 
 	for (unsigned i = 0; c && i < c->kept->len; i++)
 		close(g_array_index(c->kept, struct tcp_kept, i).fd);
 	if (!c)
 		return;
-	netlock_drop(&c->lock);
-	cleanup_close(&c->raw[0]);
-	cleanup_close(&c->raw[1]);
+	drop_locks(c);
+	g_hash_table_iter_init(&it, c->raws);
+	while (g_hash_table_iter_next(&it, NULL, &raw))
+		close(GPOINTER_TO_INT(raw) - 1);
+	g_hash_table_unref(c->raws);
 	g_array_unref(c->kept);
+	g_array_unref(c->locked);
+	g_ptr_array_unref(c->inner);
 	g_hash_table_unref(c->shared);
 	g_free(c->left);
 	g_free(c);

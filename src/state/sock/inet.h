@@ -63,11 +63,18 @@ struct injected {
 	uint8_t *data;
 	size_t len, sum_at; /* SUM_AT: where in DATA its checksum is */
 	const char *device; /* that the receiver is bound to, or NULL */
+	uint32_t net;	    /* number of its network namespace */
 };
 int inet_inject(struct restore *r, const struct injected *p) MUST_CHECK;
 
-/* A socket for them in the tree's network namespace, kept until the restore ends. */
-int socks_raw(struct restore *r, int family, int *ret_fd) MUST_CHECK;
+/* A socket for them in network namespace NET, kept until the restore ends. */
+int socks_raw(struct restore *r, uint32_t net, int family, int *ret_fd) MUST_CHECK;
+
+/* The number of the network namespace that it is in; 0: the root's. */
+static inline uint32_t inet_net(const InetSkEntry *e)
+{
+	return e->has_ns_id ? e->ns_id : 0;
+}
 
 /*
  * conns_restore.c: its port is another's with SO_REUSEPORT, which it has turned off since it came

@@ -89,7 +89,7 @@ int inet_inject(struct restore *r, const struct injected *packet)
 
 	unmap(&p.from);
 	unmap(&p.to);
-	ret = socks_raw(r, p.to.sa.sa_family, &raw);
+	ret = socks_raw(r, p.net, p.to.sa.sa_family, &raw);
 	if (ret < 0)
 		return ret;
 	iov[0].iov_len = p.to.sa.sa_family == AF_INET6 ? put_v6(&p, &head.v6, &sum)

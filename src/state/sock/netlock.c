@@ -141,28 +141,34 @@ static char *table(const char *name, const char *flags, const struct netlock_wha
 }
 
 /* One run is one transaction. */
+int netlock_take_in(int ns, const struct netlock_what *what, struct netlock **ret)
+{
+	g_autofree char *name = g_strdup_printf("cryo-%d", (int)getpid());
+	g_autofree char *text = table(name, "flags owner;\n", what);
+	CLEANUP(netlock_drop) struct netlock *new = g_new0(struct netlock, 1);
+	int r = open_at(ns, &new->nft);
+
+	if (r == 0)
+		r = run(new->nft, text);
+	if (r == 0)
+		*ret = g_steal_pointer(&new);
+	return r;
+}
+
 int netlock_take(int dir, const struct netlock_what *what, struct netlock **l)
 {
 	g_autofree char *name = g_strdup_printf("cryo-%d", (int)getpid());
-	g_autofree char *text = table(name, "flags owner;\n", what), *again = NULL;
-	CLEANUP(netlock_drop) struct netlock *new = NULL;
+	g_autofree char *text = NULL, *again = NULL;
 	autoclose int ns = -1;
 	int r;
 
 	if (*l) {
+		text = table(name, "flags owner;\n", what);
 		again = g_strdup_printf("delete table inet %s\n%s", name, text);
 		return run((*l)->nft, again);
 	}
-	new = g_new0(struct netlock, 1);
 	r = ns_open(dir, NS_NET, &ns);
-	if (r == 0)
-		r = open_at(ns, &new->nft);
-	if (r == 0)
-		r = run(new->nft, text);
-	if (r < 0)
-		return r;
-	*l = g_steal_pointer(&new);
-	return 0;
+	return r < 0 ? r : netlock_take_in(ns, what, l);
 }
 
 /* The table goes with the socket. */

@@ -23,6 +23,7 @@ struct netlock_what {
 /* DIR: /proc/PID of a process in that namespace.  If *L is not NULL, WHAT takes the place of what
  * it was for, at once. */
 int netlock_take(int dir, const struct netlock_what *what, struct netlock **l) MUST_CHECK;
+int netlock_take_in(int ns, const struct netlock_what *what, struct netlock **ret) MUST_CHECK;
 void netlock_drop(struct netlock **l);
 
 /* A name that no other table has; the caller's. */

@@ -27,6 +27,8 @@ void socks_unlock(struct dump *d);
 
 /* Before any is made. */
 int socks_lock_restore(struct restore *r) MUST_CHECK;
+/* Likewise, in the network namespaces inside, when they are there. */
+int socks_lock_inside(struct restore *r) MUST_CHECK;
 
 /* All is done: connections go on. */
 void socks_go(struct restore *r);

@@ -71,6 +71,7 @@ struct tcp_segment {
 	const uint8_t *data; /* or NULL */
 	size_t data_len;
 	const char *device; /* that the receiver is bound to, or NULL */
+	uint32_t net;	    /* number of its network namespace */
 };
 
 int tcp_segment_send(struct restore *r, const struct tcp_segment *s) MUST_CHECK;

@@ -184,6 +184,7 @@ static int get_segment(struct file *f, struct restore *r, const struct tcp_strea
 		.flags = flags,
 		.window = (uint16_t)MIN(t->e->snd_wnd >> scale, 65535),
 		.device = e->opts->so_bound_dev,
+		.net = inet_net(e),
 	};
 	if (getsockname(f->fd, &ret->to.sa, &len) < 0)
 		return err_errno("its address");

@@ -40,6 +40,7 @@ int tcp_segment_send(struct restore *r, const struct tcp_segment *s)
 		.len = sizeof(head) + s->data_len,
 		.sum_at = offsetof(struct tcphdr, th_sum),
 		.device = s->device,
+		.net = s->net,
 	};
 	int ret;
 

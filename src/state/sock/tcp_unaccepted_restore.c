@@ -137,6 +137,7 @@ static int load(struct one *c, struct restore *r, const json_t *j, const struct 
 		.flags = TH_ACK,
 		.window = (uint16_t)MIN(c->e->snd_wnd >> scale, 65535),
 		.device = c->listener->entry->isk->opts->so_bound_dev,
+		.net = inet_net(c->listener->entry->isk),
 	};
 	get_addr(t, t->dst, t->dport, &c->s.from);
 	get_addr(t, t->src, t->sport, &c->s.to);
@@ -148,7 +149,7 @@ static int check_address(struct restore *r, const struct one *c)
 {
 	union inet_addr a = c->s.to, any = {.sa.sa_family = a.sa.sa_family};
 	char text[80];
-	int raw, ret = socks_raw(r, a.sa.sa_family, &raw);
+	int raw, ret = socks_raw(r, c->s.net, a.sa.sa_family, &raw);
 
 	if (ret < 0)
 		return ret;

@@ -277,7 +277,8 @@ static int send_again(struct restore *r, struct file *f, const struct sock_packe
 	struct injected p = {.protocol = (int)e->proto,
 			     .data = data,
 			     .sum_at = offsetof(struct udphdr, check),
-			     .device = e->opts->so_bound_dev};
+			     .device = e->opts->so_bound_dev,
+			     .net = inet_net(e)};
 	int ret = 0;
 
 	if (k->len > PACKET_MAX || !parse(json_object_get(packet, "from"), &p.from) ||
