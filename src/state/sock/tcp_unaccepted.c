@@ -5,6 +5,7 @@
 #include "kernel/born.h"
 #include "kernel/ns.h"
 #include "kernel/peek.h"
+#include "state/nft.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -375,6 +376,7 @@ int tcp_unaccepted_check(struct dump *d, const struct sock_view *s)
 
 	if (!tcp_unaccepted_can(d) || !is_usual(d, s))
 		return 1;
+	nft_load(); /* not while the tree stands still */
 	r = walk(&(struct walk){.d = d, .s = s});
 	if (r == -EOPNOTSUPP || (r == -EFAULT && !d->frozen)) {
 		err_clear(); /* another kernel's; it changes while we look */
