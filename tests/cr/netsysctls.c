@@ -10,6 +10,7 @@ static const struct {
 	{"core/somaxconn", "999"},
 	{"ipv4/conf/all/arp_announce", "2"},
 	{"ipv4/conf/lo/accept_local", "1"},
+	{"ipv6/conf/lo/mtu", "1300"}, /* which the device's own replaces when that goes up */
 	{"ipv4/fwmark_reflect", "1"},
 	{"ipv4/ip_default_ttl", "61"},
 	{"ipv4/ip_local_port_range", "40000\t50000"},

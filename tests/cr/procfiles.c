@@ -26,7 +26,8 @@ static bool says(int fd, const char *text)
 int main(void)
 {
 	struct child c = child_start(NULL, NULL);
-	int self, maps, childs, dir, gone, gone_dir, gone_fds, mounts, group = -1, outside = -1;
+	int self, maps, childs, dir, gone, gone_dir, gone_fds, gone_exe, mounts, group = -1,
+										 outside = -1;
 	char want[64], buf[64], marker[] = "procfiles";
 	pid_t g = fork();
 
@@ -41,6 +42,8 @@ int main(void)
 	gone = opened("/proc/%d/status", g);
 	gone_dir = opened("/proc/%d", g);
 	gone_fds = opened("/proc/%d/fd", g); /* even fstat(2) fails */
+	snprintf(buf, sizeof(buf), "/proc/%d/exe", g);
+	gone_exe = open(buf, O_PATH | O_NOFOLLOW);
 	mounts = opened("/proc/%d/mounts", getpid());
 	kill(g, SIGKILL);
 	check(waitpid(g, NULL, 0) == g);
@@ -63,6 +66,7 @@ int main(void)
 	check(pread(gone, buf, 1, 0) < 0 && errno == ESRCH, "errno %d", errno);
 	check(faccessat(gone_dir, "stat", F_OK, 0) < 0);
 	check(fcntl(gone_fds, F_GETFD) >= 0 && faccessat(gone_fds, "0", F_OK, 0) < 0);
+	check(gone_exe >= 0 && readlinkat(gone_exe, "", buf, sizeof(buf)) < 0, "errno %d", errno);
 	check(says(mounts, "/proc"));
 	check(outside < 0 || says(outside, "Pid:\t1\n"));
 	check(group < 0 || fcntl(group, F_GETFD) == FD_CLOEXEC);

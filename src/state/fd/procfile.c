@@ -204,6 +204,8 @@ static int open_and_end(void *arg, int *ret_fd)
 	long p = make_process(&w->pid);
 	int ret = 0;
 
+	if (w->e->has_mode && S_ISLNK(w->e->mode)) /* "exe" itself, not where it leads */
+		how.flags |= O_NOFOLLOW;
 	if (p < 0)
 		return errno == EEXIST ? err_set(EOPNOTSUPP,
 						 "%s was of a process that is gone, but its "

@@ -59,6 +59,8 @@ enum net_family { NET_V4, NET_V6 };
 SysctlEntry **net_conf_read(enum net_family f, const char *dev, size_t *ret_n);
 int net_conf_write(enum net_family f, const char *dev, SysctlEntry *const *v, size_t n,
 		   SysctlEntry *const *now, size_t nnow, bool weak) MUST_CHECK;
+/* What a device that goes up takes from itself (net/ipv6/addrconf.c: addrconf_notify()). */
+int net_conf_write_up(const char *dev, SysctlEntry *const *v, size_t n, bool weak) MUST_CHECK;
 void net_conf_free(SysctlEntry **v, size_t n);
 
 /* net_sysctl.c: all other settings, in the namespace */

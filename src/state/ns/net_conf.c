@@ -116,6 +116,21 @@ int net_conf_write(enum net_family f, const char *dev, SysctlEntry *const *v, si
 	return r;
 }
 
+int net_conf_write_up(const char *dev, SysctlEntry *const *v, size_t n, bool weak)
+{
+	g_auto(GStrv) names = names_of(NET_V6);
+	size_t at = 0;
+
+	while (strcmp(names[at], "mtu") != 0)
+		at++;
+	if (at < n && v[at]->has_iarg) {
+		g_autofree char *path = path_of(NET_V6, dev, "mtu");
+
+		return write_one(path, v[at], weak);
+	}
+	return 0;
+}
+
 void net_conf_free(SysctlEntry **v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

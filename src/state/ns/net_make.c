@@ -78,6 +78,13 @@ static int set_conf(struct maker *m, const NetDeviceEntry *e)
 	return r < 0 ? r : write_conf(m, e->name, NET_V6, e->conf6, e->n_conf6);
 }
 
+static int set_conf_up(struct maker *m, const NetDeviceEntry *e)
+{
+	bool up = e->flags & IFF_UP;
+
+	return up ? net_conf_write_up(e->name, e->conf6, e->n_conf6, m->o->weak_sysctls) : 0;
+}
+
 static int each(struct maker *m, int (*fn)(struct maker *m, const NetDeviceEntry *e))
 {
 	int r = 0;
@@ -145,6 +152,8 @@ static int fill(void *arg, int *ret_fd)
 		r = each(m, set_conf);
 	if (r == 0)
 		r = each(m, set_up);
+	if (r == 0)
+		r = each(m, set_conf_up);
 	if (r == 0)
 		net_sysctls_restore(m->extra, m->o->id);
 	if (r == 0)
