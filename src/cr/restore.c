@@ -325,7 +325,8 @@ static const struct restore_step restore_steps[] = {
 	{"memory policies", .tell = numa_tell},
 	{"room for registers", .tell = regs_tell},
 	{"descriptors of threads", .task = files_late},
-	{"threads' own", .thread = sharing_restore},
+	{"threads' own", .thread = files_restore_thread},
+	{"end of threads' own", .task = files_end_threads},
 	{"limits", .task = rlimits_restore},
 	{"pending signals", .task = sigpending_restore},
 	{"timers", .task = timers_restore},
@@ -377,6 +378,7 @@ static void task_free(void *p)
 		if (t->threads[i].core)
 			core_entry__free_unpacked(t->threads[i].core, NULL);
 	fs_threads_end(t);
+	files_threads_free(t);
 	if (t->core)
 		core_entry__free_unpacked(t->core, NULL);
 	if (t->mm)

@@ -25,9 +25,10 @@
 
 struct dthread {
 	struct dtask *task;
-	pid_t tid, nstid; /* as we see it, as its own namespace sees it */
-	unsigned slot;	  /* in task->agent */
-	bool own_fs;	  /* its directories are not those of its process */
+	pid_t tid, nstid;	 /* as we see it, as its own namespace sees it */
+	unsigned slot;		 /* in task->agent */
+	bool own_fs, own_files;	 /* its directories, descriptors are not those of its process */
+	struct dtask *own_table; /* for those: state/fd/threads.c */
 	struct procstatus status;
 	CoreEntry *core; /* the leader's is the task's, if it lives */
 };
@@ -36,7 +37,7 @@ struct thread_seen {	    /* before the freeze: state/tree_threads.c */
 	pid_t tid, own_tid; /* as we see it, and as it does itself; */
 	pid_t nstid;	    /* as the root's namespace does; 0: it has ended meanwhile */
 	pid_t tracer;	    /* 0: none */
-	bool own_fs;
+	bool own_fs, own_files;
 };
 
 struct dtask {
@@ -98,6 +99,7 @@ struct dump {
 	int dir;       /* images; -1 while looking */
 	struct image_writer w;
 	struct files_dump *files;
+	GPtrArray *thread_tables;    /* struct dtask: state/fd/threads.c */
 	struct questions *questions; /* state/question.c */
 	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name, "": state/fd/find.c */
 	GPtrArray *linked;	     /* state/fd/linked.c */
@@ -136,6 +138,8 @@ static inline struct dtask *dump_task(const struct dump *d, unsigned i)
 /* Of a look, or of the freeze: those that live then. */
 unsigned dtask_nthreads(const struct dtask *t);
 pid_t dtask_tid(const struct dtask *t, unsigned i);
+/* It has a table of descriptors of its own; known when sharing_check() has looked. */
+bool dtask_has_table(const struct dtask *t, unsigned i);
 
 static inline const struct thread_seen *dtask_seen(const struct dtask *t, unsigned i)
 {

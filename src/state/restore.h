@@ -39,6 +39,9 @@ struct rthread {
 	/* It has directories of its own; NULL: those of its process.  Ours, until they are its. */
 	FsEntry *fs;
 	int cwd, root;
+	/* So are its descriptors: FdinfoEntry, ascending, and which of its process become them. */
+	GPtrArray *fds;
+	GArray *from; /* uint32_t */
 };
 
 struct rtask {
@@ -53,8 +56,9 @@ struct rtask {
 	MmEntry *mm;	 /* this and below: NULL or empty for zombies and helpers */
 	FsEntry *fs;
 	struct page_set pages;
-	GPtrArray *fds; /* FdinfoEntry, ascending */
-	unsigned files; /* index of the first task that has this table of descriptors, */
+	GPtrArray *fds;	    /* FdinfoEntry, ascending */
+	uint32_t lent_from; /* the first of those that are for threads; 0: none */
+	unsigned files;	    /* index of the first task that has this table of descriptors, */
 	unsigned dirs, vm, sighand; /* these directories, this memory, these signal actions */
 	unsigned maker;		    /* the sibling that shares with it; 0: its parent makes it */
 	struct rthread *threads;

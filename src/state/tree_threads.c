@@ -76,3 +76,8 @@ pid_t dtask_tid(const struct dtask *t, unsigned i)
 {
 	return t->nthreads ? t->threads[i].tid : dtask_seen(t, i)->tid;
 }
+
+bool dtask_has_table(const struct dtask *t, unsigned i)
+{
+	return t->nthreads ? t->threads[i].own_files : dtask_seen(t, i)->own_files;
+}

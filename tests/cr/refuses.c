@@ -83,15 +83,30 @@ static void *have_own(void *arg)
 	return stay(arg);
 }
 
+static void *have_lock(void *arg)
+{
+	char name[] = "/tmp/refuses.XXXXXX";
+	struct flock l = {.l_type = F_WRLCK};
+	int fd;
+
+	check(unshare(CLONE_FILES) == 0);
+	fd = mkstemp(name);
+	check(fd >= 0 && unlink(name) == 0 && fcntl(fd, F_SETLK, &l) == 0);
+	*(volatile bool *)arg = true;
+	return stay(arg);
+}
+
 static void refused_threads(void)
 {
-	static volatile bool made;
+	static volatile bool made[2];
 	pthread_t t;
 
-	check(pthread_create(&t, NULL, have_own, (void *)&made) == 0);
-	while (!made)
+	check(pthread_create(&t, NULL, have_own, (void *)&made[0]) == 0);
+	check(pthread_create(&t, NULL, have_lock, (void *)&made[1]) == 0);
+	while (!made[0] || !made[1])
 		usleep(1000);
 	expect("share directories that are not those of their process; let each have its own");
+	expect("it has a lock of a thread's own (fcntl(2)), which cannot be saved; give it up");
 }
 
 int main(void)

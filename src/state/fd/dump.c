@@ -66,6 +66,7 @@ void files_dump_end(struct dump *d)
 {
 	struct files_dump *f = g_steal_pointer(&d->files);
 
+	g_clear_pointer(&d->thread_tables, g_ptr_array_unref);
 	if (!f)
 		return;
 	kcmp_set_drop(&f->set);
@@ -178,7 +179,7 @@ static void forget(struct dump *d, size_t refused, bool lasting)
  * Another of the same name and inode can have its number by now (terminals, eventfds), so that only
  * one that we hold while we look once more is known to be the same afterwards.
  */
-static int check_one(struct dump *d, struct dtask *t, int tfd)
+int files_check_one(struct dump *d, struct dtask *t, int tfd)
 {
 	size_t before = d->refused->len;
 	bool lasting = d->lasting;
@@ -206,7 +207,10 @@ int files_check(struct dump *d, struct dtask *t)
 	int r = proc_fds(t->proc.dir, &fds);
 
 	for (size_t i = 0; r == 0 && i < fds.n; i++)
-		r = check_one(d, t, fds.v[i]);
+		r = files_check_one(d, t, fds.v[i]);
+	for (unsigned i = 0; r == 0 && t->own_tables && i < dtask_nthreads(t); i++)
+		if (dtask_has_table(t, i))
+			r = files_check_thread(d, t, dtask_tid(t, i));
 	return r;
 }
 
@@ -281,7 +285,7 @@ static uint64_t hint_of(const struct fd_view *v)
 	       (number ? strtoull(number, NULL, 10) << 24 : 0);
 }
 
-static int dump_one(struct dump *d, struct dtask *t, int tfd)
+int files_dump_one(struct dump *d, struct dtask *t, int tfd)
 {
 	CLEANUP(fd_view_clear) struct fd_view v = {0};
 	struct table_entry e;
@@ -334,7 +338,7 @@ int files_dump(struct dump *d, struct dtask *t)
 	if (r == 0)
 		r = image_touch(&d->w, IMG_FDINFO, t->index + 1);
 	for (size_t i = 0; r == 0 && i < fds.n; i++) {
-		r = dump_one(d, t, fds.v[i]);
+		r = files_dump_one(d, t, fds.v[i]);
 		if (r < 0)
 			r = err_wrap(r, "fd %d", fds.v[i]);
 	}

@@ -113,7 +113,7 @@ static int compare(struct dump *d, const struct fd_view *v, const EventpollTfdEn
 {
 	struct kcmp_epoll_slot slot = {.efd = (uint32_t)v->tfd, .tfd = m->tfd, .toff = th};
 
-	return kcmp_compare(dump_task(d, s->task)->proc.pid, v->task->proc.pid, KCMP_EPOLL_TFD,
+	return kcmp_compare(files_task(d, s->task)->proc.pid, v->task->proc.pid, KCMP_EPOLL_TFD,
 			    (unsigned long)s->tfd, (unsigned long)(uintptr_t)&slot);
 }
 
@@ -128,7 +128,8 @@ static int find_file(struct dump *d, const struct fd_view *v, const EventpollTfd
 	*ret_plain = false;
 	if (s) {
 		r = compare(d, v, m, th, s);
-		*ret_plain = r == 0;
+		/* a thread's own numbers are not its process's */
+		*ret_plain = r == 0 && v->task->index < d->tasks->len;
 		*ret_id = s->id;
 		if (r <= 0)
 			return r < 0 ? r : 1;

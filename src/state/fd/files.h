@@ -28,9 +28,9 @@ void files_need(struct dump *d, unsigned n);
 /* Records that need all others: when all tasks are through. */
 int files_dump_late(struct dump *d) MUST_CHECK;
 
-/* Every descriptor of every task that has been dumped, by task, then by number. */
+/* Every descriptor of every task that has been dumped, by task, then by number; threads last. */
 struct fd_seen {
-	unsigned task; /* index in dump.tasks */
+	unsigned task; /* index for files_task() */
 	int tfd;
 	uint32_t id; /* of the file */
 	uint64_t ino;
@@ -56,6 +56,26 @@ struct table_entry {
 struct table_entry table_entry_of(const struct fd_view *v);
 void table_add(struct dtask *t, const struct table_entry *e);
 extern const struct question table_question;
+
+int table_write(struct dump *d, uint32_t table, const struct table_entry *e, bool cloexec)
+	MUST_CHECK;
+
+/* dump.c: single descriptors, also of what threads.c makes of a thread. */
+int files_check_one(struct dump *d, struct dtask *t, int tfd) MUST_CHECK;
+int files_dump_one(struct dump *d, struct dtask *t, int tfd) MUST_CHECK;
+/* restore.c: a table of the images, its numbers checked */
+int files_load_table(struct restore *r, uint32_t table, GPtrArray **ret) MUST_CHECK;
+
+/* threads.c: threads with a table of their own.  A thread may have ended meanwhile; */
+int files_check_thread(struct dump *d, struct dtask *t, pid_t tid) MUST_CHECK;
+int files_dump_threads(struct dump *d) MUST_CHECK;		    /* after all processes; */
+int files_dump_table(struct dump *d, struct dthread *h) MUST_CHECK; /* with agents */
+struct dtask *files_task(const struct dump *d, unsigned index);	    /* of fd_seen.task */
+int files_load_threads(struct restore *r, struct rtask *t) MUST_CHECK;
+int files_plan_threads(struct restore *r) MUST_CHECK; /* all tables are there */
+int files_restore_thread(struct restore *r, struct rthread *h) MUST_CHECK;
+int files_end_threads(struct restore *r, struct rtask *t) MUST_CHECK;
+void files_threads_free(struct rtask *t);
 
 /* A fresh id for a file that no descriptor leads to. */
 uint32_t files_new_id(struct dump *d);

@@ -136,7 +136,7 @@ static uint32_t open_file_of(struct dump *d, const InotifyWdEntry *w)
 		if (all[i].ino != w->i_ino)
 			continue;
 		snprintf(path, sizeof(path), "fd/%d", all[i].tfd);
-		if (fstatat(dump_task(d, all[i].task)->proc.dir, path, &st, 0) == 0 &&
+		if (fstatat(files_task(d, all[i].task)->proc.dir, path, &st, 0) == 0 &&
 		    st.st_nlink == 0)
 			return all[i].id;
 	}

@@ -85,9 +85,37 @@ static unsigned first_of_table(const struct restore *r, const struct rtask *t)
 	}
 }
 
-static int load_table(struct restore *r, struct rtask *t)
+int files_load_table(struct restore *r, uint32_t table, GPtrArray **ret)
 {
 	CLEANUP(image_close) struct image *there = NULL;
+	g_autoptr(GPtrArray) fds = NULL;
+	int res;
+
+	/* a task without descriptors has an empty one */
+	res = image_open_needed(r->o.images, IMG_FDINFO, table, &there);
+	if (res == 0)
+		res = image_load_all(r->o.images, IMG_FDINFO, table, &fds);
+	if (res < 0)
+		return res;
+	g_ptr_array_sort(fds, by_tfd);
+	for (unsigned i = 0; i < fds->len; i++) {
+		const FdinfoEntry *e = g_ptr_array_index(fds, i);
+		const FdinfoEntry *before = i ? g_ptr_array_index(fds, i - 1) : NULL;
+
+		if (e->fd > TFD_MAX || (before && before->fd == e->fd))
+			return err_set(EBADMSG, "fdinfo-%u.img: descriptor %u", table, e->fd);
+		if (!g_hash_table_contains(r->files, GUINT_TO_POINTER(e->id)))
+			return err_set(
+				EBADMSG,
+				"fdinfo-%u.img: descriptor %u is file %u, which is not there",
+				table, e->fd, e->id);
+	}
+	*ret = g_steal_pointer(&fds);
+	return 0;
+}
+
+static int load_table(struct restore *r, struct rtask *t)
+{
 	int ret;
 
 	if (!t->core || t->zombie)
@@ -95,28 +123,8 @@ static int load_table(struct restore *r, struct rtask *t)
 	if (!t->core->ids)
 		return err_set(EBADMSG, "core-%d.img has no ids", t->nspid);
 	t->files = first_of_table(r, t);
-	/* a task without descriptors has an empty one */
-	ret = image_open_needed(r->o.images, IMG_FDINFO, t->core->ids->files_id, &there);
-	if (ret < 0)
-		return ret;
-	ret = image_load_all(r->o.images, IMG_FDINFO, t->core->ids->files_id, &t->fds);
-	if (ret < 0)
-		return ret;
-	g_ptr_array_sort(t->fds, by_tfd);
-	for (unsigned i = 0; i < t->fds->len; i++) {
-		const FdinfoEntry *e = g_ptr_array_index(t->fds, i);
-		const FdinfoEntry *before = i ? g_ptr_array_index(t->fds, i - 1) : NULL;
-
-		if (e->fd > TFD_MAX || (before && before->fd == e->fd))
-			return err_set(EBADMSG, "fdinfo-%u.img: descriptor %u",
-				       t->core->ids->files_id, e->fd);
-		if (!g_hash_table_contains(r->files, GUINT_TO_POINTER(e->id)))
-			return err_set(
-				EBADMSG,
-				"fdinfo-%u.img: descriptor %u is file %u, which is not there",
-				t->core->ids->files_id, e->fd, e->id);
-	}
-	return 0;
+	ret = files_load_table(r, t->core->ids->files_id, &t->fds);
+	return ret < 0 ? ret : files_load_threads(r, t);
 }
 
 int files_load(struct restore *r)
@@ -129,7 +137,7 @@ int files_load(struct restore *r)
 		ret = locks_load(r);
 	for (unsigned i = 0; ret == 0 && i < r->tasks->len; i++)
 		ret = load_table(r, restore_task(r, i));
-	return ret;
+	return ret < 0 ? ret : files_plan_threads(r);
 }
 
 static int in_stub(const struct restore *r, const struct cryo_inherit *h)

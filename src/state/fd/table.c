@@ -56,6 +56,17 @@ static int table_ask(struct dthread *h, struct batch *b, void *data)
 	return 0;
 }
 
+int table_write(struct dump *d, uint32_t table, const struct table_entry *e, bool cloexec)
+{
+	FdinfoEntry f = FDINFO_ENTRY__INIT;
+
+	f.id = e->id;
+	f.fd = e->fd;
+	f.type = e->type;
+	f.flags = cloexec ? FD_CLOEXEC : 0;
+	return image_write(&d->w, IMG_FDINFO, table, &f.base);
+}
+
 static int table_take(struct dump *d, struct dthread *h, const struct answers *a)
 {
 	const GArray *all = h->task->table;
@@ -65,13 +76,8 @@ static int table_take(struct dump *d, struct dthread *h, const struct answers *a
 	for (unsigned i = 0; all && r == 0 && i < all->len; i++) {
 		const struct table_entry *e = &g_array_index(all, struct table_entry, i);
 		bool cloexec = e->ask ? answer(a, q->ops[i]) & FD_CLOEXEC : e->cloexec;
-		FdinfoEntry f = FDINFO_ENTRY__INIT;
 
-		f.id = e->id;
-		f.fd = e->fd;
-		f.type = e->type;
-		f.flags = cloexec ? FD_CLOEXEC : 0;
-		r = image_write(&d->w, IMG_FDINFO, h->task->index + 1, &f.base);
+		r = table_write(d, h->task->index + 1, e, cloexec);
 	}
 	return r;
 }

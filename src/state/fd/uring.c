@@ -189,7 +189,7 @@ static int check_sharers(struct dump *d, uint32_t id)
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		if (seen[i].id != id || seen[i].task == before)
 			continue;
-		r = ns_ids(dump_task(d, seen[i].task)->proc.dir, before == ~0u ? first : ns);
+		r = ns_ids(files_task(d, seen[i].task)->proc.dir, before == ~0u ? first : ns);
 		if (r == 0 && before != ~0u &&
 		    (ns[NS_PID] != first[NS_PID] || ns[NS_USER] != first[NS_USER]))
 			r = err_set(EOPNOTSUPP, "processes in different namespaces share it");

@@ -359,7 +359,7 @@ static int index_files(struct dump *d, struct peek *k, GHashTable *all)
 		uint64_t file, data, *key;
 		autoclose int fd = -1;
 
-		r = proc_getfd(&dump_task(d, seen[i].task)->proc, seen[i].tfd, &fd);
+		r = proc_getfd(&files_task(d, seen[i].task)->proc, seen[i].tfd, &fd);
 		if (r == 0)
 			r = peek_file(k, fd, &file);
 		if (r == 0)

@@ -94,10 +94,10 @@ void sock_view_clear(struct sock_view *s)
 	s->fd = -1;
 }
 
-static int add_task(GHashTable *inodes, const struct dtask *t)
+static int add_table(GHashTable *inodes, int dir)
 {
 	CLEANUP(pid_list_clear) struct pid_list fds = {0};
-	int r = t->zombie ? 0 : proc_fds(t->proc.dir, &fds);
+	int r = proc_fds(dir, &fds);
 
 	for (size_t i = 0; r == 0 && i < fds.n; i++) {
 		char name[32], link[64];
@@ -105,7 +105,7 @@ static int add_task(GHashTable *inodes, const struct dtask *t)
 		ssize_t n;
 
 		snprintf(name, sizeof(name), "fd/%d", fds.v[i]);
-		n = readlinkat(t->proc.dir, name, link, sizeof(link) - 1);
+		n = readlinkat(dir, name, link, sizeof(link) - 1);
 		if (n < 0)
 			continue; /* closed meanwhile */
 		link[n] = 0;
@@ -115,6 +115,23 @@ static int add_task(GHashTable *inodes, const struct dtask *t)
 	if (r == -ESRCH || r == -ENOENT) { /* has ended meanwhile */
 		err_clear();
 		r = 0;
+	}
+	return r;
+}
+
+static int add_task(GHashTable *inodes, const struct dtask *t)
+{
+	int r = t->zombie ? 0 : add_table(inodes, t->proc.dir);
+
+	for (unsigned i = 0; r == 0 && t->own_tables && i < dtask_nthreads(t); i++) {
+		autoclose int dir = -1;
+
+		if (!dtask_has_table(t, i))
+			continue;
+		if (proc_open_task(t->proc.dir, dtask_tid(t, i), &dir) == 0)
+			r = add_table(inodes, dir);
+		else
+			err_clear();
 	}
 	return r;
 }
@@ -236,12 +253,12 @@ void socks_add(struct dump *d, uint32_t ino)
 		g_hash_table_add(d->socks->inodes, GUINT_TO_POINTER(ino));
 }
 
-static bool has_flight(const struct dtask *t)
+static bool has_flight(int dir)
 {
 	CLEANUP(pid_list_clear) struct pid_list fds = {0};
 	bool found = false;
 
-	if (t->zombie || proc_fds(t->proc.dir, &fds) < 0) {
+	if (proc_fds(dir, &fds) < 0) {
 		err_clear();
 		return false;
 	}
@@ -249,7 +266,7 @@ static bool has_flight(const struct dtask *t)
 		CLEANUP(fdinfo_clear) struct fdinfo info = {0};
 		const char *n;
 
-		if (fdinfo_read(t->proc.dir, fds.v[i], &info) < 0) {
+		if (fdinfo_read(dir, fds.v[i], &info) < 0) {
 			err_clear();
 			continue;
 		}
@@ -259,12 +276,29 @@ static bool has_flight(const struct dtask *t)
 	return found;
 }
 
+static bool task_has_flight(const struct dtask *t)
+{
+	bool found = !t->zombie && has_flight(t->proc.dir);
+
+	for (unsigned i = 0; !found && t->own_tables && i < dtask_nthreads(t); i++) {
+		autoclose int dir = -1;
+
+		if (!dtask_has_table(t, i))
+			continue;
+		if (proc_open_task(t->proc.dir, dtask_tid(t, i), &dir) == 0)
+			found = has_flight(dir);
+		else
+			err_clear();
+	}
+	return found;
+}
+
 bool socks_flight(const struct dump *d)
 {
 	struct socks_dump *s = d->socks;
 
 	for (unsigned i = 0; !s->flight_known && !s->flight && i < d->tasks->len; i++)
-		s->flight = has_flight(dump_task(d, i));
+		s->flight = task_has_flight(dump_task(d, i));
 	s->flight_known = true;
 	return s->flight;
 }

@@ -42,40 +42,6 @@ static unsigned *loaded(const struct rtask *t, unsigned k)
 	return (unsigned *)(void *)((char *)t + shared[k].loaded);
 }
 
-/*
- * A thread with descriptors of its own (CLONE_THREAD without CLONE_FILES, unshare(2)) can be made
- * again when they are some of the process's: it gets a copy of all and closes the rest, which go to
- * *CLOSED (may be NULL).
- */
-static int compare_files(const struct dtask *t, pid_t tid, json_t *closed)
-{
-	CLEANUP(pid_list_clear) struct pid_list all = {0}, own = {0};
-	autoclose int dir = -1;
-	int r = proc_open_task(t->proc.dir, tid, &dir);
-
-	if (r == 0)
-		r = proc_fds(t->proc.dir, &all);
-	if (r == 0)
-		r = proc_fds(dir, &own);
-	for (size_t i = 0; r == 0 && i < own.n; i++) {
-		if (pid_list_has(&all, own.v[i]))
-			r = kcmp_compare(t->proc.pid, tid, KCMP_FILE, (unsigned long)own.v[i],
-					 (unsigned long)own.v[i]);
-		else
-			r = 1;
-		if (r > 0)
-			return err_set(
-				EOPNOTSUPP,
-				"thread %d has fd %d to itself (unshare(2) of CLONE_FILES); close "
-				"it there first",
-				tid, own.v[i]);
-	}
-	for (size_t i = 0; r == 0 && closed && i < all.n; i++)
-		if (!pid_list_has(&own, all.v[i]))
-			json_array_append_new(closed, json_integer(all.v[i]));
-	return r;
-}
-
 /* Each is made by the process itself, with what is the process's, of which it takes a copy. */
 static int check_alone(struct kcmp_set *owns, pid_t tid, unsigned k)
 {
@@ -92,16 +58,17 @@ static int check_alone(struct kcmp_set *owns, pid_t tid, unsigned k)
 		       first, tid, shared[k].what);
 }
 
-static int check_own(struct dtask *t, unsigned i, unsigned k)
+static void note_own(struct dtask *t, unsigned i, unsigned k)
 {
+	struct thread_seen *seen =
+		t->nthreads ? NULL : &g_array_index(t->seen, struct thread_seen, i);
+	struct dthread *h = t->nthreads ? &t->threads[i] : NULL;
+
 	t->own_tables = true;
 	if (shared[k].type == KCMP_FILES)
-		return compare_files(t, dtask_tid(t, i), NULL);
-	if (t->nthreads)
-		t->threads[i].own_fs = true;
+		*(h ? &h->own_files : &seen->own_files) = true;
 	else
-		g_array_index(t->seen, struct thread_seen, i).own_fs = true;
-	return 0;
+		*(h ? &h->own_fs : &seen->own_fs) = true;
 }
 
 static int check_thread(struct dtask *t, unsigned i, unsigned k, struct kcmp_set *owns)
@@ -111,9 +78,8 @@ static int check_thread(struct dtask *t, unsigned i, unsigned k, struct kcmp_set
 	int same = nothing ? 0 : kcmp_compare(t->proc.pid, tid, shared[k].type, 0, 0);
 
 	if (same > 0) {
-		same = check_own(t, i, k);
-		if (same == 0)
-			same = check_alone(owns, tid, k);
+		note_own(t, i, k);
+		same = check_alone(owns, tid, k);
 	}
 	if (same != -ESRCH && same != -ENOENT)
 		return same;
@@ -153,53 +119,19 @@ static int check_threads(struct dtask *t, unsigned k)
 	return r;
 }
 
+/* In IMAGE_EXTRA of the task, "own_fs": {"TID": true}; descriptors: state/fd/threads.c. */
 int sharing_dump(struct dump *d, struct dthread *h)
 {
-	struct dtask *t = h->task;
-	json_t *closed;
-	char tid[16];
-	int same, r = 0;
-
-	if (!t->own_tables || h == t->threads)
-		return 0;
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	same = kcmp_compare(t->proc.pid, h->tid, KCMP_FILES, 0, 0);
-	if (same > 0) {
-		json_t *all = json_object_get(t->extra, "own_files");
-
-		if (!all)
-			json_object_set_new(t->extra, "own_files", all = json_object());
-		json_object_set_new(all, tid, closed = json_array());
-		r = compare_files(t, h->tid, closed);
-	}
-	if (h->own_fs && r == 0) {
-		json_t *all = json_object_get(t->extra, "own_fs");
-
-		if (!all)
-			json_object_set_new(t->extra, "own_fs", all = json_object());
-		json_object_set_new(all, tid, json_true());
-	}
-	return same < 0 ? same : r;
-}
-
-/* Threads are made with all that is the process's; its late descriptors are there by now. */
-int sharing_restore(struct restore *r, struct rthread *h)
-{
-	const json_t *files = json_object_get(h->task->extra, "own_files"), *closed;
-	CLEANUP(batch_end) struct batch b = {0};
+	json_t *all = json_object_get(h->task->extra, "own_fs");
 	char tid[16];
 
-	if (!files)
+	if (!h->own_fs)
 		return 0;
+	if (!all)
+		json_object_set_new(h->task->extra, "own_fs", all = json_object());
 	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	closed = json_object_get(files, tid); /* some were a tracker of ours: state/mem/track.c */
-	rthread_batch(h, &b);
-	if (closed)
-		batch_add(&b, SYS_unshare, IMM(CLONE_FILES));
-	for (size_t i = 0; i < json_array_size(closed); i++)
-		batch_may_fail(&b, batch_add(&b, SYS_close,
-					     IMM(json_integer_value(json_array_get(closed, i)))));
-	return batch_run(&b);
+	json_object_set_new(all, tid, json_true());
+	return 0;
 }
 
 /* What T shares with an earlier task, BY shares with that one, too. */

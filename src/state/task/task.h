@@ -30,9 +30,8 @@ int sharing_check(struct dump *d) MUST_CHECK;
 int sharing_load(struct restore *r) MUST_CHECK;
 /* CLONE_* for whoever makes T. */
 uint64_t sharing_flags(const struct rtask *by, const struct rtask *t);
-/* Threads with descriptors and directories of their own. */
+/* Threads with directories of their own. */
 int sharing_dump(struct dump *d, struct dthread *h) MUST_CHECK;
-int sharing_restore(struct restore *r, struct rthread *h) MUST_CHECK;
 
 /* regs.c: registers and extended state (needs the tasks in their stops, before the agent) */
 int regs_dump(struct dump *d, struct dthread *h) MUST_CHECK;
