@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "kernel/peek.h"
+#include "state/ns/spaces.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -192,15 +193,29 @@ static int restore_sender(int fd, const json_t *x)
 		       : 0;
 }
 
+/* /proc/PID of somebody who is in the network namespace of S; -1: nobody is. */
+static int somebody(struct dump *d, const struct sock_view *s)
+{
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+
+		if (!t->zombie && spaces_id(d, NS_NET, spaces_of(d, t->proc.pid)[NS_NET]) == s->ns)
+			return t->proc.dir;
+	}
+	return -1;
+}
+
 int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x)
 {
 	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(struct group));
-	int dir = dump_task(d, 0)->proc.dir, r = 0;
+	int dir, r = 0;
 
 	if (s->type == SOCK_STREAM)
 		return 0;
-	r = list_groups(dir, AF_INET, list);
-	if (r == 0 && s->family == AF_INET6)
+	dir = somebody(d, s);
+	if (dir >= 0)
+		r = list_groups(dir, AF_INET, list);
+	if (r == 0 && dir >= 0 && s->family == AF_INET6)
 		r = list_groups(dir, AF_INET6, list);
 	for (unsigned i = 0; r >= 0 && i < list->len; i++) {
 		const struct group *g = &g_array_index(list, struct group, i);
