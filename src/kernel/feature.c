@@ -119,9 +119,9 @@ const struct feature features[] = {
 	USEFUL("kernel_peek", feature_peek,
 	       "reading what the kernel has and shows nobody (BTF, BPF_PROG_TYPE_SYSCALL)",
 	       "clients of unix sockets are accepted to read what they have sent; unread events of "
-	       "inotify and errors of UDP are lost; io_uring, userfaultfd, triggers of pressure, "
-	       "queues with messages (mq_overview(7)), urgent data and datagrams in the making "
-	       "are refused"),
+	       "inotify and errors of UDP are lost; Landlock is not seen; io_uring, userfaultfd, "
+	       "triggers of pressure, queues with messages (mq_overview(7), netlink(7)), urgent "
+	       "data and datagrams in the making are refused"),
 	USEFUL("tcp_unaccepted", feature_unaccepted,
 	       "giving a listening socket TCP connections that nobody has accepted yet",
 	       "such connections are waited for, then refused"),

@@ -23,9 +23,51 @@ static bool says(int fd, const char *text)
 	return strstr(buf, text) != NULL;
 }
 
+/* A directory of /proc as the current one: of ourselves, and of somebody who is gone. */
+static int stay_in_own(void)
+{
+	return chdir("/proc/self/task");
+}
+
+static int is_in_own(void)
+{
+	char buf[64], want[64];
+
+	snprintf(want, sizeof(want), "/proc/%d/task", getpid());
+	snprintf(buf, sizeof(buf), "%d/stat", getpid());
+	return access(buf, F_OK) == 0 && getcwd(buf, sizeof(buf)) && !strcmp(buf, want) ? 0 : 10;
+}
+
+static char lost_name[64];
+
+static int stay_in_lost(void)
+{
+	char path[64];
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if (chdir(path) < 0 || kill(pid, SIGKILL) < 0 || waitpid(pid, NULL, 0) != pid)
+		return 1;
+	return readlink("/proc/self/cwd", lost_name, sizeof(lost_name) - 1) < 0;
+}
+
+static int is_in_lost(void)
+{
+	char now[64] = "";
+
+	return access("stat", F_OK) < 0 && readlink("/proc/self/cwd", now, sizeof(now) - 1) > 0 &&
+			       strcmp(now, lost_name) == 0
+		       ? 0
+		       : 11;
+}
+
 int main(void)
 {
-	struct child c = child_start(NULL, NULL);
+	struct child c = child_start(NULL, NULL), own = child_start(stay_in_own, is_in_own),
+		     lost = child_start(stay_in_lost, is_in_lost);
 	int self, maps, childs, dir, gone, gone_dir, gone_fds, gone_exe, mounts, group = -1,
 										 outside = -1;
 	char want[64], buf[64], marker[] = "procfiles";
@@ -70,6 +112,8 @@ int main(void)
 	check(says(mounts, "/proc"));
 	check(outside < 0 || says(outside, "Pid:\t1\n"));
 	check(group < 0 || fcntl(group, F_GETFD) == FD_CLOEXEC);
+	child_go(&own);
+	child_go(&lost);
 	child_go(&c);
 	check(faccessat(dir, "stat", F_OK, 0) < 0);
 	return ok();

@@ -13,6 +13,8 @@ int main(void)
 {
 	struct sigaction sa = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART}, now;
 	struct sigaction once = {.sa_handler = SIG_IGN};
+	struct sigaction no_zombies = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
+	pid_t child;
 	union sigval v = {.sival_int = 4711};
 	sigset_t block, was;
 
@@ -21,6 +23,7 @@ int main(void)
 	check(sigaction(SIGUSR1, &sa, NULL) == 0 && sigaction(SIGPIPE, &once, NULL) == 0);
 	sa.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESETHAND | SA_NOCLDSTOP;
 	check(sigaction(SIGRTMIN + 5, &sa, NULL) == 0);
+	check(sigaction(SIGCHLD, &no_zombies, NULL) == 0);
 	sigemptyset(&block);
 	sigaddset(&block, SIGHUP);
 	sigaddset(&block, SIGRTMIN + 1);
@@ -41,6 +44,12 @@ int main(void)
 	check(sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == SIG_DFL);
 	check(sigaction(SIGRTMIN + 5, NULL, &now) == 0 && (now.sa_flags & SA_RESETHAND) &&
 	      (now.sa_flags & SA_NODEFER));
+	check(sigaction(SIGCHLD, NULL, &now) == 0 && now.sa_handler == SIG_DFL &&
+	      now.sa_flags & SA_NOCLDWAIT);
+	child = fork();
+	if (child == 0)
+		_exit(0);
+	check(waitpid(child, NULL, 0) < 0 && errno == ECHILD, "errno %d", errno);
 	sigqueue(getpid(), SIGUSR1, v);
 	check(got == 4711);
 	return ok();

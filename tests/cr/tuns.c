@@ -202,6 +202,20 @@ static int verify_inside(void)
 	return 0;
 }
 
+/* As sysfs has it, if that is here. */
+static int owner_of(const char *dev)
+{
+	char path[64], text[16] = "";
+	int fd, owner = -2;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/owner", dev);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
+		owner = atoi(text);
+	close(fd);
+	return owner;
+}
+
 int main(void)
 {
 	int fresh = any(O_NONBLOCK), tun = opened("crtun0", IFF_TUN | IFF_NO_PI),
@@ -210,6 +224,7 @@ int main(void)
 	    tap = opened("crtap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR), size = 12, room = 54321,
 	    one = 1;
 	unsigned char before[6], after[6];
+	int owner;
 	unsigned index = if_nametoindex("crtun0");
 	struct ifreq r = {.ifr_name = "crtun0"};
 	struct child c = child_start(make_inside, verify_inside);
@@ -221,6 +236,8 @@ int main(void)
 	add_route("crtun0", "10.231.8.0");
 	check(ioctl(tap, TUNSETVNETHDRSZ, &size) == 0 && ioctl(tap, TUNSETOWNER, 12) == 0);
 	check(ioctl(tap, TUNSETSNDBUF, &room) == 0 && ioctl(tap, TUNSETVNETLE, &one) == 0);
+	owner = owner_of("crtap0");
+	check(owner == 12 || owner == -2, "%d", owner);
 	hwaddr("crtap0", before);
 	carries(tun, "10.231.7.2", "before");
 	for (int i = 0; i < 3; i++)
@@ -247,6 +264,7 @@ int main(void)
 	room = one = 0;
 	check(ioctl(tap, TUNGETSNDBUF, &room) == 0 && room == 54321, "%d", room);
 	check(ioctl(tap, TUNGETVNETLE, &one) == 0 && one == 1);
+	check(owner_of("crtap0") == owner, "%d", owner_of("crtap0"));
 	hwaddr("crtap0", after);
 	check(!memcmp(before, after, 6));
 	check(fcntl(fresh, F_GETFL) & O_NONBLOCK);
