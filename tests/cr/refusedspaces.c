@@ -48,21 +48,31 @@ static int make_clocks_of_children(void)
 	return unshare(CLONE_NEWTIME);
 }
 
+static int make_queue(void)
+{
+	if (unshare(CLONE_NEWIPC) < 0)
+		return -1;
+	return syscall(SYS_mq_open, "refused", O_RDWR | O_CREAT, 0600, NULL) < 0;
+}
+
 int main(void)
 {
 	struct child sharer = child_start(make_sharer, end_sharer),
 		     mounts = child_start(make_mounts, NULL);
 	struct child clocks = child_start(make_clocks, NULL);
 	struct child later = child_start(make_clocks_of_children, NULL);
+	struct child queue = child_start(make_queue, NULL);
 
 	say("expect: and is in a user namespace of its own\n");
 	say("expect: it shares what is mounted below it, in a namespace of other users\n");
 	say("expect: it is in another time namespace than the first task\n");
+	say("expect: message queue /refused is of an IPC namespace inside\n");
 	say("expect: its children go to another time namespace\n");
 	ready();
 	child_go(&sharer);
 	child_go(&mounts);
 	child_go(&clocks);
 	child_go(&later);
+	child_go(&queue);
 	return ok();
 }

@@ -69,6 +69,13 @@ static int check(struct dump *d, const struct fd_view *v)
 
 	name = name_of(v, &deleted);
 	if (r == 0)
+		r = mqueue_is_elsewhere(d, &v->st);
+	if (r == 1)
+		return err_set(EOPNOTSUPP,
+			       "message queue %s is of an IPC namespace inside, whose queues are "
+			       "not saved; close it first",
+			       name);
+	if (r == 0)
 		r = open_to_read(v, &fd);
 	if (r < 0)
 		return r;

@@ -105,14 +105,31 @@ int mqueue_dump_fd(struct dump *d, int fd, const char *name, bool deleted)
 	return r < 0 ? err_wrap(r, "message queue %s", name) : 0;
 }
 
-/*
- * Calls FN for all with names, in the IPC namespace that we are in when we look.  The file system
- * stays open until the end, as its last close waits for all CPUs (namespace_unlock()).
- */
-static int each(struct dump *d, int (*fn)(struct dump *d, int fd, const char *name))
+/* It stays open until the end, as its last close waits for all CPUs (namespace_unlock()). */
+static int open_here(void *arg)
 {
 	static const struct mount_param none[] = {{NULL, NULL}};
-	int r = d->mqueues >= 0 ? 0 : mount_make("mqueue", none, 0, &d->mqueues);
+	struct dump *d = arg;
+
+	return d->mqueues >= 0 ? 0 : mount_make("mqueue", none, 0, &d->mqueues);
+}
+
+int mqueue_is_elsewhere(struct dump *d, const struct stat *st)
+{
+	struct stat its;
+	int r = d->mqueues >= 0 ? 0 : ipc_in_namespace(dump_task(d, 0)->proc.dir, open_here, d);
+
+	if (r == 1) /* the root's is ours */
+		r = open_here(d);
+	if (r == 0 && fstat(d->mqueues, &its) < 0)
+		return err_errno("message queues");
+	return r < 0 ? r : its.st_dev != st->st_dev;
+}
+
+/* Calls FN for all with names, in the IPC namespace that we are in when we look. */
+static int each(struct dump *d, int (*fn)(struct dump *d, int fd, const char *name))
+{
+	int r = open_here(d);
 	struct dirent *e;
 	DIR *dir;
 

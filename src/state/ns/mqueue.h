@@ -19,6 +19,9 @@
 /* While looking: FD is a queue of ours to look at.  Refuses what cannot be saved. */
 int mqueue_check_fd(struct dump *d, int fd, const char *name) MUST_CHECK;
 
+/* Is queue file ST of the IPC namespace of the tree's root?  1: of another one. */
+int mqueue_is_elsewhere(struct dump *d, const struct stat *st) MUST_CHECK;
+
 /* Records the queue that FD is, once.  It has lost its name if DELETED. */
 int mqueue_dump_fd(struct dump *d, int fd, const char *name, bool deleted) MUST_CHECK;
 
