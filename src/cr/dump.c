@@ -136,7 +136,7 @@ static int dump_vdso(struct dump *d)
 }
 
 /*
- * What is asked of a thread takes 16 operations and 224 bytes; more would be asked in pieces.  New
+ * What is asked of a thread takes 18 operations and 224 bytes; more would be asked in pieces.  New
  * memory of thousands of threads is felt.
  */
 #define THREAD_OPS   24
@@ -259,6 +259,7 @@ static const struct dump_step dump_steps[] = {
 	{"attributes", .question = &attributes_question},
 	{"tables of segments", .question = &segments_question},
 	{"keyrings", .question = &keys_question},
+	{"keyrings of threads", .question = &ownkeys_question},
 	{"credentials", .question = &creds_question},
 	{"heap", .question = &mem_question},
 	{"host name", .all = uts_dump},

@@ -42,17 +42,18 @@ struct thread_seen {	    /* before the freeze: state/tree_threads.c */
 
 struct dtask {
 	struct dump *dump;
-	pid_t pid;	   /* as we see it */
-	struct proc proc;  /* .pid is that of a living thread if the leader has ended */
-	int parent;	   /* index in dump.tasks, -1: the root, a guest */
-	unsigned index;	   /* in dump.tasks */
-	unsigned files;	   /* index of the first task that has this table of descriptors */
-	const char *guest; /* its name in the options; NULL: it is below the first process */
-	unsigned fs;	   /* the same for its directories, */
-	unsigned vm;	   /* its memory */
-	unsigned sighand;  /* and its signal actions */
-	unsigned maker;	   /* the sibling that shares with it; 0: its parent can make it */
-	bool own_tables;   /* one of its threads does not share them */
+	pid_t pid;	     /* as we see it */
+	struct proc proc;    /* .pid is that of a living thread if the leader has ended */
+	int parent;	     /* index in dump.tasks, -1: the root, a guest */
+	unsigned index;	     /* in dump.tasks */
+	unsigned files;	     /* index of the first task that has this table of descriptors */
+	const char *guest;   /* its name in the options; NULL: it is below the first process */
+	unsigned fs;	     /* the same for its directories, */
+	unsigned vm;	     /* its memory */
+	unsigned sighand;    /* and its signal actions */
+	unsigned maker;	     /* the sibling that shares with it; 0: its parent can make it */
+	int process_keyring; /* 0: none; state/task/ownkeys.c */
+	bool own_tables;     /* one of its threads does not share them */
 	bool zombie, reaper;
 	bool leader_dead;     /* its first thread has ended before others: task/leader.c */
 	bool lends;	      /* has children that share its pages since fork(2) */

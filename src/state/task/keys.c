@@ -10,6 +10,8 @@
  * Keyrings are inherited by fork(2) and joined by name; who joins needs the right to search, which
  * a new one gives nobody but its owner's processes: it has it until all have joined.
  */
+#include "state/task/keys.h"
+
 #include "state/ns/spaces.h"
 #include "state/task/task.h"
 
@@ -28,34 +30,36 @@
 #define SESSION_NAME "_ses" /* of whoever joins one without a name */
 
 struct ids {
-	int session, process, thread;
+	int session;
 };
 
 static int ask(struct dthread *h, struct batch *b, void *data)
 {
-	static const int special[] = {KEY_SPEC_SESSION_KEYRING, KEY_SPEC_PROCESS_KEYRING,
-				      KEY_SPEC_THREAD_KEYRING};
 	struct ids *q = data;
-	int *ops[] = {&q->session, &q->process, &q->thread};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) { /* CONFIG_KEYS */
-		*ops[i] = batch_add(b, SYS_keyctl, IMM(KEYCTL_GET_KEYRING_ID), IMM(special[i]),
-				    IMM(0));
-		batch_may_fail(b, *ops[i]);
-	}
+	q->session = batch_add(b, SYS_keyctl, IMM(KEYCTL_GET_KEYRING_ID),
+			       IMM(KEY_SPEC_SESSION_KEYRING), IMM(0));
+	batch_may_fail(b, q->session); /* CONFIG_KEYS */
 	return 0;
 }
 
+/* Threads other than the first have little room. */
+static size_t room(const struct batch *b, size_t wanted)
+{
+	return MIN(wanted, batch_arena_max(b) - 64);
+}
+
 /* "type;uid;gid;perm;name" */
-static int describe(struct batch *b, int key, json_t **ret)
+int keys_describe(struct batch *b, int key, json_t **ret)
 {
 	char text[DESCRIBE_MAX] = "";
+	size_t len = room(b, sizeof(text));
 	g_auto(GStrv) part = NULL;
 	int op, r;
 
-	batch_room(b, 1, sizeof(text) + 16);
-	op = batch_add(b, SYS_keyctl, IMM(KEYCTL_DESCRIBE), IMM(key),
-		       batch_out(b, text, sizeof(text)), IMM(sizeof(text)));
+	batch_room(b, 1, len + 16);
+	op = batch_add(b, SYS_keyctl, IMM(KEYCTL_DESCRIBE), IMM(key), batch_out(b, text, len),
+		       IMM(len));
 	batch_may_fail(b, op);
 	r = batch_run(b);
 	if (r < 0)
@@ -84,7 +88,7 @@ static int read_ring(struct batch *b, const int *keys, size_t n, json_t *into, u
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		json_t *one = NULL;
 
-		r = describe(b, keys[i], &one);
+		r = keys_describe(b, keys[i], &one);
 		if (r < 0)
 			return r;
 		json_array_append_new(all, one);
@@ -97,22 +101,22 @@ static int read_key(struct batch *b, int key, json_t *into, unsigned depth)
 {
 	g_autofree uint8_t *buf = g_malloc0(PAYLOAD_MAX);
 	g_autofree char *payload = NULL;
+	size_t len = room(b, PAYLOAD_MAX);
 	int64_t n;
 	int op, r;
 
 	if (depth > DEPTH_MAX)
 		return err_set(EOPNOTSUPP, "keyrings in more than %d others", DEPTH_MAX);
-	batch_room(b, 1, PAYLOAD_MAX + 16);
-	op = batch_add(b, SYS_keyctl, IMM(KEYCTL_READ), IMM(key), batch_out(b, buf, PAYLOAD_MAX),
-		       IMM(PAYLOAD_MAX));
+	batch_room(b, 1, len + 16);
+	op = batch_add(b, SYS_keyctl, IMM(KEYCTL_READ), IMM(key), batch_out(b, buf, len), IMM(len));
 	batch_may_fail(b, op);
 	r = batch_run(b);
 	if (r < 0)
 		return r;
 	n = batch_result(b, op);
-	if (n < 0 || n > PAYLOAD_MAX)
+	if (n < 0 || n > (int64_t)len)
 		return err_set(EOPNOTSUPP,
-			       "the key \"%s\" of type %s in its session keyring cannot "
+			       "the key \"%s\" of type %s in its keyring cannot "
 			       "be read; remove it (keyctl(1), unlink)",
 			       json_text_of(into, "name"), json_text_of(into, "type"));
 	if (strcmp(json_text_of(into, "type"), "keyring") == 0)
@@ -121,6 +125,11 @@ static int read_key(struct batch *b, int key, json_t *into, unsigned depth)
 	payload = g_base64_encode(buf, (gsize)n);
 	json_object_set_new(into, "payload", json_string(payload));
 	return 0;
+}
+
+int keys_read(struct batch *b, int key, json_t *into)
+{
+	return read_key(b, key, into, 0);
 }
 
 enum whose { OTHERS, PERHAPS_OURS, OURS };
@@ -173,10 +182,6 @@ static int take(struct dump *d, struct dthread *h, const struct answers *a)
 	CLEANUP(batch_end) struct batch b = {0};
 	char key[16];
 
-	if (answer(a, q->process) > 0 || answer(a, q->thread) > 0)
-		return err_set(EOPNOTSUPP,
-			       "it has a keyring of its process or thread, which cannot "
-			       "be saved; clear it (keyctl(1))");
 	if (serial <= 0)
 		return 0;
 	if (!all)
@@ -184,7 +189,7 @@ static int take(struct dump *d, struct dthread *h, const struct answers *a)
 	snprintf(key, sizeof(key), "%d", serial);
 	if (!json_object_get(all, key)) {
 		dtask_batch(t, &b);
-		r = describe(&b, serial, &ring);
+		r = keys_describe(&b, serial, &ring);
 		if (r == -EOPNOTSUPP) { /* who may not even look has not made it */
 			err_clear();
 			return 0;
@@ -219,7 +224,7 @@ static int take(struct dump *d, struct dthread *h, const struct answers *a)
 const struct question keys_question = {
 	.bytes = sizeof(struct ids), .leader = true, .ask = ask, .take = take};
 
-static void set_owner(struct batch *b, struct arg key, const json_t *k, unsigned more)
+void keys_set_owner(struct batch *b, struct arg key, const json_t *k, unsigned more)
 {
 	/* to whom it belongs, as far as that is allowed here */
 	batch_may_fail(b, batch_add(b, SYS_keyctl, IMM(KEYCTL_CHOWN), key,
@@ -251,16 +256,21 @@ static int add_keys(struct batch *b, int ring, const json_t *keys, unsigned dept
 			       batch_str(b, json_text_of(k, "name")),
 			       n ? batch_in(b, payload, n) : IMM(0), IMM(n), IMM(ring));
 		if (!inner)
-			set_owner(b, RES(op), k, 0);
+			keys_set_owner(b, RES(op), k, 0);
 		r = batch_run(b);
 		if (r == 0 && inner)
 			r = add_keys(b, (int)batch_result(b, op), inner, depth + 1);
 		if (r == 0 && inner)
-			set_owner(b, IMM(batch_result(b, op)), k, 0);
+			keys_set_owner(b, IMM(batch_result(b, op)), k, 0);
 		if (r < 0)
 			return err_wrap(r, "key \"%s\"", json_text_of(k, "name"));
 	}
 	return batch_run(b);
+}
+
+int keys_add(struct batch *b, int ring, const json_t *keys)
+{
+	return add_keys(b, ring, keys, 0);
 }
 
 /* The name of the one that the task has; "": none. */
@@ -274,7 +284,7 @@ static int current_name(struct batch *b, json_t **ret)
 	r = batch_run(b);
 	if (r < 0 || batch_result(b, op) < 0)
 		return r < 0 ? r : 1;
-	return describe(b, (int)batch_result(b, op), ret);
+	return keys_describe(b, (int)batch_result(b, op), ret);
 }
 
 /* Joins it; *RET_NEW: it is the first. */
@@ -324,7 +334,7 @@ static int restore(struct restore *r, struct rtask *t, json_t *ring)
 		int made = (int)json_integer_value(json_object_get(ring, "made"));
 
 		ret = add_keys(&b, made, json_object_get(ring, "keys"), 0);
-		set_owner(&b, IMM(made), ring, USR_SEARCH);
+		keys_set_owner(&b, IMM(made), ring, USR_SEARCH);
 	}
 	if (ret == 0)
 		ret = batch_run(&b);
@@ -348,7 +358,7 @@ static int end(struct rtask *t, json_t *ring)
 	if (!ring)
 		return 0;
 	rtask_batch(t, &b);
-	set_owner(&b, IMM(json_integer_value(json_object_get(ring, "made"))), ring, 0);
+	keys_set_owner(&b, IMM(json_integer_value(json_object_get(ring, "made"))), ring, 0);
 	return batch_run(&b);
 }
 

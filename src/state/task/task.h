@@ -98,6 +98,11 @@ int keys_restore_end(struct restore *r, struct rtask *t) MUST_CHECK;
 int keys_restore_inside(struct restore *r, struct rtask *t) MUST_CHECK; /* spaces_enter_users() */
 int keys_restore_end_inside(struct restore *r, struct rtask *t) MUST_CHECK;
 
+/* ownkeys.c: keyrings of processes, and of threads */
+extern const struct question ownkeys_question;
+int ownkeys_restore(struct restore *r, struct rtask *t) MUST_CHECK;	     /* before threads */
+int ownkeys_restore_thread(struct restore *r, struct rthread *h) MUST_CHECK; /* all are there */
+
 /* fs.c: current and root directory, umask */
 int fs_check(struct dump *d, struct dtask *t) MUST_CHECK;
 int fs_dump(struct dump *d, struct dtask *t) MUST_CHECK;
