@@ -18,6 +18,7 @@ static void *thread(void *arg)
 {
 	struct attr a = {.size = sizeof(a),
 			 .policy = 6,
+			 .flags = 1 | 4, /* SCHED_FLAG_RESET_ON_FORK, _DL_OVERRUN */
 			 .runtime = 2000000,
 			 .deadline = 10000000,
 			 .period = 20000000},
@@ -29,8 +30,9 @@ static void *thread(void *arg)
 	pthread_barrier_wait(&b);
 	check(syscall(SYS_sched_getattr, 0, &now, sizeof(now), 0) == 0);
 	check(!*can || (now.policy == 6 && now.runtime == a.runtime && now.deadline == a.deadline &&
-			now.period == a.period),
-	      "policy %u, %lu %lu %lu", now.policy, now.runtime, now.deadline, now.period);
+			now.period == a.period && now.flags == a.flags),
+	      "policy %u, flags %#lx, %lu %lu %lu", now.policy, now.flags, now.runtime,
+	      now.deadline, now.period);
 	return NULL;
 }
 

@@ -46,7 +46,7 @@ static uint64_t next(void)
 int main(void)
 {
 	char dir[] = "/tmp/fanotify.XXXXXX", file[64], quiet[64];
-	bool evictable;
+	bool evictable, mounted;
 	uint64_t got;
 	int fd, q;
 
@@ -70,6 +70,7 @@ int main(void)
 	check(has_flags(" mflags:200 ") == evictable);
 	if (fanotify_mark(fan, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY, AT_FDCWD, "/dev/shm") < 0)
 		check(errno == ENOENT, "errno %d", errno);
+	mounted = has_flags("fanotify mnt_id:");
 
 	ready();
 
@@ -77,6 +78,15 @@ int main(void)
 	check(has_flags(" event-flags:48000\n"), "flags of events");
 	got = next();
 	check(got == 0, "%#llx", (unsigned long long)got);
+	check(has_flags("fanotify mnt_id:") == mounted);
+	if (mounted) {
+		int other = open("/dev/shm", O_RDWR | O_TMPFILE, 0600);
+
+		check(other >= 0 && write(other, "x", 1) == 1, "errno %d", errno);
+		got = next();
+		check(got == FAN_MODIFY, "%#llx", (unsigned long long)got);
+		close(other);
+	}
 	check(write(fd, "x", 1) == 1);
 	got = next();
 	check(got == FAN_MODIFY, "%#llx", (unsigned long long)got);

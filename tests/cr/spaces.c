@@ -135,14 +135,16 @@ static int verify_mnt(void)
 
 static int make_uts(void)
 {
-	return unshare(CLONE_NEWUTS) < 0 ? -1 : sethostname("inner", 5);
+	return unshare(CLONE_NEWUTS) < 0 || sethostname("inner", 5) < 0 ||
+	       setdomainname("of.it", 5) < 0;
 }
 
 static int verify_uts(void)
 {
-	char name[64] = "";
+	char name[64] = "", domain[65];
 
-	return gethostname(name, sizeof(name)) < 0 || strcmp(name, "inner") != 0;
+	return gethostname(name, sizeof(name)) < 0 || strcmp(name, "inner") != 0 ||
+	       getdomainname(domain, sizeof(domain)) < 0 || strcmp(domain, "of.it") != 0;
 }
 
 static int segment, queue, semaphores;
