@@ -155,8 +155,10 @@ const struct option_row option_rows[] = {
 	VALUE(OPT_MODES, "cpu-cap", 0, "[CAPS]", cpu_cap,
 	      .help = "What of the processor must be the same: all, cpu, fpu, ins, none, no-...; "
 		      "a dump with it writes cpuinfo.img, a restore compares"),
-	VALUE(OPT_TEXT, "file-validation", 0, "MODE", ignored, .choices = " filesize buildid ",
-	      .help = "Accepted: filesize or buildid"),
+	VALUE(OPT_TEXT, "file-validation", 0, "MODE", file_validation,
+	      .choices = " filesize buildid ",
+	      .help = "filesize or buildid: files must be as long as they were when they were "
+		      "dumped.  (Without it they may have changed since)"),
 	FLAG("skip-file-rwx-check", 0, other_modes,
 	     .help = "Files may have other permissions now than when they were dumped"),
 	FLAG("force-irmap", 0, ignored_flag, .help = "Accepted: inodes are found by their handles"),

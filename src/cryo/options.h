@@ -49,6 +49,7 @@ struct options {
 	const char *tls_cacert, *tls_cacrl, *tls_cert, *tls_key;
 
 	bool no_default_config;
+	const char *file_validation;
 	const char *ignored; /* accepted: nothing depends on it here */
 	bool ignored_flag;
 	char **ignored_list;

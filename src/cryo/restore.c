@@ -260,6 +260,7 @@ static struct cryo_restore_options tree_options(const struct session *s, const s
 		.shell_job = s->o.shell_job,
 		.work = s->work,
 		.check_modes = !s->o.other_modes,
+		.check_sizes = s->o.file_validation != NULL,
 		.manage_cgroups = s->o.manage_cgroups && strcmp(s->o.manage_cgroups, "ignore") != 0,
 		.cgroup_roots = s->o.cgroup_roots,
 		.cgroup_yard = s->cgroup_yard,

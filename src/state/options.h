@@ -247,6 +247,7 @@ struct cryo_restore_options {
 	/* Resource limits that may not be raised here are set as high as they can be. */
 	bool strict_rlimits; /* ... are an error instead */
 	bool check_modes;    /* files must have the permissions that they had */
+	bool check_sizes;    /* and be as long */
 
 	/* CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from where they were, in a new time namespace.
 	 */

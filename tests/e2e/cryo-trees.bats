@@ -727,6 +727,39 @@ while True:
 	PID=
 }
 
+@test "--file-validation: files that have changed since are refused, mapped ones, too" {
+	# without what bats itself writes to
+	local how alone='exec 3>&- 4>&- 6>&- 7>&- 8>&- 9>&-; exec'
+	for how in filesize buildid; do
+		echo before >"$DIR/file"
+		launch sh -c "$alone sleep 1000 5<$DIR/file"
+		wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = sleep ]'
+		dump
+		reap
+		echo more >>"$DIR/file"
+		run -1 restore --file-validation $how
+		[[ $output = *"$DIR/file has 12 bytes, but had 7"*"--file-validation"* ]]
+		[ ! -e "/proc/$PID" ]
+		restore
+		kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+		echo before >"$DIR/file"
+		restore --file-validation $how
+		kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+	done
+	cp /bin/sleep "$DIR/sleep"
+	launch sh -c "$alone $DIR/sleep 1000"
+	wait_for 5 eval '[ "$(readlink /proc/$PID/exe)" = "$DIR/sleep" ]'
+	dump
+	reap
+	cp "$DIR/sleep" "$DIR/old" && echo >>"$DIR/sleep"
+	run -1 restore --file-validation filesize
+	[[ $output = *"$DIR/sleep has "*" bytes, but had "* ]]
+	cp "$DIR/old" "$DIR/sleep"
+	restore --file-validation filesize
+	kill -9 "$PID" && wait_for 5 test ! -e "/proc/$PID"
+	PID=
+}
+
 @test "--inherit-fd: another memfd in the place of one" {
 	/usr/bin/python3 - "$CRYO" "$IMG" 3>&- <<-'END'
 	import os, subprocess, sys

@@ -141,8 +141,8 @@ int fd_dump_named(struct dump *d, const struct fd_view *v, const struct path_vie
 /* Opens a named file inside the box's root; O_CLOEXEC. */
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd) MUST_CHECK;
 
-/* Whether path_open() has nothing to say against the permissions that the file has now. */
-bool path_mode_stays(const struct restore *r, const RegFileEntry *e);
+/* Whether path_open() has nothing to say against what the file is like now. */
+bool path_stays(const struct restore *r, const RegFileEntry *e);
 
 /* state/fd/procfile.c: a directory in /proc of a process that has gone, somebody's current one. */
 bool procfile_is_gone(const struct dump *d, const struct path_view *v);

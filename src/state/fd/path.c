@@ -233,26 +233,46 @@ static int take_born(int fd, const RegFileEntry *e, unsigned flags, int *ret_fd)
 
 #define PERMISSIONS 0777
 
-bool path_mode_stays(const struct restore *r, const RegFileEntry *e)
+static bool has_other_mode(const struct restore *r, const RegFileEntry *e, const struct stat *st)
 {
-	struct stat st;
-
-	return !r->o.check_modes || (fstatat(spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1),
-					     e->name + strspn(e->name, "/"), &st, 0) == 0 &&
-				     !((st.st_mode ^ e->mode) & PERMISSIONS));
+	return r->o.check_modes && e->has_mode && S_ISREG(e->mode) && S_ISREG(st->st_mode) &&
+	       (st->st_mode ^ e->mode) & PERMISSIONS;
 }
 
-static int check_mode(const struct restore *r, const RegFileEntry *e, int fd)
+static bool has_other_size(const struct restore *r, const RegFileEntry *e, const struct stat *st)
+{
+	return r->o.check_sizes && e->has_size && S_ISREG(st->st_mode) &&
+	       (uint64_t)st->st_size != e->size;
+}
+
+bool path_stays(const struct restore *r, const RegFileEntry *e)
+{
+	int root = spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1);
+	struct stat st;
+
+	return (!r->o.check_modes && !r->o.check_sizes) ||
+	       (fstatat(root, e->name + strspn(e->name, "/"), &st, 0) == 0 &&
+		!has_other_mode(r, e, &st) && !has_other_size(r, e, &st));
+}
+
+static int check_same(const struct restore *r, const RegFileEntry *e, int fd)
 {
 	struct stat st;
 
-	if (!r->o.check_modes || !e->has_mode || !S_ISREG(e->mode) || fstat(fd, &st) < 0 ||
-	    !S_ISREG(st.st_mode) || !((st.st_mode ^ e->mode) & PERMISSIONS))
+	if ((!r->o.check_modes && !r->o.check_sizes) || fstat(fd, &st) < 0)
 		return 0;
-	return err_set(EACCES,
-		       "%s has mode %#o, but had %#o when it was dumped; change it back, or use "
-		       "--skip-file-rwx-check",
-		       e->name, st.st_mode & PERMISSIONS, e->mode & PERMISSIONS);
+	if (has_other_mode(r, e, &st))
+		return err_set(EACCES,
+			       "%s has mode %#o, but had %#o when it was dumped; change it back, "
+			       "or use --skip-file-rwx-check",
+			       e->name, st.st_mode & PERMISSIONS, e->mode & PERMISSIONS);
+	if (has_other_size(r, e, &st))
+		return err_set(ESTALE,
+			       "%s has %" PRIu64 " bytes, but had %" PRIu64
+			       " when it was dumped; bring that file back, or leave out "
+			       "--file-validation",
+			       e->name, (uint64_t)st.st_size, e->size);
+	return 0;
 }
 
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd)
@@ -301,6 +321,6 @@ int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret
 	if (fd < 0)
 		return linked ? fd : err_errno("open %s", name);
 	*ret_fd = fd;
-	ret = ghost || linked ? 0 : check_mode(r, e, fd);
+	ret = ghost || linked ? 0 : check_same(r, e, fd);
 	return ret < 0 ? close(take_fd(ret_fd)), ret : 0;
 }

@@ -130,7 +130,7 @@ static bool is_lone(const struct restore *r, const struct file *f)
 
 	return e->has_mode && S_ISREG(e->mode) && !e->ext &&
 	       !g_hash_table_contains(r->ghosts, id) && !g_hash_table_contains(r->linked, id) &&
-	       restore_inherited(r, e->name + 1) < 0 && path_mode_stays(r, e);
+	       restore_inherited(r, e->name + 1) < 0 && path_stays(r, e);
 }
 
 const struct fd_kind fd_regular = {
