@@ -137,6 +137,7 @@ int records_dump_inventory(struct dump *d)
 	e.root_ids = task_ids_new(dump_task(d, 0));
 	r = our_ids(d, e.root_ids);
 	e.has_tcp_close = e.tcp_close = d->o.tcp_close;
+	e.has_allow_uprobes = e.allow_uprobes = d->uprobes;
 	if (r == 0)
 		r = image_write(&d->w, IMG_INVENTORY, 0, &e.base);
 	task_kobj_ids_entry__free_unpacked(e.root_ids, NULL);
@@ -289,6 +290,11 @@ int records_load(struct restore *r)
 		ret = records_load_extra(r->o.images, &r->extra);
 	if (ret == 0 && inventory->has_tcp_close && inventory->tcp_close)
 		r->o.tcp_close = true; /* their streams are not there */
+	if (ret == 0 && inventory->has_allow_uprobes && inventory->allow_uprobes &&
+	    !r->o.allow_uprobes)
+		ret = err_set(EOPNOTSUPP,
+			      "there are breakpoints of uprobes in the tree's programs; "
+			      "use --allow-uprobes when the same ones are here");
 	if (ret == 0)
 		ret = load_tree(r);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)

@@ -289,6 +289,7 @@ static struct cryo_dump_options options_of(struct session *s)
 		.lazy = s->o.lazy_pages,
 		.link_remap = s->o.link_remap,
 		.file_locks = s->o.file_locks,
+		.allow_uprobes = s->o.allow_uprobes,
 		.orphan_masters = s->o.orphan_pts_master,
 		.new_root = s->o.root,
 		.external_sharing = s->o.external_sharing,

@@ -184,6 +184,10 @@ const struct option_row option_rows[] = {
 	FLAG("help", 'h', help, .help = "Print this"),
 	FLAG("version", 'V', version, .help = "Print the version"),
 
+	FLAG("allow-uprobes", 0, allow_uprobes,
+	     .help = "Programs may have breakpoints of uprobes, if the same ones are where they "
+		     "are "
+		     "restored"),
 	FLAG("exec-cmd", 0, exec_cmd,
 	     .help = "restore: execute the command after --, as the parent of the tree"),
 	FLAG("unprivileged", 0, unprivileged,

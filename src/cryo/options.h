@@ -29,7 +29,7 @@ struct options {
 	char **action_scripts, **join_ns, **veth_pairs, **cgroup_roots, **cgroup_controllers;
 	bool orphan_pts_master, weak_sysctls, other_modes;
 	const char *cgroup_yard, *cgroup_props, *cgroup_props_file, *lsm_profile;
-	bool cgroup_props_only, unprivileged;
+	bool cgroup_props_only, unprivileged, allow_uprobes;
 
 	/* restore */
 	bool detached, sibling, exec_cmd;

@@ -58,6 +58,7 @@ static int pre_dump(struct session *s)
 	struct job j = {.s = s, .images = IMAGES_NONE};
 	struct cryo_dump_options o = {
 		.pid = (pid_t)s->o.tree,
+		.allow_uprobes = s->o.allow_uprobes,
 		.cgroups = &s->o.freeze_cgroup,
 		.ncgroups = s->o.freeze_cgroup ? 1 : 0,
 	};

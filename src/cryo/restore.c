@@ -258,6 +258,7 @@ static struct cryo_restore_options tree_options(const struct session *s, const s
 		.tcp_close = s->o.tcp_close,
 		.no_netlock = g_strcmp0(s->o.network_lock, "skip") == 0,
 		.shell_job = s->o.shell_job,
+		.allow_uprobes = s->o.allow_uprobes,
 		.work = s->work,
 		.check_modes = !s->o.other_modes,
 		.check_sizes = s->o.file_validation != NULL,

@@ -96,6 +96,7 @@ struct dump {
 	const void *was_frozen;			  /* by somebody else: state/thaw.c */
 	bool told_lock;				  /* somebody else has locked its network */
 	const char *external_net, *external_pids; /* names of namespaces that will be given */
+	bool uprobes;  /* some of it has met a breakpoint of those */
 	bool own_root; /* of a standalone tree: its mounts are all made anew */
 	int dir;       /* images; -1 while looking */
 	struct image_writer w;

@@ -153,6 +153,7 @@ struct cryo_dump_options {
 	bool skip_in_flight;  /* drop connections that wait to be accepted instead of refusing */
 	bool link_remap;      /* files get names: state/fd/linked.c */
 	bool file_locks;      /* keep file locks instead of refusing */
+	bool allow_uprobes;   /* whoever restores has the same uprobes in the same files */
 	bool orphan_masters;  /* terminals in the tree's own devpts may have masters outside */
 
 	/*
@@ -269,6 +270,7 @@ struct cryo_restore_options {
 	bool tcp_established; /* established connections go on */
 	bool tcp_close;	      /* established connections come back as closed sockets */
 	bool no_netlock;
+	bool allow_uprobes; /* those of the dump are there */
 	/*
 	 * The tree is somebody else now: a host name that is this one is not restored, the box
 	 * keeps its own.  Or NULL.

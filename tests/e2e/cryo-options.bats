@@ -148,3 +148,61 @@ while True:
 	grows "$DIR/out"
 	[ "$(sort -u "$DIR/out")" = "2 b'\\x01' b'\\xc6'" ]
 }
+
+# breakpoint FILE FUNCTION: an uprobe, at $DIR/tracing.
+breakpoint() {
+	local at
+	mkdir "$DIR/tracing"
+	mount -t tracefs none "$DIR/tracing" 2>/dev/null && [ -e "$DIR/tracing/uprobe_events" ] ||
+		skip "no uprobe_events here"
+	at=$(nm "$1" | awk -v f="$2" '$3 == f {print $1}')
+	EVENT=cryo_$BASHPID$RANDOM
+	echo "p:$EVENT/met $1:0x$at" >>"$DIR/tracing/uprobe_events" || skip "no uprobes here"
+	echo 1 >"$DIR/tracing/events/$EVENT/enable"
+}
+
+no_breakpoint() {
+	echo 0 >"$DIR/tracing/events/$EVENT/enable"
+	echo "-:$EVENT/met" >>"$DIR/tracing/uprobe_events"
+	EVENT=
+}
+
+# The host's table of breakpoints has nothing of ours left.
+teardown() {
+	[ -z "${EVENT-}" ] || no_breakpoint
+	[ -z "$PID" ] || kill -9 -- "-$PID" 2>/dev/null || true
+	! mountpoint -q "$DIR/tracing" || umount "$DIR/tracing"
+}
+
+@test "--allow-uprobes: a program with a breakpoint goes on where the same one is" {
+	command -v cc nm >/dev/null || skip "no compiler here"
+	cat >"$DIR/p.c" <<-'END'
+	#include <stdio.h>
+	#include <unistd.h>
+	__attribute__((noinline)) int met(int n) { __asm__ volatile(""); return n + 1; }
+	int main(void) { for (int n = 0;; usleep(20000)) { printf("%d\n", n = met(n)); fflush(stdout); } }
+	END
+	# code is in the file where it is in memory, but for the beginning
+	cc -O1 -fpie -pie -o "$DIR/p" "$DIR/p.c"
+	launch "$DIR/p"
+	breakpoint "$DIR/p" met
+	wait_for 10 grep -q uprobes "/proc/$PID/maps"
+	run -1 dump
+	[[ $output = *"uprobes"*"--allow-uprobes"* ]]
+	dump --allow-uprobes
+	reap
+	crit decode -i "$IMG/mm-$PID.img" >/dev/null
+	run -1 restore
+	[[ $output = *"--allow-uprobes"* ]]
+	local before
+	before=$(tail -n 1 "$DIR/out")
+	restore --allow-uprobes
+	grows "$DIR/out"
+	wait_for 10 grep -q uprobes "/proc/$PID/maps"
+	dump --allow-uprobes -R
+	grows "$DIR/out"
+	[ "$(awk '$1 != ++n' "$DIR/out" | wc -l)" = 0 ] && [ "$before" -lt "$(tail -n 1 "$DIR/out")" ]
+	end_group
+	PID=
+	no_breakpoint
+}

@@ -60,6 +60,9 @@ static bool is_tracked(struct dump *d, const struct dtask *t, const struct vma *
 /* Why a mapping cannot be saved, or NULL. */
 static const char *why_not(struct dump *d, const struct dtask *t, const struct vma *v)
 {
+	if (v->special == VMA_UPROBES && !d->o.allow_uprobes)
+		return "is there because of breakpoints of uprobes (perf(1), uprobe_events); take "
+		       "them away, or use --allow-uprobes, if they will be there at the restore";
 	if (v->vmflags & (VMF(IO) | VMF(PF)))
 		return "is memory of a device";
 	if (v->vmflags & VMF(HT) && !hugetlb_is_anonymous(v) && !memfd_is_map(v) && !sysv_is_map(v))
@@ -71,7 +74,7 @@ static const char *why_not(struct dump *d, const struct dtask *t, const struct v
 		return "is a shadow stack";
 	if (v->deleted && strcmp(v->name, "/secretmem") == 0) /* memfd_secret(2) */
 		return "is secret memory, which cannot be saved: that is its purpose";
-	if (v->special == VMA_UPROBES || v->special == VMA_OTHER)
+	if (v->special == VMA_OTHER)
 		return "is of an unknown kind";
 	if (v->ino == 0 && v->shared && !sysv_is_map(v)) /* the first segment is number 0 */
 		return "is shared memory without an object";
@@ -199,7 +202,7 @@ int mem_check(struct dump *d, struct dtask *t)
 	for (size_t i = 0; r == 0 && i < t->maps.n; i++) {
 		const struct vma *v = &t->maps.v[i];
 
-		if (is_special(v))
+		if (is_special(v) || (v->special == VMA_UPROBES && d->o.allow_uprobes))
 			continue;
 		if (why_not(d, t, v))
 			r = err_set(EOPNOTSUPP, "mapping %" PRIx64 " %s %s", v->start, v->name,
@@ -338,6 +341,19 @@ static int dump_exe(struct dump *d, struct dtask *t, uint32_t *ret_id)
 	return r < 0 ? r : path_dump_new(d, &p, ret_id);
 }
 
+/*
+ * Where instructions are executed that a breakpoint is in the place of: the kernel makes it when
+ * the first one is hit (kernel/events/uprobes.c: get_xol_area()).  The breakpoints are in private
+ * pages of the program.
+ */
+static bool is_made_at_need(struct dump *d, const struct vma *v)
+{
+	bool yes = v->special == VMA_UPROBES && d->o.allow_uprobes;
+
+	d->uprobes = d->uprobes || yes;
+	return yes;
+}
+
 int mem_dump_layout(struct dump *d, struct dtask *t)
 {
 	const struct procstat *s = &t->stat;
@@ -369,11 +385,14 @@ int mem_dump_layout(struct dump *d, struct dtask *t)
 		return err_wrap(r, "program");
 	m->vmas = g_new0(VmaEntry *, t->maps.n);
 	for (size_t i = 0; i < t->maps.n; i++) {
-		VmaEntry *e = g_new0(VmaEntry, 1);
+		const VmaEntry *before = m->n_vmas ? m->vmas[m->n_vmas - 1] : NULL;
+		VmaEntry *e;
 
+		if (is_made_at_need(d, &t->maps.v[i]))
+			continue;
+		m->vmas[m->n_vmas++] = e = g_new0(VmaEntry, 1);
 		vma_entry__init(e);
-		m->vmas[m->n_vmas++] = e;
-		r = dump_vma(d, t, &t->maps.v[i], i ? m->vmas[i - 1] : NULL, e);
+		r = dump_vma(d, t, &t->maps.v[i], before, e);
 		if (r < 0)
 			return r;
 	}

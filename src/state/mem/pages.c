@@ -169,7 +169,7 @@ bool mem_has_pages(const struct vma *v)
 {
 	return !v->shared && !(v->vmflags & VMF(DP)) && v->special != VMA_VDSO &&
 	       v->special != VMA_VVAR && v->special != VMA_VVAR_VCLOCK &&
-	       v->special != VMA_VSYSCALL;
+	       v->special != VMA_VSYSCALL && v->special != VMA_UPROBES;
 }
 
 /* By the process itself. */

@@ -194,10 +194,28 @@ static void map_part(const struct rtask *t, struct batch *b, const VmaEntry *v, 
 	batch_expect(b, op, (int64_t)at);
 }
 
+/*
+ * Breakpoints are the business of processes into which the kernel has put one, which it does where
+ * code is mapped that cannot be written to (kernel/events/uprobes.c: valid_vma(), MMF_HAS_UPROBES):
+ * once so, for a moment.
+ */
+static void meet_uprobes(const struct rtask *t, struct batch *b, const VmaEntry *v, int tfd)
+{
+	int op;
+
+	if (tfd < 0 || !t->restore->o.allow_uprobes || !(v->prot & PROT_EXEC) ||
+	    !(v->status & VMA_STATUS_FILE_PRIVATE))
+		return;
+	op = batch_add(b, SYS_mmap, IMM(0), IMM(v->end - v->start), IMM(PROT_READ | PROT_EXEC),
+		       IMM(MAP_PRIVATE), IMM((int64_t)tfd), IMM(v->pgoff));
+	batch_add(b, SYS_munmap, RES(op), IMM(v->end - v->start));
+}
+
 static void map_one(struct rtask *t, struct batch *b, const VmaEntry *v, int tfd)
 {
 	uint64_t at = v->start, next = v->start, from, to;
 
+	meet_uprobes(t, b, v, tfd);
 	while (tfd < 0 && stage_move(t, b, &next, v->end, first_prot(t, v), &from, &to)) {
 		if (at < from)
 			map_part(t, b, v, tfd, at, from);
