@@ -541,7 +541,8 @@ ours() {
 	alone "-U --map-root-user -m" 'mount -t tmpfs own /mnt; echo hi >/mnt/x'
 	! ours mnt && ! ours user && [ "$(cat "/proc/$PID/root/mnt/x")" = hi ]
 	kill -9 "$PID"
-	alone -u 'hostname other'
+	alone -u 'hostname other; echo of.it >/proc/sys/kernel/domainname'
 	! ours uts && [ "$(nsenter -t "$PID" -u hostname)" = other ]
+	[ "$(nsenter -t "$PID" -u cat /proc/sys/kernel/domainname)" = of.it ]
 	kill -9 "$PID" && PID=
 }
