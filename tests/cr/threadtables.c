@@ -122,9 +122,53 @@ static void *few(void *arg)
 	return arg;
 }
 
+/* A process that shares the table of the first one, with such a thread of its own. */
+static int to_sharer[2];
+static char stack[262144] __attribute__((aligned(16)));
+static volatile bool *sharer_ready;
+
+static void *of_sharer(void *arg)
+{
+	char c, now[256];
+	int p[2];
+
+	check(unshare(CLONE_FILES) == 0 && pipe(p) == 0);
+	move(p[0], ONE);
+	check(write(p[1], "!", 1) == 1 && close(p[1]) == 0);
+	names_of("/proc/thread-self/fd", before[0], sizeof(before[0]));
+	*sharer_ready = true;
+	while (read(to_sharer[0], &c, 1) != 1)
+		;
+	names_of("/proc/thread-self/fd", now, sizeof(now));
+	return strcmp(now, before[0]) == 0 && read(ONE, &c, 1) == 1 && c == '!' ? arg : NULL;
+}
+
+static int sharer(void *arg)
+{
+	pthread_t t;
+	void *ret;
+
+	return pthread_create(&t, NULL, of_sharer, stack) || pthread_join(t, &ret) || !ret ||
+	       lseek(ONE, 0, SEEK_CUR) < 0;
+}
+
+static pid_t start_sharer(void)
+{
+	pid_t pid;
+
+	sharer_ready = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check(sharer_ready != MAP_FAILED && pipe(to_sharer) == 0);
+	pid = clone(sharer, stack + sizeof(stack), CLONE_FILES | SIGCHLD, NULL);
+	check(pid > 0);
+	while (!*sharer_ready)
+		usleep(1000);
+	return pid;
+}
+
 int main(void)
 {
-	int fd = mkstemp(name), file;
+	int fd = mkstemp(name), file, status;
+	pid_t pid;
 	pthread_t threads[2];
 	char buf[256];
 
@@ -134,6 +178,7 @@ int main(void)
 	file = open("/proc/self/maps", O_RDONLY); /* any other file */
 	check(file >= 0);
 	move(file, BOTH);
+	pid = start_sharer();
 	pthread_barrier_init(&made, NULL, 3);
 	pthread_barrier_init(&restored, NULL, 3);
 	pthread_barrier_init(&verified, NULL, 3);
@@ -151,6 +196,8 @@ int main(void)
 		check(strcmp(before[i], after[i]) == 0, "thread %u: %s, not %s", i, after[i],
 		      before[i]);
 	check(!wrong, "%s", wrong);
+	check(write(to_sharer[1], "g", 1) == 1);
+	check(waitpid(pid, &status, 0) == pid && status == 0, "status %#x", status);
 	check(unlink(name) == 0);
 	return ok();
 }

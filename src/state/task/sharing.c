@@ -214,15 +214,14 @@ static int add_to_set(struct dump *d, struct kcmp_set *set, struct dtask *t, uns
 	pid_t first;
 	int any, r = kcmp_set_add(set, t->proc.pid, 0, 0, &id);
 
-	if (r == 1)
-		return shared[k].of_threads ? check_threads(t, k) : 0;
 	if (r < 0)
 		return r;
-	kcmp_set_first(set, id, &first, &any);
-	for (unsigned i = 0; i < t->index; i++)
+	if (r == 0)
+		kcmp_set_first(set, id, &first, &any);
+	for (unsigned i = 0; r == 0 && i < t->index; i++)
 		if (dump_task(d, i)->proc.pid == first)
 			*dumped(t, k) = i;
-	return 0;
+	return shared[k].of_threads ? check_threads(t, k) : 0;
 }
 
 /* What ends while we look is none: without memory it shares that with all who end. */
