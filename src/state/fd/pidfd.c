@@ -264,17 +264,28 @@ static int take(const struct dead *dead, int sock)
 	return 0;
 }
 
+/* 0: the root's. */
+static uint32_t namespace_of(struct restore *r, const GPtrArray *files)
+{
+	for (unsigned i = 0; i < files->len; i++) {
+		const struct file *f = g_ptr_array_index(files, i);
+		uint32_t id = (uint32_t)json_integer_value(
+			extra_get(r->extra, "pidfd_namespaces", f->id));
+
+		if (spaces_is(r, NS_PID, id))
+			return id;
+	}
+	return 0;
+}
+
 static int open_dead(struct restore *r, struct file *f)
 {
 	g_autoptr(GPtrArray) files = same_process(r, f);
 	struct dead dead = {.files = files};
-	CLEANUP(proc_close) struct proc p = PROC_NONE;
-	autoclose int ns = -1, ours = -1, theirs = -1;
-	int ret = proc_open(r->stub.pid, &p), sv[2];
+	autoclose int ours = -1, theirs = -1;
+	int ns, ret = spaces_fd(r, NS_PID, namespace_of(r, files), &ns), sv[2];
 
 	dead.code = (int)json_integer_value(extra_get(r->extra, "pidfds", f->id));
-	if (ret == 0)
-		ret = ns_open(p.dir, NS_PID, &ns);
 	if (ret < 0)
 		return ret;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
