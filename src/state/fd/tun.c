@@ -30,8 +30,9 @@
 #define TUN_MAJOR 10
 #define TUN_MINOR 200
 /* Of TUNGETIFF; the others are read from rtnetlink: IFF_NOFILTER and IFF_NO_PI are one bit. */
-#define NAPI	  (IFF_NAPI | IFF_NAPI_FRAGS)
-#define LINK_BITS (IFF_UP | IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST | IFF_DEBUG)
+#define NAPI		 (IFF_NAPI | IFF_NAPI_FRAGS)
+#define TUN_OFFLOADS_OLD (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
+#define LINK_BITS	 (IFF_UP | IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST | IFF_DEBUG)
 
 static bool match(const struct dump *d, const struct fd_view *v)
 {
@@ -354,7 +355,9 @@ static int set_device(int fd, const json_t *x)
 	if ((flags & IFF_VNET_HDR && size && ioctl(fd, TUNSETVNETHDRSZ, &size) < 0) ||
 	    (sndbuf > 0 && ioctl(fd, TUNSETSNDBUF, &sndbuf) < 0) ||
 	    (le && ioctl(fd, TUNSETVNETLE, &le) < 0) ||
-	    (offloads && ioctl(fd, TUNSETOFFLOAD, offloads) < 0))
+	    (offloads && ioctl(fd, TUNSETOFFLOAD, offloads) < 0 &&
+	     /* that of UDP is newer than the others (Linux 6.2); the kernel does it itself */
+	     ioctl(fd, TUNSETOFFLOAD, offloads & TUN_OFFLOADS_OLD) < 0))
 		return err_errno("settings");
 	return ioctl(fd, TUNSETPERSIST, flags & IFF_PERSIST ? 1 : 0) < 0
 		       ? err_errno("TUNSETPERSIST")
