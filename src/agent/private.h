@@ -24,6 +24,9 @@ uint64_t agent_layout_bytes(unsigned nbig, unsigned nsmall, const struct agent_s
 /* Takes the mailbox memory FD into our address space at a->map, puts the blob and all slots down.
  */
 int agent_map_mailbox(struct agent *a, int fd) MUST_CHECK;
+/* map.c: new shared memory at a->addr of the held process, and that here; a->injected when it is
+ * there. */
+int agent_map_there_and_here(struct agent *a) MUST_CHECK;
 static inline uint64_t agent_slot_addr(const struct agent *a, unsigned slot)
 {
 	return a->addr + a->slots[slot].offset;
