@@ -216,6 +216,30 @@ static int use_shared(void)
 	return fcntl(shared.fd + 100, F_GETFD) == FD_CLOEXEC ? 0 : 1;
 }
 
+static struct ring limited;
+
+/* How many workers it may have at once; 0 leaves what is set, and that is told. */
+static void workers(unsigned *limits)
+{
+	check(syscall(SYS_io_uring_register, limited.fd, IORING_REGISTER_IOWQ_MAX_WORKERS, limits,
+		      2) == 0,
+	      "errno %d", errno);
+}
+
+static void make_limited(void)
+{
+	check(ring_new(&limited, 4, (struct io_uring_params){0}));
+	workers((unsigned[]){3, 5});
+}
+
+static void verify_limited(void)
+{
+	unsigned now[2] = {0, 0};
+
+	workers(now);
+	check(now[0] == 3 && now[1] == 5, "%u and %u workers", now[0], now[1]);
+}
+
 int main(void)
 {
 	pthread_t thread, waiter;
@@ -227,6 +251,7 @@ int main(void)
 	check(dup3(shared.fd, shared.fd + 100, O_CLOEXEC) >= 0);
 	c = child_start(NULL, use_shared);
 	make_shapes();
+	make_limited();
 	make_uneven();
 	make_others();
 	make_waiter(&waiter);
@@ -237,6 +262,7 @@ int main(void)
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 	verify_shapes();
+	verify_limited();
 	verify_thread();
 	verify_uneven();
 	verify_others();

@@ -67,11 +67,11 @@ static void nothing(int fd)
 int main(void)
 {
 	struct pair a = pair(true), b = pair(true), c = pair(true), d = pair(true), e = pair(false),
-		    f = pair(true), x = pair(true), g = pair(true);
+		    f = pair(true), x = pair(true), g = pair(true), h = pair(true);
 	struct winsize w = {31, 97, 5, 6}, w2;
 	struct termios ta = {0}, tb = {0}, t = {0}, lock = {.c_lflag = ICANON};
 	struct stat st;
-	bool locked;
+	bool locked, hung;
 	int on = 1, off = 0, got = -1, again;
 	char buf[64], big[3001];
 	struct pollfd p;
@@ -106,6 +106,9 @@ int main(void)
 	/* hung up */
 	close(d.master);
 	check(read(d.slave, buf, 1) == 0);
+
+	/* hung up by somebody with the right to, its master is there */
+	hung = ioctl(h.slave, TIOCVHANGUP) == 0;
 
 	/* packet mode, exclusive, locked; e was never unlocked or opened */
 	check(ioctl(f.master, TIOCPKT, &on) == 0);
@@ -169,6 +172,13 @@ int main(void)
 	check(read(d.slave, buf, 1) == 0);
 	check(write(d.slave, "x", 1) == -1 && errno == EIO, "errno %d", errno);
 	check(tcgetattr(d.slave, &t) == -1 && errno == EIO, "errno %d", errno);
+
+	check(!hung || (read(h.slave, buf, 1) == 0 && write(h.slave, "x", 1) == -1 && errno == EIO),
+	      "errno %d", errno);
+	again = ioctl(h.master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+	raw(again);
+	put(again, "a new one");
+	get(h.master, "a new one");
 
 	check(ioctl(e.master, TIOCGPTLCK, &got) == 0 && got == 1);
 	check(ioctl(e.master, TIOCGPTN, &n) == 0 && n == e.index);
