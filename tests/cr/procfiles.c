@@ -70,6 +70,7 @@ int main(void)
 		     lost = child_start(stay_in_lost, is_in_lost);
 	int self, maps, childs, dir, gone, gone_dir, gone_fds, gone_exe, mounts, group = -1,
 										 outside = -1;
+	int fdinfo, fdinfos, fd_link;
 	char want[64], buf[64], marker[] = "procfiles";
 	pid_t g = fork();
 
@@ -87,6 +88,11 @@ int main(void)
 	snprintf(buf, sizeof(buf), "/proc/%d/exe", g);
 	gone_exe = open(buf, O_PATH | O_NOFOLLOW);
 	mounts = opened("/proc/%d/mounts", getpid());
+	fdinfo = opened("/proc/self/fdinfo/1", 0);
+	fdinfos = opened("/proc/%d/fdinfo/1", c.pid);
+	snprintf(buf, sizeof(buf), "/proc/self/fd/%d", mounts);
+	fd_link = open(buf, O_PATH | O_NOFOLLOW);
+	check(fd_link >= 0);
 	kill(g, SIGKILL);
 	check(waitpid(g, NULL, 0) == g);
 	check(read(gone, buf, 1) < 0 && errno == ESRCH);
@@ -110,6 +116,8 @@ int main(void)
 	check(fcntl(gone_fds, F_GETFD) >= 0 && faccessat(gone_fds, "0", F_OK, 0) < 0);
 	check(gone_exe >= 0 && readlinkat(gone_exe, "", buf, sizeof(buf)) < 0, "errno %d", errno);
 	check(says(mounts, "/proc"));
+	check(says(fdinfo, "mnt_id:") && says(fdinfos, "mnt_id:"));
+	check(readlinkat(fd_link, "", buf, sizeof(buf)) > 0 && strncmp(buf, "/proc/", 6) == 0);
 	check(outside < 0 || says(outside, "Pid:\t1\n"));
 	check(group < 0 || fcntl(group, F_GETFD) == FD_CLOEXEC);
 	child_go(&own);

@@ -2,8 +2,8 @@
 /*
  * Files in /proc/PID of a process that has gone.  They can only be had from a process of that
  * number that goes as well: one is made in the box's PID namespace, its file opened, and it is
- * ended. Those of living processes are found by their names (regular.c); those of threads are
- * opened when there are threads, by the task that has them.
+ * ended. Those of living processes are found by their names (regular.c); those of threads,
+ * descriptors and mappings are opened when all of these are there, by the task that has them.
  */
 #include "base/file.h"
 #include "state/extra.h"
@@ -57,10 +57,17 @@ static bool is_alive(const struct dump *d, pid_t nspid)
 	return false;
 }
 
-/* "/task/13/stat" of another thread than the first. */
-static bool is_threads(pid_t pid, const char *rest)
+/* "/task/13/stat" of another thread than the first, or what a descriptor or a mapping has. */
+static bool comes_late(pid_t pid, const char *rest)
 {
-	return g_str_has_prefix(rest, "/task/") && strtol(rest + 6, NULL, 10) != pid;
+	static const char *const of_parts[] = {"/fd/", "/fdinfo/", "/map_files/"};
+
+	if (g_str_has_prefix(rest, "/task/") && strtol(rest + 6, NULL, 10) != pid)
+		return true;
+	for (unsigned i = 0; i < ARRAY_SIZE(of_parts); i++)
+		if (strstr(rest, of_parts[i]))
+			return true;
+	return false;
 }
 
 static bool match(const struct dump *d, const struct fd_view *v)
@@ -71,7 +78,7 @@ static bool match(const struct dump *d, const struct fd_view *v)
 	char reopen[64];
 
 	if (!pid || is_alive(d, pid))
-		return pid && is_threads(pid, rest);
+		return pid && comes_late(pid, rest);
 	p = fd_view_named(v, reopen); /* of somebody outside of the tree? */
 	return !path_leads_there(d, &p);
 }
@@ -229,7 +236,7 @@ static int open_(struct restore *r, struct file *f)
 	int ret = proc_open(r->stub.pid, &p);
 
 	w.pid = (pid_t)GPOINTER_TO_UINT(g_hash_table_lookup(r->gone, GUINT_TO_POINTER(f->id)));
-	if (w.pid == 0) { /* of a thread, which comes later */
+	if (w.pid == 0) { /* of what comes later */
 		f->fd = open("/dev/null", (int)(w.e->flags & O_ACCMODE) | O_CLOEXEC);
 		return f->fd < 0 ? err_errno("open /dev/null") : 0;
 	}
@@ -310,15 +317,16 @@ int procfile_chdir(struct restore *r, struct rtask *t, uint32_t id, const char *
 static int late(struct restore *r, struct rtask *t, struct file *f, int *ret_tfd)
 {
 	const RegFileEntry *e = f->entry->reg;
+	unsigned flags = (e->flags & (O_ACCMODE | O_PATH | O_DIRECTORY | O_NONBLOCK)) | O_CLOEXEC;
 	CLEANUP(batch_end) struct batch b = {0};
 	int op, ret;
 
 	if (!is_thread_file(r, f->id))
 		return 1;
+	if (e->has_mode && S_ISLNK(e->mode))
+		flags |= O_NOFOLLOW;
 	rtask_batch(t, &b);
-	op = batch_add(
-		&b, SYS_openat, IMM(AT_FDCWD), batch_str(&b, e->name),
-		IMM((e->flags & (O_ACCMODE | O_PATH | O_DIRECTORY | O_NONBLOCK)) | O_CLOEXEC));
+	op = batch_add(&b, SYS_openat, IMM(AT_FDCWD), batch_str(&b, e->name), IMM(flags));
 	if (e->pos)
 		batch_add(&b, SYS_lseek, RES(op), IMM(e->pos), IMM(SEEK_SET));
 	ret = batch_run(&b);
