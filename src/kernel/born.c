@@ -134,7 +134,7 @@ static int load_program(struct born *b, uint32_t function)
 			    .license = (uintptr_t) "Dual BSD/GPL"}; /* the function asks for one */
 
 	resolve(v, ARRAY_SIZE(v));
-	b->program = bpf_call(BPF_PROG_LOAD, &a);
+	b->program = bpf_load(&a);
 	return b->program < 0 ? err_set(EOPNOTSUPP,
 					"the kernel takes no BPF program that makes "
 					"connections: %s",
@@ -164,7 +164,7 @@ static int load_choice(struct born *b)
 			    .insn_cnt = ARRAY_SIZE(v),
 			    .license = (uintptr_t) "Dual BSD/GPL"};
 
-	b->choice = bpf_call(BPF_PROG_LOAD, &a);
+	b->choice = bpf_load(&a);
 	return b->choice < 0 ? err_set(EOPNOTSUPP,
 				       "the kernel takes no BPF program that chooses a "
 				       "socket: %s",

@@ -63,7 +63,7 @@ static int load_program(struct peek *k)
 			    .insn_cnt = ARRAY_SIZE(v),
 			    .license = (uintptr_t) "Dual BSD/GPL"}; /* the helper asks for one */
 
-	k->program = bpf_call(BPF_PROG_LOAD, &a);
+	k->program = bpf_load(&a);
 	return k->program < 0
 		       ? err_set(EOPNOTSUPP, "the kernel does not let its memory be read: %s",
 				 g_strerror(errno))

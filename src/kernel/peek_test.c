@@ -6,9 +6,11 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 static struct peek *k;
 
@@ -28,6 +30,33 @@ static int close_it(void **state)
 {
 	peek_close(&k);
 	return 0;
+}
+
+static void ring(int sig)
+{
+}
+
+/* The kernel does not take a program while a signal is pending. */
+static void is_there_also_for_whoever_gets_signals(void **state)
+{
+	const struct itimerval often = {{0, 200}, {0, 200}}, never = {0};
+	struct sigaction act = {.sa_handler = ring, .sa_flags = SA_RESTART}, old;
+	struct peek *other = NULL;
+
+	if (!k)
+		skip();
+	sigaction(SIGALRM, &act, &old);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (unsigned i = 0; i < 10; i++) {
+		int r = peek_open(&other);
+
+		peek_close(&other);
+		if (r < 0)
+			setitimer(ITIMER_REAL, &never, NULL);
+		assert_int_equal(r, 0);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &old, NULL);
 }
 
 static int collect(struct peek *p, uint64_t skb, void *arg)
@@ -134,6 +163,7 @@ int main(void)
 		cmocka_unit_test(reads_what_waits_in_a_socket),
 		cmocka_unit_test(reads_a_packet_of_packets),
 		cmocka_unit_test(knows_numbers_of_processes),
+		cmocka_unit_test(is_there_also_for_whoever_gets_signals),
 		cmocka_unit_test(refuses_what_is_not_there),
 	};
 
