@@ -1,1 +1,0 @@
-abade206-874d-4bc0-b85b-ff7dd3fcb09c
