@@ -42,9 +42,10 @@ void engine_random_id(char ret[ENGINE_ID_LEN + 1])
 }
 
 /* Absolute without touching the disk, so that a root which does not exist yet is fine. */
-static char *absolute(const char *path)
+/* An empty one is none, as with Podman, and not the current directory. */
+static char *absolute(const char *path, const char *otherwise)
 {
-	return g_canonicalize_filename(path, NULL);
+	return g_canonicalize_filename(path && *path ? path : otherwise, NULL);
 }
 
 static char *read_line(int dir, const char *name)
@@ -229,8 +230,8 @@ int engine_open(const struct engine_options *o, struct engine **ret)
 	CLEANUP(engine_closep) struct engine *e = g_new0(struct engine, 1);
 	int r;
 
-	e->root = absolute(o->root ? o->root : ENGINE_ROOT);
-	e->runroot = absolute(o->runroot ? o->runroot : ENGINE_RUNROOT);
+	e->root = absolute(o->root, ENGINE_ROOT);
+	e->runroot = absolute(o->runroot, ENGINE_RUNROOT);
 	e->runtime_wanted = g_strdup(o->runtime);
 	e->conmon_wanted = g_strdup(o->conmon);
 	e->self = own_path();
@@ -266,7 +267,7 @@ char *engine_find_program(const char *name)
 {
 	g_autofree char *found = g_find_program_in_path(name);
 
-	return found ? absolute(found) : g_strdup("");
+	return found ? absolute(found, "") : g_strdup("");
 }
 
 /* crun refuses hosts that mix cgroup v1 and v2; only a pure v2 host has this file at the top. */

@@ -33,6 +33,15 @@ box() { cryopod run --rm --network none "$@"; }
 	store_is_sound
 }
 
+@test "an empty --root or --runroot is none, and not the current directory" {
+	mkdir "$BATS_TEST_TMPDIR/here"
+	cd "$BATS_TEST_TMPDIR/here"
+	expect 0 unshare --mount bash -c 'mount -t tmpfs t /var/lib; mount -t tmpfs t /run
+		"$1" --root "" --runroot "" info --format "{{.Store.GraphRoot}} {{.Store.RunRoot}}"' sh "${CP%% *}"
+	[ "$output" = "/var/lib/cryopod /run/cryopod" ]
+	[ -z "$(ls)" ]
+}
+
 @test "a full disk: import and run" {
 	small=$BATS_FILE_TMPDIR/small
 	mkdir -p "$small"
