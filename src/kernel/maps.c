@@ -126,6 +126,24 @@ static char *parse_details(char *l, struct vma *v)
 	return *at ? at + 1 : at;
 }
 
+/*
+ * Of a process that runs the table is read in pieces, each from the end of the last one on, and
+ * what has become one mapping with that meanwhile is told with its beginning (fs/proc/task_mmu.c:
+ * m_start(), find_vma()): what was told already is left out.
+ */
+static bool goes_on(const GArray *all, struct vma *v)
+{
+	uint64_t told = all->len ? g_array_index(all, struct vma, all->len - 1).end : 0;
+
+	if (v->end <= told)
+		return false;
+	if (v->start < told) {
+		v->offset += v->name[0] == '/' ? told - v->start : 0;
+		v->start = told;
+	}
+	return true;
+}
+
 /* DETAILS: the text is that of smaps. */
 static int read_table(int dir, const char *file, bool details, struct maps *ret)
 {
@@ -144,7 +162,8 @@ static int read_table(int dir, const char *file, bool details, struct maps *ret)
 		*end = 0;
 		if (!next || parse_head(l, &v) < 0)
 			return err_set(EBADMSG, "%s: cannot read line %s", file, l);
-		g_array_append_val(all, v);
+		if (goes_on(all, &v))
+			g_array_append_val(all, v);
 		l = next;
 	}
 	ret->text = g_steal_pointer(&text);

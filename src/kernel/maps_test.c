@@ -42,6 +42,24 @@ static void captured(void **state)
 	assert_ptr_equal(maps_find(&m, 0xffffffffff600000), &m.v[6]);
 }
 
+/* As it is told of a process whose mappings become one meanwhile. */
+static void told_twice(void **state)
+{
+	CLEANUP_FIXTURE int dir = fixture("maps", "10000-20000 r--p 00001000 08:02 1 /x\n"
+						  "18000-30000 r--p 00009000 08:02 1 /x\n"
+						  "28000-30000 rw-p 00000000 00:00 0 \n"
+						  "2f000-31000 rw-p 00000000 00:00 0 \n");
+	CLEANUP(maps_clear) struct maps m = {0};
+
+	assert_ok(maps_read(dir, &m));
+	assert_int_equal(m.n, 3);
+	assert_int_equal(m.v[1].start, 0x20000);
+	assert_int_equal(m.v[1].end, 0x30000);
+	assert_int_equal(m.v[1].offset, 0x11000);
+	assert_int_equal(m.v[2].start, 0x30000);
+	assert_int_equal(m.v[2].offset, 0);
+}
+
 static void captured_smaps(void **state)
 {
 	CLEANUP_FIXTURE int dir = fixture(
@@ -193,9 +211,10 @@ static void many_runs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(captured),	   cmocka_unit_test(captured_smaps),
-		cmocka_unit_test(broken),	   cmocka_unit_test(own_maps_and_flags),
-		cmocka_unit_test(both_ways_agree), cmocka_unit_test(many_runs),
+		cmocka_unit_test(captured),	      cmocka_unit_test(captured_smaps),
+		cmocka_unit_test(told_twice),	      cmocka_unit_test(broken),
+		cmocka_unit_test(own_maps_and_flags), cmocka_unit_test(both_ways_agree),
+		cmocka_unit_test(many_runs),
 	};
 
 	area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
