@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "agent/batch.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,6 +146,17 @@ static inline void target_wait_in(const struct target *t, long nr)
 			usleep(1000);
 	}
 	assert_int_equal(got, nr);
+}
+
+/* Where agents are, and the program has nothing. */
+static inline bool has_mailbox(pid_t pid)
+{
+	g_autofree char *text = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	must(file_read_at(AT_FDCWD, path, 1 << 20, &text, NULL));
+	return strstr(text, "\n200000");
 }
 
 /* For arrays of four: CLEANUP(batches_end) struct batch b[4] */

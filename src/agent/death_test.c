@@ -175,16 +175,6 @@ static void test_any_instant(void **state)
 	assert_left_with(&t, 0);
 }
 
-static bool has_mailbox(pid_t pid)
-{
-	g_autofree char *text = NULL;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	must(file_read_at(AT_FDCWD, path, 1 << 20, &text, NULL));
-	return strstr(text, "\n200000");
-}
-
 static pid_t start_idle_coordinator(pid_t target)
 {
 	int p[2];

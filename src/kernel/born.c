@@ -46,29 +46,30 @@ struct born {
 
 static int make_maps(struct born *b)
 {
-	union bpf_attr a = {.map_type = BPF_MAP_TYPE_ARRAY,
-			    .key_size = 4,
-			    .value_size = sizeof(struct window),
-			    .max_entries = 1,
-			    .map_flags = BPF_F_MMAPABLE};
 	union bpf_attr s = {
 		.map_type = BPF_MAP_TYPE_SOCKMAP, .key_size = 4, .value_size = 4, .max_entries = 1};
-	void *p;
+	void *p = NULL;
+	int r = bpf_window(sizeof(struct window), &b->map, &p);
 
-	b->map = bpf_call(BPF_MAP_CREATE, &a);
-	b->sockets = bpf_call(BPF_MAP_CREATE, &s); /* CONFIG_NET_SOCK_MSG */
-	if (b->map < 0 || b->sockets < 0)
-		return err_set(EOPNOTSUPP, "BPF cannot be used here: %s", g_strerror(errno));
-	p = mmap(NULL, sizeof(struct window), PROT_READ | PROT_WRITE, MAP_SHARED, b->map, 0);
-	if (p == MAP_FAILED)
-		return err_errno("map a BPF array");
+	if (r < 0)
+		return r;
 	b->window = p;
-	return 0;
+	b->sockets = bpf_call(BPF_MAP_CREATE, &s); /* CONFIG_NET_SOCK_MSG */
+	return b->sockets < 0
+		       ? err_set(EOPNOTSUPP, "BPF cannot be used here: %s", g_strerror(errno))
+		       : 0;
 }
 
 #define AT(field) offsetof(struct window, field)
 #define END	  0x7fff /* where a jump leads: behind what was looked up is given back */
 #define RELEASE	  0x7ffe
+
+static int told(int program, const char *what)
+{
+	return program < 0 ? err_set(EOPNOTSUPP, "the kernel takes no BPF program that %s: %s",
+				     what, g_strerror(errno))
+			   : 0;
+}
 
 static void resolve(struct bpf_insn *v, int n)
 {
@@ -130,16 +131,11 @@ static int load_program(struct born *b, uint32_t function)
 	};
 	union bpf_attr a = {.prog_type = BPF_PROG_TYPE_SCHED_CLS,
 			    .insns = (uintptr_t)v,
-			    .insn_cnt = ARRAY_SIZE(v),
-			    .license = (uintptr_t) "Dual BSD/GPL"}; /* the function asks for one */
+			    .insn_cnt = ARRAY_SIZE(v)};
 
 	resolve(v, ARRAY_SIZE(v));
 	b->program = bpf_load(&a);
-	return b->program < 0 ? err_set(EOPNOTSUPP,
-					"the kernel takes no BPF program that makes "
-					"connections: %s",
-					g_strerror(errno))
-			      : 0;
+	return told(b->program, "makes connections");
 }
 
 /* The kernel chooses again among those that share a port: inet_steal_sock(). */
@@ -161,15 +157,10 @@ static int load_choice(struct born *b)
 	};
 	union bpf_attr a = {.prog_type = BPF_PROG_TYPE_SK_REUSEPORT,
 			    .insns = (uintptr_t)v,
-			    .insn_cnt = ARRAY_SIZE(v),
-			    .license = (uintptr_t) "Dual BSD/GPL"};
+			    .insn_cnt = ARRAY_SIZE(v)};
 
 	b->choice = bpf_load(&a);
-	return b->choice < 0 ? err_set(EOPNOTSUPP,
-				       "the kernel takes no BPF program that chooses a "
-				       "socket: %s",
-				       g_strerror(errno))
-			     : 0;
+	return told(b->choice, "chooses a socket");
 }
 
 static int link_device(const struct born *b, unsigned device)

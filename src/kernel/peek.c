@@ -19,21 +19,12 @@ struct window {
 
 static int make_map(struct peek *k)
 {
-	union bpf_attr a = {.map_type = BPF_MAP_TYPE_ARRAY,
-			    .key_size = 4,
-			    .value_size = sizeof(struct window),
-			    .max_entries = 1,
-			    .map_flags = BPF_F_MMAPABLE};
-	void *p;
+	void *p = NULL;
+	int r = bpf_window(sizeof(struct window), &k->map, &p);
 
-	k->map = bpf_call(BPF_MAP_CREATE, &a);
-	if (k->map < 0)
-		return err_set(EOPNOTSUPP, "BPF cannot be used here: %s", g_strerror(errno));
-	p = mmap(NULL, sizeof(struct window), PROT_READ | PROT_WRITE, MAP_SHARED, k->map, 0);
-	if (p == MAP_FAILED)
-		return err_errno("map a BPF array");
-	k->window = p;
-	return 0;
+	if (r == 0)
+		k->window = p;
+	return r;
 }
 
 /* In whoever calls BPF_PROG_TEST_RUN: a program that "syscall" says is run right there. */
@@ -60,8 +51,7 @@ static int load_program(struct peek *k)
 	union bpf_attr a = {.prog_type = BPF_PROG_TYPE_SYSCALL,
 			    .prog_flags = BPF_F_SLEEPABLE,
 			    .insns = (uintptr_t)v,
-			    .insn_cnt = ARRAY_SIZE(v),
-			    .license = (uintptr_t) "Dual BSD/GPL"}; /* the helper asks for one */
+			    .insn_cnt = ARRAY_SIZE(v)};
 
 	k->program = bpf_load(&a);
 	return k->program < 0

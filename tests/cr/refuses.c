@@ -21,7 +21,6 @@ static void expect(const char *text)
 	say("\n");
 }
 
-/* A queue gives back only what it loses; what is mapped may change without a call. */
 /* Whatever the kernel has answered is to be read: nobody else can say it. */
 static void refused_answer(void)
 {
@@ -39,6 +38,7 @@ static void refused_answer(void)
 	expect("answers of the kernel wait in this netlink socket (protocol 0)");
 }
 
+/* A queue gives back only what it loses; what is mapped may change without a call. */
 static void refused_maps(void)
 {
 	union bpf_attr a = {.map_type = BPF_MAP_TYPE_QUEUE, .value_size = 4, .max_entries = 4};

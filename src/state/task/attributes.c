@@ -4,6 +4,7 @@
  * priority, modes of prctl(2), whether CPUID and RDTSC are faults, and what a core file of the
  * process would hold.  Only what differs from how every task begins is recorded.
  */
+#include "state/extra.h"
 #include "state/task/task.h"
 
 #include "base/file.h"
@@ -65,15 +66,10 @@ static const struct {
 
 static void put(struct dthread *h, const char *name, json_t *value)
 {
-	char tid[16];
-	json_t *all = json_object_get(h->task->extra, "attributes"), *mine;
+	json_t *mine = extra_get(h->task->extra, "attributes", (uint32_t)h->nstid);
 
-	if (!all)
-		json_object_set_new(h->task->extra, "attributes", all = json_object());
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	mine = json_object_get(all, tid);
 	if (!mine)
-		json_object_set_new(all, tid, mine = json_object());
+		extra_set(h->task->extra, "attributes", (uint32_t)h->nstid, mine = json_object());
 	json_object_set_new(mine, name, value);
 }
 
@@ -276,13 +272,10 @@ static void restore_autogroup(const struct rthread *h, pid_t pid, const json_t *
 
 int attributes_tell(struct restore *r, struct rthread *h, struct batch *b)
 {
-	char tid[16];
-	const json_t *mine, *v;
+	const json_t *mine = extra_get(h->task->extra, "attributes", (uint32_t)h->nstid), *v;
 	pid_t pid = agent_tid(r->agent, h->slot);
 	int ret;
 
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	mine = json_object_get(json_object_get(h->task->extra, "attributes"), tid);
 	if (!mine)
 		return 0;
 	v = json_object_get(mine, "cpus");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Current and root directory (as records of files.img) and umask, of processes and of threads that
  * have their own (unshare(2) of CLONE_FS). */
+#include "state/extra.h"
 #include "state/task/task.h"
 
 #include "base/fd.h"
@@ -119,10 +120,7 @@ int fs_dump(struct dump *d, struct dtask *t)
 /* "own_fs" of its task in IMAGE_EXTRA: {"TID": true}. */
 static bool has_own(const struct rthread *h)
 {
-	char tid[16];
-
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	return json_object_get(json_object_get(h->task->extra, "own_fs"), tid) != NULL;
+	return extra_get(h->task->extra, "own_fs", (uint32_t)h->nstid) != NULL;
 }
 
 bool fs_of_threads(const struct rtask *t)

@@ -5,6 +5,7 @@
  * is born has an empty one, so those come when all threads are there (kernel/cred.c: copy_creds()).
  * In IMAGE_EXTRA of the task: "process_keyring": RING, "thread_keyrings": {"TID": RING}; keys.h.
  */
+#include "state/extra.h"
 #include "state/ns/spaces.h"
 #include "state/task/keys.h"
 #include "state/task/task.h"
@@ -102,16 +103,12 @@ static int take_process(struct dump *d, struct dthread *h, int serial)
 
 static int take_thread(struct dump *d, struct dthread *h, int serial)
 {
-	json_t *all = json_object_get(h->task->extra, "thread_keyrings"), *ring;
-	char tid[16];
+	json_t *ring;
 	int r = read_ring(d, h, serial, &ring);
 
 	if (r < 0)
 		return err_wrap(r, "thread %d: its keyring", h->nstid);
-	if (!all)
-		json_object_set_new(h->task->extra, "thread_keyrings", all = json_object());
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	json_object_set_new(all, tid, ring);
+	extra_set(h->task->extra, "thread_keyrings", (uint32_t)h->nstid, ring);
 	return 0;
 }
 
@@ -155,15 +152,10 @@ int ownkeys_restore(struct restore *r, struct rtask *t)
 
 int ownkeys_restore_thread(struct restore *r, struct rthread *h)
 {
-	const json_t *all = json_object_get(h->task->extra, "thread_keyrings"), *ring;
+	const json_t *ring = extra_get(h->task->extra, "thread_keyrings", (uint32_t)h->nstid);
 	CLEANUP(batch_end) struct batch b = {0};
-	char tid[16];
 	int ret;
 
-	if (!all)
-		return 0;
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	ring = json_object_get(all, tid);
 	if (!ring)
 		return 0;
 	rthread_batch(h, &b);

@@ -5,6 +5,7 @@
  * with it whatever it shares with anybody.  That may be its parent, or a sibling (CLONE_PARENT);
  * threads may have descriptors and directories of their own.
  */
+#include "state/extra.h"
 #include "state/task/task.h"
 #include "state/tree.h"
 
@@ -122,15 +123,8 @@ static int check_threads(struct dtask *t, unsigned k)
 /* In IMAGE_EXTRA of the task, "own_fs": {"TID": true}; descriptors: state/fd/threads.c. */
 int sharing_dump(struct dump *d, struct dthread *h)
 {
-	json_t *all = json_object_get(h->task->extra, "own_fs");
-	char tid[16];
-
-	if (!h->own_fs)
-		return 0;
-	if (!all)
-		json_object_set_new(h->task->extra, "own_fs", all = json_object());
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	json_object_set_new(all, tid, json_true());
+	if (h->own_fs)
+		extra_set(h->task->extra, "own_fs", (uint32_t)h->nstid, json_true());
 	return 0;
 }
 

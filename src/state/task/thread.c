@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "state/extra.h"
 #include "state/task/task.h"
 
 #include "kernel/procmisc.h"
@@ -10,20 +11,29 @@
 #define SCHED_DEADLINE_		  6
 #define SCHED_FLAG_RESET_ON_FORK_ 1 /* of sched_setattr(2) */
 
+/* In IMAGE_EXTRA of the task: {TABLE: {"TID": [...]}}. */
+static void four_dump(struct dthread *h, const char *table, const uint64_t v[static 4])
+{
+	extra_set(h->task->extra, table, (uint32_t)h->nstid,
+		  json_pack("[I,I,I,I]", (json_int_t)v[0], (json_int_t)v[1], (json_int_t)v[2],
+			    (json_int_t)v[3]));
+}
+
+/* False: H has none. */
+static bool four_of(const struct rthread *h, const char *table, uint64_t ret[static 4])
+{
+	const json_t *v = extra_get(h->task->extra, table, (uint32_t)h->nstid);
+
+	for (unsigned i = 0; i < 4; i++)
+		ret[i] = (uint64_t)json_integer_value(json_array_get(v, i));
+	return json_array_size(v) >= 4;
+}
+
 /* In IMAGE_EXTRA of the task: "dispatches": {"TID": [mode, offset, len, selector]}. */
 static void dispatch_dump(struct dthread *h, const struct dispatch *d)
 {
-	json_t *all = json_object_get(h->task->extra, "dispatches");
-	char tid[16];
-
-	if (!d->mode)
-		return;
-	if (!all)
-		json_object_set_new(h->task->extra, "dispatches", all = json_object());
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	json_object_set_new(all, tid,
-			    json_pack("[I,I,I,I]", (json_int_t)d->mode, (json_int_t)d->offset,
-				      (json_int_t)d->len, (json_int_t)d->selector));
+	if (d->mode)
+		four_dump(h, "dispatches", (uint64_t[]){d->mode, d->offset, d->len, d->selector});
 }
 
 int thread_stop_dump(struct dump *d, struct dthread *h)
@@ -51,16 +61,8 @@ int thread_stop_dump(struct dump *d, struct dthread *h)
 /* In IMAGE_EXTRA of the task: "deadlines": {"TID": [runtime, deadline, period, flags]}, in ns. */
 static void deadline_dump(struct dthread *h, const struct proc_sched *s)
 {
-	json_t *all = json_object_get(h->task->extra, "deadlines");
-	char tid[16];
-
-	if (!all)
-		json_object_set_new(h->task->extra, "deadlines", all = json_object());
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	json_object_set_new(all, tid,
-			    json_pack("[I,I,I,I]", (json_int_t)s->runtime_ns,
-				      (json_int_t)s->deadline_ns, (json_int_t)s->period_ns,
-				      (json_int_t)s->flags));
+	four_dump(h, "deadlines",
+		  (uint64_t[]){s->runtime_ns, s->deadline_ns, s->period_ns, s->flags});
 }
 
 /*
@@ -70,10 +72,8 @@ static void deadline_dump(struct dthread *h, const struct proc_sched *s)
  */
 static void slice_dump(struct dthread *h, const struct proc_sched *s)
 {
-	json_t *all = json_object_get(h->task->extra, "slices");
 	uint64_t *usual = &h->task->dump->usual_slice_ns;
 	struct proc_sched own;
-	char tid[16];
 
 	if (s->runtime_ns == 0)
 		return;
@@ -83,10 +83,8 @@ static void slice_dump(struct dthread *h, const struct proc_sched *s)
 		err_clear();
 	if (!*usual || *usual == s->runtime_ns)
 		return;
-	if (!all)
-		json_object_set_new(h->task->extra, "slices", all = json_object());
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	json_object_set_new(all, tid, json_integer((json_int_t)s->runtime_ns));
+	extra_set(h->task->extra, "slices", (uint32_t)h->nstid,
+		  json_integer((json_int_t)s->runtime_ns));
 }
 
 static int sched_dump(struct dthread *h)
@@ -208,11 +206,8 @@ int thread_sched_restore(struct restore *r, struct rthread *h)
 	struct proc_sched s = {.policy = e->sched_policy & ~(uint32_t)SCHED_RESET_ON_FORK,
 			       .nice = e->sched_nice,
 			       .priority = e->sched_prio};
-	const json_t *slice;
-	char tid[16];
+	const json_t *slice = extra_get(h->task->extra, "slices", (uint32_t)h->nstid);
 
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	slice = json_object_get(json_object_get(h->task->extra, "slices"), tid);
 	if (!e->has_sched_policy || (!e->sched_policy && !e->sched_nice && !slice) ||
 	    s.policy == SCHED_DEADLINE_)
 		return 0;
@@ -225,41 +220,31 @@ int thread_sched_restore(struct restore *r, struct rthread *h)
 /* Last of all: whoever has used up its time waits for the next period, and may not fork. */
 int thread_deadline_restore(struct restore *r, struct rthread *h)
 {
-	json_t *all = json_object_get(h->task->extra, "deadlines"), *v;
 	struct proc_sched s = {.policy = SCHED_DEADLINE_};
-	char tid[16];
+	uint64_t v[4];
 
-	if (!all)
+	if (!four_of(h, "deadlines", v))
 		return 0;
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	v = json_object_get(all, tid);
-	if (json_array_size(v) < 4)
-		return 0;
-	s.runtime_ns = (uint64_t)json_integer_value(json_array_get(v, 0));
-	s.deadline_ns = (uint64_t)json_integer_value(json_array_get(v, 1));
-	s.period_ns = (uint64_t)json_integer_value(json_array_get(v, 2));
-	s.flags = (uint64_t)json_integer_value(json_array_get(v, 3));
+	s.runtime_ns = v[0];
+	s.deadline_ns = v[1];
+	s.period_ns = v[2];
+	s.flags = v[3];
 	return proc_set_sched(agent_tid(r->agent, h->slot), &s);
 }
 
 /* In a stop, all else is done: no call of ours would pass. */
 int thread_dispatch_restore(struct restore *r, struct rthread *h)
 {
-	json_t *all = json_object_get(h->task->extra, "dispatches"), *v;
 	struct dispatch d;
-	char tid[16];
+	uint64_t v[4];
 	int ret;
 
-	if (!all)
+	if (!four_of(h, "dispatches", v))
 		return 0;
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	v = json_object_get(all, tid);
-	if (json_array_size(v) < 4)
-		return 0;
-	d.mode = (uint64_t)json_integer_value(json_array_get(v, 0));
-	d.offset = (uint64_t)json_integer_value(json_array_get(v, 1));
-	d.len = (uint64_t)json_integer_value(json_array_get(v, 2));
-	d.selector = (uint64_t)json_integer_value(json_array_get(v, 3));
+	d.mode = v[0];
+	d.offset = v[1];
+	d.len = v[2];
+	d.selector = v[3];
 	ret = ptrace_set_dispatch(agent_tid(r->agent, h->slot), &d);
 	return ret < 0 ? err_wrap(ret, "thread %d", h->nstid) : 0;
 }

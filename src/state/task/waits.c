@@ -12,6 +12,7 @@
  * the note that was left for us (waits_go.c).
  */
 #include "state/task/waits.h"
+#include "state/extra.h"
 
 #include "base/file.h"
 #include "base/parallel.h"
@@ -265,19 +266,14 @@ int waits_dump(struct dump *d, struct dthread *h)
 	unsigned i = (unsigned)(h - h->task->threads);
 	const struct regs *r = &seized_at(&h->task->seized, i)->regs;
 	const struct timed *k = waits_interrupted(r);
-	json_t *all = json_object_get(h->task->extra, "rests");
 	int64_t ns;
-	char tid[16];
 	int e = k ? waits_rest(d, h, r, k, d->frozen_ns, &ns) : 1;
 
 	if (e != 0) { /* then all of it again */
 		err_clear();
 		return 0;
 	}
-	if (!all)
-		json_object_set_new(h->task->extra, "rests", all = json_object());
-	g_snprintf(tid, sizeof(tid), "%d", h->nstid);
-	json_object_set_new(all, tid, json_integer(ns));
+	extra_set(h->task->extra, "rests", (uint32_t)h->nstid, json_integer(ns));
 	return 0;
 }
 

@@ -14,6 +14,7 @@
  * handler, and ends the call.  That is so of stacks that the kernel or a C library has made; below
  * that of a goroutine or coroutine may be anything, so nothing is left there.
  */
+#include "state/extra.h"
 #include "state/task/waits.h"
 
 #include <errno.h>
@@ -174,13 +175,10 @@ int waits_restore(struct rthread *h, struct regs *r)
 	struct regs begin = *r;
 	struct place place;
 	int64_t result, ns;
-	json_t *rest;
-	char name[16];
+	const json_t *rest = extra_get(h->task->extra, "rests", (uint32_t)h->nstid);
 	bool noted;
 	int e;
 
-	g_snprintf(name, sizeof(name), "%d", h->nstid);
-	rest = json_object_get(json_object_get(h->task->extra, "rests"), name);
 	if (!k || !json_is_integer(rest))
 		return 0;
 	ns = MAX(json_integer_value(rest), 1);
