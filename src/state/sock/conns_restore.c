@@ -24,7 +24,7 @@ struct conns_restore {
 	char *left;
 	GHashTable *raws;   /* raw_key() -> descriptor + 1: socks_raw() */
 	GHashTable *shared; /* port_key() of those with SO_REUSEPORT */
-	bool listening;
+	bool listening, filled;
 };
 
 static void *port_key(const InetSkEntry *e)
@@ -43,6 +43,14 @@ bool socks_listen_once(struct restore *r)
 	bool first = !r->conns->listening;
 
 	r->conns->listening = true;
+	return first;
+}
+
+bool socks_fill_once(struct restore *r)
+{
+	bool first = !r->conns->filled;
+
+	r->conns->filled = true;
 	return first;
 }
 
@@ -82,7 +90,7 @@ int socks_lock_restore(struct restore *r)
 	CLEANUP(proc_close) struct proc p = PROC_NONE;
 	struct conns_restore *c = r->conns = g_new0(struct conns_restore, 1);
 	struct netlock_what what = {.connections = list};
-	bool waiting = false;
+	bool waiting = false, raws = false;
 	GHashTableIter it;
 	struct file *f;
 	int ret;
@@ -101,18 +109,21 @@ int socks_lock_restore(struct restore *r)
 			add_file(list, e);
 		if (e && e->state == TCP_LISTEN)
 			waiting |= tcp_unaccepted_list(sock_extra(r, f->id), list);
+		raws |= e && e->type != SOCK_STREAM && raw_waits(r, f);
 		if (e && e->opts->so_reuseport && e->src_port)
 			g_hash_table_add(c->shared, port_key(e));
 	}
-	what.untracked = c->untracked = waiting;
-	if (!list->len || r->o.tcp_close || (r->o.no_netlock && !waiting))
-		return 0;
-	if (r->o.no_netlock)
+	if (r->o.tcp_close || (r->o.no_netlock && !waiting))
+		waiting = false;
+	if (r->o.tcp_close || r->o.no_netlock)
 		g_array_set_size(list, 0);
+	what.untracked = c->untracked = waiting || raws;
+	if (!list->len && !what.untracked)
+		return 0;
 	ret = proc_open(r->stub.pid, &p);
 	if (ret == 0)
 		ret = netlock_take(p.dir, &what, &c->lock);
-	if (ret < 0 && r->o.no_netlock) { /* it only matters where there is NAT */
+	if (ret < 0 && !list->len) { /* it only matters where there is NAT */
 		log_warn("%s", err_message());
 		err_clear();
 		ret = 0;

@@ -2,8 +2,8 @@
 /*
  * Sockets of IPv4 and IPv6: tcp(7), udp(7), raw(7), and ICMP (icmp(7)).
  *
- * TCP connections are state/sock/tcp_*.c's, datagrams that wait state/sock/udp.c's; packets that
- * wait in raw sockets are not kept: nobody may count on them.
+ * TCP connections are state/sock/tcp_*.c's, datagrams that wait state/sock/udp.c's, packets that
+ * wait in raw sockets state/sock/raw_queue.c's.
  */
 #include "state/sock/inet.h"
 #include "base/file.h"
@@ -348,7 +348,7 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *file)
 	if (r == 0 && is_udp(&s))
 		r = udp_cork_dump(d, &s, x);
 	if (r == 0 && !inet_is_tcp(&s) && !is_udp(&s))
-		sock_tell_lost(&s);
+		r = raw_dump(d, &s, file->id, x);
 	return r < 0 ? err_wrap(r, "%s", v->link) : 0;
 }
 

@@ -87,6 +87,20 @@ bool socks_listen_once(struct restore *r); /* true for the first who asks */
 int udp_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
 int udp_restore(struct restore *r, struct file *f) MUST_CHECK;
 
+/* Bytes that wait in it, as they are counted against SO_RCVBUF. */
+uint32_t inet_memory(int fd);
+
+/*
+ * raw_queue.c: packets that wait in raw sockets and those of ICMP; what cannot be saved is lost,
+ * with a warning.  They come back before any inet socket is made, into sockets that stay closed to
+ * others until raw_let_in().
+ */
+int raw_dump(struct dump *d, const struct sock_view *s, uint32_t id, json_t *x) MUST_CHECK;
+bool raw_waits(const struct restore *r, const struct file *f); /* has F any? */
+int raw_fill_all(struct restore *r) MUST_CHECK;
+int raw_let_in(int fd) MUST_CHECK;
+bool socks_fill_once(struct restore *r); /* true for the first who asks */
+
 /* udp_cork.c: one that waits to be completed */
 int udp_cork_check(struct dump *d, const struct sock_view *s) MUST_CHECK;
 int udp_cork_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;

@@ -111,6 +111,11 @@ static bool is_connection(const InetSkEntry *e)
 	return e->type == SOCK_STREAM && e->state != TCP_CLOSE && e->state != TCP_LISTEN;
 }
 
+static bool is_udp(const InetSkEntry *e)
+{
+	return e->type == SOCK_DGRAM && (e->proto == IPPROTO_UDP || e->proto == IPPROTO_UDPLITE);
+}
+
 /* One that has ended has no data for anybody but its program. */
 static bool was_connection(const InetSkEntry *e)
 {
@@ -144,10 +149,14 @@ int inet_open(struct restore *r, struct file *f)
 	const InetSkEntry *e = f->entry->isk;
 	struct sock_maker root = sock_maker_in(r, e->has_ns_id ? e->ns_id : 0);
 	json_t *x = sock_extra(r, f->id);
-	int ret = sock_make(&root, (int)e->family, (int)e->type, (int)e->proto, &f->fd);
+	int ret = socks_fill_once(r) ? raw_fill_all(r) : 0;
+	bool made = f->fd >= 0; /* with what waits in it */
 
+	if (ret == 0)
+		ret = made ? raw_let_in(f->fd)
+			   : sock_make(&root, (int)e->family, (int)e->type, (int)e->proto, &f->fd);
 	/* not to be set where a number is bound, which a raw socket has from the beginning */
-	if (ret == 0 && e->has_v6only && e->family == AF_INET6 && e->type != SOCK_RAW)
+	if (ret == 0 && e->has_v6only && e->family == AF_INET6 && e->type != SOCK_RAW && !made)
 		ret = sock_set_int(f->fd, IPPROTO_IPV6, IPV6_V6ONLY, e->v6only);
 	if (ret == 0)
 		ret = sock_options_restore(f->fd, e->opts);
@@ -163,7 +172,7 @@ int inet_open(struct restore *r, struct file *f)
 		ret = r->o.tcp_close ? 0 : open_connection(r, f);
 		return ret < 0 ? err_wrap(ret, "inet socket %u", f->id) : 0;
 	}
-	if (ret == 0)
+	if (ret == 0 && (!made || e->type == SOCK_RAW))
 		ret = bind_in_order(r, f);
 	if (ret == 0 && e->state == TCP_ESTABLISHED)
 		ret = inet_connect(r, f);
@@ -228,9 +237,9 @@ int inet_finish(struct restore *r, struct file *f)
 		ret = sock_set_int(f->fd, SOL_SOCKET, SO_REUSEADDR, e->opts->reuseaddr);
 	if (ret == 0 && e->type == SOCK_STREAM && off)
 		ret = sock_set_int(f->fd, SOL_SOCKET, SO_PEEK_OFF, (int)json_integer_value(off));
-	if (ret == 0 && e->type == SOCK_DGRAM && !how)
+	if (ret == 0 && is_udp(e) && !how)
 		ret = udp_restore(r, f);
-	if (ret == 0 && e->type == SOCK_DGRAM)
+	if (ret == 0 && is_udp(e))
 		ret = udp_cork_restore(f->fd, sock_extra(r, f->id));
 	return ret < 0 ? ret : sock_flags_restore(r, f, e->fown, e->flags);
 }

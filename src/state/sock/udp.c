@@ -240,7 +240,7 @@ static bool receiver(int fd, const json_t *packet, const union inet_addr *from,
 	return true;
 }
 
-static uint32_t memory_of(int fd)
+uint32_t inet_memory(int fd)
 {
 	uint32_t info[SK_MEMINFO_VARS] = {0};
 	socklen_t len = sizeof(info);
@@ -252,7 +252,7 @@ static uint32_t memory_of(int fd)
 static int send_one(struct restore *r, struct file *f, struct injected *p, const uint8_t *data,
 		    size_t len)
 {
-	uint32_t before = memory_of(f->fd);
+	uint32_t before = inet_memory(f->fd);
 	struct udphdr h = {.source = p->from.v4.sin_port, .dest = p->to.v4.sin_port};
 	int ret;
 
@@ -263,7 +263,7 @@ static int send_one(struct restore *r, struct file *f, struct injected *p, const
 	memcpy(p->data + sizeof(h), data, len);
 	p->len = sizeof(h) + len;
 	ret = inet_inject(r, p);
-	if (ret == 0 && memory_of(f->fd) <= before)
+	if (ret == 0 && inet_memory(f->fd) <= before)
 		ret = err_set(EIO, "it does not arrive");
 	return ret;
 }
