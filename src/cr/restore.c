@@ -285,6 +285,7 @@ static const struct restore_step fork_steps[] = {
 
 static const struct restore_step restore_steps[] = {
 	{"files", .all = files_open},
+	{"firewalls", .all = spaces_firewalls},
 	{"locks on their way", .all = locks_restore_flight},
 	{"mounts of terminals", .all = mnt_ttys_restore},
 	{"late mounts", .all = mnt_late_restore},

@@ -88,6 +88,35 @@ show() {
 	kill -9 "$PID" && PID=
 }
 
+@test "firewall: it comes back when sockets are there, whose peers' packets it would drop" {
+	[ -x "$REPO/build/tests/cr/cr-tcpstates" ] || skip "needs the programs of build/tests/cr"
+	local p
+	for p in tcpstates udpdata; do
+		rm -rf "$IMG" "$DIR/in" "$DIR/out"
+		mkdir "$IMG"
+		mkfifo "$DIR/in"
+		exec 5<>"$DIR/in"
+		setsid unshare -pmn --fork bash -euc 'mount -t proc proc /proc; ip link set lo up
+			exec "$0"' "$REPO/build/tests/cr/cr-$p" <"$DIR/in" >"$DIR/out" 2>&1 3>&- 5>&- &
+		PARENT=$!
+		wait_for 30 grep -q ready "$DIR/out"
+		PID=$(pgrep -P "$PARENT")
+		in_it iptables -A INPUT -j DROP
+		in_it ip6tables -A INPUT -j DROP
+		"$CRYO" dump -D "$IMG" -t "$PID" --tcp-established
+		wait "$PARENT" || true
+		"$CRYO" restore -D "$IMG" -d --pidfile pid --tcp-established
+		PID=$(cat "$IMG/pid")
+		in_it iptables -D INPUT -j DROP
+		in_it ip6tables -D INPUT -j DROP
+		echo >&5 # it looks at itself
+		wait_for 60 grep -qE '^(ok|failed)' "$DIR/out"
+		grep -q '^ok' "$DIR/out" || { cat "$DIR/out"; return 1; }
+		exec 5>&-
+		PID=
+	done
+}
+
 @test "devices from outside: a macvlan on one of ours, one of ours itself" {
 	ip link add low9 type veth peer name low8
 	ip link set low9 up

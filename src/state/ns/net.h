@@ -87,7 +87,12 @@ int net_tun_make_lasting(const NetDeviceEntry *e) MUST_CHECK;
 
 /* net_fire.c */
 int net_firewall_dump(struct dump *d, uint32_t id) MUST_CHECK; /* in the namespace */
-int net_firewall_restore(int images, uint32_t id, const json_t *extra) MUST_CHECK;
+/*
+ * That of namespace NS, number ID in the images.  When its sockets are there: what makes them again
+ * sends packets of its own, that rules of the tree's may drop.  Until then packets of connections
+ * meet the lock (state/sock/netlock.h).
+ */
+int net_firewall_restore(int images, uint32_t id, int ns, const json_t *extra) MUST_CHECK;
 
 /* The story. */
 int net_check(struct dump *d) MUST_CHECK;

@@ -243,19 +243,52 @@ static int restore_nft(int images, uint32_t id)
 	return r;
 }
 
-int net_firewall_restore(int images, uint32_t id, const json_t *extra)
+struct fire {
+	int images;
+	uint32_t id;
+	const json_t *extra;
+};
+
+static int restore_all(void *arg, int *ret_fd)
 {
-	int r = restore_nft(images, id);
+	const struct fire *f = arg;
+	int r = restore_nft(f->images, f->id);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(new); i++)
-		r = restore_new(extra, id, i);
+		r = restore_new(f->extra, f->id, i);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(old); i++) {
 		g_autofree char *text = NULL;
 
-		r = read_text(images, id, old[i].image, &text);
+		r = read_text(f->images, f->id, old[i].image, &text);
 		if (r == 0)
 			r = run_first(old[i].restore, text, NULL);
 		r = r > 0 ? 0 : r;
 	}
 	return r;
+}
+
+/* 1: they hold one. */
+static int has_any(int images, uint32_t id)
+{
+	const enum image_kind kinds[] = {IMG_NFTABLES, IMG_IPTABLES, IMG_IP6TABLES};
+	int r = 1;
+
+	for (size_t i = 0; r == 1 && i < ARRAY_SIZE(kinds); i++) {
+		CLEANUP(image_close) struct image *img = NULL;
+
+		r = image_open(images, kinds[i], id, &img);
+	}
+	return r < 0 ? r : !r;
+}
+
+int net_firewall_restore(int images, uint32_t id, int ns, const json_t *extra)
+{
+	struct fire f = {images, id, extra};
+	int r = has_any(images, id);
+
+	if (r == 0)
+		err_clear();
+	if (r == 1)
+		r = ns_run(&ns, 1, restore_all, &f, NULL);
+	return r < 0 ? err_wrap(r, "firewall") : 0;
 }

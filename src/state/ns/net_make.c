@@ -160,7 +160,7 @@ static int fill(void *arg, int *ret_fd)
 		r = net_lists_restore(m->o->images, m->o->id, m->sock);
 	if (r == 0)
 		r = net_neighbours_restore(m->extra, m->o->id, m->sock);
-	return r < 0 ? r : net_firewall_restore(m->o->images, m->o->id, m->extra);
+	return r;
 }
 
 /* Whether a device is still to be made by another namespace. */

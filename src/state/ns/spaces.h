@@ -94,6 +94,7 @@ struct rspace {
 
 int spaces_make(struct restore *r) MUST_CHECK;	      /* once the box is as it was */
 int spaces_make_mounts(struct restore *r) MUST_CHECK; /* once the tree is there */
+int spaces_firewalls(struct restore *r) MUST_CHECK;   /* once the sockets are there */
 void spaces_free(struct restore *r);
 /* The root directory that a file's record of mount MNT_ID is found below. */
 int spaces_root_of(const struct restore *r, int mnt_id);

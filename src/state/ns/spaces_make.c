@@ -189,6 +189,25 @@ static int complete_net(struct restore *r)
 	return net_waits(&o) == 1 ? net_restore_rest(&o, r->extra) : 0;
 }
 
+int spaces_firewalls(struct restore *r)
+{
+	int ret = 0, fd;
+
+	for (unsigned i = 0; ret == 0 && r->spaces && i < r->spaces->len; i++) {
+		const struct rspace *s = g_ptr_array_index(r->spaces, i);
+
+		if (s->kind != NS_NET || s->external)
+			continue;
+		ret = net_firewall_restore(r->o.images, s->id, s->fd, r->extra);
+		if (ret < 0)
+			return err_wrap(ret, "net namespace %u", s->id);
+	}
+	if (ret < 0 || !r->o.network_made)
+		return ret;
+	ret = spaces_home(r, NS_NET, &fd);
+	return ret < 0 ? ret : net_firewall_restore(r->o.images, root_net(r), fd, r->extra);
+}
+
 static int make_uts(struct restore *r, struct rspace *s)
 {
 	CLEANUP(image_record_free) UtsnsEntry *e = NULL;
