@@ -145,6 +145,7 @@ show() {
 	inside 'true'
 	ip link set dev9 netns "$PID" name eth1
 	in_it sh -euc 'ip address add 10.6.1.2/24 dev eth1; ip link set eth1 up'
+	address=$(in_it ip -br link show eth1 | awk '{print $3}')
 	"$CRYO" dump -D "$IMG" -t "$PID" --external 'netdev[eth1]:dev9'
 	wait "$PARENT" || true
 	ip link del dev8 2>/dev/null || true
@@ -152,6 +153,7 @@ show() {
 	"$CRYO" restore -D "$IMG" -d --pidfile pid --external 'netdev[eth1]:dev9'
 	PID=$(cat "$IMG/pid")
 	in_it ip -o -4 address show dev eth1 | grep -q 10.6.1.2/24
+	[ "$(in_it ip -br link show eth1 | awk '{print $3}')" = "$address" ]
 	! ip link show dev9
 	kill -9 "$PID" && PID=
 	ip link del low9

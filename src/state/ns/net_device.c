@@ -2,6 +2,7 @@
 /* Devices of a new network namespace: where each is made, and with what. */
 #include "state/ns/net_maker.h"
 
+#include "base/log.h"
 #include "kernel/ns.h"
 
 #include <errno.h>
@@ -149,6 +150,20 @@ static int index_outside(const struct maker *m, const char *name, int *ret)
 	return r;
 }
 
+/* That of the one before; not every driver lets it be set (net/core/dev.c: dev_set_mac_address()).
+ */
+static void take_address(const struct maker *m, const NetDeviceEntry *e)
+{
+	struct ifinfomsg head = {.ifi_index = (int)e->ifindex};
+	char buf[RTNL_BYTES];
+	struct nlmsghdr *h = rtnl_begin(buf, RTM_NEWLINK, 0, &head, sizeof(head));
+
+	mnl_attr_put(h, IFLA_ADDRESS, e->address.len, e->address.data);
+	if (rtnl_ask(m->sock, h, "keeps the address it has") < 0)
+		log_warn("network device %s: %s", e->name, err_message());
+	err_clear();
+}
+
 /* A device of ours becomes the tree's: netdev[IN]:OUT. */
 static int move_in(const struct maker *m, const NetDeviceEntry *e, const char *outer)
 {
@@ -163,7 +178,10 @@ static int move_in(const struct maker *m, const NetDeviceEntry *e, const char *o
 	mnl_attr_put_strz(h, IFLA_IFNAME, e->name);
 	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)m->inner_ns);
 	mnl_attr_put_u32(h, NEW_IFINDEX, e->ifindex); /* addresses and routes name it so */
-	return rtnl_ask(m->outer, h, outer);
+	r = rtnl_ask(m->outer, h, outer);
+	if (r == 0 && e->has_address)
+		take_address(m, e);
+	return r;
 }
 
 /* The device below, or at the other end, is in this namespace. */
