@@ -156,9 +156,17 @@ static int fill_unsent(int fd, const struct tcp_stream *t, size_t from, size_t l
 	return r < 0 ? r : repair(fd, true);
 }
 
-static int set_window(int fd, const TcpStreamEntry *e)
+/*
+ * The segment that told the window last may be one that came early and was not kept, and our own
+ * window none since, as there is no memory (__tcp_select_window() and ICSK_ACK_NOMEM): beyond that
+ * window the kernel takes no such number (net/ipv4/tcp.c: tcp_repair_set_window()).  With the next
+ * one that is awaited, any window that comes is newer, too (tcp_may_update_window()).
+ */
+static int set_window(int fd, const struct tcp_stream *t)
 {
-	const struct tcp_repair_window w = {.snd_wl1 = e->snd_wl1,
+	const TcpStreamEntry *e = t->e;
+	bool beyond = (int32_t)(e->snd_wl1 - (t->in_end + e->rcv_wnd)) > 0;
+	const struct tcp_repair_window w = {.snd_wl1 = beyond ? t->in_end : e->snd_wl1,
 					    .snd_wnd = e->snd_wnd,
 					    .max_window = e->max_window,
 					    .rcv_wnd = e->rcv_wnd,
@@ -368,7 +376,7 @@ static int connected(struct restore *r, struct file *f, const struct tcp_stream 
 	if (ret == 0)
 		ret = go_to_state(r, f, t);
 	if (ret == 0 && t->state != TCP_CLOSE)
-		ret = set_window(f->fd, t->e);
+		ret = set_window(f->fd, t);
 	return ret < 0 ? ret : set_clamp(f->fd, sock_extra(r, f->id));
 }
 
