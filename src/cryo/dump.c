@@ -283,6 +283,7 @@ static struct cryo_dump_options options_of(struct session *s)
 		.tcp_established = s->o.tcp_established,
 		.tcp_close = s->o.tcp_close,
 		.no_netlock = g_strcmp0(s->o.network_lock, "skip") == 0,
+		.lock_net = true,
 		.skip_in_flight = s->o.skip_in_flight,
 		.ext_unix_sk = s->o.ext_unix_sk && !s->o.ext_unix_sk[0],
 		.snapshot = s->o.leave_running,

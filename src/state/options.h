@@ -149,6 +149,7 @@ struct cryo_dump_options {
 	bool tcp_established; /* keep established TCP connections instead of refusing */
 	bool tcp_close;	      /* do not save them: restored, they are closed */
 	bool no_netlock;      /* packets of connections that are kept are not held back */
+	bool lock_net;	      /* once it is dead: all packets, where its network is not ours */
 	bool ext_unix_sk;     /* unix sockets may have peers outside: connected again or closed */
 	bool skip_in_flight;  /* drop connections that wait to be accepted instead of refusing */
 	bool link_remap;      /* files get names: state/fd/linked.c */

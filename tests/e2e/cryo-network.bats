@@ -243,3 +243,55 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP); time.
 	again
 	kill -9 "$PID" && PID=
 }
+
+@test "dump --tcp-established: a network namespace that stays is quiet until its tree is restored" {
+	cat >"$DIR/connect" <<-'END'
+		import socket, sys
+		s = socket.socket()
+		if len(sys.argv) > 2:
+		    s.setsockopt(socket.SOL_SOCKET, 36, 0xC114) # SO_MARK
+		s.settimeout(float(sys.argv[1]))
+		try:
+		    s.connect(("127.0.0.1", 7001))
+		    print(s.recv(3).decode())
+		except TimeoutError:
+		    print("nobody")
+	END
+	ip netns add quiet
+	ip -n quiet link set lo up
+	ip netns exec quiet setsid python3 -c 'import socket
+l = socket.create_server(("127.0.0.1", 7001))
+l.setsockopt(socket.SOL_SOCKET, 36, 0xC114)
+while True: l.accept()[0].sendall(b"yes")' 3>&- &
+	local server=$!
+	ask() { ip netns exec quiet python3 "$DIR/connect" "$@"; }
+	wait_for 5 eval '[ "$(ask 10 2>/dev/null)" = yes ]'
+	setsid nsenter --net=/run/netns/quiet sleep 1000 </dev/null >"$DIR/out" 2>&1 3>&- &
+	PID=$!
+	wait_for 5 eval '[ "$(cat /proc/$PID/comm)" = sleep ]'
+	again() { # OPTION...: those of the dump
+		"$CRYO" dump -D "$IMG" -t "$PID" "$@"
+		wait_for 5 test ! -e "/proc/$PID"
+	}
+	back() {
+		"$CRYO" restore -D "$IMG" -d --pidfile pid --tcp-established --join-ns net:/run/netns/quiet
+		PID=$(cat "$IMG/pid") && rm "$IMG/pid"
+		[ "$(ask 10)" = yes ]
+	}
+	"$CRYO" dump -D "$IMG" -t "$PID" --tcp-established --leave-running
+	[ "$(ask 10)" = yes ]
+	again --tcp-established
+	[ "$(ask 0.5)" = nobody ]
+	[ "$(ask 10 marked)" = yes ]
+	run -1 "$CRYO" restore -D "$IMG" -d --join-ns net:/run/netns/quiet --inherit-fd frob
+	[ "$(ask 0.5)" = nobody ]
+	back
+	again --tcp-established --network-lock skip
+	[ "$(ask 10)" = yes ]
+	back
+	again
+	[ "$(ask 10)" = yes ]
+	back
+	kill -9 "$server" "$PID" && PID=
+	ip netns del quiet
+}

@@ -24,6 +24,7 @@ struct conns_dump {
 	GArray *fds;
 	struct netlock *lock;
 	bool own_net; /* nobody else's ports are in there */
+	bool all;     /* what outlives us is for all packets */
 	char *left;   /* the table that outlives us */
 	uint32_t streams;
 };
@@ -159,12 +160,20 @@ int socks_lock(struct dump *d)
 		    (is_newcomer(c, t) && is_kept(d, t)))
 			g_array_append_vals(c->list, t, 1);
 	}
-	if ((!c->list->len && !c->held) || d->o.no_netlock)
+	c->all = d->o.lock_net && c->own_net && !d->o.leave_running;
+	if ((!c->list->len && !c->held && !c->all) || d->o.no_netlock)
 		return 0;
+	r = netlock_take(dump_task(d, 0)->proc.dir,
+			 &(struct netlock_what){c->list, c->held ? c->ports : NULL, c->all},
+			 &c->lock);
+	if (r < 0 && !c->list->len && !c->held) { /* others' packets only */
+		log_warn("%s", err_message());
+		err_clear();
+		return 0;
+	}
 	c->left = netlock_left_name();
 	json_object_set_new(d->extra, "netlock", json_string(c->left));
-	return netlock_take(dump_task(d, 0)->proc.dir,
-			    &(struct netlock_what){c->list, c->held ? c->ports : NULL}, &c->lock);
+	return r;
 }
 
 bool socks_locked(const struct dump *d, const struct diag_tcp *t)
@@ -227,7 +236,7 @@ int socks_keep(struct dump *d, int fd)
 
 static int leave_lock(struct dump *d, const struct conns_dump *c)
 {
-	const struct netlock_what what = {c->list, c->own_net && c->held ? c->ports : NULL};
+	const struct netlock_what what = {c->list, c->own_net && c->held ? c->ports : NULL, c->all};
 	autoclose int ns = -1;
 	int r = ns_open(dump_task(d, 0)->proc.dir, NS_NET, &ns);
 

@@ -125,6 +125,10 @@ static char *table(const char *name, const char *flags, const struct netlock_wha
 		g_string_append(in, "meta l4proto tcp drop\n");
 		g_string_append(out, "meta l4proto tcp drop\n");
 	}
+	if (what && what->all) {
+		g_string_append(in, "drop\n");
+		g_string_append(out, "drop\n");
+	}
 	if (what && what->connections) {
 		add_family(&r, what->connections, AF_INET, "ip");
 		add_family(&r, what->connections, AF_INET6, "ip6");

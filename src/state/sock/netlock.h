@@ -11,12 +11,13 @@
 
 struct netlock;
 
-#define NETLOCK_MARK 0x6372796f	 /* packets that have it pass */
+#define NETLOCK_MARK 0xc114	 /* packets that have it pass: what passes CRIU's lock, too */
 #define NETLOCK_LEFT "cryo-left" /* how names of tables that outlive us begin */
 
 struct netlock_what {
 	const GArray *connections; /* struct diag_tcp, or NULL */
 	const GArray *ports; /* uint16_t, or NULL: whoever wants to connect to one has to wait */
+	bool all;	     /* nothing passes, whatever the protocol */
 	bool untracked;	     /* packets that have the mark are none of conntrack's business */
 };
 

@@ -6,6 +6,7 @@
  * __udp6_lib_err()).
  */
 #include "state/sock/inet.h"
+#include "state/sock/netlock.h"
 
 #include "kernel/ns.h"
 #include "kernel/peek.h"
@@ -124,7 +125,8 @@ static int send_it(void *arg, int *ret_fd)
 	struct message *m = arg;
 	autoclose int fd = socket(m->family, SOCK_RAW | SOCK_CLOEXEC, m->protocol);
 
-	if (fd < 0 || sendto(fd, &m->quote, m->len, 0, &m->to.sa, inet_addr_len(&m->to)) < 0)
+	if (fd < 0 || sock_set_int(fd, SOL_SOCKET, SO_MARK, NETLOCK_MARK) < 0 ||
+	    sendto(fd, &m->quote, m->len, 0, &m->to.sa, inet_addr_len(&m->to)) < 0)
 		return err_errno("send an ICMP message");
 	return 0;
 }
