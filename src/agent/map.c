@@ -152,11 +152,17 @@ int agent_map_there_and_here(struct agent *a)
 				 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
 				 (uint64_t)-1,
 				 0};
-	const uint64_t protect[6] = {a->addr + MAILBOX_CODE_BYTES, a->bytes - MAILBOX_CODE_BYTES,
-				     PROT_READ | PROT_WRITE};
+	uint64_t protect[6] = {a->addr + MAILBOX_CODE_BYTES, a->bytes - MAILBOX_CODE_BYTES,
+			       PROT_READ | PROT_WRITE};
 	int r = map_by_map_files(a, map);
 
 	if (r < 0)
 		return r;
+	r = checked_call(a, "mprotect of the agent", SYS_mprotect, protect, 0);
+	if (r != -EACCES)
+		return r;
+	/* with READ_IMPLIES_EXEC what may be read is code; what may be written may be read here */
+	err_clear();
+	protect[2] = PROT_WRITE;
 	return checked_call(a, "mprotect of the agent", SYS_mprotect, protect, 0);
 }

@@ -82,6 +82,17 @@ static int has_no_new_code(void)
 	return mode < 0 || (mode == 1 && mprotect(p, 4096, PROT_READ | PROT_EXEC) < 0) ? 0 : 10;
 }
 
+/* The dump's own memory that may be written may not be code then, and what may be read is. */
+static int forbid_new_code_of_what_is_read(void)
+{
+	return personality(READ_IMPLIES_EXEC) < 0 ? 1 : forbid_new_code();
+}
+
+static int has_no_new_code_of_what_is_read(void)
+{
+	return personality(0xffffffff) != READ_IMPLIES_EXEC ? 11 : has_no_new_code();
+}
+
 static int thp_mode;
 
 static int disable_thp(void)
@@ -156,10 +167,11 @@ int main(void)
 	FILE *f = fopen("/proc/self/coredump_filter", "w");
 	int cpu, ssb;
 	bool logged;
-	struct child c[] = {child_start(forbid_new_code, has_no_new_code),
-			    child_start(disable_thp, has_no_thp),
-			    child_start(be_special, is_special),
-			    child_start(disable_thp_unless_advised, has_thp_if_advised)};
+	struct child c[] = {
+		child_start(forbid_new_code, has_no_new_code),
+		child_start(forbid_new_code_of_what_is_read, has_no_new_code_of_what_is_read),
+		child_start(disable_thp, has_no_thp), child_start(be_special, is_special),
+		child_start(disable_thp_unless_advised, has_thp_if_advised)};
 
 	if (cpus(&all) < 2)
 		skip("one CPU only");

@@ -29,6 +29,9 @@
 /* Private, neither the kernel's own nor droppable: its pages are in the image of the process. */
 bool mem_has_pages(const struct vma *v);
 
+/* unreadable.c: FAILED, with what is wrong with the memory if that is why. */
+int mem_why_unreadable(struct dump *d, int failed) MUST_CHECK;
+
 /* Does it share pages with others since fork(2)? */
 bool mem_is_shared(const struct dump *d, const struct dtask *t);
 

@@ -466,9 +466,9 @@ static int dump_elsewhere(struct dump *d)
 
 int mem_dump_pages(struct dump *d)
 {
-	if (d->o.pages_elsewhere || d->o.pages_out)
-		return dump_elsewhere(d);
-	return dump_here(d);
+	bool elsewhere = d->o.pages_elsewhere || d->o.pages_out;
+
+	return mem_why_unreadable(d, elsewhere ? dump_elsewhere(d) : dump_here(d));
 }
 
 int mem_dump_snapshots(struct dump *d)
