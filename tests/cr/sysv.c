@@ -46,9 +46,13 @@ static void get(int q, long type, const char *text)
 	      "%zd %ld %s", n, m.type, m.text);
 }
 
-static void forced(const char *value, char *ret)
+static void setting(const char *name, const char *value, char *ret)
 {
-	int fd = open("/proc/sys/kernel/msgmni", value ? O_WRONLY : O_RDONLY);
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/kernel/%s", name);
+	fd = open(path, value ? O_WRONLY : O_RDONLY);
 
 	check(fd >= 0, "errno %d", errno);
 	if (value)
@@ -64,6 +68,8 @@ int main(void)
 	struct semid_ds sd;
 	struct msqid_ds md;
 	struct child child;
+	const char *const next[][2] = {
+		{"msg_next_id", "2000"}, {"sem_next_id", "0"}, {"shm_next_id", "70070"}};
 	unsigned short v[3] = {7, 0, 32000}, got[3];
 	char text[16], vec[PAGES];
 	int q, s;
@@ -108,7 +114,9 @@ int main(void)
 	sd.sem_perm.uid = 1002;
 	sd.sem_perm.gid = 1003;
 	check(semctl(s, 0, IPC_SET, &sd) == 0);
-	forced("1234", NULL);
+	setting("msgmni", "1234", NULL);
+	for (int i = 0; i < 3; i++) /* what is made next, after the restore */
+		setting(next[i][0], next[i][1], NULL);
 	ready();
 
 	check(strcmp(pa, "attached") == 0 && strcmp(pa + 30 * P, "far") == 0);
@@ -138,7 +146,12 @@ int main(void)
 	      memcmp(v, got, sizeof(v)) == 0);
 	check(semctl(s, 0, IPC_STAT, &sd) == 0 && (sd.sem_perm.mode & 0777) == 0604 &&
 	      sd.sem_perm.uid == 1002 && sd.sem_perm.gid == 1003);
-	forced(NULL, text);
+	setting("msgmni", NULL, text);
 	check(strcmp(text, "1234\n") == 0, "%s", text);
+	for (int i = 0; i < 3; i++) {
+		setting(next[i][0], NULL, text);
+		check(atoi(text) == atoi(next[i][1]), "%s: %s", next[i][0], text);
+	}
+	check(shmget(IPC_PRIVATE, P, 0600) == 70070);
 	return ok();
 }

@@ -233,6 +233,8 @@ static int restore_inside(void *arg)
 		ret = ipc_msg_restore(r);
 	if (ret == 0)
 		ret = ipc_sem_restore(r);
+	if (ret == 0)
+		ret = ipc_vars_restore_next(r);
 	return ret < 0 || r->ipc_id != r->nsids.v[NS_IPC] ? ret : mqueue_restore(r);
 }
 

@@ -47,3 +47,4 @@ int ipc_sem_dump(struct dump *d) MUST_CHECK;
 int ipc_sem_restore(struct restore *r) MUST_CHECK;
 int ipc_vars_dump(struct dump *d) MUST_CHECK;
 int ipc_vars_restore(struct restore *r) MUST_CHECK;
+int ipc_vars_restore_next(struct restore *r) MUST_CHECK;

@@ -58,6 +58,20 @@ static uint64_t read_var(unsigned i)
 	return fd >= 0 && read(fd, buf, sizeof(buf) - 1) > 0 ? strtoull(buf, NULL, 10) : 0;
 }
 
+/* The number that the next object shall have, once; -1: none (ipc/util.h: ipc_ids). */
+static bool read_next(const char *kind, uint32_t *ret)
+{
+	g_autofree char *path = g_strdup_printf("/proc/sys/kernel/%s_next_id", kind);
+	g_autofree char *text = NULL;
+	int value = -1;
+
+	if (file_read_at(AT_FDCWD, path, 32, &text, NULL) == 0)
+		value = atoi(text);
+	err_clear(); /* it needs CONFIG_CHECKPOINT_RESTORE */
+	*ret = value < 0 ? 0 : (uint32_t)value;
+	return value >= 0;
+}
+
 int ipc_vars_dump(struct dump *d)
 {
 	IpcVarEntry e = IPC_VAR_ENTRY__INIT;
@@ -84,6 +98,9 @@ int ipc_vars_dump(struct dump *d)
 	e.has_mq_msg_default = e.has_mq_msgsize_default = true;
 	e.mq_msg_default = (uint32_t)read_var(MQ_MSG_DEFAULT);
 	e.mq_msgsize_default = (uint32_t)read_var(MQ_SIZE_DEFAULT);
+	e.has_msg_next_id = read_next("msg", &e.msg_next_id);
+	e.has_sem_next_id = read_next("sem", &e.sem_next_id);
+	e.has_shm_next_id = read_next("shm", &e.shm_next_id);
 	return image_write(&d->w, IMG_IPC_VAR, d->ipc_id, &e.base);
 }
 
@@ -125,4 +142,25 @@ int ipc_vars_restore(struct restore *r)
 	if (ret < 0 || strcmp(now, sem) == 0)
 		return ret;
 	return file_poke_at(AT_FDCWD, "/proc/sys/kernel/sem", sem);
+}
+
+/* After all objects: each of them used one up. */
+int ipc_vars_restore_next(struct restore *r)
+{
+	CLEANUP(image_record_free) IpcVarEntry *e = NULL;
+	int ret = image_load_optional(r->o.images, IMG_IPC_VAR, r->ipc_id, &e);
+
+	if (ret != 0)
+		return ret < 0 ? ret : 0;
+	const struct {
+		const char *kind;
+		bool has;
+		uint32_t id;
+	} next[] = {{"msg", e->has_msg_next_id, e->msg_next_id},
+		    {"sem", e->has_sem_next_id, e->sem_next_id},
+		    {"shm", e->has_shm_next_id, e->shm_next_id}};
+	for (unsigned i = 0; ret == 0 && i < ARRAY_SIZE(next); i++)
+		if (next[i].has && next[i].id <= INT32_MAX) /* CRIU writes -1 */
+			ret = ipc_next_id(next[i].kind, next[i].id);
+	return ret;
 }
