@@ -6,6 +6,7 @@
  */
 #include "cr.h"
 
+#include <sched.h>
 #include <sys/mount.h>
 
 #define TOP "/tmp/m"
@@ -152,8 +153,26 @@ static void verify_terminal(void)
 	holds(TOP "/console", "");
 }
 
-int main(void)
+static int be_parent(pid_t child)
 {
+	int status;
+
+	check(waitpid(child, &status, 0) == child);
+	rmdir(TOP);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
+
+/* With an argument: in a child's mount namespace, a copy of the first process's. */
+int main(int argc, char **argv)
+{
+	pid_t child = argc > 1 ? fork() : 0;
+
+	if (child)
+		return be_parent(child);
+	if (argc > 1)
+		check(unshare(CLONE_NEWNS) == 0 &&
+			      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
+		      "errno %d", errno);
 	fresh(TOP);
 	mounts(NULL, TOP, NULL, MS_PRIVATE);
 	make_layers();

@@ -43,11 +43,16 @@ struct late {
 	int fd;
 };
 
-/* Where the socket is.  Nobody may have bound it: what its owner left behind when it ended. */
+/*
+ * Where the socket, or terminal, is.  Nobody may have bound it: what its owner left behind when it
+ * ended.
+ */
 static int copy_file(void *arg, int *ret_fd)
 {
 	const struct late *m = arg;
 
+	if (m->e->fstype == FSTYPE__DEVPTS)
+		return mount_copy(AT_FDCWD, m->path, false, ret_fd);
 	setfsgid(m->gid);
 	setfsuid(m->uid);
 	if (mknod(m->path, S_IFSOCK | 0755, 0) < 0 && errno != EEXIST)

@@ -2,7 +2,8 @@
 /*
  * Files of unix sockets that are bind-mounted somewhere, as one gives a server's socket to a
  * container.  bind(2) always makes a new file (net/unix/af_unix.c: unix_bind_bsd()), so that these
- * mounts are late ones (mnt_late.c): {"ns": 11, "path": P}, where the file is found then.
+ * mounts are late ones (mnt_late.c): {"ns": 11, "path": P}, where the file is found then.  So are
+ * terminals of the tree, in other namespaces than the root's (which has mnt_ttys.c).
  */
 #include "state/ns/mnt_plan.h"
 #include "state/ns/ns.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -95,14 +97,60 @@ static int look_below(const struct mnt_scope *s, size_t i, struct stat *st)
 	return r < 0 ? r : fstat(top, st) < 0 ? err_errno("stat %s", s->its->v[i].target) : 0;
 }
 
+/* Did whoever makes the root's mounts (a runtime, ourselves) have it mounted there already? */
+static bool is_of_root(const struct dump *d, const struct mount_entry *m)
+{
+	if (d->o.standalone && d->own & CLONE_NEWNS)
+		return false;
+	for (size_t i = 0; i < d->mounts.n; i++) {
+		const struct mount_entry *o = &d->mounts.v[i];
+
+		if (o->major == m->major && o->minor == m->minor && strcmp(o->root, m->root) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_terminal(const struct mnt_scope *s, const struct mount_entry *m)
+{
+	return s->space && strcmp(m->fstype, "devpts") == 0 && g_ascii_isdigit(m->root[1]) &&
+	       !is_of_root(s->d, m);
+}
+
+static int look(const struct mnt_scope *s, const struct mount_entry *m, const struct stat *st,
+		const char *what, bool covered, struct mnt_seen *seen)
+{
+	int root = s->space ? s->space->root : s->d->root;
+	g_autofree char *path = NULL;
+	uint32_t ns;
+
+	if (mnt_is_gone(m))
+		return err_set(EOPNOTSUPP,
+			       "mount %s (%s): the %s that is mounted there has been deleted; "
+			       "unmount it",
+			       m->target, m->fstype, what);
+	if (covered)
+		return err_set(EOPNOTSUPP,
+			       "mount %s (%s): something else is mounted over the %s there; "
+			       "unmount that",
+			       m->target, m->fstype, what);
+	path = find(s, root, m, st, &ns);
+	if (path)
+		seen->late = json_pack("{s:I,s:s}", "ns", (json_int_t)ns, "path", path);
+	return path || seen->host_path
+		       ? 0
+		       : err_set(EOPNOTSUPP,
+				 "mount %s (%s): the %s that is mounted there is to be found by no "
+				 "path of the tree; unmount it",
+				 m->target, m->fstype, what);
+}
+
 int mnt_sock_look(const struct mnt_scope *s, size_t i, struct mnt_seen *seen)
 {
 	const struct mount_entry *m = &s->its->v[i];
 	int r = 0, root = s->space ? s->space->root : s->d->root;
-	g_autofree char *path = NULL;
 	struct stat st;
 	bool covered;
-	uint32_t ns;
 
 	if (!is_made(m, seen))
 		return 0;
@@ -113,26 +161,9 @@ int mnt_sock_look(const struct mnt_scope *s, size_t i, struct mnt_seen *seen)
 		r = look_below(s, i, &st);
 	else if (stat_in(root, m->target, &st) < 0)
 		return 0;
-	if (r < 0 || !S_ISSOCK(st.st_mode))
-		return r;
-	if (mnt_is_gone(m))
-		return err_set(EOPNOTSUPP,
-			       "mount %s (%s): the file of a unix socket that is mounted there has "
-			       "been deleted; unmount it",
-			       m->target, m->fstype);
-	if (covered)
-		return err_set(
-			EOPNOTSUPP,
-			"mount %s (%s): something else is mounted over the unix socket there; "
-			"unmount that",
-			m->target, m->fstype);
-	path = find(s, root, m, &st, &ns);
-	if (path)
-		seen->late = json_pack("{s:I,s:s}", "ns", (json_int_t)ns, "path", path);
-	return path || seen->host_path
-		       ? 0
-		       : err_set(EOPNOTSUPP,
-				 "mount %s (%s): the unix socket that is mounted there is to be "
-				 "found by no path of the tree; unmount it",
-				 m->target, m->fstype);
+	if (r == 0 && S_ISSOCK(st.st_mode))
+		r = look(s, m, &st, "unix socket", covered, seen);
+	else if (r == 0 && S_ISCHR(st.st_mode) && is_terminal(s, m))
+		r = look(s, m, &st, "terminal", covered, seen);
+	return r;
 }
