@@ -2,16 +2,19 @@
 /*
  * Tasks in other network, mount, UTS, IPC and cgroup namespaces than the first one's: their
  * devices, mounts, names and objects; what they have open in there; who shares one with whom; one
- * that only a descriptor holds; a thread that has gone to one.
+ * that only a descriptor holds; a thread that has gone to one; who watches files in there.
  */
 #include "cr.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mount.h>
@@ -231,6 +234,44 @@ static bool same(pid_t a, pid_t b, const char *kind)
 	return x.st_ino == y.st_ino;
 }
 
+static int in, fan;
+
+/* Files of the other mount namespace, by no name of our own. */
+static const char *there(const char *name)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/root/tmp/%s", mnt_pid, name);
+	return path;
+}
+
+static void watch_there(void)
+{
+	in = inotify_init1(IN_NONBLOCK);
+	check(inotify_add_watch(in, there("file"), IN_MODIFY) == 1, "errno %d", errno);
+	check(inotify_add_watch(in, there("dir"), IN_CREATE) == 2, "errno %d", errno);
+	fan = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY);
+	check(fan < 0 || fanotify_mark(fan, FAN_MARK_ADD, FAN_MODIFY, AT_FDCWD, there("file")) == 0,
+	      "errno %d", errno);
+}
+
+static void check_watched(void)
+{
+	struct {
+		struct inotify_event e;
+		char name[NAME_MAX + 1];
+	} got = {0};
+	struct fanotify_event_metadata m = {0};
+	int fd = open(there("file"), O_WRONLY);
+
+	check(fd >= 0 && read(in, &got, sizeof(got)) < 0 && errno == EAGAIN);
+	check(pwrite(fd, "x", 1, 100) == 1);
+	check(read(in, &got, sizeof(got)) > 0 && got.e.wd == 1 && got.e.mask == IN_MODIFY);
+	check(fan < 0 || (read(fan, &m, sizeof(m)) == sizeof(m) && m.mask == FAN_MODIFY));
+	check(mknod(there("dir/new"), S_IFREG | 0600, 0) == 0);
+	check(read(in, &got, sizeof(got)) > 0 && got.e.wd == 2 && got.e.mask == IN_CREATE);
+}
+
 static pthread_barrier_t barrier;
 static int held, told = -1;
 
@@ -259,6 +300,7 @@ int main(void)
 	net_pid = net.pid;
 	mnt_pid = mnt.pid;
 	both = child_start(make_both, verify_both);
+	watch_there();
 	check(unshare(CLONE_NEWNET) == 0 && up("lo") == 0);
 	held = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	far = listen_at(PORT + 1);
@@ -286,6 +328,7 @@ int main(void)
 	check(setns(held, CLONE_NEWNET) == 0 && connect_to(PORT + 1) == 0);
 	check(accept(far, NULL, NULL) >= 0);
 	check(read(pair[1], &c, 1) == 1 && c == 'y');
+	check_watched();
 	child_go(&both);
 	child_go(&net);
 	child_go(&mnt);

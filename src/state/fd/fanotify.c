@@ -10,6 +10,7 @@
  */
 #include "state/fd/find.h"
 #include "state/fd/kind.h"
+#include "state/ns/spaces.h"
 
 #include "base/log.h"
 #include "image/fsnotify.pb-c.h"
@@ -105,8 +106,7 @@ static int read_group(struct dump *d, const struct fd_view *v, FanotifyFileEntry
 						"remove the mark");
 		else if (m->me)
 			m->me->path = g_strdup(mount->target);
-		else if (!find_watched_name(d, m->s_dev, m->ie->i_ino, m->ie->f_handle,
-					    &m->ie->f_handle->path))
+		else if (!find_watched_name(d, m->s_dev, m->ie->i_ino, m->ie->f_handle))
 			r = err_set(EOPNOTSUPP,
 				    "fanotify mark of inode %" PRIu64
 				    ", which has no name in the tree; remove the mark",
@@ -209,8 +209,10 @@ static int finish(struct restore *r, struct file *f)
 
 	for (size_t i = 0; i < e->n_mark; i++) {
 		const FanotifyMarkEntry *m = e->mark[i];
-		const char *name = m->me ? m->me->path : m->ie->f_handle->path;
-		autoclose int fd = (int)syscall(SYS_openat2, r->root, name, &how, sizeof(how));
+		const FhEntry *h = m->me ? NULL : m->ie->f_handle;
+		const char *name = h ? h->path : m->me->path;
+		int root = spaces_root_of(r, h && h->has_mnt_id ? (int)h->mnt_id : -1);
+		autoclose int fd = (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
 		char path[64];
 		int ret;
 

@@ -5,8 +5,9 @@
  * found is remembered from the look to the dump, where it is only verified.
  */
 #include "state/fd/find.h"
-#include "base/file.h"
+#include "state/ns/spaces.h"
 
+#include "base/file.h"
 #include "kernel/fdinfo.h"
 
 #include <dirent.h>
@@ -21,6 +22,11 @@
 #define ENTRIES_MAX 4000000u /* a walk over more gives up */
 #define DEPTH_MAX   256
 
+struct place { /* a mount namespace */
+	int root;
+	const struct mountinfo *mounts;
+};
+
 struct walk {
 	const struct find_key *key;
 	uint64_t mnt_id; /* STATX_MNT_ID */
@@ -28,34 +34,34 @@ struct walk {
 	GString *name;
 };
 
-static int open_in(const struct dump *d, const char *name, uint64_t flags)
+static int open_in(const struct place *p, const char *name, uint64_t flags)
 {
 	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
 
-	return file_openat2(d->root, name, &how);
+	return file_openat2(p->root, name, &how);
 }
 
 /* Is it the inode, in a mount of that file system? */
-static bool is_it(const struct dump *d, const struct find_key *k, int fd)
+static bool is_it(const struct place *p, const struct find_key *k, int fd)
 {
 	const struct mount_entry *m;
 	struct statx st;
 
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &st) < 0 || st.stx_ino != k->ino)
 		return false;
-	m = mountinfo_by_id(&d->mounts, (int)st.stx_mnt_id);
+	m = mountinfo_by_id(p->mounts, (int)st.stx_mnt_id);
 	return m && m->major == k->major && m->minor == k->minor;
 }
 
-static bool leads_there(const struct dump *d, const struct find_key *k, const char *name)
+static bool leads_there(const struct place *p, const struct find_key *k, const char *name)
 {
-	autoclose int fd = open_in(d, name, O_PATH | O_NOFOLLOW);
+	autoclose int fd = open_in(p, name, O_PATH | O_NOFOLLOW);
 
-	return fd >= 0 && is_it(d, k, fd);
+	return fd >= 0 && is_it(p, k, fd);
 }
 
 /* *RET_GONE: the inode was found, and has no name at all. */
-static char *by_handle(const struct dump *d, const struct find_key *k, int mount, bool *ret_gone)
+static char *by_handle(const struct place *p, const struct find_key *k, int mount, bool *ret_gone)
 {
 	autoclose int fd = open_by_handle_at(mount, k->handle, O_PATH | O_CLOEXEC);
 	char path[64], name[PATH_MAX];
@@ -70,13 +76,13 @@ static char *by_handle(const struct dump *d, const struct find_key *k, int mount
 	if (n <= 0)
 		return NULL;
 	name[n] = 0;
-	return leads_there(d, k, name) ? g_strdup(name) : NULL;
+	return leads_there(p, k, name) ? g_strdup(name) : NULL;
 }
 
-static bool walk(const struct dump *d, struct walk *w, int dir_take, unsigned depth);
+static bool walk(const struct place *p, struct walk *w, int dir_take, unsigned depth);
 
 /* One entry of a directory; true: found, its name is in w->name. */
-static bool visit(const struct dump *d, struct walk *w, int dir, const struct dirent *e,
+static bool visit(const struct place *p, struct walk *w, int dir, const struct dirent *e,
 		  unsigned depth)
 {
 	size_t len = w->name->len;
@@ -95,7 +101,7 @@ static bool visit(const struct dump *d, struct walk *w, int dir, const struct di
 	    st.stx_mnt_id == w->mnt_id) {
 		found = st.stx_ino == w->key->ino;
 		if (!found && S_ISDIR(st.stx_mode) && depth < DEPTH_MAX)
-			found = walk(d, w,
+			found = walk(p, w,
 				     openat(dir, e->d_name,
 					    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
 				     depth + 1);
@@ -106,7 +112,7 @@ static bool visit(const struct dump *d, struct walk *w, int dir, const struct di
 	return found;
 }
 
-static bool walk(const struct dump *d, struct walk *w, int dir_take, unsigned depth)
+static bool walk(const struct place *p, struct walk *w, int dir_take, unsigned depth)
 {
 	DIR *dir = dir_take < 0 ? NULL : fdopendir(dir_take);
 	bool found = false;
@@ -117,16 +123,16 @@ static bool walk(const struct dump *d, struct walk *w, int dir_take, unsigned de
 		return false;
 	}
 	while (!found && w->seen++ < ENTRIES_MAX && (e = readdir(dir)))
-		found = visit(d, w, dirfd(dir), e, depth);
+		found = visit(p, w, dirfd(dir), e, depth);
 	closedir(dir);
 	return found;
 }
 
-static char *by_walk(const struct dump *d, const struct find_key *k, const struct mount_entry *m)
+static char *by_walk(const struct place *p, const struct find_key *k, const struct mount_entry *m)
 {
 	g_autoptr(GString) name = g_string_new(m->target);
 	struct walk w = {.key = k, .name = name};
-	int dir = open_in(d, m->target, O_RDONLY | O_NONBLOCK);
+	int dir = open_in(p, m->target, O_RDONLY | O_NONBLOCK);
 	struct statx st;
 
 	if (dir < 0 || statx(dir, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &st) < 0) {
@@ -134,7 +140,7 @@ static char *by_walk(const struct dump *d, const struct find_key *k, const struc
 		return NULL;
 	}
 	w.mnt_id = st.stx_mnt_id;
-	if (st.stx_ino == k->ino && is_it(d, k, dir)) {
+	if (st.stx_ino == k->ino && is_it(p, k, dir)) {
 		close(dir);
 		return g_strdup(m->target);
 	}
@@ -142,26 +148,26 @@ static char *by_walk(const struct dump *d, const struct find_key *k, const struc
 		close(dir);
 		return NULL;
 	}
-	return walk(d, &w, dir, 0) ? g_strdup(name->str) : NULL;
+	return walk(p, &w, dir, 0) ? g_strdup(name->str) : NULL;
 }
 
-static char *search(const struct dump *d, const struct find_key *k)
+static char *search(const struct place *p, const struct find_key *k)
 {
 	bool gone = false;
 
 	for (int pass = 0; pass < 2 && !gone; pass++)
-		for (size_t i = 0; i < d->mounts.n; i++) {
-			const struct mount_entry *m = &d->mounts.v[i];
+		for (size_t i = 0; i < p->mounts->n; i++) {
+			const struct mount_entry *m = &p->mounts->v[i];
 			autoclose int fd = -1;
 			char *name = NULL;
 
 			if (m->major != k->major || m->minor != k->minor)
 				continue;
 			if (pass == 1) {
-				name = by_walk(d, k, m);
+				name = by_walk(p, k, m);
 			} else if (k->handle) {
-				fd = open_in(d, m->target, O_RDONLY | O_NONBLOCK);
-				name = fd >= 0 ? by_handle(d, k, fd, &gone) : NULL;
+				fd = open_in(p, m->target, O_RDONLY | O_NONBLOCK);
+				name = fd >= 0 ? by_handle(p, k, fd, &gone) : NULL;
 			}
 			if (name)
 				return name;
@@ -173,6 +179,7 @@ bool find_name(struct dump *d, const struct find_key *k, char **ret_name)
 {
 	g_autofree char *key =
 		g_strdup_printf("%u:%u:%llu", k->major, k->minor, (unsigned long long)k->ino);
+	const struct place tree = {d->root, &d->mounts};
 	const char *known;
 	char *name;
 
@@ -181,11 +188,11 @@ bool find_name(struct dump *d, const struct find_key *k, char **ret_name)
 	known = g_hash_table_lookup(d->found, key);
 	if (known && !*known && d->frozen)
 		return false;
-	if (known && *known && leads_there(d, k, known)) {
+	if (known && *known && leads_there(&tree, k, known)) {
 		*ret_name = g_strdup(known);
 		return true;
 	}
-	name = search(d, k);
+	name = search(&tree, k);
 	g_hash_table_replace(d->found, g_steal_pointer(&key), g_strdup(name ?: ""));
 	*ret_name = name;
 	return name != NULL;
@@ -231,18 +238,36 @@ int find_handle(const char *line, FhEntry **ret)
 	return parse_handle(hex ? hex + strlen("f_handle:") : "", bytes, *ret);
 }
 
-bool find_watched_name(struct dump *d, uint32_t sdev, uint64_t ino, const FhEntry *handle,
-		       char **ret_name)
+/* In a mount namespace inside of the tree. */
+static bool find_inside(const struct dump *d, const struct find_key *k, FhEntry *e)
+{
+	for (unsigned i = 0; d->spaces && i < d->spaces->len; i++) {
+		const struct space *s = g_ptr_array_index(d->spaces, i);
+		const struct place inside = {s->root, &s->mounts};
+
+		if (s->kind != NS_MNT || !s->mounts.n)
+			continue;
+		e->path = search(&inside, k);
+		if (e->path) {
+			e->has_mnt_id = true;
+			e->mnt_id = (uint32_t)s->mounts.v[0].id;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool find_watched_name(struct dump *d, uint32_t sdev, uint64_t ino, FhEntry *e)
 {
 	struct find_key k = {.major = sdev >> 20, .minor = sdev & 0xfffff, .ino = ino};
 	g_autofree struct file_handle *h = NULL;
 
-	if (handle->bytes) {
-		h = g_malloc0(sizeof(*h) + handle->bytes);
-		h->handle_bytes = handle->bytes;
-		h->handle_type = (int)handle->type;
-		memcpy(h->f_handle, handle->handle, handle->bytes);
+	if (e->bytes) {
+		h = g_malloc0(sizeof(*h) + e->bytes);
+		h->handle_bytes = e->bytes;
+		h->handle_type = (int)e->type;
+		memcpy(h->f_handle, e->handle, e->bytes);
 		k.handle = h;
 	}
-	return find_name(d, &k, ret_name);
+	return find_name(d, &k, &e->path) || find_inside(d, &k, e);
 }

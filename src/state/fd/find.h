@@ -23,6 +23,8 @@ bool find_name(struct dump *d, const struct find_key *k, char **ret_name) MUST_C
 /* The handle in a line of inotify or fanotify; the record is allocated.  Empty if there is none. */
 int find_handle(const char *line, FhEntry **ret) MUST_CHECK;
 
-/* find_name() of such a line: SDEV is the kernel's own dev_t, 12 bits and 20. */
-bool find_watched_name(struct dump *d, uint32_t sdev, uint64_t ino, const FhEntry *handle,
-		       char **ret_name) MUST_CHECK;
+/*
+ * The same of such a line, for E->path; if it is in a mount namespace inside of the tree, E->mnt_id
+ * is one of its mounts.  SDEV is the kernel's own dev_t, 12 bits and 20.
+ */
+bool find_watched_name(struct dump *d, uint32_t sdev, uint64_t ino, FhEntry *e) MUST_CHECK;

@@ -11,6 +11,7 @@
 #include "state/fd/find.h"
 #include "state/fd/inotify_queue.h"
 #include "state/fd/kind.h"
+#include "state/ns/spaces.h"
 
 #include "base/log.h"
 #include "image/fsnotify.pb-c.h"
@@ -54,9 +55,9 @@ static int read_watch(const char *line, InotifyWdEntry *e)
 	return find_handle(line, &e->f_handle);
 }
 
-static bool find_watched(struct dump *d, const InotifyWdEntry *w, char **ret_name)
+static bool find_watched(struct dump *d, const InotifyWdEntry *w)
 {
-	return find_watched_name(d, w->s_dev, w->i_ino, w->f_handle, ret_name);
+	return find_watched_name(d, w->s_dev, w->i_ino, w->f_handle);
 }
 
 /* All watches, ascending, as they are shown the other way round. */
@@ -87,10 +88,8 @@ static int check(struct dump *d, const struct fd_view *v)
 	if (r == 0)
 		r = read_watches(v, &e);
 	for (size_t i = 0; i < e.n_wd; i++) {
-		g_autofree char *name = NULL;
-
 		if (r == 0)
-			(void)!find_watched(d, e.wd[i], &name);
+			(void)!find_watched(d, e.wd[i]);
 		inotify_wd_entry__free_unpacked(e.wd[i], NULL);
 	}
 	g_free(e.wd);
@@ -168,7 +167,7 @@ static int dump_late(struct dump *d, const struct fd_view *v, FileEntry *f)
 			keep_file(d, w, file);
 			continue;
 		}
-		if (!find_watched(d, w, &w->f_handle->path))
+		if (!find_watched(d, w))
 			return err_set(EOPNOTSUPP,
 				       "inotify watch %u is of inode %" PRIu64
 				       ", which has no name in the tree; remove the watch",
@@ -197,6 +196,11 @@ static int open_(struct restore *r, struct file *f)
 	return fown_restore(r, f, e->fown, e->flags);
 }
 
+static int watched_root(const struct restore *r, const FhEntry *e)
+{
+	return spaces_root_of(r, e->has_mnt_id ? (int)e->mnt_id : -1);
+}
+
 static int open_watched(struct restore *r, const InotifyWdEntry *w, int *ret_fd)
 {
 	struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
@@ -217,7 +221,7 @@ static int open_watched(struct restore *r, const InotifyWdEntry *w, int *ret_fd)
 	}
 	if (!w->f_handle->path)
 		return err_set(EOPNOTSUPP, "the record does not name the file");
-	*ret_fd = file_openat2(r->root, w->f_handle->path, &how);
+	*ret_fd = file_openat2(watched_root(r, w->f_handle), w->f_handle->path, &how);
 	return *ret_fd < 0 ? err_errno("open %s", w->f_handle->path) : 0;
 }
 
