@@ -2,12 +2,14 @@
 /*
  * Mounts that lie on and below each other, in a mount namespace of the tree's own: covered ones,
  * read-only ones, views of themselves, peers and slaves whose children differ, a terminal over a
- * file.
+ * file, files of unix sockets that nobody has.
  */
 #include "cr.h"
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #define TOP "/tmp/m"
 
@@ -153,6 +155,39 @@ static void verify_terminal(void)
 	holds(TOP "/console", "");
 }
 
+static struct stat dead;
+
+/* What a server has left behind, twice: with something mounted over it, and without. */
+static void make_dead_sockets(void)
+{
+	static const char *const names[] = {TOP "/gone", TOP "/rw/left"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct sockaddr_un a = {.sun_family = AF_UNIX};
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		strcpy(a.sun_path, names[i]);
+		check(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0, "errno %d", errno);
+		close(fd);
+	}
+	check(chown(TOP "/rw/left", 12, 34) == 0 && chmod(TOP "/rw/left", 0625) == 0);
+	check(utimensat(AT_FDCWD, TOP "/rw/left", (struct timespec[]){{5, 6}, {7, 8}}, 0) == 0);
+	check(stat(TOP "/rw/left", &dead) == 0);
+	view(TOP "/rw/file", TOP "/gone");
+}
+
+static void verify_dead_sockets(void)
+{
+	struct stat st;
+
+	holds(TOP "/gone", "rw");
+	check(umount(TOP "/gone") == 0 && stat(TOP "/gone", &st) == 0 && S_ISSOCK(st.st_mode));
+	check(stat(TOP "/rw/left", &st) == 0, "errno %d", errno);
+	check(st.st_mode == dead.st_mode && st.st_uid == 12 && st.st_gid == 34 &&
+		      st.st_mtim.tv_sec == 7 && st.st_mtim.tv_nsec == 8,
+	      "mode %o, user %u", st.st_mode, st.st_uid);
+}
+
 static int be_parent(pid_t child)
 {
 	int status;
@@ -178,7 +213,9 @@ int main(int argc, char **argv)
 	make_layers();
 	make_groups();
 	make_terminal();
+	make_dead_sockets();
 	ready();
+	verify_dead_sockets();
 	verify_layers();
 	verify_groups();
 	verify_terminal();

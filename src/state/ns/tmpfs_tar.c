@@ -2,6 +2,11 @@
 /*
  * What is in a tmpfs, as an archive (tar, gzip) and back, in a forked child: libarchive changes the
  * working directory, and owners are those that the tree sees.
+ *
+ * Archives have no sockets.  What somebody has bound is bound again, but files stay when their
+ * sockets are gone, too.  All are told of by an attribute of the top directory, which comes a
+ * second time as the last entry: SOCKETS, records of (mode, uid, gid, seconds, ns, path), each a
+ * string.
  */
 #include "state/ns/ns.h"
 
@@ -11,10 +16,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define BLOCK 65536
+#define BLOCK	    65536
+#define SOCKETS	    "user.cryo.sockets"
+#define SOCKETS_MAX (16u << 20)
+#define FIELDS	    6
 
 typedef struct archive *archive_ptr;
 
@@ -47,7 +56,7 @@ static bool is_node(mode_t mode)
 
 bool tmpfs_is_wanted(const struct stat *st, dev_t dev, bool nodes)
 {
-	return (nodes || !is_node(st->st_mode)) && !S_ISSOCK(st->st_mode) && st->st_dev == dev;
+	return (nodes || !is_node(st->st_mode)) && st->st_dev == dev;
 }
 
 #define ZEROS (1u << 20) /* a terabyte without a byte is a million calls */
@@ -103,10 +112,37 @@ static void resolver_free(struct archive_entry_linkresolver **res)
 	archive_entry_linkresolver_free(*res);
 }
 
+static void note_socket(const char *path, const struct stat *st, GString *into)
+{
+	g_string_append_printf(into, "%o%c%u%c%u%c%" PRId64 "%c%ld%c", st->st_mode & 07777, 0,
+			       st->st_uid, 0, st->st_gid, 0, (int64_t)st->st_mtim.tv_sec, 0,
+			       st->st_mtim.tv_nsec, 0);
+	g_string_append_len(into, path, (gssize)strlen(path) + 1);
+}
+
+/* The top again, as it is by now. */
+static int pack_sockets(struct archive *tar, const GString *sockets, const struct job *j)
+{
+	CLEANUP(entry_free) struct archive_entry *e = archive_entry_new();
+	struct stat st;
+
+	if (!sockets->len)
+		return 0;
+	if (sockets->len > SOCKETS_MAX)
+		return err_set(EFBIG, "%s: too many files of unix sockets", j->target);
+	if (fstat(j->dir, &st) < 0)
+		return err_errno("look at %s", j->target);
+	archive_entry_set_pathname(e, ".");
+	archive_entry_copy_stat(e, &st);
+	archive_entry_xattr_add_entry(e, SOCKETS, sockets->str, sockets->len);
+	return archive_write_header(tar, e) < ARCHIVE_WARN ? failed(tar, j->target) : 0;
+}
+
 static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const struct job *j)
 {
 	CLEANUP(resolver_free)
 	struct archive_entry_linkresolver *links = archive_entry_linkresolver_new();
+	g_autoptr(GString) sockets = g_string_new(NULL);
 
 	archive_entry_linkresolver_set_strategy(links, ARCHIVE_FORMAT_TAR_PAX_RESTRICTED);
 	for (;;) {
@@ -114,12 +150,16 @@ static int pack_all(struct archive *disk, struct archive *tar, dev_t dev, const 
 		int r = archive_read_next_header2(disk, e);
 
 		if (r == ARCHIVE_EOF)
-			return 0;
+			return pack_sockets(tar, sockets, j);
 		if (r < ARCHIVE_WARN)
 			return failed(disk, j->target);
 		archive_read_disk_descend(disk);
 		if (!tmpfs_is_wanted(archive_entry_stat(e), dev, j->nodes))
 			continue;
+		if (archive_entry_filetype(e) == AE_IFSOCK) {
+			note_socket(archive_entry_pathname(e), archive_entry_stat(e), sockets);
+			continue;
+		}
 		/* For tar: the second name of a file becomes a link, nothing is deferred. */
 		archive_entry_linkify(links, &e, &(struct archive_entry *){NULL});
 		if (archive_write_header(tar, e) < ARCHIVE_WARN)
@@ -184,6 +224,60 @@ int tmpfs_pack_empty(int dir, int file, const char *what)
 	return 0;
 }
 
+static int make_socket(int top, const char *const f[FIELDS])
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+	g_autofree char *up = g_path_get_dirname(f[5]), *base = g_path_get_basename(f[5]);
+	autoclose int dir = file_openat2(top, up, &how);
+	mode_t mode = (mode_t)g_ascii_strtoull(f[0], NULL, 8) & 07777;
+	struct timespec times[2];
+
+	times[0] = times[1] =
+		(struct timespec){g_ascii_strtoll(f[3], NULL, 10),
+				  (long)MIN(g_ascii_strtoull(f[4], NULL, 10), 999999999)};
+	if (dir < 0 && (errno == EXDEV || errno == ELOOP || errno == ENOENT))
+		return 0; /* something else is mounted on the way */
+	if (dir < 0)
+		return err_errno("directory of %s", f[5]);
+	if (mknodat(dir, base, S_IFSOCK | 0600, 0) < 0)
+		return errno == EEXIST ? 0 : err_errno("file of unix socket %s", f[5]);
+	if (fchownat(dir, base, (uid_t)g_ascii_strtoull(f[1], NULL, 10),
+		     (gid_t)g_ascii_strtoull(f[2], NULL, 10), AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(dir, base, mode, 0) < 0 ||
+	    utimensat(dir, base, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_errno("owner, mode and time of %s", f[5]);
+	return 0;
+}
+
+/* E is not to have that attribute itself. */
+static int unpack_sockets(int top, struct archive_entry *e)
+{
+	int r = 0, n = archive_entry_xattr_reset(e);
+
+	for (int i = 0; r == 0 && i < n; i++) {
+		const char *name, *f[FIELDS], *at;
+		const void *value;
+		size_t size;
+
+		if (archive_entry_xattr_next(e, &name, &value, &size) != ARCHIVE_OK ||
+		    strcmp(name, SOCKETS) != 0 || !size || ((const char *)value)[size - 1])
+			continue;
+		at = value;
+		while (r == 0 && at < (const char *)value + size) {
+			unsigned k = 0;
+
+			for (; k < FIELDS && at < (const char *)value + size; at += strlen(at) + 1)
+				f[k++] = at;
+			r = k == FIELDS ? make_socket(top, f)
+					: err_set(EBADMSG, "files of unix sockets");
+		}
+		archive_entry_xattr_clear(e);
+		break;
+	}
+	return r;
+}
+
 static int unpack(void *arg, int *ret_fd)
 {
 	const struct job *j = arg;
@@ -214,6 +308,9 @@ static int unpack(void *arg, int *ret_fd)
 		if (fstatat(j->dir, archive_entry_pathname(e), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    st.st_dev != top.st_dev)
 			continue;
+		r = type == AE_IFDIR ? unpack_sockets(j->dir, e) : 0;
+		if (r < 0)
+			return r;
 		if (archive_write_header(disk, e) < ARCHIVE_WARN)
 			return failed(disk, j->target);
 		if (type == AE_IFREG && !archive_entry_hardlink(e)) {

@@ -89,21 +89,29 @@ static int open_dir(int root, const char *path)
 	return file_openat2(root, path, &how);
 }
 
-/* On a file system of a user namespace our own user does not exist (fs/namei.c: may_create()). */
-static int make_dir(const struct restore *r, int dir, const char *base)
+/*
+ * On a file system of a user namespace our own user does not exist (fs/namei.c: may_create()): as
+ * the root of its users, directory BASE of DIR, or file BASE in place of FROM of FROM_DIR.
+ */
+static int make_as(uid_t uid, gid_t gid, int from_dir, const char *from, int dir, const char *base)
 {
-	int ret = mkdirat(dir, base, 0755), err;
+	int ret = from ? renameat(from_dir, from, dir, base) : mkdirat(dir, base, 0755), err;
 
 	if (ret == 0 || errno != EOVERFLOW)
 		return ret;
-	setfsgid(users_outer_gid(r, 0));
-	setfsuid(users_outer_uid(r, 0));
-	ret = mkdirat(dir, base, 0755);
+	setfsgid(gid);
+	setfsuid(uid);
+	ret = from ? renameat(from_dir, from, dir, base) : mkdirat(dir, base, 0755);
 	err = errno;
 	setfsuid(geteuid());
 	setfsgid(getegid());
 	errno = err;
 	return ret;
+}
+
+static int move_as(const struct unix_name *n, const char *from, int dir, const char *to)
+{
+	return make_as(n->uid, n->gid, n->dir, from, dir, to);
 }
 
 /* Directories that are gone like the socket in them. */
@@ -120,7 +128,7 @@ static int make_way(struct restore *r, const char *path, struct unix_name *n)
 	if (ret < 0)
 		return ret;
 	dir = open_dir(n->root, up);
-	if (dir < 0 || make_dir(r, dir, base) < 0 ||
+	if (dir < 0 || make_as(n->uid, n->gid, -1, NULL, dir, base) < 0 ||
 	    fchownat(dir, base, users_outer_uid(r, 0), users_outer_gid(r, 0), 0) < 0 ||
 	    fchmodat(dir, base, 0755, 0) < 0)
 		return err_errno("create directory %s for a while", path);
@@ -148,6 +156,8 @@ static int make_parent(struct restore *r, const UnixSkEntry *e, struct unix_name
 	g_autofree char *name = NULL, *path = NULL, *up = NULL;
 
 	n->root = root_of(r, e);
+	n->uid = users_outer_uid(r, 0);
+	n->gid = users_outer_gid(r, 0);
 	if (!has_path(e))
 		return 0;
 	name = g_strndup((const char *)e->name.data, e->name.len);
@@ -168,7 +178,7 @@ int unix_name_aside(struct restore *r, const UnixSkEntry *e, struct unix_name *r
 		return ret_ < 0 ? ret_ : 0;
 	}
 	snprintf(n.aside, sizeof(n.aside), ".cryo-%s", n.base);
-	if (renameat(n.dir, n.base, n.dir, n.aside) == 0) {
+	if (move_as(&n, n.base, n.dir, n.aside) == 0) {
 		n.moved = true;
 	} else if (errno != ENOENT) {
 		ret_ = err_errno("move %s aside", unix_name_show(e));
@@ -186,7 +196,7 @@ void unix_name_back(struct unix_name *n)
 		return;
 	unlinkat(n->dir, n->base, 0);
 	if (n->moved)
-		renameat(n->dir, n->aside, n->dir, n->base);
+		move_as(n, n->aside, n->dir, n->base);
 	close(n->dir);
 	n->dir = -1;
 	remove_way(n);
@@ -207,8 +217,7 @@ int unix_name_move(struct restore *r, const UnixSkEntry *e, const struct unix_na
 		return ret;
 	if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))
 		return err_set(EADDRINUSE, "%s is not a socket any more", to);
-	return renameat(n->dir, n->base, dir, base) < 0 ? err_errno("rename %s to %s", n->base, to)
-							: 0;
+	return move_as(n, n->base, dir, base) < 0 ? err_errno("rename %s to %s", n->base, to) : 0;
 }
 
 int unix_name_free(struct restore *r, const UnixSkEntry *e)

@@ -32,6 +32,8 @@ struct unix_name {
 	bool moved;
 	GPtrArray *made; /* paths of directories that are there for the moment only, or NULL */
 	int root;	 /* that those begin at, borrowed */
+	uid_t uid;	 /* the root of the tree's users */
+	gid_t gid;
 };
 #define UNIX_NAME_NONE ((struct unix_name){.dir = -1})
 
