@@ -54,3 +54,23 @@ teardown_file() { engine_teardown; }
 	expect 0 crit x "$IMAGES" rss
 	has '/usr/bin/python3'
 }
+
+# Of a core without them it makes no core file: KeyError 'ymmh_space'.
+@test "criu-coredump: every thread has all registers that it takes for granted" {
+	grep -qw avx /proc/cpuinfo || skip "this CPU has no upper halves of YMM"
+	expect 0 /usr/bin/python3 - "$IMAGES" <<'END'
+import glob, sys
+from pycriu import images
+threads = 0
+for name in glob.glob(sys.argv[1] + "/core-*.img"):
+    with open(name, "rb") as f:
+        info = images.load(f)["entries"][0].get("thread_info")
+    if info:  # a zombie has none
+        f = info["fpregs"]
+        sizes = [len(f[k]) for k in ("st_space", "xmm_space")] + [len(f["xsave"]["ymmh_space"])]
+        assert sizes == [32, 64, 64], (name, sizes)
+        threads += 1
+print("threads", threads)
+END
+	has 'threads 6'
+}

@@ -17,6 +17,7 @@
 #define X_HEADER    512
 #define FXSAVE_SIZE 512
 #define X_FPU_SSE   UINT64_C(3) /* the legacy part, which is always there */
+#define X_AVX	    2
 
 #define PART(number, m)                                                                            \
 	{                                                                                          \
@@ -28,8 +29,8 @@ static const struct {
 	unsigned number;
 	size_t item, count, items; /* size of an item; offsets in the message */
 } parts[] = {
-	PART(2, ymmh_space), PART(3, bndreg_state), PART(4, bndcsr_state), PART(5, opmask_reg),
-	PART(6, zmm_upper),  PART(7, hi16_zmm),	    PART(9, pkru),
+	PART(X_AVX, ymmh_space), PART(3, bndreg_state), PART(4, bndcsr_state), PART(5, opmask_reg),
+	PART(6, zmm_upper),	 PART(7, hi16_zmm),	PART(9, pkru),
 };
 
 #define GP(k, m)                                                                                   \
@@ -76,7 +77,11 @@ static void *place_of(void *base, size_t offset)
 	return (char *)base + offset;
 }
 
-/* What is in use; the bits in *RET_REST have no place. */
+/*
+ * What is in use; the bits in *RET_REST have no place.  CRIU writes all that the CPU has, and
+ * readers of its images (criu-coredump) take the upper halves of YMM without asking: those are
+ * always there.
+ */
 static UserX86XsaveEntry *xsave_message(const struct xstate *x, uint64_t *ret_rest)
 {
 	UserX86XsaveEntry *e = g_new0(UserX86XsaveEntry, 1);
@@ -87,12 +92,15 @@ static UserX86XsaveEntry *xsave_message(const struct xstate *x, uint64_t *ret_re
 	*ret_rest = features & ~X_FPU_SSE;
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
 		const struct xstate_part *p = xstate_part(parts[i].number);
+		bool used = features >> parts[i].number & 1 && p->offset + p->bytes <= x->len;
 
-		if (!(features >> parts[i].number & 1) || p->offset + p->bytes > x->len)
+		if (!used && parts[i].number != X_AVX)
 			continue;
-		*(void **)place_of(e, parts[i].items) = g_memdup2(x->data + p->offset, p->bytes);
+		*(void **)place_of(e, parts[i].items) =
+			used ? g_memdup2(x->data + p->offset, p->bytes) : g_malloc0(p->bytes);
 		*(size_t *)place_of(e, parts[i].count) = p->bytes / parts[i].item;
-		*ret_rest &= ~(UINT64_C(1) << parts[i].number);
+		if (used)
+			*ret_rest &= ~(UINT64_C(1) << parts[i].number);
 	}
 	return e;
 }
