@@ -55,8 +55,27 @@ static int make_queue(void)
 	return syscall(SYS_mq_open, "refused", O_RDWR | O_CREAT, 0600, NULL) < 0;
 }
 
+/* Linux 6.7 */
+static int make_formats(void)
+{
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
+	       mount("formats", "/mnt", "binfmt_misc", 0, NULL) < 0;
+}
+
+static bool has_formats(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(make_formats());
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 int main(void)
 {
+	bool formats = has_formats();
+	struct child other_formats = child_start(formats ? make_formats : NULL, NULL);
 	struct child sharer = child_start(make_sharer, end_sharer),
 		     mounts = child_start(make_mounts, NULL);
 	struct child clocks = child_start(make_clocks, NULL);
@@ -68,7 +87,10 @@ int main(void)
 	say("expect: it is in another time namespace than the first task\n");
 	say("expect: message queue /refused is of an IPC namespace inside\n");
 	say("expect: its children go to another time namespace\n");
+	if (formats)
+		say("expect: mount /mnt (binfmt_misc): it belongs to a user namespace inside\n");
 	ready();
+	child_go(&other_formats);
 	child_go(&sharer);
 	child_go(&mounts);
 	child_go(&clocks);

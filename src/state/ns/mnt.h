@@ -75,6 +75,9 @@ const struct space *mnt_space_of(const struct dump *d, const struct mountinfo *i
 int mnt_check_inside(const struct mnt_scope *s, const struct mount_entry *m,
 		     const struct mnt_seen *seen) MUST_CHECK;
 
+/* mnt_binfmt.c: likewise */
+int mnt_check_binfmt(const struct mnt_scope *s, size_t i, const struct mnt_seen *seen) MUST_CHECK;
+
 /* mnt_socks.c: of a mount that has been looked at; what cannot be had again is -EOPNOTSUPP. */
 int mnt_sock_look(const struct mnt_scope *s, size_t i, struct mnt_seen *seen) MUST_CHECK;
 

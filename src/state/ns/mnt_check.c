@@ -114,6 +114,8 @@ static int check(const struct mnt_scope *s)
 			r = check_sharing(s, &s->its->v[i], &seen);
 		if (r == 0)
 			r = mnt_check_inside(s, &s->its->v[i], &seen);
+		if (r == 0)
+			r = mnt_check_binfmt(s, i, &seen);
 		r = dump_refuse(s->d, r);
 	}
 	return r;
