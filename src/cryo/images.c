@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +138,27 @@ int images_add(struct images *i)
 	for (unsigned k = 0; r == 0 && k < names->len; k++)
 		r = move(i, g_ptr_array_index(names, k));
 	return r;
+}
+
+int images_previous(int dir, const char *given, char **ret)
+{
+	size_t first = strcspn(given, "/");
+	char link[PATH_MAX];
+	struct stat here, there;
+	ssize_t n = -1;
+
+	if (first == strlen("parent") && g_str_has_prefix(given, "parent"))
+		n = readlinkat(dir, "parent", link, sizeof(link));
+	if (n == (ssize_t)sizeof(link))
+		return err_set(ENAMETOOLONG, "the link to older images");
+	*ret = n < 0 ? g_strdup(given) : g_strdup_printf("%.*s%s", (int)n, link, given + first);
+	if (fstatat(dir, *ret, &there, 0) == 0 && fstat(dir, &here) == 0 &&
+	    here.st_dev == there.st_dev && here.st_ino == there.st_ino)
+		return err_set(EINVAL,
+			       "--prev-images-dir %s: new images take the place of those in their "
+			       "directory; give them one of their own (--images-dir)",
+			       given);
+	return 0;
 }
 
 int images_link_parent(int dir, const char *parent)

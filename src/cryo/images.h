@@ -26,6 +26,11 @@ int images_keep_stats(struct images *i, int work) MUST_CHECK;
 /* All that is aside, beside what is there. */
 int images_add(struct images *i) MUST_CHECK;
 
+/*
+ * Where --prev-images-dir GIVEN leads when the link "parent" that DIR may have already, and that
+ * GIVEN may go through, is replaced.  DIR itself is refused: the new images take its place.
+ */
+int images_previous(int dir, const char *given, char **ret) MUST_CHECK;
 /* The link to the images before, PARENT or NULL. */
 int images_link_parent(int dir, const char *parent) MUST_CHECK;
 void images_drop(struct images *i);

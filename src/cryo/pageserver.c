@@ -28,7 +28,7 @@ static int serve(struct job *j)
 	struct session *s = j->s;
 	autoclose int sock = -1, parent = -1;
 	struct cryo_page_server o = {.images = s->images, .done = place, .arg = j};
-	int r = images_link_parent(s->images, s->o.prev_images_dir);
+	int r = images_link_parent(s->images, s->previous);
 
 	if (r == 0)
 		r = net_accept(s, &sock);

@@ -26,13 +26,13 @@ static void undo(void *arg)
 
 int parent_open(const struct session *s, struct cryo_dump_options *o, int *ret_fd)
 {
-	if (!s->o.prev_images_dir)
+	if (!s->previous)
 		return 0;
-	*ret_fd = openat(s->images, s->o.prev_images_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*ret_fd = openat(s->images, s->previous, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*ret_fd < 0)
 		return err_errno("--prev-images-dir %s (relative to the images directory)",
 				 s->o.prev_images_dir);
-	o->parent = s->o.prev_images_dir;
+	o->parent = s->previous;
 	o->parent_dir = *ret_fd;
 	return 0;
 }
@@ -44,7 +44,7 @@ int pages_elsewhere(const struct session *s, struct cryo_dump_options *o, int *r
 	if (!s->o.page_server)
 		return 0;
 	/* the page server looks for it when pages come, which may be here */
-	r = images_link_parent(s->images, s->o.prev_images_dir);
+	r = images_link_parent(s->images, s->previous);
 	if (r == 0)
 		r = net_connect(&s->o, ret_fd);
 	o->pages_elsewhere = true;

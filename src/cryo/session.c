@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cryo/session.h"
+#include "cryo/images.h"
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -123,6 +124,8 @@ int session_open(struct session *s, const struct action *a)
 		r = open_dirs(s);
 	if (r == 0)
 		r = open_yard(s);
+	if (r == 0 && s->o.prev_images_dir && s->images >= 0)
+		r = images_previous(s->images, s->o.prev_images_dir, &s->previous);
 	return r < 0 ? r : open_log(s, s->o.log_file ?: s->log_name ?: a->log);
 }
 
@@ -130,6 +133,7 @@ void session_close(struct session *s)
 {
 	options_clear(&s->o);
 	g_clear_pointer(&s->cgroup_yard, g_free);
+	g_clear_pointer(&s->previous, g_free);
 	cleanup_close(&s->log);
 	log_fd = -1;
 	if (s->work != s->images)

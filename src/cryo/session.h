@@ -19,6 +19,7 @@ struct session {
 	int notify;	      /* the RPC's socket, when it wants to be told of stages; -1 */
 	int port_to;	      /* gets the port (an int) that a page server listens at; -1 */
 	char *cgroup_yard;    /* --cgroup-yard, from the root; NULL */
+	char *previous;	      /* --prev-images-dir, from the images directory; NULL */
 	pid_t restored;	      /* the root, when it is there again */
 };
 #define SESSION_NONE                                                                               \

@@ -142,3 +142,22 @@ while True:
 	! ls -l "/proc/$PID/fd" | grep -q userfaultfd
 	sleeps "$PID"
 }
+
+@test "the images before by a link that is there already, as callers of CRIU make it; never those that are replaced" {
+	launch python3 -c "$HOG" 8
+	wait_for 10 eval '[ "$(lines "$DIR/out")" -gt 3 ]'
+	round 1
+	mkdir "$DIR/2"
+	ln -s ../1 "$DIR/2/parent"
+	round 2 --prev-images-dir parent
+	[ "$(readlink "$DIR/2/parent")" = ../1 ]
+	run ! "$CRYO" dump -D "$DIR/2" -t "$PID" --prev-images-dir .
+	[[ $output == "Error: --prev-images-dir .: new images take the place of those in their directory"* ]]
+	[ -s "$DIR/2/inventory.img" ]
+	ln -s ../2 "$IMG/parent"
+	dump --prev-images-dir parent/
+	reap
+	[ "$(cat "$IMG"/pages-*.img | wc -c)" -lt $((4 << 20)) ]
+	restore
+	grows "$DIR/out"
+}
