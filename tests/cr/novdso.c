@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Without a vdso, or without its code, as below valgrind; and a child that has all of it.
+ * Without a vdso, or without its code, as below valgrind; and children that have all of it, or what
+ * is left of it when a program takes [vdso] and [vvar] away, and knows no [vvar_vclock].
  */
 #include "cr.h"
 
@@ -34,11 +35,12 @@ static uint64_t kernel_ns(void)
 
 int main(void)
 {
-	int go[2], status;
+	int go[2], told[2], status;
 	char c;
-	pid_t with, without;
+	pid_t with, without, left;
+	int had;
 
-	check(pipe(go) == 0);
+	check(pipe(go) == 0 && pipe(told) == 0);
 	with = fork();
 	if (with == 0) {
 		check(read(go[0], &c, 1) == 1);
@@ -47,16 +49,31 @@ int main(void)
 	without = fork();
 	if (without == 0) {
 		check(parts("[vdso]", true) == 1 && parts("[vvar", true) > 0);
+		check(write(told[1], "x", 1) == 1);
 		check(read(go[0], &c, 1) == 1);
 		_exit(parts("[v", false) == parts("[vsyscall]", false) && kernel_ns() > 0 ? 0 : 1);
 	}
-	check(with > 0 && without > 0);
+	left = fork();
+	if (left == 0) {
+		had = parts("[vvar", false) - 1;
+		check(parts("[vdso]", true) == 1 && parts("[vvar]", true) == 1);
+		check(parts("[v", false) == parts("[vsyscall]", false) + had);
+		check(write(told[1], "x", 1) == 1);
+		check(read(go[0], &c, 1) == 1);
+		_exit(parts("[v", false) == parts("[vsyscall]", false) + had &&
+				      parts("[vvar_vclock]", false) == had && kernel_ns() > 0
+			      ? 0
+			      : 1);
+	}
+	check(with > 0 && without > 0 && left > 0);
+	check(read(told[0], &c, 1) == 1 && read(told[0], &c, 1) == 1);
 	check(parts("[vdso]", true) == 1);
 	ready();
 	check(parts("[vdso]", false) == 0 && parts("[vvar", false) > 0,
 	      "%d of the vdso, %d of its data", parts("[vdso]", false), parts("[vvar", false));
-	check(write(go[1], "xx", 2) == 2);
+	check(write(go[1], "xxx", 3) == 3);
 	check(waitpid(with, &status, 0) == with && status == 0, "with: %#x", status);
 	check(waitpid(without, &status, 0) == without && status == 0, "without: %#x", status);
+	check(waitpid(left, &status, 0) == left && status == 0, "left: %#x", status);
 	return ok();
 }

@@ -72,7 +72,11 @@ static int vdso_part(const struct restore *r, const MmEntry *m, size_t i)
 		return VDSO_CODE;
 	if (i > 0 && m->vmas[i - 1]->status & VMA_STATUS_VVAR)
 		return VDSO_VCLOCK;
-	return VDSO_VVAR;
+	/* alone, where a program knew of the others only when it took them away */
+	return m->vmas[i]->end - m->vmas[i]->start != r->vdso[VDSO_VVAR].bytes &&
+			       m->vmas[i]->end - m->vmas[i]->start == r->vdso[VDSO_VCLOCK].bytes
+		       ? VDSO_VCLOCK
+		       : VDSO_VVAR;
 }
 
 static int map_vdso(struct restore *r, struct batch *b, const MmEntry *m)
