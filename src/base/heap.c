@@ -16,7 +16,9 @@ void heap_prepare(size_t bytes)
 {
 	void *p;
 
-	if (!mallopt(M_MMAP_THRESHOLD, (int)THRESHOLD) || !mallopt(M_TRIM_THRESHOLD, 2 * THRESHOLD))
+	/* for all threads: other heaps would begin with new memory */
+	if (!mallopt(M_ARENA_MAX, 1) || !mallopt(M_MMAP_THRESHOLD, (int)THRESHOLD) ||
+	    !mallopt(M_TRIM_THRESHOLD, 2 * THRESHOLD))
 		return;
 	bytes = MIN(bytes, THRESHOLD - REST);
 	p = malloc(bytes);

@@ -22,3 +22,13 @@ void parallel_run(unsigned n, void (*fn)(void *arg, unsigned i), void *arg);
 
 /* By up to HELPERS other threads: for work that mostly waits. */
 void parallel_run_with(unsigned n, unsigned helpers, void (*fn)(void *arg, unsigned i), void *arg);
+
+/*
+ * One thing while the caller does others; what is said of FN above is true of it, too.  Whoever
+ * does it is made before, as that takes time, and is there until the end, which waits for it and
+ * returns what it did, with its story.  Without a thread it is done there.
+ */
+struct beside;
+struct beside *beside_new(void);
+void beside_begin(struct beside *b, int (*fn)(void *arg), void *arg); /* once, or not at all */
+int beside_end(struct beside **b) MUST_CHECK; /* NULL: there is nothing to end, 0 */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/parallel.h"
 
+#include "base/err.h"
+
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -53,11 +56,37 @@ static void helpers_help(void **state)
 	assert_ptr_equal(who[1], g_thread_self());
 }
 
+static int fail_elsewhere(void *arg)
+{
+	*(GThread **)arg = g_thread_self();
+	return err_set(ENOENT, "elsewhere");
+}
+
+/* An error comes with its story, and only when it is asked for. */
+static void beside(void **state)
+{
+	GThread *who = NULL;
+	struct beside *b = beside_new();
+
+	beside_begin(b, fail_elsewhere, &who);
+	err_clear();
+	assert_int_equal(beside_end(&b), -ENOENT);
+	assert_string_equal(err_message(), "elsewhere");
+	assert_non_null(who);
+	assert_ptr_not_equal(who, g_thread_self());
+	assert_null(b);
+	assert_int_equal(beside_end(&b), 0);
+	b = beside_new();
+	assert_int_equal(beside_end(&b), 0);
+	assert_null(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_once),
 		cmocka_unit_test(helpers_help),
+		cmocka_unit_test(beside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

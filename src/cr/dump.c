@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "image/inventory.h"
 #include "image/pages.h"
 #include "kernel/pace.h"
@@ -102,10 +103,33 @@ int cryo_dump_new(const struct cryo_dump_options *options, struct cryo_dump **re
 
 /* Frozen. */
 
-static int read_maps(struct dump *d, struct dtask *t)
+static int read_maps(struct dtask *t)
 {
 	maps_clear(&t->maps);
-	return maps_read_vmflags(t->proc.dir, &t->maps);
+	return dtask_wrap(t, maps_read_vmflags(t->proc.dir, &t->maps));
+}
+
+static int read_all_maps(void *arg)
+{
+	struct dump *d = arg;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		if (!dump_task(d, i)->zombie)
+			r = read_maps(dump_task(d, i));
+	return r;
+}
+
+/* Looks at each page that is there (fs/proc/task_mmu.c: smaps_pte_entry()): others go on. */
+static int begin_maps(struct dump *d)
+{
+	beside_begin(d->beside, read_all_maps, d);
+	return 0;
+}
+
+static int end_maps(struct dump *d)
+{
+	return beside_end(&d->beside);
 }
 
 static int begin_records(struct dump *d)
@@ -214,10 +238,21 @@ static void unlock_network(struct dump *d)
 	d->told_lock = false;
 }
 
+/* Nothing is added to these any more, and of those of threads there are many. */
+static int flush_records(struct dump *d)
+{
+	static const enum image_kind kinds[] = {IMG_CORE, IMG_IDS, IMG_MM, IMG_FS, IMG_FDINFO};
+
+	return image_flush(&d->w, kinds, ARRAY_SIZE(kinds));
+}
+
+static int ask(struct dump *d);
+
 static const struct dump_step dump_steps[] = {
 	{"namespaces", .all = spaces_look_frozen},
 	{"sharing", .all = sharing_check},
 	{"users inside", .all = spaces_check_sharers},
+	{"maps", .all = begin_maps},
 	{"begin", .all = begin_records},
 	{"cores", .any_task = core_dump_begin},
 	{"threads' own", .thread = sharing_dump},
@@ -228,7 +263,12 @@ static const struct dump_step dump_steps[] = {
 	{"control groups", .all = cgroups_dump},
 	{"users", .all = users_dump},
 	{"network", .all = net_dump}, /* before there is a lock of ours in it */
-	{"maps", .task = read_maps},
+	{"registers", .thread = regs_dump},
+	{"rseq", .thread = thread_stop_dump},
+	{"seccomp", .thread = seccomp_dump},
+	{"pending signals", .task = sigpending_dump},
+	{"limits", .task = rlimits_dump},
+	{"end of maps", .all = end_maps},
 	{"vdso", .all = dump_vdso},
 	{"layout", .task = mem_dump_layout},
 	{"network lock", .all = lock_network},
@@ -237,15 +277,12 @@ static const struct dump_step dump_steps[] = {
 	{"directories", .task = fs_dump},
 	{"sessions", .task = tty_session_dump},
 	{"end of files", .all = end_files},
-	{"registers", .thread = regs_dump},
 	{"segments", .thread = segments_dump},
 	{"waits", .thread = waits_dump},
-	{"rseq", .thread = thread_stop_dump},
-	{"seccomp", .thread = seccomp_dump},
-	{"pending signals", .task = sigpending_dump},
-	{"limits", .task = rlimits_dump},
 	{"trackers", .space = track_find},
 	{"agent", .task = inject},
+	{"questions", .all = ask},
+	{"where pages are", .all = mem_find_pages},
 	{"tables of descriptors", .question = &table_question},
 	{"signal actions", .question = &sigactions_question},
 	{"timers", .question = &timers_question},
@@ -266,12 +303,14 @@ static const struct dump_step dump_steps[] = {
 	{"undo lists", .all = ipc_undo_dump},
 	{"ipc", .all = ipc_dump},
 	{"tracking", .space = track_begin},
-	{"memory", .all = mem_dump_pages},
+	{"memory", .all = mem_dump_pages}, /* written while we go on */
+	{"core records", .any_task = core_dump_end},
+	{"filters", .all = seccomp_dump_end},
+	{"complete files", .all = flush_records},
+	{"end of memory", .all = mem_end_pages},
 	{"end of tracking", .space = end_tracking},
 	{"mounts", .all = mounts_dump},
 	{"tmpfs", .all = tmpfs_dump},
-	{"core records", .any_task = core_dump_end},
-	{"filters", .all = seccomp_dump_end},
 	{"end", .all = tell_frozen},
 	{"what is taken", .all = take_files},
 	{"tree", .all = records_dump_tree},
@@ -320,6 +359,16 @@ static void prepare_heap(const struct dump *d)
 	heap_prepare(bytes);
 }
 
+/* Of a dump that has failed: agents are sent home when they have done what they were told. */
+static void end_all_asked(struct dump *d)
+{
+	ERR_KEEP;
+
+	if (beside_end(&d->beside) < 0)
+		err_clear();
+	questions_end(d);
+}
+
 static int write_all(struct dump *d)
 {
 	CLEANUP(log_release) log_held held = log_hold();
@@ -336,6 +385,7 @@ static int write_all(struct dump *d)
 	log_debug("dump: waits before: %" PRIu64 " us", step_now_us() - start);
 	start = step_now_us();
 	prepare_heap(d);
+	d->beside = beside_new();
 	log_debug("dump: heap before: %" PRIu64 " us", step_now_us() - start);
 	start = step_now_us();
 	pace_begin(&pace);
@@ -349,19 +399,18 @@ static int write_all(struct dump *d)
 
 		if (dump_steps[i].all == mem_dump_pages && !has_little_memory(d))
 			pace_end(&pace);
-		if (dump_steps[i].question && !d->questions)
-			r = ask(d);
-		if (r == 0)
-			r = dump_step_run(d, &dump_steps[i]);
+		r = dump_step_run(d, &dump_steps[i]);
 		at = step_now_us() - at;
 		log_debug("dump: %s: %" PRIu64 " us", dump_steps[i].name, at);
-		if (dump_steps[i].all == mem_dump_pages)
-			d->stats.memdump_time = d->stats.memwrite_time = (uint32_t)at;
+		if (dump_steps[i].all == mem_dump_pages || dump_steps[i].all == mem_end_pages)
+			d->stats.memdump_time = d->stats.memwrite_time += (uint32_t)at;
 	}
-	if (d->pages) /* snapshots hold its memory, or nothing is to be had any more */
+	if (r < 0)
+		end_all_asked(d);
+	if (mem_has_snapshots(d)) /* snapshots hold its memory, or nothing is to be had any more */
 		tree_resume(d);
 	d->stats.frozen_time = (uint32_t)(step_now_us() - begun);
-	if (r == 0 && d->pages)
+	if (r == 0 && mem_has_snapshots(d))
 		r = write_snapshots(d);
 	mem_end_snapshots(d);
 	if (r == 0)

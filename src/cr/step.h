@@ -13,8 +13,7 @@ struct dump_step {
 	int (*any_task)(struct dump *d, struct dtask *t); /* zombies too */
 	int (*space)(struct dump *d, struct dtask *t);	  /* the first that has its memory */
 	int (*thread)(struct dump *d, struct dthread *h);
-	/* All questions of the story are asked when the first is due. */
-	const struct question *question;
+	const struct question *question; /* its answers; all are asked at once, before */
 };
 
 struct restore_step {

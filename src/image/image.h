@@ -82,6 +82,9 @@ int image_touch(struct image_writer *w, enum image_kind kind, uint64_t id) MUST_
 int image_write_fd(struct image_writer *w, enum image_kind kind, uint64_t id, int *ret_fd)
 	MUST_CHECK;
 
+/* Writes what is pending of all files of these kinds, while there is something to wait for. */
+int image_flush(struct image_writer *w, const enum image_kind *kinds, unsigned n) MUST_CHECK;
+
 /* Everything is in its file (not synced: that is atomicdir's).  The writer is empty afterwards. */
 int image_writer_finish(struct image_writer *w) MUST_CHECK;
 void image_writer_drop(struct image_writer *w);

@@ -252,26 +252,50 @@ static void end_one(void *arg, unsigned i)
 		e->stories[i] = g_strdup(err_message());
 }
 
-int image_writer_finish(struct image_writer *w)
+static int end_files(struct image_writer *w, GPtrArray *files)
 {
-	unsigned n = g_hash_table_size(w->files);
-	g_autoptr(GPtrArray) files = g_ptr_array_sized_new(n);
-	g_autofree char **stories = g_new0(char *, n);
-	g_autofree int *errors = g_new0(int, n);
+	g_autofree char **stories = g_new0(char *, files->len);
+	g_autofree int *errors = g_new0(int, files->len);
 	struct ending e = {w, files, stories, errors};
-	GHashTableIter it;
-	void *value;
 	int r = 0;
 
-	g_hash_table_iter_init(&it, w->files);
-	while (g_hash_table_iter_next(&it, NULL, &value))
-		g_ptr_array_add(files, value);
-	parallel_run(n, end_one, &e);
-	for (unsigned i = 0; i < n; i++) {
+	parallel_run(files->len, end_one, &e);
+	for (unsigned i = 0; i < files->len; i++) {
 		if (r == 0 && errors[i] < 0)
 			r = err_adopt(errors[i], stories[i]);
 		g_free(stories[i]);
 	}
+	return r;
+}
+
+int image_flush(struct image_writer *w, const enum image_kind *kinds, unsigned n)
+{
+	g_autoptr(GPtrArray) files = g_ptr_array_sized_new(g_hash_table_size(w->files));
+	GHashTableIter it;
+	void *value;
+
+	g_hash_table_iter_init(&it, w->files);
+	while (g_hash_table_iter_next(&it, NULL, &value)) {
+		const struct pending *p = value;
+
+		for (unsigned i = 0; p->used && i < n; i++)
+			if (p->key >> 56 == kinds[i])
+				g_ptr_array_add(files, value);
+	}
+	return end_files(w, files);
+}
+
+int image_writer_finish(struct image_writer *w)
+{
+	g_autoptr(GPtrArray) files = g_ptr_array_sized_new(g_hash_table_size(w->files));
+	GHashTableIter it;
+	void *value;
+	int r;
+
+	g_hash_table_iter_init(&it, w->files);
+	while (g_hash_table_iter_next(&it, NULL, &value))
+		g_ptr_array_add(files, value);
+	r = end_files(w, files);
 	if (r == 0)
 		g_hash_table_remove_all(w->files);
 	return r;

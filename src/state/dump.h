@@ -103,6 +103,7 @@ struct dump {
 	struct files_dump *files;
 	GPtrArray *thread_tables;    /* struct dtask: state/fd/threads.c */
 	struct questions *questions; /* state/question.c */
+	struct beside *beside;	     /* what is being read meanwhile */
 	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name, "": state/fd/find.c */
 	GPtrArray *linked;	     /* state/fd/linked.c */
 	GHashTable *waits;	     /* tid -> struct wait: state/task/waits.c */

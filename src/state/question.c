@@ -6,6 +6,8 @@
 #define WINDOW 256 /* threads that are asked at once */
 
 struct asked { /* one thread */
+	struct batch batch;
+	bool waiting;
 	GArray *results;
 	uint8_t *data; /* of all questions that concern it, one after the other */
 };
@@ -40,49 +42,46 @@ static unsigned number_of(const struct questions *all, const struct question *q)
 	return i;
 }
 
-static int compose(struct questions *all, struct dthread *h, struct asked *a, struct batch *b)
+static int compose(struct questions *all, struct dthread *h, struct asked *a)
 {
 	int r = 0;
 
-	dthread_batch(h, b);
+	dthread_batch(h, &a->batch);
+	a->waiting = true;
 	for (unsigned i = 0; r == 0 && i < all->n; i++)
 		if (concerns(all->v[i], h))
-			r = all->v[i]->ask(h, b, a->data + place_of(all, h, i));
-	return r < 0 ? r : batch_post(b);
+			r = all->v[i]->ask(h, &a->batch, a->data + place_of(all, h, i));
+	return r < 0 ? r : batch_post(&a->batch);
 }
 
-static void batches_end(struct batch (*v)[WINDOW])
+static int wait_for(struct asked *a)
 {
-	for (unsigned i = 0; i < WINDOW; i++)
-		batch_end(&(*v)[i]);
-}
+	int r;
 
-static int ask_window(struct questions *all, struct dthread **h, unsigned n)
-{
-	CLEANUP(batches_end) struct batch b[WINDOW] = {0};
-	int r = 0;
-
-	for (unsigned i = 0; r == 0 && i < n; i++) {
-		struct asked *a = g_new0(struct asked, 1);
-
-		a->data = g_malloc0(place_of(all, h[i], all->n));
-		g_hash_table_insert(all->threads, h[i], a);
-		r = dtask_wrap(h[i]->task, compose(all, h[i], a, &b[i]));
-	}
-	for (unsigned i = 0; r == 0 && i < n; i++) {
-		struct asked *a = g_hash_table_lookup(all->threads, h[i]);
-
-		r = dtask_wrap(h[i]->task, batch_wait(&b[i]));
-		a->results = g_array_ref(b[i].results);
-	}
+	if (!a->waiting)
+		return 0;
+	r = batch_wait(&a->batch);
+	if (r == 0)
+		a->results = g_array_ref(a->batch.results);
+	batch_end(&a->batch);
+	a->waiting = false;
 	return r;
+}
+
+static int ask_one(struct questions *all, struct dthread *h)
+{
+	struct asked *a = g_new0(struct asked, 1);
+
+	a->data = g_malloc0(place_of(all, h, all->n));
+	g_hash_table_insert(all->threads, h, a);
+	return compose(all, h, a);
 }
 
 int questions_ask(struct dump *d, const struct question *const *v, unsigned n)
 {
 	struct questions *all = g_new0(struct questions, 1);
-	struct dthread *window[WINDOW];
-	unsigned waiting = 0;
+	struct dthread *window[WINDOW] = {0};
+	unsigned at = 0;
 	int r = 0;
 
 	d->questions = all;
@@ -92,24 +91,31 @@ int questions_ask(struct dump *d, const struct question *const *v, unsigned n)
 		struct dtask *t = dump_task(d, i);
 
 		for (unsigned k = 0; r == 0 && !t->zombie && k < t->nthreads; k++) {
-			window[waiting++] = &t->threads[k];
-			if (waiting < WINDOW)
-				continue;
-			r = ask_window(all, window, waiting);
-			waiting = 0;
+			struct dthread **place = &window[at++ % WINDOW];
+
+			if (*place)
+				r = dtask_wrap((*place)->task,
+					       wait_for(g_hash_table_lookup(all->threads, *place)));
+			*place = &t->threads[k];
+			if (r == 0)
+				r = dtask_wrap(t, ask_one(all, *place));
 		}
 	}
-	return r < 0 ? r : ask_window(all, window, waiting);
+	return r;
 }
 
 int question_take(struct dump *d, struct dthread *h, const struct question *q)
 {
 	struct questions *all = d->questions;
-	const struct asked *a = all ? g_hash_table_lookup(all->threads, h) : NULL;
+	struct asked *a = all ? g_hash_table_lookup(all->threads, h) : NULL;
 	struct answers answers;
+	int r;
 
 	if (!concerns(q, h))
 		return 0;
+	r = a ? wait_for(a) : 0;
+	if (r < 0)
+		return r;
 	if (!a || !a->results)
 		return err_set(EPROTO, "thread %d was not asked", h->nstid);
 	answers = (struct answers){a->data + place_of(all, h, number_of(all, q)), a->results};
@@ -128,6 +134,7 @@ void questions_end(struct dump *d)
 	while (g_hash_table_iter_next(&it, &h, &value)) {
 		struct asked *a = value;
 
+		batch_end(&a->batch);
 		for (unsigned i = 0; i < all->n; i++)
 			if (all->v[i]->clear && concerns(all->v[i], h))
 				all->v[i]->clear(a->data + place_of(all, h, i));

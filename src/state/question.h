@@ -45,7 +45,11 @@ static inline int64_t answer(const struct answers *a, int id)
 						    : g_array_index(a->results, int64_t, id);
 }
 
-/* Asks all threads of the tree, which must have their agents. */
+/*
+ * Asks all threads of the tree, which must have their agents.  The last ones still think when it
+ * returns: until questions_wait(), or a question to all threads has been taken, agents have other
+ * things to do than what somebody else asks of them.
+ */
 int questions_ask(struct dump *d, const struct question *const *v, unsigned n) MUST_CHECK;
 
 /* Gives the answers to the question to its take(), for one thread. */

@@ -34,7 +34,8 @@ struct found {
 struct pages_dump {
 	struct lane *lanes;
 	unsigned n;
-	bool stream; /* not to the pages images */
+	bool stream;   /* not to the pages images */
+	bool snapshot; /* its memory is held by children */
 };
 
 /* For track_pages(): ARG is the lane. */

@@ -49,17 +49,25 @@ int mem_prepare_pages(struct dump *d) MUST_CHECK;
 /* Did it seem to have more than what was prepared, or was nothing? */
 bool mem_has_more(const struct dtask *t, uint64_t prepared);
 
-/* The pages of all processes, written by their agents at the same time. */
+/* Looks for them already, where it is known how; while agents think. */
+int mem_find_pages(struct dump *d) MUST_CHECK;
+
+/*
+ * The pages of all processes, written by their agents at the same time: these are busy with it
+ * until mem_end_pages().
+ */
 int mem_dump_pages(struct dump *d) MUST_CHECK;
+int mem_end_pages(struct dump *d) MUST_CHECK;
 
 /* Those of a process that has its memory in common with an earlier one: dtask.vm. */
 int mem_dump_no_pages(struct dump *d, const struct dtask *t) MUST_CHECK;
 
 /*
- * With d->pages set after that step, snapshots hold the memory and the tree may go on, but for its
- * agents: the pages are written by mem_dump_snapshots(), and mem_end_snapshots() takes the
- * snapshots away, whatever happened.
+ * If then snapshots hold the memory, the tree may go on, but for its agents: the pages are written
+ * by mem_dump_snapshots().  mem_end_snapshots() takes the snapshots away and ends what is still
+ * being written, whatever happened.
  */
+bool mem_has_snapshots(const struct dump *d);
 int mem_dump_snapshots(struct dump *d) MUST_CHECK;
 void mem_end_snapshots(struct dump *d);
 
@@ -133,7 +141,7 @@ int aio_restore(struct rtask *t) MUST_CHECK;
 const char *uffd_why_not(struct dump *d, const struct dtask *t, const struct vma *v);
 bool uffd_marks(struct dump *d, const struct dtask *t); /* what it has written, as we do */
 int uffd_check_maps(struct dump *d, const struct dtask *t) MUST_CHECK; /* all files are seen */
-int uffd_watch_again(struct restore *r) MUST_CHECK; /* memory has its content */
+int uffd_watch_again(struct restore *r) MUST_CHECK;		       /* memory has its content */
 
 /* state/mem/sysv.c: System V shared memory */
 bool sysv_is_map(const struct vma *v);

@@ -76,14 +76,35 @@ static bool is_large(const struct dump *d, const struct dtask *t)
 	return sum >= DIRECT_MIN;
 }
 
-static int lane_begin(struct dump *d, struct dtask *t, struct lane *l)
+/* One for each memory. */
+static void lanes_make(struct dump *d)
 {
-	int r;
+	struct pages_dump *p = d->pages;
 
-	*l = (struct lane){.t = t, .w = PAGES_WRITER_NONE, .dir = t->proc.dir, .mem = -1};
-	l->found = g_array_new(FALSE, FALSE, sizeof(struct found));
-	r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)t->nspid, d->next_pages_id++);
-	l->ahead_bytes = pages_prepared_bytes(&l->w) / AHEAD_PART;
+	if (p)
+		return;
+	p = d->pages = g_new0(struct pages_dump, 1);
+	p->lanes = g_new0(struct lane, d->tasks->len);
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		struct dtask *t = dump_task(d, i);
+
+		if (t->zombie || t->vm != i)
+			continue;
+		p->lanes[p->n++] = (struct lane){
+			.t = t,
+			.w = PAGES_WRITER_NONE,
+			.dir = t->proc.dir,
+			.mem = -1,
+			.found = g_array_new(FALSE, FALSE, sizeof(struct found)),
+		};
+	}
+}
+
+static int lane_begin(struct dump *d, struct lane *l)
+{
+	int r = pages_create(&l->w, &d->w, IMG_PAGEMAP, (uint64_t)l->t->nspid, d->next_pages_id++);
+
+	l->ahead_bytes = r < 0 ? 0 : pages_prepared_bytes(&l->w) / AHEAD_PART;
 	if (!l->ahead_bytes || l->ahead_bytes > AHEAD_BYTES)
 		l->ahead_bytes = AHEAD_BYTES;
 	return r;
@@ -291,7 +312,7 @@ static int lane_post(struct lane *l)
 {
 	int r = l->ahead ? batch_wait(&l->b) : 0;
 
-	if (!l->begun)
+	if (!l->begun && l->kept <= SMALL_BYTES)
 		return copy_small(l);
 	if (r == 0)
 		r = write_kept(l);
@@ -326,7 +347,17 @@ static int find_guards(struct pages_dump *p)
 	return r;
 }
 
-static int write_lanes(struct dump *d, struct pages_dump *p)
+static int finish_lanes(struct dump *d, struct pages_dump *p)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && !p->stream && i < p->n; i++)
+		r = lane_finish(d, &p->lanes[i]);
+	return r;
+}
+
+/* Looked for and given to the agents, who write. */
+static int post_lanes(struct dump *d, struct pages_dump *p)
 {
 	int r = 0;
 
@@ -348,8 +379,6 @@ static int write_lanes(struct dump *d, struct pages_dump *p)
 		r = dtask_wrap(p->lanes[i].t, lane_post(&p->lanes[i]));
 	if (r == 0 && !d->o.lazy) /* while that is written */
 		r = find_guards(p);
-	for (unsigned i = 0; r == 0 && i < p->n; i++)
-		r = lane_finish(d, &p->lanes[i]);
 	return r;
 }
 
@@ -376,18 +405,21 @@ static bool hides_memory(const struct dtask *t)
 	return false;
 }
 
-static bool snapshot_pays(const struct dump *d)
+static uint64_t pages_of(const struct dump *d)
 {
 	uint64_t pages = 0;
 
-	for (unsigned i = 0; i < d->tasks->len; i++) {
-		const struct dtask *t = dump_task(d, i);
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		pages += dump_task(d, i)->stat.rss_pages;
+	return pages;
+}
 
-		if (!t->zombie && hides_memory(t))
+static bool snapshot_pays(const struct dump *d)
+{
+	for (unsigned i = 0; i < d->tasks->len; i++)
+		if (!dump_task(d, i)->zombie && hides_memory(dump_task(d, i)))
 			return false;
-		pages += t->stat.rss_pages;
-	}
-	return d->o.snapshot && pages >= SNAPSHOT_MIN_PAGES;
+	return d->o.snapshot && pages_of(d) >= SNAPSHOT_MIN_PAGES;
 }
 
 static int lane_snapshot(struct lane *l)
@@ -406,14 +438,26 @@ static int lane_snapshot(struct lane *l)
 	return l->dir < 0 ? err_errno("open %s", path) : 0;
 }
 
+static int lane_hold(struct dump *d, struct lane *l)
+{
+	int r = lane_connect(d, l);
+
+	if (r == 0)
+		r = mem_guards_dump(l->t);
+	if (r == 0)
+		r = lane_scan(d, l);
+	return r < 0 ? r : lane_snapshot(l);
+}
+
 static int dump_here(struct dump *d)
 {
-	struct pages_dump *p = d->pages = g_new0(struct pages_dump, 1);
-	bool snapshot = snapshot_pays(d);
+	struct lane *l;
 	int r = cow_dump(d);
 
-	p->stream = d->o.pages_stream && (snapshot || !d->o.leave_running);
-	p->lanes = g_new0(struct lane, d->tasks->len);
+	lanes_make(d);
+	l = d->pages->lanes;
+	d->pages->snapshot = snapshot_pays(d);
+	d->pages->stream = d->o.pages_stream && (d->pages->snapshot || !d->o.leave_running);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
 
@@ -423,22 +467,14 @@ static int dump_here(struct dump *d)
 			r = dtask_wrap(t, mem_dump_no_pages(d, t));
 			continue;
 		}
-		r = lane_begin(d, t, &p->lanes[p->n++]);
-		if (r == 0 && snapshot)
-			r = lane_connect(d, &p->lanes[p->n - 1]);
-		if (r == 0 && snapshot)
-			r = mem_guards_dump(t);
-		if (r == 0 && snapshot)
-			r = lane_scan(d, &p->lanes[p->n - 1]);
-		if (r == 0 && snapshot)
-			r = lane_snapshot(&p->lanes[p->n - 1]);
-		if (r < 0)
-			r = dtask_wrap(t, r);
+		r = lane_begin(d, l);
+		if (r == 0 && d->pages->snapshot)
+			r = lane_hold(d, l);
+		r = dtask_wrap(t, r);
+		l++;
 	}
-	if (r == 0 && !snapshot) {
-		r = write_lanes(d, p);
-		pages_dump_free(d);
-	}
+	if (r == 0 && !d->pages->snapshot)
+		r = post_lanes(d, d->pages);
 	return r < 0 ? r : shmem_dump_pages(d);
 }
 
@@ -464,6 +500,32 @@ static int dump_elsewhere(struct dump *d)
 	return r < 0 ? r : page_sinks_end(d);
 }
 
+static int find_early(void *arg, const struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
+{
+	struct lane *l = arg;
+
+	l->kept += end - start;
+	return lane_keep_found(arg, v, start, end, flags);
+}
+
+/* Of little memory, of which nothing is decided by the agents or the mappings' guards. */
+int mem_find_pages(struct dump *d)
+{
+	int r = 0;
+
+	if (d->o.pages_elsewhere || d->o.pages_out || d->o.pages_stream || d->o.lazy ||
+	    d->o.track_mem || d->o.parent || pages_of(d) >= SNAPSHOT_MIN_PAGES)
+		return 0;
+	lanes_make(d);
+	for (unsigned i = 0; r == 0 && i < d->pages->n; i++) {
+		struct lane *l = &d->pages->lanes[i];
+
+		l->scanned = true;
+		r = dtask_wrap(l->t, track_pages(d, l->t, l->dir, find_early, l));
+	}
+	return r;
+}
+
 int mem_dump_pages(struct dump *d)
 {
 	bool elsewhere = d->o.pages_elsewhere || d->o.pages_out;
@@ -471,9 +533,27 @@ int mem_dump_pages(struct dump *d)
 	return mem_why_unreadable(d, elsewhere ? dump_elsewhere(d) : dump_here(d));
 }
 
+int mem_end_pages(struct dump *d)
+{
+	int r;
+
+	if (!d->pages || d->pages->snapshot)
+		return 0;
+	r = finish_lanes(d, d->pages);
+	pages_dump_free(d);
+	return r;
+}
+
+bool mem_has_snapshots(const struct dump *d)
+{
+	return d->pages && d->pages->snapshot;
+}
+
 int mem_dump_snapshots(struct dump *d)
 {
-	return write_lanes(d, d->pages);
+	int r = post_lanes(d, d->pages);
+
+	return r < 0 ? r : finish_lanes(d, d->pages);
 }
 
 /*
