@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Unix sockets whose files were renamed after bind(2), as by a server that takes over from the one
- * before it, or that were linked to another name and unlinked: both names are what they were, and
- * so are other files of these names.
+ * before it, or that were linked to another name and unlinked, or that were bound in a directory
+ * which is gone since (Qt's servers): both names are what they were, and so are other files of
+ * these names.
  */
 #include "unix.h"
 
@@ -29,8 +30,8 @@ static void reaches(int listener, const char *name)
 
 int main(void)
 {
-	char now[64], before[64], old[64], data[64], moved[64], buf[8];
-	int first, second, cli, acc, waits, dg, dgc, rel, linked, fd;
+	char now[64], before[64], old[64], data[64], moved[64], tmp[64], qt[64], buf[8];
+	int first, second, cli, acc, waits, dg, dgc, rel, linked, server, fd;
 	struct stat st;
 
 	check(mkdtemp(dir) && chdir(dir) == 0 && mkdir("sub", 0700) == 0);
@@ -55,7 +56,15 @@ int main(void)
 	check(rename("relative", "sub/rel") == 0);
 	linked = unix_bound("linked.1", false, SOCK_STREAM);
 	check(link("linked.1", "linked") == 0 && unlink("linked.1") == 0);
+	snprintf(tmp, sizeof(tmp), "%s/.own/deeper/s", dir);
+	snprintf(qt, sizeof(qt), "%s/server", dir);
+	check(mkdir(".own", 0700) == 0 && mkdir(".own/deeper", 0700) == 0);
+	server = unix_bound(tmp, false, SOCK_STREAM);
+	check(rename(tmp, qt) == 0 && rmdir(".own/deeper") == 0 && rmdir(".own") == 0);
 	ready();
+	has_name(server, tmp);
+	reaches(server, qt);
+	check(access(".own", F_OK) < 0 && unlink(qt) == 0);
 	has_name(first, now);
 	has_name(second, before);
 	has_name(acc, before);

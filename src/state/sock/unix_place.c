@@ -6,6 +6,7 @@
 #include "base/file.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -57,13 +58,19 @@ static int open_in(int root, const char *name)
 	return file_openat2(root, name, &how);
 }
 
-/* The directory of PATH in the tree; the mount that it is in, 0 when it is not there. */
+/*
+ * The mount that the directory of PATH is in, 0 when nobody can tell.  A directory that is gone, as
+ * who binds in one of its own and renames that to its place removes it, is made where it was for
+ * the moment (unix_names.c: make_way()): in the mount of the nearest one that is there.
+ */
 static uint64_t mount_of_parent(int root, const char *path)
 {
 	g_autofree char *up = g_path_get_dirname(path);
 	autoclose int fd = open_in(root, up);
 	struct statx st;
 
+	if (fd < 0 && errno == ENOENT && strcmp(up, path) != 0)
+		return mount_of_parent(root, up);
 	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
 		return 0;
 	return st.stx_mnt_id;
