@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* F_SETOWN, F_SETOWN_EX, F_SETSIG and O_ASYNC: who gets which signal, by whose right. */
+/* F_SETOWN, F_SETOWN_EX, F_SETSIG, O_ASYNC and F_NOTIFY: who gets which signal, by whose right. */
 #include "cr.h"
 
 static volatile sig_atomic_t got, from;
@@ -22,8 +22,30 @@ static int make(void)
 	return sigaction(SIGUSR1, &a, NULL);
 }
 
+/* A directory that tells of changes, also of the second; one that tells of the first only. */
+static void changes(char *name, int always, int once)
+{
+	unlink(name);
+	check(got == SIGRTMIN + 3 && from == always, "signal %d of %d", (int)got, (int)from);
+	got = from = 0;
+	check(close(open(name, O_CREAT | O_RDWR, 0600)) == 0);
+	check(got == 0, "signal %d of %d", (int)got, (int)from); /* not wanted by the first */
+	unlink(name);
+	check(got == SIGRTMIN + 3 && from == always, "signal %d of %d", (int)got, (int)from);
+	got = from = 0;
+	check(fcntl(always, F_NOTIFY, 0) == 0 && fcntl(once, F_GETOWN) == getpid());
+}
+
+static void asks(int fd, unsigned mask)
+{
+	check(fd >= 0 && fcntl(fd, F_NOTIFY, mask) == 0, "errno %d", errno);
+	check(fcntl(fd, F_SETSIG, SIGRTMIN + 3) == 0);
+}
+
 int main(void)
 {
+	char dir[] = "/tmp/fowns.XXXXXX", name[64];
+	int always, once;
 	struct sigaction a = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
 	struct f_owner_ex owner = {0};
 	uid_t uids[2];
@@ -42,6 +64,13 @@ int main(void)
 	check(setresuid(1234, 5678, 0) == 0 && fcntl(o[0], F_SETOWN, -getpgrp()) == 0);
 	check(setresuid(0, 0, 0) == 0);
 
+	check(mkdtemp(dir));
+	snprintf(name, sizeof(name), "%s/file", dir);
+	check(close(open(name, O_CREAT | O_RDWR, 0600)) == 0);
+	always = open(dir, O_RDONLY | O_CLOEXEC);
+	once = open(dir, O_RDONLY | O_CLOEXEC);
+	asks(always, DN_DELETE | DN_MULTISHOT);
+	asks(once, DN_ATTRIB);
 	ready();
 
 	check(got == 0, "signal %d", (int)got);
@@ -57,5 +86,12 @@ int main(void)
 	check(owner.pid == getpgrp(), "%d", owner.pid);
 	check(fcntl(o[0], 17 /* F_GETOWNER_UIDS */, uids) == 0);
 	check(uids[0] == 1234 && uids[1] == 5678, "%u %u", uids[0], uids[1]);
+	got = from = 0;
+	check(chmod(name, 0644) == 0 && got == SIGRTMIN + 3 && from == once, "signal %d of %d",
+	      (int)got, (int)from);
+	got = 0;
+	check(chmod(name, 0600) == 0 && got == 0, "signal %d", (int)got);
+	changes(name, always, once);
+	rmdir(dir);
 	return ok();
 }

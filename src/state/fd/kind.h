@@ -91,6 +91,11 @@ int fown_check(const struct fd_view *v) MUST_CHECK; /* nobody outside of the tre
 int fown_restore(struct restore *r, struct file *f, const FownEntry *e, unsigned flags) MUST_CHECK;
 int fown_settle(struct restore *r, struct rtask *t, struct file *f, int tfd) MUST_CHECK;
 
+/* dnotify.c: F_NOTIFY of what has the number ID in the images; 0: could it be saved? */
+int dnotify_dump(struct dump *d, const struct fd_view *v, uint32_t id, const FownEntry *owner)
+	MUST_CHECK;
+int dnotify_settle(struct restore *r, struct rtask *t, struct file *f, int tfd) MUST_CHECK;
+
 extern const struct fd_kind fd_external, fd_ctty, fd_pty, fd_pipe, fd_eventfd, fd_regular,
 	fd_mqfile, fd_bpfmap;
 extern const struct fd_kind fd_epoll, fd_fifo, fd_inotify, fd_memfd, fd_signalfd, fd_timerfd;

@@ -41,8 +41,11 @@ static int check(struct dump *d, const struct fd_view *v)
 {
 	char reopen[64];
 	struct path_view p = view_of(v, reopen);
-	int r = fown_check(v);
+	g_autofree FownEntry *owner = NULL;
+	int r = fown_dump(v, &owner);
 
+	if (r == 0)
+		r = dnotify_dump(d, v, 0, owner);
 	if (r == 0)
 		r = path_check(d, &p);
 	return r < 0 || d->frozen ? r : reopen_check_opened(&p);
@@ -53,7 +56,9 @@ static int dump(struct dump *d, const struct fd_view *v, FileEntry *e)
 	char reopen[64];
 	struct path_view p = view_of(v, reopen);
 
-	return fd_dump_named(d, v, &p, e->id, &e->reg);
+	int r = fd_dump_named(d, v, &p, e->id, &e->reg);
+
+	return r < 0 ? r : dnotify_dump(d, v, e->id, e->reg->fown);
 }
 
 static int load(struct restore *r, struct file *f)
@@ -142,5 +147,6 @@ const struct fd_kind fd_regular = {
 	.load = load,
 	.open = open_,
 	.finish = open_socket,
+	.settle = dnotify_settle,
 	.lone = is_lone,
 };
