@@ -56,6 +56,23 @@ static void refused_maps(void)
 		expect("is a BPF map, which is not saved while it is mapped; unmap it first");
 }
 
+/* linux/in6.h, which is not for those who have netinet/in.h */
+static void refused_label(void)
+{
+	struct {
+		unsigned char dst[16];
+		uint32_t label;
+		uint8_t action, share;
+		uint16_t flags, expires, linger;
+		uint32_t pad;
+	} q = {.dst[15] = 1, .share = 255 /* IPV6_FL_S_ANY */, .flags = 1 /* IPV6_FL_F_CREATE */};
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	if (fd >= 0 &&
+	    setsockopt(fd, 41 /* IPPROTO_IPV6 */, 32 /* IPV6_FLOWLABEL_MGR */, &q, sizeof(q)) == 0)
+		expect("it has leased a flow label (IPV6_FLOWLABEL_MGR), which cannot be saved");
+}
+
 static void refused_mounts(void)
 {
 	int fs = fsopen("proc", FSOPEN_CLOEXEC), mount;
@@ -125,6 +142,7 @@ int main(void)
 	refused_answer();
 	refused_maps();
 	refused_mounts();
+	refused_label();
 	refused_threads();
 	fd = mkstemp(lock);
 	check(fd >= 0 && flock(fd, LOCK_EX) == 0 && unlink(lock) == 0);

@@ -48,6 +48,7 @@ struct socks_dump {
 	GHashTable *shut;	   /* inode -> 1, 2, 3: shutdown of inet sockets; DIAG_SIGNS */
 	GHashTable *ids;	   /* inode -> id of the file, of those that may be mapped */
 	GHashTable *packets;	   /* inode -> struct diag_packet: packet.c */
+	GHashTable *labels;	   /* network namespace -> has it any? flowlabel.c */
 	GHashTable *tcp;	   /* inode -> struct diag_tcp: socks_tcp() */
 };
 int socks_look(struct dump *d) MUST_CHECK;

@@ -333,6 +333,7 @@ void socks_dump_end(struct dump *d)
 	g_clear_pointer(&s->shut, g_hash_table_unref);
 	g_clear_pointer(&s->tcp, g_hash_table_unref);
 	g_clear_pointer(&s->packets, g_hash_table_unref);
+	g_clear_pointer(&s->labels, g_hash_table_unref);
 	g_clear_pointer(&s->ids, g_hash_table_unref);
 	g_clear_pointer(&s->awaiting, g_hash_table_unref);
 	g_clear_pointer(&s->to_check, g_array_unref);
