@@ -96,6 +96,7 @@ struct file { /* an open file description to be */
 	enum file_state state;
 	int fd;	       /* ours; -1 */
 	unsigned uses; /* by descriptors that are still to be passed on: restore.windowed */
+	bool has_fd;   /* not only a mapping, or a message on its way */
 	bool async;    /* O_ASYNC is still to be set */
 	bool settled;  /* for kinds that do it once, in any task that has it */
 };

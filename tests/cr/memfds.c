@@ -31,14 +31,43 @@ static char *map(int prot, int flags, int of)
 	return p;
 }
 
-int main(void)
+/* Written to, mapped, and executed: nobody who has opened it writes to it. */
+static int script(void)
+{
+	static const char text[] = "#!/proc/self/exe run\n";
+	int program = memfd_create("script", 0);
+
+	check(write(program, text, strlen(text)) == (ssize_t)strlen(text));
+	check(fcntl(program, F_SETFL, O_APPEND) == 0);
+	map(PROT_READ | PROT_WRITE, MAP_SHARED, program);
+	return program;
+}
+
+static bool runs(int program)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0) {
+		char name[] = "script", *const argv[] = {name, NULL};
+
+		syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
+		_exit(errno);
+	}
+	check(waitpid(pid, &status, 0) == pid);
+	return status == 0;
+}
+
+int main(int argc, char **argv)
 {
 	char buf[32], path[64], link[64] = "";
-	int ro, sealed, only_map, future;
+	int ro, sealed, only_map, future, program;
 	char *private, *lonely, *reads, *kept;
 	struct stat st;
 	struct child c;
 
+	if (argc > 1 && strcmp(argv[1], "run") == 0)
+		return 0;
 	fd = memfd_create("named thing", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	check(fd >= 0 && write(fd, "hello memfd", 11) == 11 && fchmod(fd, 0640) == 0);
 	check(fchown(fd, 12, 34) == 0 && ftruncate(fd, FAR + 4097) == 0);
@@ -62,6 +91,8 @@ int main(void)
 	check(ftruncate(future, 8192) == 0);
 	kept = map(PROT_READ | PROT_WRITE, MAP_SHARED, future);
 	check(fcntl(future, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0);
+	program = script();
+	check(runs(program));
 	check(pwrite(fd, "child", 5, FAR) == 5);
 	c = child_start(NULL, verify_child);
 
@@ -88,5 +119,7 @@ int main(void)
 	check(strcmp(lonely + 5000, "lonely") == 0);
 	strcpy(kept, "still writable");
 	check(write(future, "x", 1) < 0 && errno == EPERM);
+	check(runs(program));
+	check(write(program, "s", 1) == 1 && (fcntl(program, F_GETFL) & O_APPEND));
 	return ok();
 }

@@ -229,7 +229,8 @@ int ghost_remap(struct dump *d, uint32_t file_id, uint32_t ghost_id) MUST_CHECK;
 /* state/fd/memfd.c: memory with a descriptor, which may be closed while it is still mapped. */
 bool memfd_is_map(const struct vma *v);
 int memfd_dump_map(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST_CHECK;
-int memfd_open(struct restore *r, const MemfdFileEntry *e, unsigned flags, int *ret_fd) MUST_CHECK;
+int memfd_open_map(struct restore *r, const MemfdFileEntry *e, unsigned flags, int *ret_fd)
+	MUST_CHECK;
 int memfd_seal(struct restore *r) MUST_CHECK; /* all of them, once everything is mapped */
 
 void bpfmaps_end(struct restore *r); /* state/fd/bpfmap.c */

@@ -137,8 +137,9 @@ static int load(struct restore *r, struct file *f)
 
 struct memfd {
 	MemfdInodeEntry *entry;
-	int fd; /* ours, writable */
+	int fd; /* ours, writable: see reopen() */
 	bool inherited;
+	bool given; /* a descriptor of the tree's has its description */
 };
 
 static void memfd_free(void *p)
@@ -209,33 +210,62 @@ static int make_all(struct restore *r)
 	return ret < 0 ? ret : 0;
 }
 
-int memfd_open(struct restore *r, const MemfdFileEntry *e, unsigned flags, int *ret_fd)
+static int find(struct restore *r, const MemfdFileEntry *e, struct memfd **m)
 {
-	const struct memfd *m;
-	char path[64];
-	int ret;
+	int ret = r->memfds ? 0 : make_all(r);
 
-	if (!r->memfds) {
-		ret = make_all(r);
-		if (ret < 0)
-			return ret;
-	}
-	m = g_hash_table_lookup(r->memfds, GUINT_TO_POINTER(e->inode_id));
-	if (!m)
-		return err_set(EBADMSG, "memfd %u is not in memfd.img", e->inode_id);
+	if (ret < 0)
+		return ret;
+	*m = g_hash_table_lookup(r->memfds, GUINT_TO_POINTER(e->inode_id));
+	return *m ? 0 : err_set(EBADMSG, "memfd %u is not in memfd.img", e->inode_id);
+}
+
+/*
+ * What memfd_create(2) returns can be written to, but counts as no writer (alloc_file()), so that
+ * the file can be executed.  What open(2) returns counts (do_dentry_open()), and so does a mapping
+ * of it: execve(2) is told ETXTBSY.
+ */
+static int reopen(const struct memfd *m, unsigned flags, bool ours, int *ret_fd)
+{
+	const int status = (int)(flags & (O_APPEND | O_NONBLOCK));
+	char path[64];
+
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->fd);
-	*ret_fd = open(path, (int)(flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)) | O_CLOEXEC);
-	return *ret_fd < 0 ? err_errno("memfd \"%s\"", m->entry->name) : 0;
+	if (ours)
+		*ret_fd = fcntl(m->fd, F_DUPFD_CLOEXEC, 3);
+	else
+		*ret_fd = open(path, (int)(flags & O_ACCMODE) | status | O_CLOEXEC);
+	if (*ret_fd < 0 || (ours && status && fcntl(*ret_fd, F_SETFL, status) < 0))
+		return err_errno("memfd \"%s\"", m->entry->name);
+	return 0;
+}
+
+static bool is_original(const struct memfd *m, unsigned flags)
+{
+	return (flags & O_ACCMODE) == O_RDWR && !m->inherited;
+}
+
+int memfd_open_map(struct restore *r, const MemfdFileEntry *e, unsigned flags, int *ret_fd)
+{
+	struct memfd *m;
+	int ret = find(r, e, &m);
+
+	return ret < 0 ? ret : reopen(m, flags & O_ACCMODE, is_original(m, flags), ret_fd);
 }
 
 static int open_(struct restore *r, struct file *f)
 {
 	const MemfdFileEntry *e = f->entry->memfd;
-	int ret = memfd_open(r, e, e->flags, &f->fd);
+	struct memfd *m;
+	int ret = find(r, e, &m);
+	bool ours = ret == 0 && f->has_fd && is_original(m, e->flags) && !m->given;
 
+	if (ret == 0)
+		ret = reopen(m, e->flags, ours, &f->fd);
 	if (ret < 0)
 		return ret;
-	if (e->pos > 0 && lseek(f->fd, (off_t)e->pos, SEEK_SET) < 0)
+	m->given |= ours;
+	if ((ours || e->pos > 0) && lseek(f->fd, (off_t)e->pos, SEEK_SET) < 0)
 		return err_errno("memfd %u: position %" PRIu64, e->inode_id, e->pos);
 	return fown_restore(r, f, e->fown, e->flags);
 }

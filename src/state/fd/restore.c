@@ -101,14 +101,16 @@ int files_load_table(struct restore *r, uint32_t table, GPtrArray **ret)
 	for (unsigned i = 0; i < fds->len; i++) {
 		const FdinfoEntry *e = g_ptr_array_index(fds, i);
 		const FdinfoEntry *before = i ? g_ptr_array_index(fds, i - 1) : NULL;
+		struct file *f = g_hash_table_lookup(r->files, GUINT_TO_POINTER(e->id));
 
 		if (e->fd > TFD_MAX || (before && before->fd == e->fd))
 			return err_set(EBADMSG, "fdinfo-%u.img: descriptor %u", table, e->fd);
-		if (!g_hash_table_contains(r->files, GUINT_TO_POINTER(e->id)))
+		if (!f)
 			return err_set(
 				EBADMSG,
 				"fdinfo-%u.img: descriptor %u is file %u, which is not there",
 				table, e->fd, e->id);
+		f->has_fd = true;
 	}
 	*ret = g_steal_pointer(&fds);
 	return 0;

@@ -128,7 +128,7 @@ static int open_vma(struct restore *r, const VmaEntry *v, int *ret_fd, bool *ret
 		flags = O_RDWR;
 	if (f->entry->memfd) {
 		*ret_owned = true;
-		return memfd_open(r, f->entry->memfd, flags, ret_fd);
+		return memfd_open_map(r, f->entry->memfd, flags, ret_fd);
 	}
 	if (f->state == FILE_OPEN && (f->entry->reg->flags & O_ACCMODE) == flags) {
 		*ret_fd = f->fd;
