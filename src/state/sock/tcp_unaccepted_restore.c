@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 
 #define COOKIES	    "/proc/sys/net/ipv4/tcp_syncookies"
@@ -77,6 +78,13 @@ static int nursery_open(struct restore *r, struct nursery *n)
 	n->r = r;
 	if (ret == 0)
 		ret = ns_open(p.dir, NS_NET, &n->ns);
+	/*
+	 * One restore at a time in each network namespace: another one's end would turn cookies off
+	 * again.  Nobody else locks these files.
+	 */
+	while (ret == 0 && flock(n->ns, LOCK_EX) < 0)
+		if (errno != EINTR)
+			ret = err_errno("lock the network namespace");
 	if (ret == 0)
 		ret = diag_open(p.dir, &n->diag);
 	if (ret == 0)
