@@ -231,6 +231,8 @@ bool memfd_is_map(const struct vma *v);
 int memfd_dump_map(struct dump *d, const struct path_view *v, uint32_t *ret_id) MUST_CHECK;
 int memfd_open_map(struct restore *r, const MemfdFileEntry *e, unsigned flags, int *ret_fd)
 	MUST_CHECK;
+/* 1: none is shared memory SHMID, which others map as shared anonymous memory. */
+int memfd_shared(struct restore *r, uint64_t shmid, int *ret_fd) MUST_CHECK;
 int memfd_seal(struct restore *r) MUST_CHECK; /* all of them, once everything is mapped */
 
 void bpfmaps_end(struct restore *r); /* state/fd/bpfmap.c */

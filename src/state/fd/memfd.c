@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memfd_create(2): files without a directory.  The object (name, content, seals) is recorded once
- * in memfd.img, its pages as those of shared memory; descriptions and mappings refer to it.  Seals
- * come last, as some forbid what is done before.
+ * memfd_create(2): files without a directory; and shared anonymous memory that has a descriptor or
+ * a private mapping, as whoever may opens it in /proc/PID/map_files.  The object (name, content,
+ * seals) is recorded once in memfd.img, its pages as those of shared memory; descriptions and
+ * mappings refer to it.  Seals come last, as some forbid what is done before.
  */
 #include "state/fd/files.h"
 #include "state/fd/kind.h"
@@ -15,25 +16,50 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 
 #define PREFIX	"/memfd:"
 #define DELETED " (deleted)"
+#define NO_FILE "/dev/zero" /* shared anonymous memory (mm/shmem.c: shmem_zero_setup()) */
 
 static bool is_memfd(const char *link)
 {
 	return g_str_has_prefix(link, PREFIX) && g_str_has_suffix(link, DELETED);
 }
 
+/* The file system that all memory is on that has no file; 0: nobody knows. */
+static dev_t memory_dev(void)
+{
+	static dev_t dev;
+	autoclose int fd = dev ? -1 : memfd_create("cryo-where", MFD_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		dev = st.st_dev;
+	return dev;
+}
+
+static bool is_no_file(const char *link)
+{
+	return strcmp(link, NO_FILE DELETED) == 0;
+}
+
 static bool match(const struct dump *d, const struct fd_view *v)
 {
 	/* nobody has the kernel's own mount in a namespace: a real file of that name is on another
 	 */
-	return is_memfd(v->link) && v->st.st_nlink == 0 && !spaces_mount(d, v->info.mnt_id);
+	return (is_memfd(v->link) || (is_no_file(v->link) && v->st.st_dev == memory_dev())) &&
+	       v->st.st_nlink == 0 && !spaces_mount(d, v->info.mnt_id);
 }
 
 bool memfd_is_map(const struct vma *v)
 {
-	return v->deleted && g_str_has_prefix(v->name, PREFIX) && !shmem_is_stand_in(v);
+	if (!v->deleted)
+		return false;
+	return g_str_has_prefix(v->name, PREFIX)
+		       ? !shmem_is_stand_in(v)
+		       : !v->shared && strcmp(v->name, NO_FILE) == 0 &&
+				 makedev(v->major, v->minor) == memory_dev();
 }
 
 static int check(struct dump *d, const struct fd_view *v)
@@ -68,7 +94,11 @@ static int dump_object(struct dump *d, const char *link, const struct stat *st, 
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0)
 		return err_errno("seals of %s", link);
-	name = g_strndup(link + strlen(PREFIX), strlen(link) - strlen(PREFIX) - strlen(DELETED));
+	name = g_strndup(link, strlen(link) - strlen(DELETED));
+	if (is_no_file(link))
+		seals = 0; /* it is born with F_SEAL_SEAL */
+	else
+		memmove(name, name + strlen(PREFIX), strlen(name) - strlen(PREFIX) + 1);
 	e.name = name;
 	e.uid = users_uid(d, st->st_uid);
 	e.gid = users_gid(d, st->st_gid);
@@ -171,8 +201,15 @@ static int make(struct restore *r, struct memfd *m)
 
 	if (inherit(r, m))
 		return 0;
-	m->fd = memfd_create(e->name, MFD_CLOEXEC | MFD_ALLOW_SEALING |
-					      (e->hugetlb_flag & (MFD_HUGETLB | HUGETLB_BITS)));
+	if (strcmp(e->name, NO_FILE) == 0 && !e->seals && !e->hugetlb_flag) {
+		ret = shmem_new(e->size, &m->fd);
+		if (ret < 0)
+			return ret;
+	} else {
+		m->fd = memfd_create(e->name,
+				     MFD_CLOEXEC | MFD_ALLOW_SEALING |
+					     (e->hugetlb_flag & (MFD_HUGETLB | HUGETLB_BITS)));
+	}
 	if (m->fd < 0)
 		return err_errno("memfd_create");
 	if (e->size > INT64_MAX || ftruncate(m->fd, (off_t)e->size) < 0)
@@ -208,6 +245,24 @@ static int make_all(struct restore *r)
 			return err_wrap(ret, "memfd \"%s\"", e->name);
 	}
 	return ret < 0 ? ret : 0;
+}
+
+int memfd_shared(struct restore *r, uint64_t shmid, int *ret_fd)
+{
+	int ret = r->memfds ? 0 : make_all(r);
+	GHashTableIter it;
+	struct memfd *m;
+
+	if (ret < 0)
+		return ret;
+	g_hash_table_iter_init(&it, r->memfds);
+	while (g_hash_table_iter_next(&it, NULL, (void **)&m)) {
+		if (m->entry->shmid != shmid)
+			continue;
+		*ret_fd = fcntl(m->fd, F_DUPFD_CLOEXEC, 3);
+		return *ret_fd < 0 ? err_errno("dup") : 0;
+	}
+	return 1;
 }
 
 static int find(struct restore *r, const MemfdFileEntry *e, struct memfd **m)

@@ -94,6 +94,7 @@ uint64_t mem_vdso_waits(const struct restore *r, unsigned i);
 /* Makes shared anonymous objects; their content is read by the root's agent. */
 int shmem_make(struct restore *r) MUST_CHECK;
 int shmem_fill_object(struct restore *r, uint64_t id, int fd, uint64_t bytes) MUST_CHECK;
+int shmem_new(uint64_t bytes, int *ret_fd) MUST_CHECK; /* an object, and room for at least that */
 int shmem_fd(struct restore *r, uint64_t shmid, int *ret_fd) MUST_CHECK;
 void shmem_close(struct restore *r);
 

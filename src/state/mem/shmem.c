@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/interrupt.h"
 #include "image/pages.h"
+#include "state/fd/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -341,6 +342,15 @@ static int make_object(struct shmem_restore *s)
 	return make_stand_in(s);
 }
 
+int shmem_new(uint64_t bytes, int *ret_fd)
+{
+	struct shmem_restore s = {.fd = -1, .bytes = ROUND_UP(MAX(bytes, 1), IMAGE_PAGE_SIZE)};
+	int r = make_object(&s);
+
+	*ret_fd = s.fd;
+	return r;
+}
+
 /* By the root's agent, so that its cgroup pays for the memory. */
 static int fill(struct restore *r, const struct shmem_restore *s)
 {
@@ -410,7 +420,11 @@ int shmem_make(struct restore *r)
 
 	g_hash_table_iter_init(&it, r->shmem);
 	while (ret == 0 && g_hash_table_iter_next(&it, (void **)&id, (void **)&s)) {
-		ret = pages_open(r->o.images, IMG_SHMEM_PAGEMAP, *id, &s->pages);
+		ret = memfd_shared(r, *id, &s->fd);
+		if (ret == 0)
+			continue;
+		if (ret == 1)
+			ret = pages_open(r->o.images, IMG_SHMEM_PAGEMAP, *id, &s->pages);
 		if (ret < 0)
 			break;
 		if (s->pages.n) {
