@@ -398,6 +398,35 @@ s = socket.socket(socket.AF_UNIX); s.bind(\"/mnt/ro/s\"); open(\"bound\", \"w\")
 	umount -l "$DIR/shared" "$DIR/master" "$ROOT"
 }
 
+# Of the file systems below DIR: where, what, attributes.
+below_dir() {
+	awk -v d="$DIR/" 'index($5, d) == 1 { split($0, x, " - "); print $5, $4, $6, x[2] }' "/proc/$PID/mountinfo" | sort
+}
+
+@test "mounts: a copy of ours, of which some are unmounted and others have other attributes" {
+	mkdir "$DIR"/{gone,twice,place,strict}
+	for d in gone twice twice place strict; do mount -t tmpfs "$d" "$DIR/$d"; done
+	mkdir "$DIR/gone/below" && mount -t tmpfs below "$DIR/gone/below"
+	mkdir "$DIR/place/kept" && mount -t tmpfs kept "$DIR/place/kept"
+	inside -pm 'cd "$0"; umount gone/below gone twice place/kept
+		mount -o remount,bind,ro,noexec strict
+		umount place; mount -t tmpfs new place; echo its >place/file; mkdir place/kept
+		exec sleep 1000 <&- >&- 2>&-' "$DIR"
+	below_dir >"$DIR/then" && [ "$(wc -l <"$DIR/then")" = 3 ]
+	again
+	below_dir | diff "$DIR/then" -
+	[ "$(in_it cat "$DIR/place/file")" = its ]
+	run -1 in_it touch "$DIR/strict/file"
+	# what is mounted since stays: nothing is known of it; what is not there any more is passed over
+	"$CRYO" dump -D "$IMG" -t "$PID"
+	umount "$DIR/gone/below" "$DIR/twice" && mkdir "$DIR/since" && mount -t tmpfs since "$DIR/since"
+	"$CRYO" restore -D "$IMG" -d --pidfile pid && PID=$(cat "$IMG/pid")
+	below_dir | grep -v "^$DIR/since / rw,relatime tmpfs since " | diff "$DIR/then" -
+	below_dir | grep -q "^$DIR/since "
+	kill -9 "$PID" && PID=
+	umount -l "$DIR"/{gone,twice,place,strict,since}
+}
+
 @test "mounts: namespaces inside that are peers and slaves of the root's" {
 	mkdir "$DIR/m"
 	setsid unshare -pm --fork bash -euc 'mount -t proc proc /proc; mount -t tmpfs p "$0"; mount --make-shared "$0"

@@ -96,6 +96,13 @@ int mnt_write_record(const struct mnt_scope *s, const struct mount_entry *m,
 		     const struct mnt_seen *seen) MUST_CHECK;
 bool mnt_is_first_of_fs(const struct mnt_scope *s, size_t i);
 
+/* Mounts as we see them. */
+int mnt_read_ours(struct mountinfo *ret) MUST_CHECK;
+/* mnt_ours.c: that of OURS that M is a copy of, with those that it is mounted on; NULL. */
+const struct mount_entry *mnt_find_ours(const struct mountinfo *its, const struct mountinfo *ours,
+					const struct mount_entry *m);
+void mnt_note_ours(const struct mnt_scope *s); /* of the root's: what it has done to its copy */
+
 /* mnt_foreign.c: a container's, for other readers (options.foreign). */
 int mnt_dump_foreign(struct dump *d) MUST_CHECK;
 bool mnt_foreign_has_content(const struct mnt_scope *s, size_t i);

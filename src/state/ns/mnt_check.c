@@ -21,7 +21,7 @@ static bool is_allowed(const struct dump *d, char flag)
 	return false;
 }
 
-static int read_ours(struct mountinfo *ret)
+int mnt_read_ours(struct mountinfo *ret)
 {
 	CLEANUP(proc_close) struct proc self = PROC_NONE;
 	int r = proc_open(getpid(), &self);
@@ -77,7 +77,7 @@ int mnt_each_scope(struct dump *d, bool root, int (*fn)(const struct mnt_scope *
 	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
 	struct mnt_scope s = {
 		.d = d, .its = &d->mounts, .ours = &ours, .outer = outer, .id = NSID_MNT};
-	int r = read_ours(&ours);
+	int r = mnt_read_ours(&ours);
 
 	if (r < 0)
 		return r;

@@ -207,6 +207,7 @@ static int dump_scope(const struct mnt_scope *s)
 		if (r == 0 && seen.way == MNT_VIEW && mnt_is_gone(&s->its->v[i]))
 			r = mnt_gone_dump(s, i);
 	}
+	mnt_note_ours(s);
 	return r;
 }
 

@@ -34,6 +34,7 @@ void mnt_plan_free(struct mnt_plan **p)
 	if (!*p)
 		return;
 	g_ptr_array_unref((*p)->all);
+	g_clear_pointer(&(*p)->changes, g_ptr_array_unref);
 	cleanup_close(&(*p)->yard);
 	cleanup_close(&(*p)->root_group);
 	g_free(g_steal_pointer(p));
@@ -219,6 +220,8 @@ int mnt_plan_load(const struct mnt_options *o, uint64_t id, struct mnt_plan **re
 			    : add(p, g_ptr_array_index(records, i));
 	for (unsigned i = 0; r == 0 && i < p->all->len; i++)
 		r = prepare(o, p, g_ptr_array_index(p->all, i));
+	if (r == 0)
+		r = mnt_ours_load(p);
 	if (r < 0)
 		return r;
 	put_parents_first(p);

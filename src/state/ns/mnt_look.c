@@ -39,16 +39,6 @@ static bool is_root(const struct mountinfo *its, const struct mount_entry *m)
 	return strcmp(m->target, "/") == 0 && !mountinfo_by_id(its, m->parent);
 }
 
-static const struct mount_entry *find_ours(const struct mountinfo *ours,
-					   const struct mount_entry *m)
-{
-	for (size_t i = 0; i < ours->n; i++)
-		if (same_fs(&ours->v[i], m) && strcmp(ours->v[i].target, m->target) == 0 &&
-		    strcmp(ours->v[i].root, m->root) == 0)
-			return &ours->v[i];
-	return NULL;
-}
-
 static bool has_fs(const struct mountinfo *all, const struct mount_entry *m)
 {
 	for (size_t i = 0; i < all->n; i++)
@@ -291,7 +281,7 @@ static bool is_given(const struct mnt_scope *s, const struct mount_entry *m)
 {
 	if (s->space)
 		return false;
-	return s->d->own_root ? is_root(s->its, m) : find_ours(s->ours, m) != NULL;
+	return s->d->own_root ? is_root(s->its, m) : mnt_find_ours(s->its, s->ours, m) != NULL;
 }
 
 /* The mounts before this namespace are ours, or copies of them: no images tell of those. */
@@ -308,7 +298,7 @@ static bool is_recorded_outside(const struct mnt_scope *s, const struct mount_en
 
 	for (size_t i = 0; !found && i < root->n; i++)
 		found = same_fs(&root->v[i], m) && below(m->root, root->v[i].root) &&
-			!find_ours(s->ours, &root->v[i]);
+			!mnt_find_ours(root, s->ours, &root->v[i]);
 	for (unsigned i = 0; !found && i < s->outer->len; i++)
 		found = g_ptr_array_index(s->outer, i) != root &&
 			has_wider(g_ptr_array_index(s->outer, i), m);

@@ -44,6 +44,9 @@ static int make_yard(struct mnt_plan *p)
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_errno("make all mounts private");
+	r = mnt_ours_leave(p);
+	if (r < 0)
+		return r;
 	r = mount_make("tmpfs", params, 0, &p->yard);
 	return r < 0 ? r : mount_attach(p->yard, AT_FDCWD, "/");
 }
@@ -351,13 +354,20 @@ static int open_place(struct mnt *m)
 	return m->at < 0 ? wrap(m, err_errno("its place")) : 0;
 }
 
-static int set_attributes(struct mnt *m)
+int mnt_set_flags(int fd, unsigned flags)
 {
-	struct mount_attr a = {.attr_set = mountflags_attrs(m->e->flags),
+	struct mount_attr a = {.attr_set = mountflags_attrs(flags),
 			       .attr_clr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
 					   MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
 					   MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME |
 					   MOUNT_ATTR_NOSYMFOLLOW};
+
+	return mount_setattr(fd, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0 ? err_errno("attributes")
+								       : 0;
+}
+
+static int set_attributes(struct mnt *m)
+{
 	autoclose int fs = -1;
 
 	if (!m->e->ext_mount && m->parent && can_be_new(m) && m->e->sb_flags & MS_RDONLY) {
@@ -366,9 +376,7 @@ static int set_attributes(struct mnt *m)
 		    fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
 			return wrap(m, err_errno("make the file system read-only"));
 	}
-	if (mount_setattr(m->fd, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0)
-		return wrap(m, err_errno("attributes"));
-	return 0;
+	return wrap(m, mnt_set_flags(m->fd, m->e->flags));
 }
 
 static int put(struct mnt *m)
@@ -432,6 +440,8 @@ int mnt_plan_make(struct mnt_plan *p)
 		r = mnt_share(p);
 	if (r == 0)
 		r = each(p, set_attributes, true);
+	if (r == 0)
+		r = mnt_ours_attributes(p);
 	if (r == 0 && p->o.inside)
 		r = mnt_keep_inside(p);
 	if (r == 0)

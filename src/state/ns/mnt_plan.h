@@ -22,12 +22,21 @@ struct mnt {
 	int again;		       /* which has this, a detached copy of it; -1 */
 };
 
+/* mnt_ours.c: what a tree has done to its copy of our mounts. */
+struct mnt_change {
+	char *target;
+	bool gone;
+	unsigned flags; /* MS_*, otherwise */
+	int fd;		/* O_PATH; -1 */
+};
+
 struct mnt_plan {
 	GPtrArray *all; /* struct mnt, in the order of mountinfo: parents first */
 	struct mnt *root;
 	struct mnt_options o;
-	GPtrArray *gone; /* struct gone: mnt_gone.c */
-	int root_group;	 /* a mount whose group the root takes over; -1 */
+	GPtrArray *gone;    /* struct gone: mnt_gone.c */
+	GPtrArray *changes; /* struct mnt_change */
+	int root_group;	    /* a mount whose group the root takes over; -1 */
 	int yard;
 	unsigned places;
 };
@@ -65,6 +74,14 @@ int mnt_gone_load(const struct mnt_options *o, struct mnt *m) MUST_CHECK;
 int mnt_gone_make(struct mnt_plan *p, struct mnt *m, int wide, const char *rest, int *ret)
 	MUST_CHECK;
 void mnt_gone_end(struct mnt_plan *p); /* all are in their places: the names go */
+
+/* mnt_ours.c */
+int mnt_ours_load(struct mnt_plan *p) MUST_CHECK;
+int mnt_ours_leave(struct mnt_plan *p) MUST_CHECK; /* in the copy, before anything is mounted */
+int mnt_ours_attributes(const struct mnt_plan *p) MUST_CHECK;
+
+/* The mount FD is of has these MS_*, and no others. */
+int mnt_set_flags(int fd, unsigned flags) MUST_CHECK;
 
 void mnt_true_root(MntEntry *e, json_t *extra);
 
