@@ -426,7 +426,7 @@ int mem_dump_no_pages(struct dump *d, const struct dtask *t)
 }
 
 struct ops {
-	int brk, dumpable;
+	int brk, dumpable, future;
 };
 
 static int rest_ask(struct dthread *h, struct batch *b, void *data)
@@ -435,6 +435,7 @@ static int rest_ask(struct dthread *h, struct batch *b, void *data)
 
 	ops->brk = batch_add(b, SYS_brk, IMM(0));
 	ops->dumpable = batch_add(b, SYS_prctl, IMM(PR_GET_DUMPABLE));
+	ops->future = mem_future_ask(h->task, b);
 	return 0;
 }
 
@@ -445,7 +446,7 @@ static int rest_take(struct dump *d, struct dthread *h, const struct answers *a)
 	int r;
 
 	t->mm->mm_brk = (uint64_t)answer(a, ops->brk);
-	r = mem_future_dump(d, t);
+	r = mem_future_dump(d, t, answer(a, ops->future));
 	if (r == 0)
 		r = uffd_check_maps(d, t);
 	if (r == 0)

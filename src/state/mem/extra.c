@@ -106,14 +106,26 @@ void mem_extra_dump(struct dtask *t)
 	}
 }
 
-/* What is mapped from now on: the agent's own mapping shows it. */
-int mem_future_dump(struct dump *d, struct dtask *t)
+/*
+ * What is mapped from now on: the agent's own mapping shows it, at first by what msync(2) says of
+ * locked memory (mm/msync.c: EBUSY).
+ */
+int mem_future_ask(struct dtask *t, struct batch *b)
+{
+	int op = batch_add(b, SYS_msync, IMM(t->agent->addr), IMM(IMAGE_PAGE_SIZE),
+			   IMM(MS_INVALIDATE));
+
+	batch_may_fail(b, op);
+	return op;
+}
+
+int mem_future_dump(struct dump *d, struct dtask *t, int64_t answer)
 {
 	CLEANUP(maps_clear) struct maps now = {0};
 	const struct vma *v;
 	int r;
 
-	if (t->status.vm_locked_bytes == 0)
+	if (answer != -EBUSY)
 		return 0;
 	r = maps_read_vmflags(t->proc.dir, &now);
 	v = r < 0 ? NULL : maps_find(&now, t->agent->addr);

@@ -105,7 +105,9 @@ int mem_protect(struct restore *r, struct rtask *t) MUST_CHECK; /* protections, 
 /* state/mem/extra.c: what only cryo.json has a place for */
 void mem_extra_dump(struct dtask *t);
 int mem_guards_dump(struct dtask *t) MUST_CHECK;		 /* looks at all page tables */
-int mem_future_dump(struct dump *d, struct dtask *t) MUST_CHECK; /* with an agent */
+/* with an agent: mlockall(MCL_FUTURE) */
+int mem_future_ask(struct dtask *t, struct batch *b);
+int mem_future_dump(struct dump *d, struct dtask *t, int64_t answer) MUST_CHECK;
 bool mem_locks_on_fault(const struct rtask *t, const VmaEntry *v);
 int mem_guards_restore(struct rtask *t, struct batch *b) MUST_CHECK;
 int mem_extra_restore(struct rtask *t, struct batch *b) MUST_CHECK;
