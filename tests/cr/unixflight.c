@@ -2,6 +2,7 @@
 /* Descriptors on their way through unix sockets (SCM_RIGHTS), which nobody else may have. */
 #include "cr.h"
 
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -60,9 +61,46 @@ static void pair(int type, int s[2])
 	check(socketpair(AF_UNIX, type, 0, s) == 0);
 }
 
+/* By a name that is this program's only: first or second. */
+static socklen_t ring_name(int i, struct sockaddr_un *a)
+{
+	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			   (size_t)snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "ring-%d-%d",
+					    getpid(), i));
+}
+
+/* Two with names, each of them in both queues: only the kernel's garbage collector ends them. */
+static void make_ring(int s[2])
+{
+	struct sockaddr_un a;
+
+	pair(SOCK_DGRAM, s);
+	for (int i = 0; i < 2; i++) {
+		socklen_t len = ring_name(i, &a);
+
+		check(bind(s[i], (struct sockaddr *)&a, len) == 0, "errno %d", errno);
+	}
+	for (int i = 0; i < 4; i++)
+		give(s[i / 2], "round", &s[i % 2], 1);
+}
+
+static void verify_ring(int fd)
+{
+	struct sockaddr_un a, want;
+
+	for (int i = 0; i < 3; i++) {
+		socklen_t len = sizeof(a), other = ring_name(i % 2, &want);
+
+		take(fd, "round", &fd, 1);
+		check(getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+		check(len == other && !memcmp(&a, &want, len), "%s", a.sun_path + 1);
+	}
+}
+
 int main(void)
 {
-	int stream[2], dgram[2], seq[2], self[2], outer[2], inner[2], ep[2], p[2], q[2],
+	int ring[2], stream[2], dgram[2], seq[2], self[2], outer[2], inner[2], ep[2], p[2], q[2],
 		got[FDS_MAX], fd, e, memfd, shared = open("/proc/self/exe", O_RDONLY);
 	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = 4711};
 	char b[8];
@@ -111,8 +149,10 @@ int main(void)
 	give(ep[0], "e", &e, 1);
 	close(e);
 
+	make_ring(ring);
 	ready();
 
+	verify_ring(ring[0]);
 	take(stream[1], "c", got, 2);
 	reads(got[0], "pipe");
 	check(write(got[1], "more", 4) == 4);

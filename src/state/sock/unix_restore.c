@@ -24,8 +24,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#define PATIENCE_MS 2000
 
 static void usock_free(void *p)
 {
@@ -197,17 +201,35 @@ static const int *mounts_of(const struct restore *r, const struct usock *u)
 	return c ? &c->ns : NULL;
 }
 
+/*
+ * Sockets that are in each other's queues are ended by a task of the kernel's, some time after
+ * whoever had them (net/unix/garbage.c: unix_gc()): names of a tree that has just ended may be in
+ * use yet.
+ */
+static int bind_soon(const struct sock_maker *m, const struct usock *u, int fd)
+{
+	const struct timespec ms = {.tv_nsec = 1000000};
+	struct sockaddr_un a;
+	socklen_t len = unix_name_addr(u->e, &a);
+	bool abstract = len > offsetof(struct sockaddr_un, sun_path) && !a.sun_path[0];
+	int ret = sock_bind_by(m, unix_name_dir(u->e), fd, &a, len);
+
+	for (int i = 0; ret == -EADDRINUSE && abstract && i < PATIENCE_MS; i++) {
+		nanosleep(&ms, NULL);
+		err_clear();
+		ret = sock_bind_by(m, unix_name_dir(u->e), fd, &a, len);
+	}
+	return ret;
+}
+
 int usock_bind(struct restore *r, struct usock *u, int fd)
 {
 	struct sock_maker root = sock_maker_in(r, usock_net_of(u));
-	struct sockaddr_un a;
-	socklen_t len = unix_name_addr(u->e, &a);
 	int ret;
 
 	root.mnt_id = mount_of(u);
 	root.mounts = mounts_of(r, u);
-	ret = sock_bind_by(&root, unix_name_dir(u->e), fd, &a, len);
-
+	ret = bind_soon(&root, u, fd);
 	return ret < 0 ? err_wrap(ret, "unix socket %s", unix_name_show(u->e)) : 0;
 }
 
