@@ -813,3 +813,62 @@ while True:
 	restore --pidfile pid
 	[ "$(cat "/proc/$PID/comm")" = sleep ]
 }
+
+@test "a terminal inside of a root directory of the tree's own, controlling terminal of a session" {
+	local root=$DIR/root
+	mkdir -p "$root/dev/pts"
+	ln -s pts/ptmx "$root/dev/ptmx"
+	mount --bind /dev/pts "$root/dev/pts"
+	cc -static -x c -o "$root/talk" - <<-'END'
+	#define _XOPEN_SOURCE 600
+	#include <fcntl.h>
+	#include <stdio.h>
+	#include <stdlib.h>
+	#include <string.h>
+	#include <termios.h>
+	#include <unistd.h>
+	int main(void)
+	{
+		int m = posix_openpt(O_RDWR | O_NOCTTY), n = 0, c;
+		char buf[64], *name = m < 0 || grantpt(m) || unlockpt(m) ? NULL : ptsname(m);
+		if (!name)
+			return 1;
+		if (fork() == 0) {
+			close(m);
+			setsid();
+			for (int fd = 0; fd < 3; fd++) {
+				close(fd);
+				open(name, O_RDWR);
+			}
+			while ((n = read(0, buf, sizeof(buf))) > 0 && write(1, buf, n) == n) ;
+			return 2;
+		}
+		while (write(m, "x\n", 2) == 2) {
+			for (c = 0; c < 6; c++) /* x CR LF, by the terminal and by its reader */
+				if (read(m, buf, 1) != 1)
+					return 3;
+			printf("%d\n", ++n);
+			fflush(stdout);
+			usleep(20000);
+		}
+		return 4;
+	}
+	END
+	launch chroot "$root" /talk
+	wait_for 10 eval '[ "$(lines "$DIR/out")" -gt 3 ]'
+	CHILD=$(cat "/proc/$PID/task/$PID/children") && CHILD=${CHILD% }
+	local before after
+	before=$(cut -d' ' -f6-8 "/proc/$CHILD/stat")
+	for _ in 1 2; do
+		dump
+		wait "$PID" || true
+		wait_for 10 test ! -e "/proc/$PID"
+		restore
+		grows "$DIR/out"
+		after=$(cut -d' ' -f6-8 "/proc/$CHILD/stat")
+		[ "$after" = "$before" ]
+	done
+	[ "${before#* }" != "0 -1" ] # it has one
+	kill -9 "$PID" "$CHILD"
+	umount "$root/dev/pts"
+}

@@ -97,6 +97,18 @@ static void look_at_slave(const struct dump *d, GHashTable *all, struct dtask *t
 		s->orphan = s->orphan || is_own(d, &st, (unsigned)pty_index_of_tty_nr(dev));
 }
 
+/*
+ * A terminal in any devpts, whatever root directory its task has (links begin at ours), /dev/tty,
+ * or a terminal that is mounted over /dev/console.  Who opens it says whether it is one.
+ */
+static bool may_be_slave(const char *link)
+{
+	const char *base = strrchr(link, '/');
+
+	return base && (strcmp(base, "/tty") == 0 || strcmp(base, "/console") == 0 ||
+			(base[1] && base[1 + strspn(base + 1, "0123456789")] == 0));
+}
+
 static void look_at(const struct dump *d, GHashTable *all, struct dtask *t, int tfd)
 {
 	g_autofree char *link = NULL;
@@ -110,7 +122,7 @@ static void look_at(const struct dump *d, GHashTable *all, struct dtask *t, int 
 		return;
 	master = g_str_has_suffix(link, "ptmx"); /* /dev/pts/ptmx, too */
 
-	if (!master && (strcmp(link, "/dev/tty") == 0 || g_str_has_prefix(link, "/dev/pts/")))
+	if (!master && may_be_slave(link))
 		look_at_slave(d, all, t, tfd);
 	if (master && fdinfo_read(t->proc.dir, tfd, &info) == 0 &&
 	    fdinfo_u64(&info, "tty-index", 10, &index) == 0) {
