@@ -5,7 +5,9 @@
 #define P 4096
 #define N 512
 
-static char *all, *moved;
+#define F 16
+
+static char *all, *moved, *file; /* of a file: 0-7 written before the fork, the others never */
 
 static uint64_t frame(const void *at)
 {
@@ -17,7 +19,45 @@ static uint64_t frame(const void *at)
 	return e >> 63 ? e & ((UINT64_C(1) << 55) - 1) : 0;
 }
 
-static uint64_t *frames; /* what the parent has; shared */
+static uint64_t *frames; /* what the parent has; shared: first of all, then of the file's */
+
+static void note_frames(void)
+{
+	for (int i = 0; i < N; i++)
+		frames[i] = frame(all + i * P);
+	for (int i = 0; i < F; i++)
+		frames[N + i] = frame(file + i * P);
+}
+
+static void map_file(char *name)
+{
+	char page[P];
+	int fd = mkstemp(name);
+
+	check(fd >= 0);
+	memset(page, 'f', P);
+	for (int i = 0; i < F; i++)
+		check(write(fd, page, P) == P);
+	file = mmap(NULL, F * P, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	check(file != MAP_FAILED);
+	close(fd);
+	for (int i = 0; i < 8; i++)
+		file[i * P] = (char)('0' + i);
+}
+
+/* 1: written by the child, 2: by the parent, 3: given back by the child, 4: by the parent. */
+static int file_verify(void)
+{
+	for (int i = 0; i < F; i++) {
+		char want = i == 1 ? 'c' : i == 3 || i >= 8 ? 'f' : (char)('0' + i);
+
+		if (file[i * P] != want || file[i * P + 1] != 'f')
+			return 30 + i;
+		if ((i == 0 || (i > 4 && i < 8)) && frame(file + i * P) != frames[N + i])
+			return 50 + i;
+	}
+	return 0;
+}
 
 static int grandchild_make(void)
 {
@@ -43,6 +83,8 @@ static int child_make(void)
 	check(madvise(all + 16 * P, 2 * P, MADV_DONTNEED) == 0);
 	check(munmap(all + 30 * P, P) == 0);
 	check(mprotect(all + 40 * P, P, PROT_READ) == 0);
+	file[P] = 'c';
+	check(madvise(file + 3 * P, P, MADV_DONTNEED) == 0);
 	grandchild = child_start(grandchild_make, grandchild_verify);
 	return 0;
 }
@@ -73,30 +115,35 @@ static int child_verify(void)
 	if (all[50 * P] != 50 || moved[P] != 'm')
 		return 24;
 	child_go(&grandchild);
-	return same >= N - 80 ? 0 : 25;
+	return same >= N - 80 ? file_verify() : 25;
 }
 
 int main(void)
 {
+	char name[] = "/tmp/cow.XXXXXX";
 	struct child child;
 
-	frames = mmap(NULL, N * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	frames = mmap(NULL, (N + F) * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	all = mmap(NULL, N * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	moved = mmap(NULL, 4 * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	check(madvise(all, N * P, MADV_NOHUGEPAGE) == 0);
 	for (int i = 0; i < N; i++)
 		all[i * P] = (char)i;
 	moved[P] = 'm';
+	map_file(name);
 	child = child_start(child_make, child_verify);
 	all[50 * P] = 'p';
 	check(munmap(moved, 4 * P) == 0);
 	check(madvise(all + 61 * P, P, MADV_DONTNEED) == 0);
-	for (int i = 0; i < N; i++)
-		frames[i] = frame(all + i * P);
+	file[2 * P] = 'p';
+	check(madvise(file + 4 * P, P, MADV_DONTNEED) == 0);
+	note_frames();
 	ready();
 	check(all[50 * P] == 'p' && all[20 * P] == 20 && all[3 * P] == 3 && all[61 * P] == 0);
-	for (int i = 0; i < N; i++)
-		frames[i] = frame(all + i * P);
+	check(file[P] == '1' && file[2 * P] == 'p' && file[3 * P] == '3' && file[4 * P] == 'f');
+	check(file[9 * P] == 'f' && file[5 * P] == '5');
+	note_frames();
 	child_go(&child);
+	unlink(name);
 	return ok();
 }

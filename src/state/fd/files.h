@@ -141,6 +141,10 @@ int fd_dump_named(struct dump *d, const struct fd_view *v, const struct path_vie
 /* Opens a named file inside the box's root; O_CLOEXEC. */
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd) MUST_CHECK;
 
+/* Does nothing but its name lead to it, in the first process' mounts, as soon as those are there?
+ */
+bool path_is_plain(const struct restore *r, const RegFileEntry *e);
+
 /* Whether path_open() has nothing to say against what the file is like now. */
 bool path_stays(const struct restore *r, const RegFileEntry *e);
 

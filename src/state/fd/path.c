@@ -5,6 +5,7 @@
  * lead nowhere else.
  */
 #include "base/file.h"
+#include "state/extra.h"
 #include "state/fd/files.h"
 #include "state/fd/find.h"
 #include "state/fd/kind.h"
@@ -273,6 +274,16 @@ static int check_same(const struct restore *r, const RegFileEntry *e, int fd)
 			       "--file-validation",
 			       e->name, (uint64_t)st.st_size, e->size);
 	return 0;
+}
+
+bool path_is_plain(const struct restore *r, const RegFileEntry *e)
+{
+	const void *id = GUINT_TO_POINTER(e->id);
+
+	return !g_hash_table_contains(r->ghosts, id) && !g_hash_table_contains(r->linked, id) &&
+	       !covered_find(r, e->id) && !sysctl_find(r, e->id) &&
+	       !extra_get(r->extra, "adrift_files", e->id) &&
+	       spaces_root_of(r, e->has_mnt_id ? e->mnt_id : -1) == r->root;
 }
 
 int path_open(struct restore *r, const RegFileEntry *e, unsigned flags, int *ret_fd)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "state/mem/cow.h"
 
+#include "state/mem/cow_files.h"
 #include "state/mem/mem.h"
 #include "state/mem/staged.h"
 #include "state/mem/transfer.h"
@@ -19,6 +20,7 @@
 #define PM_MINE	  (UINT64_C(1) << 63)	    /* present */
 #define PM_FILE	  (UINT64_C(1) << 61)
 #define ANONYMOUS (VMA_STATUS_ANON_PRIVATE)
+#define PRIVATE	  (VMA_STATUS_ANON_PRIVATE | VMA_STATUS_FILE_PRIVATE)
 
 struct range {
 	uint64_t start, end;
@@ -81,12 +83,23 @@ static bool is_anonymous(const struct vma *v)
 		v->special == VMA_ANON_NAMED);
 }
 
+/* What was never writable has no pages of its own (mm/vma.c: accountable_mapping()). */
+static bool is_file(const struct vma *v)
+{
+	return !v->shared && v->ino && v->name[0] == '/' && !v->deleted &&
+	       (!v->vmflags || v->vmflags & VMF(AC));
+}
+
 static bool is_alike(const struct vma *v, const struct vma *p)
 {
 	const uint64_t kind = VMF(GD) | VMF(NR);
 
-	return p && is_anonymous(p) && p->end >= v->end &&
-	       (p->vmflags & kind) == (v->vmflags & kind);
+	if (!p || p->end < v->end || (p->vmflags & kind) != (v->vmflags & kind))
+		return false;
+	if (is_anonymous(v))
+		return is_anonymous(p);
+	return is_file(p) && p->ino == v->ino && p->major == v->major && p->minor == v->minor &&
+	       v->offset - p->offset == v->start - p->start && strcmp(v->name, p->name) == 0;
 }
 
 static int compare(int mine, int theirs, const struct page_run *run, GArray *ret)
@@ -123,7 +136,9 @@ static int dump_child(struct dtask *t, const struct dtask *parent)
 	for (size_t i = 0; r == 0 && i < t->maps.n; i++) {
 		const struct vma *v = &t->maps.v[i];
 
-		if (!is_anonymous(v) || !is_alike(v, maps_find(&parent->maps, v->start)))
+		if (!is_anonymous(v) && !is_file(v))
+			continue;
+		if (!is_alike(v, maps_find(&parent->maps, v->start)))
 			continue;
 		pagemap_begin(&mine, v->start, v->end, &PAGES_PRIVATE);
 		while ((r = pagemap_next(&mine, &run)) > 0) {
@@ -229,9 +244,9 @@ static int wanted(struct restore *r, const struct rtask *t, GArray **ret)
 		const VmaEntry *v = t->mm->vmas[i];
 		bool any = false;
 
-		for (unsigned k = 0; v->status & ANONYMOUS && !any && k < children->len; k++)
+		for (unsigned k = 0; v->status & PRIVATE && !any && k < children->len; k++)
 			any = touches(g_ptr_array_index(children, k), v->start, v->end);
-		if (any)
+		if (any && (v->status & ANONYMOUS || cow_file_may(r, v)))
 			ranges_add(*ret, v->start, v->end);
 	}
 	return e;
@@ -277,14 +292,15 @@ static void keep(struct settling *s, struct batch *b, const VmaEntry *v)
 	ranges_add(s->have, v->start, v->end);
 }
 
-static void make(struct settling *s, struct batch *b, const VmaEntry *v)
+static void make(struct settling *s, struct batch *b, const VmaEntry *v, int tfd)
 {
 	const unsigned kept = MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE;
 
 	batch_expect(b,
 		     batch_add(b, SYS_mmap, IMM(v->start), IMM(v->end - v->start),
 			       IMM(v->prot | PROT_WRITE),
-			       IMM((v->flags & kept) | MAP_FIXED_NOREPLACE), IMM(-1), IMM(0)),
+			       IMM((v->flags & kept) | MAP_FIXED_NOREPLACE), IMM((int64_t)tfd),
+			       IMM(tfd < 0 ? 0 : v->pgoff)),
 		     (int64_t)v->start);
 	ranges_add(s->fill, v->start, v->end);
 	ranges_add(s->have, v->start, v->end);
@@ -324,6 +340,12 @@ static int fill(struct settling *s, struct batch *b)
 	return ret;
 }
 
+static bool is_private(const VmaEntry *v)
+{
+	return v->status & PRIVATE &&
+	       !(v->status & (VMA_STATUS_VDSO | VMA_STATUS_VVAR | VMA_STATUS_VSYSCALL));
+}
+
 static int settle(struct settling *s)
 {
 	struct rtask *t = s->t;
@@ -333,11 +355,10 @@ static int settle(struct settling *s)
 	rtask_batch(t, &b);
 	for (size_t i = 0; i < t->mm->n_vmas; i++) {
 		const VmaEntry *v = t->mm->vmas[i];
-		bool anon =
-			v->status & ANONYMOUS &&
-			!(v->status & (VMA_STATUS_VDSO | VMA_STATUS_VVAR | VMA_STATUS_VSYSCALL));
 
-		if (anon && holds(s->had, v->start, v->end) && touches(s->same, v->start, v->end))
+		if (is_private(v) && holds(s->had, v->start, v->end) &&
+		    touches(s->same, v->start, v->end) &&
+		    (v->status & ANONYMOUS || cow_file_same(s->r, t, v)))
 			keep(s, &b, v);
 	}
 	for (unsigned i = 0; i < s->had->len; i++) {
@@ -361,6 +382,7 @@ static int make_for_children(struct settling *s)
 {
 	struct rtask *t = s->t;
 	CLEANUP(batch_end) struct batch b = {0};
+	CLEANUP(cow_files_clear) struct cow_files files = {0};
 	g_autoptr(GArray) kept = g_array_copy(s->have);
 	int ret;
 
@@ -368,10 +390,20 @@ static int make_for_children(struct settling *s)
 	for (size_t i = 0; i < t->mm->n_vmas; i++) {
 		const VmaEntry *v = t->mm->vmas[i];
 
-		if (v->status & ANONYMOUS && touches(s->for_children, v->start, v->end) &&
-		    !touches(kept, v->start, v->end))
-			make(s, &b, v);
+		if (!is_private(v) || !touches(s->for_children, v->start, v->end) ||
+		    touches(kept, v->start, v->end))
+			continue;
+		if (v->status & ANONYMOUS)
+			make(s, &b, v, -1);
+		else
+			cow_files_add(&files, s->r, v);
 	}
+	ret = cow_files_give(&files, &b);
+	for (unsigned i = 0; ret == 0 && i < files.nmaps; i++)
+		make(s, &b, files.maps[i], files.tfds[files.use[i]]);
+	cow_files_end(&files, &b);
+	if (ret < 0)
+		return ret;
 	g_array_sort(s->have, by_start);
 	g_array_sort(s->fill, by_start);
 	ret = batch_run(&b);
@@ -431,7 +463,7 @@ void cow_claim(struct rtask *t, uint64_t start, uint64_t end)
 
 bool cow_has(const struct rtask *t, const VmaEntry *v)
 {
-	return t->have && v->status & ANONYMOUS && holds(t->have, v->start, v->end);
+	return t->have && v->status & PRIVATE && holds(t->have, v->start, v->end);
 }
 
 bool cow_rest(const struct rtask *t, uint64_t *at, uint64_t end, uint64_t *ret_start,
