@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -72,9 +73,32 @@ static bool has_formats(void)
 	return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
+/* A multicast router, in a network namespace where nobody else is one. */
+static int make_router(void)
+{
+	int fd, one = 1;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return -1;
+	fd = socket(AF_INET, SOCK_RAW, 2 /* IPPROTO_IGMP */);
+	return fd < 0 || setsockopt(fd, 0, 200 /* MRT_INIT */, &one, sizeof(one)) < 0;
+}
+
+static bool has_router(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(make_router());
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 int main(void)
 {
 	bool formats = has_formats();
+	bool routes = has_router();
+	struct child router = child_start(routes ? make_router : NULL, NULL);
 	struct child other_formats = child_start(formats ? make_formats : NULL, NULL);
 	struct child sharer = child_start(make_sharer, end_sharer),
 		     mounts = child_start(make_mounts, NULL);
@@ -89,7 +113,11 @@ int main(void)
 	say("expect: its children go to another time namespace\n");
 	if (formats)
 		say("expect: mount /mnt (binfmt_misc): it belongs to a user namespace inside\n");
+	if (routes)
+		say("expect: its network namespace routes multicast (MRT_INIT), which may be by "
+		    "this\n");
 	ready();
+	child_go(&router);
 	child_go(&other_formats);
 	child_go(&sharer);
 	child_go(&mounts);

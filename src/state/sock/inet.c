@@ -183,6 +183,8 @@ static int check(struct dump *d, const struct fd_view *v)
 	if (r == 0)
 		r = flowlabel_check(d, &s);
 	if (r == 0)
+		r = mroute_check(d, &s);
+	if (r == 0)
 		r = check_state(d, &s, state);
 	if (r >= 0)
 		r = reuseport_check(d, &s);

@@ -122,6 +122,9 @@ int inet_options_restore(int fd, json_t *x) MUST_CHECK;
 /* flowlabel.c: those that it has leased are refused */
 int flowlabel_check(struct dump *d, const struct sock_view *s) MUST_CHECK;
 
+/* mroute.c: those of multicast routers are refused */
+int mroute_check(const struct dump *d, const struct sock_view *s) MUST_CHECK;
+
 /* multicast.c: groups, by interface name and address.  X may be NULL: could they be saved? */
 int multicast_dump(struct dump *d, const struct sock_view *s, json_t *x) MUST_CHECK;
 int multicast_restore(int fd, json_t *x) MUST_CHECK;
