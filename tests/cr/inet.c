@@ -100,6 +100,7 @@ int main(void)
 {
 	int l = bound4(SOCK_STREAM, 0), fresh = socket(AF_INET, SOCK_STREAM, 0);
 	int only_bound = bound4(SOCK_STREAM, 0), l6, u6, udp, udpc, lite, raw, icmp, tw;
+	int dead = socket(AF_INET, SOCK_STREAM, 0), deaf = socket(AF_INET, SOCK_STREAM, 0);
 	int nobodys = bound_free(), raw6 = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
 	struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xefc0a801), .imr_ifindex = 1};
 	unsigned ports[4];
@@ -129,6 +130,8 @@ int main(void)
 	check(setsockopt(udp, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) == 0,
 	      "errno %d", errno);
 	tw = waiting();
+	check(shutdown(dead, SHUT_RDWR) == -1 && errno == ENOTCONN);
+	check(shutdown(deaf, SHUT_RD) == -1 && errno == ENOTCONN);
 	ports[0] = port_of(l);
 	ports[1] = port_of(only_bound);
 	ports[2] = port_of(udp);
@@ -147,6 +150,9 @@ int main(void)
 	check(get(fresh, IPPROTO_TCP, TCP_KEEPIDLE) == 123);
 	check(get(fresh, SOL_SOCKET, SO_KEEPALIVE) == 1);
 	check(get(fresh, SOL_SOCKET, SO_RCVBUF) == 140000, "%d", get(fresh, SOL_SOCKET, SO_RCVBUF));
+	check(recv(dead, b, 1, 0) == 0 && recv(deaf, b, 1, 0) == 0, "errno %d", errno);
+	check(send(dead, b, 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+	check(recv(fresh, b, 1, 0) == -1 && errno == ENOTCONN);
 	check(listen(only_bound, 1) == 0);
 	talk(only_bound, AF_INET);
 	check(u6 < 0 || get(u6, IPPROTO_IPV6, IPV6_V6ONLY) == 1);

@@ -248,6 +248,32 @@ static unsigned shutdown_of(const struct sock_view *s)
 	return p.revents & POLLHUP ? 3 : p.revents & POLLRDHUP ? 1 : 0;
 }
 
+/*
+ * Closed for reading without a connection: what --tcp-close has left of one, or shutdown(2) of a
+ * new one, which sets that and says ENOTCONN (inet_shutdown()).  poll(2) tells nothing of writing.
+ */
+static unsigned shut_unconnected(struct dump *d, const struct sock_view *s)
+{
+	struct pollfd p = {.fd = s->fd, .events = POLLRDHUP};
+	uint8_t how = 0;
+	struct peek *k;
+	uint64_t sk, at;
+	int r;
+
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLRDHUP))
+		return 0;
+	if (!dump_peek(d, &k))
+		return 3;
+	r = peek_sock(k, s->fd, &sk);
+	if (r == 0)
+		r = peek_at(k, sk, "sock", "sk_shutdown", &at);
+	if (r == 0)
+		r = peek_read(k, at, &how, sizeof(how));
+	if (r < 0)
+		err_clear();
+	return r == 0 && how & 1 ? how & 3u : 3;
+}
+
 static void dump_addrs(struct dump *d, const struct sock_view *s, InetSkEntry *e, json_t *x)
 {
 	union inet_addr src = {.sa.sa_family = (sa_family_t)s->family}, dst = src;
@@ -281,6 +307,8 @@ static void dump_parts(struct dump *d, const struct sock_view *s, InetSkEntry *e
 	how &= ~DIAG_SIGNS;
 	if (!how && !inet_is_tcp(s) && !is_udp(s))
 		how = shutdown_of(s);
+	if (!how && inet_is_tcp(s) && e->state == TCP_CLOSE && !e->dst_port)
+		how = shut_unconnected(d, s);
 	if (how) {
 		e->has_shutdown = true;
 		e->shutdown = (SkShutdown)how;
