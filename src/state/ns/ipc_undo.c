@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,28 +46,67 @@ static int list_sets(void *arg)
 	return r;
 }
 
-/* 0: it has no list; 1: it has one. */
-static int has_list(const struct dtask *t)
+/* Somebody who has no list, for comparison: we may have threads, and so one of our own. */
+static void bare_end(pid_t *bare)
 {
-	int r = kcmp_compare(getpid(), t->proc.pid, KCMP_SYSVSEM, 0, 0);
+	if (*bare <= 0)
+		return;
+	kill(*bare, SIGKILL);
+	waitpid(*bare, NULL, 0);
+}
 
+static int bare_start(pid_t *bare)
+{
+	if (*bare > 0)
+		return 0;
+	*bare = fork();
+	if (*bare < 0)
+		return err_errno("fork");
+	if (*bare == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	return 0;
+}
+
+/* 0: it has no list; 1: it has one. */
+static int has_list(pid_t *bare, const struct dtask *t)
+{
+	int r = bare_start(bare);
+
+	if (r == 0)
+		r = kcmp_compare(*bare, t->proc.pid, KCMP_SYSVSEM, 0, 0);
 	return r < 0 ? r : r > 0;
 }
 
+struct values {
+	const struct sets *sets;
+	unsigned short *v;
+};
+
 /* All sets' values, one after another. */
-static int read_values(struct dtask *t, const struct sets *s, unsigned short *v)
+static int read_inside(void *arg)
 {
-	CLEANUP(batch_end) struct batch b = {0};
+	const struct values *a = arg;
+	unsigned short *v = a->v;
 
-	dtask_batch(t, &b);
-	for (unsigned i = 0; i < s->ids->len; i++) {
-		unsigned n = g_array_index(s->counts, unsigned, i);
+	for (unsigned i = 0; i < a->sets->ids->len; i++) {
+		int id = g_array_index(a->sets->ids, int, i);
 
-		batch_add(&b, SYS_semctl, IMM(g_array_index(s->ids, int, i)), IMM(0), IMM(GETALL),
-			  batch_out(&b, v, n * sizeof(*v)));
-		v += n;
+		if (semctl(id, 0, GETALL, v) < 0)
+			return err_errno("values of semaphores %d", id);
+		v += g_array_index(a->sets->counts, unsigned, i);
 	}
-	return batch_run(&b);
+	return 0;
+}
+
+/* By us: not every task may read the semaphores of all others. */
+static int read_values(const struct dtask *t, const struct sets *s, unsigned short *v)
+{
+	struct values a = {s, v};
+
+	return ipc_in_namespace(t->proc.dir, read_inside, &a);
 }
 
 /*
@@ -171,26 +211,8 @@ static const struct space *space_of(const struct dtask *t)
 	return spaces_find(t->dump, NS_IPC, spaces_of(t->dump, t->proc.pid)[NS_IPC]);
 }
 
-/* We may have threads, and so a list of our own: compared with somebody who has none. */
-static int has_own_list(const struct dtask *t)
-{
-	pid_t bare = fork();
-	int r;
-
-	if (bare < 0)
-		return err_errno("fork");
-	if (bare == 0) {
-		pause();
-		_exit(0);
-	}
-	r = kcmp_compare(bare, t->proc.pid, KCMP_SYSVSEM, 0, 0);
-	kill(bare, SIGKILL);
-	waitpid(bare, NULL, 0);
-	return r < 0 ? r : r > 0;
-}
-
 /* There they are not read: who may have some is refused where there are semaphores. */
-static int check_spaces(struct dump *d)
+static int check_spaces(struct dump *d, pid_t *bare)
 {
 	int r = 0;
 
@@ -201,7 +223,7 @@ static int check_spaces(struct dump *d)
 		struct sets s = {.ids = g_array_new(FALSE, FALSE, sizeof(int)),
 				 .counts = g_array_new(FALSE, FALSE, sizeof(unsigned))};
 
-		if (!x || has_own_list(t) <= 0)
+		if (!x || has_list(bare, t) <= 0)
 			continue;
 		r = ipc_in_space(t->proc.dir, x->fd, list_sets, &s);
 		if (r == 0 && s.ids->len)
@@ -219,8 +241,9 @@ int ipc_undo_dump(struct dump *d)
 	struct sets s = {.ids = g_array_new(FALSE, FALSE, sizeof(int)),
 			 .counts = g_array_new(FALSE, FALSE, sizeof(unsigned))};
 	CLEANUP(kcmp_set_drop) struct kcmp_set *seen = kcmp_set_new(KCMP_SYSVSEM);
+	CLEANUP(bare_end) pid_t bare = 0;
 	uint32_t id;
-	int r = check_spaces(d);
+	int r = check_spaces(d, &bare);
 
 	if (r == 0)
 		r = ipc_in_namespace(dump_task(d, 0)->proc.dir, list_sets, &s);
@@ -229,7 +252,7 @@ int ipc_undo_dump(struct dump *d)
 	r = 0; /* 1: it is our own, and others use it, too */
 	for (unsigned i = 0; r == 0 && s.ids->len && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
-		int has = is_asked(d, t) && !space_of(t) ? has_list(t) : 0;
+		int has = is_asked(d, t) && !space_of(t) ? has_list(&bare, t) : 0;
 
 		if (has > 0)
 			has = kcmp_set_add(seen, t->proc.pid, 0, 0, &id);
