@@ -330,6 +330,7 @@ static const struct restore_step restore_steps[] = {
 	{"descriptors of threads", .task = files_late},
 	{"threads' own", .thread = files_restore_thread},
 	{"end of threads' own", .task = files_end_threads},
+	{"attributes of mounts", .all = mnt_ours_restore},
 	{"limits", .task = rlimits_restore},
 	{"pending signals", .task = sigpending_restore},
 	{"timers", .task = timers_restore},

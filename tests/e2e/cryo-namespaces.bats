@@ -411,12 +411,16 @@ below_dir() {
 	inside -pm 'cd "$0"; umount gone/below gone twice place/kept
 		mount -o remount,bind,ro,noexec strict
 		umount place; mount -t tmpfs new place; echo its >place/file; mkdir place/kept
-		exec sleep 1000 <&- >&- 2>&-' "$DIR"
+		mount -o remount,bind,nodev /dev # its descriptor of /dev/null is older, and on our /dev
+		exec sleep 1000 >&- 2>&-' "$DIR"
 	below_dir >"$DIR/then" && [ "$(wc -l <"$DIR/then")" = 3 ]
 	again
 	below_dir | diff "$DIR/then" -
 	[ "$(in_it cat "$DIR/place/file")" = its ]
 	run -1 in_it touch "$DIR/strict/file"
+	awk '$5 == "/dev"' "/proc/$PID/mountinfo" | grep -q nodev
+	[ "$(readlink "/proc/$PID/fd/0")" = /dev/null ]
+	in_it mount -o remount,bind,dev /dev # now it is on the copy: it would be refused
 	# what is mounted since stays: nothing is known of it; what is not there any more is passed over
 	"$CRYO" dump -D "$IMG" -t "$PID"
 	umount "$DIR/gone/below" "$DIR/twice" && mkdir "$DIR/since" && mount -t tmpfs since "$DIR/since"
@@ -425,6 +429,21 @@ below_dir() {
 	below_dir | grep -q "^$DIR/since "
 	kill -9 "$PID" && PID=
 	umount -l "$DIR"/{gone,twice,place,strict,since}
+}
+
+@test "mounts: a copy of ours, seen from a root directory after chroot(2)" {
+	make_root
+	umount "$ROOT" && mount -t tmpfs ours "$ROOT/mnt" && echo ours >"$ROOT/mnt/file"
+	setsid unshare -pm --fork chroot "$ROOT" /bin/sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
+	PARENT=$!
+	wait_for 5 eval 'PID=$(pgrep -P $PARENT) && [ "$(cat /proc/$PID/comm)" = sleep ]'
+	cut -d' ' -f4- "/proc/$PID/mountinfo" >"$DIR/then" && grep -q ' ours ' "$DIR/then"
+	again
+	cut -d' ' -f4- "/proc/$PID/mountinfo" | diff "$DIR/then" -
+	[ "$(cat "/proc/$PID/root/mnt/file")" = ours ] && in_it test -e /usr
+	in_it mountpoint -q /dev
+	kill -9 "$PID" && PID=
+	umount "$ROOT/mnt"
 }
 
 @test "mounts: namespaces inside that are peers and slaves of the root's" {

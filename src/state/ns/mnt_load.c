@@ -34,7 +34,7 @@ void mnt_plan_free(struct mnt_plan **p)
 	if (!*p)
 		return;
 	g_ptr_array_unref((*p)->all);
-	g_clear_pointer(&(*p)->changes, g_ptr_array_unref);
+	g_clear_pointer(&(*p)->unmounted, g_ptr_array_unref);
 	cleanup_close(&(*p)->yard);
 	cleanup_close(&(*p)->root_group);
 	g_free(g_steal_pointer(p));

@@ -440,8 +440,6 @@ int mnt_plan_make(struct mnt_plan *p)
 		r = mnt_share(p);
 	if (r == 0)
 		r = each(p, set_attributes, true);
-	if (r == 0)
-		r = mnt_ours_attributes(p);
 	if (r == 0 && p->o.inside)
 		r = mnt_keep_inside(p);
 	if (r == 0)

@@ -14,13 +14,15 @@
 #include "image/files.h"
 #include "kernel/mountflags.h"
 #include "state/extra.h"
+#include "state/ns/ns.h"
+#include "state/ns/spaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 static bool is_alike(const struct mount_entry *a, const struct mount_entry *b)
 {
@@ -40,8 +42,10 @@ const struct mount_entry *mnt_find_ours(const struct mountinfo *its, const struc
 	for (size_t i = 0; i < ours->n; i++) {
 		const struct mount_entry *o = &ours->v[i];
 
+		/* of a root directory after chroot(2) nobody sees what it is on */
 		if (is_alike(o, m) &&
-		    (on ? o->parent == on->id : !mountinfo_by_id(ours, o->parent)))
+		    (on ? o->parent == on->id
+			: strcmp(m->target, "/") != 0 || !mountinfo_by_id(ours, o->parent)))
 			return o;
 	}
 	return NULL;
@@ -72,9 +76,11 @@ static int count_alike(const struct mountinfo *all, const bool *marked, bool mar
 
 void mnt_note_ours(const struct mnt_scope *s)
 {
+	const struct mount_entry *root = mountinfo_at(s->its, "/");
 	g_autofree bool *seen = g_new0(bool, s->ours->n + 1);
 
-	if (s->space || s->d->own_root)
+	/* after chroot(2) it shows other places than ours */
+	if (s->space || s->d->own_root || !root || !mnt_find_ours(s->its, s->ours, root))
 		return;
 	for (size_t i = 0; i < s->its->n; i++) {
 		const struct mount_entry *m = &s->its->v[i], *o = mnt_find_ours(s->its, s->ours, m);
@@ -134,80 +140,92 @@ static bool is_hidden(const struct mountinfo *all, const bool *gone, const struc
 	return false;
 }
 
-static void add(struct mnt_plan *p, const struct mount_entry *m, bool gone, unsigned flags)
-{
-	struct mnt_change *c = g_new0(struct mnt_change, 1);
-
-	*c = (struct mnt_change){
-		.target = g_strdup(m->target), .gone = gone, .flags = flags, .fd = -1};
-	g_ptr_array_add(p->changes, c);
-}
-
-static void change_free(void *arg)
-{
-	struct mnt_change *c = arg;
-
-	if (c->fd >= 0)
-		close(c->fd);
-	g_free(c->target);
-	g_free(c);
-}
-
 /* The topmost come first. */
 int mnt_ours_load(struct mnt_plan *p)
 {
-	g_autoptr(GArray) gone = g_array_new(false, false, sizeof(struct noted));
-	g_autoptr(GArray) flags = g_array_new(false, false, sizeof(struct noted));
+	g_autoptr(GArray) notes = g_array_new(false, false, sizeof(struct noted));
 	CLEANUP(mountinfo_clear) struct mountinfo ours = {0};
-	g_autofree bool *away = NULL;
-	int r = p->o.outer || p->root ? 0 : read_notes(p->o.extra, "unmounted", gone);
+	g_autofree bool *gone = NULL;
+	int r = p->o.outer || p->root ? 0 : read_notes(p->o.extra, "unmounted", notes);
 
-	p->changes = g_ptr_array_new_with_free_func(change_free);
-	if (r == 0 && !p->o.outer && !p->root)
-		r = read_notes(p->o.extra, "our_flags", flags);
-	if (r < 0 || !(gone->len + flags->len))
+	p->unmounted = g_ptr_array_new_with_free_func(g_free);
+	if (r < 0 || !notes->len)
 		return r;
 	r = mnt_read_ours(&ours);
-	away = g_new0(bool, ours.n + 1);
+	gone = g_new0(bool, ours.n + 1);
 	for (size_t i = r < 0 ? 0 : ours.n; i-- > 0;) {
 		const struct mount_entry *m = &ours.v[i];
-		struct noted *g = find_note(gone, m), *f = g ? NULL : find_note(flags, m);
+		struct noted *n = find_note(notes, m);
 
-		if ((!g && !f) || is_hidden(&ours, away, m) ||
-		    (g && count_alike(&ours, away, false, m) <= g->n))
+		if (!n || is_hidden(&ours, gone, m) || count_alike(&ours, gone, false, m) <= n->n)
 			continue;
-		away[i] = g != NULL;
-		(g ?: f)->found = true;
-		add(p, m, g != NULL, (unsigned)(g ?: f)->n);
+		n->found = gone[i] = true;
+		g_ptr_array_add(p->unmounted, g_strdup(m->target));
 	}
 	return r;
 }
 
-int mnt_ours_leave(struct mnt_plan *p)
+int mnt_ours_leave(const struct mnt_plan *p)
 {
-	for (unsigned i = 0; i < p->changes->len; i++) {
-		struct mnt_change *c = g_ptr_array_index(p->changes, i);
+	for (unsigned i = 0; i < p->unmounted->len; i++) {
+		const char *target = g_ptr_array_index(p->unmounted, i);
 
-		if (c->gone && umount2(c->target, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-			return err_errno("unmount %s, as the tree has", c->target);
-		if (!c->gone)
-			c->fd = open(c->target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (!c->gone && c->fd < 0)
-			return err_errno("open mount %s", c->target);
+		if (umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+			return err_errno("unmount %s, as the tree has", target);
 	}
 	return 0;
 }
 
-int mnt_ours_attributes(const struct mnt_plan *p)
+/* M is where its place leads, and not something else. */
+static bool is_at(int fd, const struct mount_entry *m)
 {
+	struct statx st;
+
+	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) == 0 && st.stx_mask & STATX_MNT_ID &&
+	       st.stx_mnt_id == (uint64_t)m->id;
+}
+
+struct touched {
+	const struct mountinfo *its;
+	GArray *notes;
+};
+
+static int touch(void *arg, int *ret_fd)
+{
+	const struct touched *t = arg;
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < p->changes->len; i++) {
-		const struct mnt_change *c = g_ptr_array_index(p->changes, i);
+	for (size_t i = t->its->n; r == 0 && i-- > 0;) {
+		const struct mount_entry *m = &t->its->v[i];
+		struct noted *n = find_note(t->notes, m);
+		autoclose int fd = -1;
 
-		r = c->gone ? 0 : mnt_set_flags(c->fd, c->flags);
+		if (!n)
+			continue;
+		n->found = true;
+		fd = open(m->target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && is_at(fd, m))
+			r = mnt_set_flags(fd, (unsigned)n->n);
 		if (r < 0)
-			return err_wrap(r, "mount %s", c->target);
+			return err_wrap(r, "mount %s", m->target);
 	}
 	return r;
+}
+
+int mnt_ours_restore(struct restore *r)
+{
+	g_autoptr(GArray) notes = g_array_new(false, false, sizeof(struct noted));
+	CLEANUP(mountinfo_clear) struct mountinfo its = {0};
+	CLEANUP(proc_close) struct proc root = PROC_NONE;
+	struct touched t = {&its, notes};
+	int ns, ret = r->o.mounts_made ? read_notes(r->extra, "our_flags", notes) : 0;
+
+	if (ret < 0 || !notes->len)
+		return ret;
+	ret = proc_open(rtask_pid(restore_task(r, 0)), &root);
+	if (ret == 0)
+		ret = mountinfo_read(root.dir, &its);
+	if (ret == 0)
+		ret = spaces_fd(r, NS_MNT, r->nsids.v[NS_MNT], &ns);
+	return ret < 0 ? ret : ns_run(&ns, 1, touch, &t, NULL);
 }

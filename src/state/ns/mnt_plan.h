@@ -22,21 +22,13 @@ struct mnt {
 	int again;		       /* which has this, a detached copy of it; -1 */
 };
 
-/* mnt_ours.c: what a tree has done to its copy of our mounts. */
-struct mnt_change {
-	char *target;
-	bool gone;
-	unsigned flags; /* MS_*, otherwise */
-	int fd;		/* O_PATH; -1 */
-};
-
 struct mnt_plan {
 	GPtrArray *all; /* struct mnt, in the order of mountinfo: parents first */
 	struct mnt *root;
 	struct mnt_options o;
-	GPtrArray *gone;    /* struct gone: mnt_gone.c */
-	GPtrArray *changes; /* struct mnt_change */
-	int root_group;	    /* a mount whose group the root takes over; -1 */
+	GPtrArray *gone;      /* struct gone: mnt_gone.c */
+	GPtrArray *unmounted; /* char *: of our mounts, by mnt_ours.c */
+	int root_group;	      /* a mount whose group the root takes over; -1 */
 	int yard;
 	unsigned places;
 };
@@ -77,8 +69,8 @@ void mnt_gone_end(struct mnt_plan *p); /* all are in their places: the names go 
 
 /* mnt_ours.c */
 int mnt_ours_load(struct mnt_plan *p) MUST_CHECK;
-int mnt_ours_leave(struct mnt_plan *p) MUST_CHECK; /* in the copy, before anything is mounted */
-int mnt_ours_attributes(const struct mnt_plan *p) MUST_CHECK;
+/* In the copy, before anything is mounted. */
+int mnt_ours_leave(const struct mnt_plan *p) MUST_CHECK;
 
 /* The mount FD is of has these MS_*, and no others. */
 int mnt_set_flags(int fd, unsigned flags) MUST_CHECK;

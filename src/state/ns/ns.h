@@ -81,6 +81,8 @@ int mounts_dump(struct dump *d) MUST_CHECK;
 int mnt_ttys_restore(struct restore *r) MUST_CHECK;
 /* mnt_late.c: when files are open, mounts of sockets and namespaces */
 int mnt_late_restore(struct restore *r) MUST_CHECK;
+/* mnt_ours.c: when they are mapped, too, attributes of mounts that were there before */
+int mnt_ours_restore(struct restore *r) MUST_CHECK;
 
 /* tmpfs.c: tar archives */
 int tmpfs_dump(struct dump *d) MUST_CHECK;
