@@ -43,7 +43,7 @@ const struct option_row option_rows[] = {
 	     .help = "Of files whose name was removed, but not their last, one is made beside it: "
 		     "link_remap.N, until the restore.  (Without it the other name is looked for)"),
 	VALUE(OPT_SIZE, "ghost-limit", 0, "SIZE", ghost_limit,
-	      .help = "The largest file without a name that is saved (default: 64M)"),
+	      .help = "The largest file without a name that is saved (default: 1M)"),
 	FLAG("ghost-fiemap", 0, ignored_flag, .help = "Accepted: holes are always left out"),
 	VALUE(OPT_TEXT, "ext-unix-sk", 'x', "[INODE]", ext_unix_sk,
 	      .help = "Allow unix sockets whose peers are outside (with INODE: this one): of "

@@ -330,7 +330,7 @@ static int read_configs(struct options *o, const struct options *line)
 static void init(struct options *o)
 {
 	*o = (struct options){.verbosity = -1,
-			      .ghost_limit = UINT64_C(64) << 20,
+			      .ghost_limit = UINT64_C(1) << 20, /* CRIU's */
 			      .cpu_cap = 0,
 			      .status_fd = -1,
 			      .ps_socket = -1,

@@ -646,13 +646,16 @@ while True:
 	launch python3 -c '
 import os, sys, time
 f = open(sys.argv[1], "w+"); f.write("kept"); f.flush(); os.unlink(sys.argv[1])
+g = open(sys.argv[1], "wb"); g.write(b"big" * 500000); g.flush(); os.fsync(g.fileno()); os.unlink(sys.argv[1])
 print("ready", flush=True)
 while True:
     f.seek(0); print(f.read(), flush=True); time.sleep(0.02)' "$DIR/ghost"
 	wait_for 10 grep -q kept "$DIR/out"
 	run -1 dump --ghost-limit 1
 	[[ $output = *"--ghost-limit"* ]]
-	dump
+	run -1 dump # 1M, as CRIU has it
+	[[ $output = *"--ghost-limit"* ]]
+	dump --ghost-limit 2M
 	reap
 	: >"$DIR/out"
 	restore
