@@ -424,8 +424,8 @@ static void test_prepared(void **state)
 
 	memset(page, 'p', sizeof(page));
 	image_writer_init(&w, t->fd);
-	assert_int_equal(pages_expect(&w, 1, 300 << 10), 0);
-	assert_int_equal(pages_expect(&w, 2, 0), 0);
+	assert_int_equal(pages_expect(&w, 1, 300 << 10, true), 0);
+	assert_int_equal(pages_expect(&w, 2, 0, true), 0);
 	assert_int_equal(fstatat(t->fd, "pages-1.img", &st, 0), 0);
 	assert_true(st.st_size >= 300 << 10);
 	assert_int_equal(pages_create(&p, &w, IMG_PAGEMAP, 1, 1), 0);

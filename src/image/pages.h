@@ -50,11 +50,11 @@ int pages_create(struct pages_writer *p, struct image_writer *w, enum image_kind
 		 uint32_t pages_id) MUST_CHECK;
 
 /*
- * Before: the file that pages_create() with that number will take, with BYTES of zeros in it, so
- * that there is room in the page cache.  What is too much is cut off at the end, an expected file
- * that nobody takes is removed.
+ * Before: the file that pages_create() with that number will take, as long as BYTES; FILL: with
+ * zeros in it, so that there is room in the page cache.  What is too much is cut off at the end, an
+ * expected file that nobody takes is removed.
  */
-int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes) MUST_CHECK;
+int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes, bool fill) MUST_CHECK;
 uint64_t pages_prepared_bytes(const struct pages_writer *p); /* 0: not expected */
 
 /*

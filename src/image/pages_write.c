@@ -35,12 +35,14 @@ int pages_create(struct pages_writer *p, struct image_writer *w, enum image_kind
 	return 0;
 }
 
-int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes)
+int pages_expect(struct image_writer *w, uint32_t pages_id, uint64_t bytes, bool fill)
 {
 	static const uint8_t zeros[256 << 10];
 	int fd, r = image_expect_fd(w, IMG_PAGES, pages_id, &fd);
 
-	for (uint64_t at = 0; r == 0 && fd >= 0 && at < bytes; at += sizeof(zeros))
+	if (r == 0 && fd >= 0 && ftruncate(fd, (off_t)bytes) < 0)
+		r = err_errno("prepare");
+	for (uint64_t at = 0; r == 0 && fd >= 0 && fill && at < bytes; at += sizeof(zeros))
 		r = fd_pwrite_full(fd, zeros, MIN(sizeof(zeros), bytes - at), (off_t)at);
 	return r < 0 ? err_wrap(r, "pages-%u.img", pages_id) : 0;
 }

@@ -52,6 +52,12 @@ int cgroup_dir(const struct cgroup_host *h, int dir, const char *controller, cha
  */
 int cgroup_room_for_copy(const struct cgroup_host *h, int dir) MUST_CHECK;
 
+/*
+ * Bytes that the process DIR may take before a limit of its cgroup, or of one above it, is met;
+ * cached files make room.  UINT64_MAX: there is none.
+ */
+uint64_t cgroup_memory_left(const struct cgroup_host *h, int dir);
+
 /* Processes of the cgroup itself, not of those below. */
 struct pid_list;
 int cgroup_procs(int cgroup_fd, struct pid_list *ret) MUST_CHECK;

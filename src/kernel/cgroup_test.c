@@ -63,14 +63,18 @@ static void room(void **state)
 	static const struct {
 		const char *v2, *limit, *stat;
 		int room;
+		uint64_t left;
 	} t[] = {
-		{"memory.max", "max\n", "anon 1000000000000\n", 1},
-		{"memory.max", "1073741824\n", "anon 104857600\nfile 900000000\nshmem 4096\n", 1},
-		{"memory.max", "1073741824\n", "file 1\nanon 536870912\nshmem 0\n", 0},
-		{"memory.max", "1073741824\n", "anon 4194304\nshmem 1073741824\n", 0},
-		{NULL, "9223372036854771712\n", "rss 1\ntotal_rss 4294967296\n", 1},
-		{NULL, "104857600\n", "rss 1\ntotal_shmem 1\ntotal_rss 62914560\n", 0},
-		{NULL, "104857600\n", "rss 99999999\ntotal_rss 4096\ntotal_cache 99999999\n", 1},
+		{"memory.max", "max\n", "anon 1000000000000\n", 1, UINT64_MAX - 1000000000000},
+		{"memory.max", "1073741824\n", "anon 104857600\nfile 900000000\nshmem 4096\n", 1,
+		 968880128},
+		{"memory.max", "1073741824\n", "file 1\nanon 536870912\nshmem 0\n", 0, 536870912},
+		{"memory.max", "1073741824\n", "anon 4194304\nshmem 1073741824\n", 0, 0},
+		{NULL, "9223372036854771712\n", "rss 1\ntotal_rss 4294967296\n", 1,
+		 9223372032559804416},
+		{NULL, "104857600\n", "rss 1\ntotal_shmem 1\ntotal_rss 62914560\n", 0, 41943039},
+		{NULL, "104857600\n", "rss 99999999\ntotal_rss 4096\ntotal_cache 99999999\n", 1,
+		 104853504},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -87,6 +91,7 @@ static void room(void **state)
 		put(dir, "mountinfo", mounts);
 		assert_ok(cgroup_host_read(dir, &h));
 		assert_int_equal(cgroup_room_for_copy(&h, dir), t[i].room);
+		assert_int_equal(cgroup_memory_left(&h, dir), t[i].left);
 	}
 }
 

@@ -3,22 +3,23 @@
  * Pages images that are there before the freeze.
  *
  * Memory that is not much goes through the page cache: past it, each write waits for the disk.  But
- * finding a page for it takes longer than the copy does (in a virtual machine, whose memory may
- * have to come from the host first, up to ten times as long), and so does making the file.  Both
- * are done while the processes run: zeros are written, as much as a process seems to have, and only
- * copied over while it stands still.  A restore that follows soon finds the pages there: twice as
- * fast.
+ * finding a page for it may take longer than the copy does (in a virtual machine, whose memory may
+ * have to come from the host first, up to ten times as long), and so does making the file.  So the
+ * files are made while the processes run, and memory is made warm (kernel/warm.h); where it is
+ * little, zeros are written, which are only copied over while it stands still.  A restore that
+ * follows soon finds the pages there: twice as fast.
  */
 #include "state/mem/mem.h"
 
 #include "image/pages.h"
 #include "kernel/procmisc.h"
+#include "kernel/warm.h"
 
 #include <fcntl.h>
 
 /* Of the whole tree.  What is beyond goes past the page cache. */
 #define PREPARED_LITTLE (UINT64_C(32) << 20)
-#define PREPARED_MAX	(UINT64_C(256) << 20)
+#define PREPARED_MAX	(UINT64_C(512) << 20)
 #define PREPARED_SOME                                                                              \
 	(UINT64_C(128) << 20) /* of what is more: the disk writes the rest meanwhile */
 #define PREPARED_UNIT (UINT64_C(2) << 20)
@@ -63,27 +64,38 @@ static uint64_t part_of(const struct dump *d, uint64_t bytes, uint64_t left)
 	return is_last(d) ? MIN(left, PREPARED_SOME) & ~(PREPARED_UNIT - 1) : 0;
 }
 
+/* BYTES of each task; how much that is together. */
+static uint64_t share_out(const struct dump *d, uint64_t *bytes)
+{
+	uint64_t max = prepared_max(d), left = max;
+
+	for (unsigned i = 0; i < d->tasks->len; i++) {
+		const struct dtask *t = dump_task(d, i);
+
+		bytes[i] = t->zombie ? 0 : part_of(d, bytes_of(t), left);
+		/* most of it is its parent's and written with that one's */
+		if (t->stat.flags & PROC_PF_FORKNOEXEC)
+			bytes[i] = 0;
+		left -= bytes[i];
+	}
+	return max - left;
+}
+
 /* The numbers are given anew when it is frozen: a guess that misses costs time, nothing else. */
 int mem_prepare_pages(struct dump *d)
 {
+	g_autofree uint64_t *bytes = g_new0(uint64_t, d->tasks->len);
 	uint32_t id = d->next_pages_id;
-	uint64_t left;
-	int r = 0;
+	uint64_t all;
+	int r = 0, warming;
 
 	if (d->o.pages_elsewhere || d->o.pages_stream || d->o.lazy)
 		return 0;
-	left = prepared_max(d);
-	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
-		const struct dtask *t = dump_task(d, i);
-		uint64_t bytes = part_of(d, bytes_of(t), left);
-
-		if (t->zombie)
-			continue;
-		/* most of it is its parent's and written with that one's */
-		if (t->stat.flags & PROC_PF_FORKNOEXEC)
-			bytes = 0;
-		left -= bytes;
-		r = pages_expect(&d->w, id++, bytes);
-	}
+	all = share_out(d, bytes);
+	warming = warm_begin(all);
+	warm_end(&warming);
+	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+		if (!dump_task(d, i)->zombie)
+			r = pages_expect(&d->w, id++, bytes[i], all <= PREPARED_LITTLE);
 	return r;
 }
