@@ -431,6 +431,17 @@ below_dir() {
 	umount -l "$DIR"/{gone,twice,place,strict,since}
 }
 
+@test "mounts: a copy of ours that shares what is mounted below it is told to do so no more" {
+	for p in private shared; do
+		inside -pm 'mount "--make-r$0" /; exec sleep 1000 <&- >&- 2>&-' $p
+		"$CRYO" dump -D "$IMG" -t "$PID" -R
+		grep -c 'mount / and others of ours will neither share nor get what is mounted elsewhere' "$IMG/dump.log" >>"$DIR/said" || true
+		kill -9 "$PID" && PID=
+		wait "$PARENT" || true
+	done
+	[ "$(echo $(cat "$DIR/said"))" = "0 1" ]
+}
+
 @test "mounts: a copy of ours, seen from a root directory after chroot(2)" {
 	make_root
 	umount "$ROOT" && mount -t tmpfs ours "$ROOT/mnt" && echo ours >"$ROOT/mnt/file"

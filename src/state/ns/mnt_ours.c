@@ -11,6 +11,7 @@
  */
 #include "state/ns/mnt_plan.h"
 
+#include "base/log.h"
 #include "image/files.h"
 #include "kernel/mountflags.h"
 #include "state/extra.h"
@@ -78,6 +79,7 @@ void mnt_note_ours(const struct mnt_scope *s)
 {
 	const struct mount_entry *root = mountinfo_at(s->its, "/");
 	g_autofree bool *seen = g_new0(bool, s->ours->n + 1);
+	const char *shares = NULL;
 
 	/* after chroot(2) it shows other places than ours */
 	if (s->space || s->d->own_root || !root || !mnt_find_ours(s->its, s->ours, root))
@@ -88,9 +90,14 @@ void mnt_note_ours(const struct mnt_scope *s)
 		if (!o)
 			continue;
 		seen[o - s->ours->v] = true;
+		shares = shares ?: (m->shared || m->master ? m->target : NULL);
 		if (mountflags_of_mount(m->options) != mountflags_of_mount(o->options))
 			note(s, "our_flags", m, (int)mountflags_of_mount(m->options));
 	}
+	if (shares)
+		log_warn("mount %s and others of ours will neither share nor get what is mounted "
+			 "elsewhere",
+			 shares);
 	for (size_t i = 0; !(s->d->own & CLONE_NEWUSER) && i < s->ours->n; i++)
 		if (!seen[i] && strcmp(s->ours->v[i].target, "/") != 0)
 			note(s, "unmounted", &s->ours->v[i],
