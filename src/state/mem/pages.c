@@ -539,7 +539,7 @@ int mem_end_pages(struct dump *d)
 
 	if (!d->pages || d->pages->snapshot)
 		return 0;
-	r = finish_lanes(d, d->pages);
+	r = mem_why_unreadable(d, finish_lanes(d, d->pages));
 	pages_dump_free(d);
 	return r;
 }
