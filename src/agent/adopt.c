@@ -241,6 +241,12 @@ int agent_end_thread(struct agent *a, unsigned slot, int code)
 	return r;
 }
 
+void agent_hand_over(struct agent *a, unsigned slot)
+{
+	a->slots[slot].held = false;
+	a->slots[slot].handed_over = true;
+}
+
 int agent_let_go(struct agent *a)
 {
 	int res = 0;
@@ -249,6 +255,8 @@ int agent_let_go(struct agent *a)
 		struct agent_slot *s = &a->slots[i];
 		int r;
 
+		if (s->handed_over)
+			s->tid = 0;
 		if (!s->held || a->group)
 			continue;
 		r = ptrace_detach(s->tid);

@@ -48,12 +48,13 @@ struct agent_sizes {
 };
 
 struct agent_slot {
-	pid_t tid;    /* as we see it; 0: nobody is there */
-	bool held;    /* in a ptrace stop; otherwise it runs as an agent */
-	bool gone;    /* it has ended or crashed; batches fail with -ESRCH */
-	bool cures;   /* a thread of an injected process: finds its own way home */
-	bool made;    /* a task that we have made: dies with us */
-	bool outside; /* held, has not left its own code: enters with its first batch */
+	pid_t tid;	  /* as we see it; 0: nobody is there */
+	bool held;	  /* in a ptrace stop; otherwise it runs as an agent */
+	bool gone;	  /* it has ended or crashed; batches fail with -ESRCH */
+	bool cures;	  /* a thread of an injected process: finds its own way home */
+	bool made;	  /* a task that we have made: dies with us */
+	bool handed_over; /* another task of the tree traces it: agent_hand_over() */
+	bool outside;	  /* held, has not left its own code: enters with its first batch */
 	/* agent/dispatch.c: its calls there would be its program's, so that is turned off meanwhile
 	 */
 	bool dispatches, dispatch_off;
@@ -195,6 +196,9 @@ int agent_hold(struct agent *a, unsigned slot, unsigned timeout_ms) MUST_CHECK;
  * end is certain, not when it has come.
  */
 int agent_end_thread(struct agent *a, unsigned slot, int code) MUST_CHECK;
+
+/* What was held in a slot is no more: its tracer, one of the tree, has it. */
+void agent_hand_over(struct agent *a, unsigned slot);
 
 /* Unmaps the mailbox from the address space of a held task, by a "syscall" of its own code. */
 int agent_unmap(struct agent *a, unsigned slot) MUST_CHECK;

@@ -43,14 +43,25 @@ struct seized_thread {
 	struct dispatch dispatch;
 };
 
+/*
+ * A thread that another tracer has let go somewhere in its code, only so that we can hold it, and
+ * what it had before: set when it has stopped.
+ */
+struct seized_home {
+	struct regs regs;
+	uint64_t sigmask;
+	uint64_t rseq_at, rseq_cs; /* what was there: the kernel has cleared it; at 0: nowhere */
+};
+
 struct seized {
 	pid_t pid;
 	int pidfd;	   /* ours to close; of a thread if the leader has ended */
 	GArray *threads;   /* struct seized_thread; [0] is the leader if it is alive */
 	GHashTable *known; /* tids ever seen */
 	uint64_t options;
-	bool leader_dead; /* the leader has ended, other threads go on */
-	unsigned kernels; /* threads of io_uring, which are not held */
+	bool leader_dead;  /* the leader has ended, other threads go on */
+	unsigned kernels;  /* threads of io_uring, which are not held */
+	GHashTable *homes; /* tid -> struct seized_home, not ours; NULL: none */
 };
 #define SEIZED_NONE ((struct seized){.pid = -1, .pidfd = -1})
 

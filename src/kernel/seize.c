@@ -196,6 +196,19 @@ static int let_kernels_go(struct seized *s, const struct seized_thread *t)
 		       : 1;
 }
 
+static int bring_home(const struct seized *s, pid_t tid)
+{
+	struct seized_home *h =
+		s->homes ? g_hash_table_lookup(s->homes, GINT_TO_POINTER(tid)) : NULL;
+	int r = h ? ptrace_set_regs(tid, &h->regs) : 0;
+
+	if (h && r == 0)
+		r = ptrace_set_sigmask(tid, h->sigmask);
+	if (h && r == 0 && h->rseq_at)
+		r = task_write_memory(tid, h->rseq_at, &h->rseq_cs, sizeof(h->rseq_cs));
+	return r;
+}
+
 /* 0: stopped; 1: it ended, or is the kernel's. */
 static int wait_thread(struct seized *s, struct seized_thread *t, uint64_t until)
 {
@@ -221,7 +234,9 @@ static int wait_thread(struct seized *s, struct seized_thread *t, uint64_t until
 			t->job_stopped = sig != SIGTRAP;
 			t->stop_signal = sig;
 			t->waiting = false;
-			r = ptrace_get_regs(t->tid, &t->regs);
+			r = bring_home(s, t->tid);
+			if (r == 0)
+				r = ptrace_get_regs(t->tid, &t->regs);
 			return r < 0 ? r : let_kernels_go(s, t);
 		}
 		/* A signal was taken from the queue before our stop: it goes on its way, and the
