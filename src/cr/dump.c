@@ -28,6 +28,7 @@
 #include "state/sock/socks.h"
 #include "state/task/levels.h"
 #include "state/task/task.h"
+#include "state/task/traced.h"
 #include "state/tree.h"
 #include "state/tty/tty.h"
 
@@ -311,6 +312,7 @@ static const struct dump_step dump_steps[] = {
 	{"end of tracking", .space = end_tracking},
 	{"mounts", .all = mounts_dump},
 	{"tmpfs", .all = tmpfs_dump},
+	{"traced threads", .all = traced_dump},
 	{"end", .all = tell_frozen},
 	{"what is taken", .all = take_files},
 	{"tree", .all = records_dump_tree},
@@ -548,6 +550,7 @@ void cryo_dump_drop(struct cryo_dump **c)
 	g_clear_pointer(&d->vforks, g_hash_table_unref);
 	g_clear_pointer(&d->scouted, g_hash_table_unref);
 	g_clear_pointer(&d->found, g_hash_table_unref);
+	traced_clear(d);
 	track_clear(d);
 	json_decref(d->parent_extra);
 	if (d->refused)

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "kernel/procmisc.h"
+#include "state/task/traced.h"
 #include "state/tree.h"
 
 #include <errno.h>
@@ -37,14 +38,7 @@ int look_at(struct dump *d, struct dtask *t, int (*check)(struct dump *d, struct
 	return r;
 }
 
-/*
- * A task has one tracer (kernel/ptrace.c: ptrace_attach()), and only that one can stop it so that
- * its registers are to be had, or let it go.  The debugger is not made to do that, as an agent in
- * it could: between its PTRACE_DETACH and our PTRACE_SEIZE the task runs, and the next breakpoint
- * ends it, having no tracer (SIGTRAP); nor are there ways back into the stops that it looks at, of
- * an event (PTRACE_EVENT_EXEC, _CLONE, _EXIT), so that the death of ours at any instant would be
- * the end of what was to be watched.
- */
+/* Who it is, and what helps. */
 static int refuse_tracer(const struct dump *d, pid_t tid)
 {
 	CLEANUP(procstatus_clear) struct procstatus s = {0};
@@ -68,6 +62,22 @@ static int refuse_tracer(const struct dump *d, pid_t tid)
 		       s.tgid ?: tid, name);
 }
 
+/* 0: it can be taken from its tracer, and given back. */
+static int check_tracer(struct dump *d, const struct dtask *t, const struct thread_seen *h)
+{
+	int r = traced_check(d, t, h);
+
+	if (r == -EOPNOTSUPP || r == -EAGAIN) {
+		g_autofree char *why = g_strdup(err_message());
+		g_autofree char *who = NULL;
+
+		if (refuse_tracer(d, h->tracer) < 0)
+			who = g_strdup(err_message());
+		r = err_set(-r, "%s (%s)", who, why);
+	}
+	return r < 0 && h->tid != t->proc.pid ? err_wrap(r, "thread %d", h->own_tid) : r;
+}
+
 /* A tracer has threads, each by itself. */
 static int check_threads(struct dump *d, const struct dtask *t)
 {
@@ -76,9 +86,8 @@ static int check_threads(struct dump *d, const struct dtask *t)
 	for (unsigned i = 0; r == 0 && i < dtask_nthreads(t); i++) {
 		const struct thread_seen *h = dtask_seen(t, i);
 
-		if (h->tracer && h->tid != t->proc.pid)
-			r = dump_refuse(d, dtask_wrap(t, err_wrap(refuse_tracer(d, h->tracer),
-								  "thread %d", h->own_tid)));
+		if (h->tracer)
+			r = dump_refuse(d, dtask_wrap(t, check_tracer(d, t, h)));
 	}
 	return r;
 }
@@ -103,7 +112,7 @@ int look_tracers(struct dump *d)
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		const struct dtask *t = dump_task(d, i);
 
-		if (t->status.tracer && (!t->zombie || awaits_tracer(t)))
+		if (t->status.tracer && t->zombie && awaits_tracer(t))
 			r = dump_refuse(d, dtask_wrap(t, refuse_tracer(d, t->status.tracer)));
 		if (r == 0 && !t->zombie)
 			r = check_threads(d, t);

@@ -12,6 +12,7 @@
 #include "state/ns/ns.h"
 #include "state/sock/socks.h"
 #include "state/task/task.h"
+#include "state/task/traced.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -303,6 +304,8 @@ int records_load(struct restore *r)
 		ret = sharing_load(r);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
 		ret = load_task(r, restore_task(r, i));
+	if (ret == 0)
+		ret = traced_load(r);
 	if (ret == 0)
 		ret = nsids_load(r->o.images, restore_task(r, 0)->nspid, &r->nsids);
 	if (ret == 0)

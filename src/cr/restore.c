@@ -22,6 +22,7 @@
 #include "state/ns/spaces.h"
 #include "state/sock/socks.h"
 #include "state/task/task.h"
+#include "state/task/traced.h"
 #include "state/tty/tty.h"
 
 #include <errno.h>
@@ -194,16 +195,35 @@ static int raise_limits(struct restore *r)
 	return ret;
 }
 
+static bool is_tracers(const struct restore *r, unsigned slot)
+{
+	for (unsigned i = 0; r->traced->len && i < r->nimages; i++) {
+		const struct rtask *t = restore_task(r, i);
+
+		for (unsigned k = 0; t->traces && k < t->nthreads; k++)
+			if (t->threads[k].slot == slot)
+				return true;
+	}
+	return false;
+}
+
+static bool ends_now(const struct restore *r, unsigned slot)
+{
+	const struct agent_slot *s = &r->agent->slots[slot];
+
+	return s->tid && !s->gone && !s->handed_over && is_tracers(r, slot) == r->tracers;
+}
+
 static int hold_all(struct restore *r)
 {
 	unsigned n = r->agent->nslots;
 	int ret = 0;
 
 	for (unsigned i = 0; ret == 0 && i < n; i++)
-		if (r->agent->slots[i].tid && !r->agent->slots[i].gone)
+		if (ends_now(r, i))
 			ret = agent_hold_begin(r->agent, i);
 	for (unsigned i = 0; ret == 0 && i < n; i++)
-		if (r->agent->slots[i].tid && !r->agent->slots[i].gone)
+		if (ends_now(r, i))
 			ret = agent_hold(r->agent, i, HOLD_TIMEOUT_MS);
 	return ret;
 }
@@ -227,9 +247,10 @@ static int final_thread(struct restore *r, struct rthread *h)
 /* Delivered when it is let go: it never runs an instruction. */
 static int stop_again(struct restore *r, struct rtask *t)
 {
+	bool leave = r->o.leave_stopped && !t->traced;
 	bool stops = t->parent < 0 && rtask_is_stopped(t); /* the others: state/task/stopped.c */
 
-	if ((stops || r->o.leave_stopped) && kill(rtask_pid(t), SIGSTOP) < 0)
+	if ((stops || leave) && kill(rtask_pid(t), SIGSTOP) < 0)
 		return err_errno("stop process %d", rtask_pid(t));
 	return 0;
 }
@@ -339,12 +360,21 @@ static const struct restore_step restore_steps[] = {
 	{"dead leaders", .task = leader_restore},
 	{"thread state", .tell = tell_last},
 	{"dumpable", .tell = dumpable_tell},
+};
+
+/* Agents end.  Those of tracers stay until what they trace is theirs again, and then do the same.
+ */
+static const struct restore_step end_steps[] = {
 	{"hold", .all = hold_all},
-	{"agent's end", .space = unmap},
-	{"registers", .thread = final_thread},
-	{"deadlines", .thread = thread_deadline_restore},
-	{"dispatch of system calls", .thread = thread_dispatch_restore},
-	{"stopped", .task = stop_again},
+	{"agent's end", .space = unmap, .ends = true},
+	{"registers", .thread = final_thread, .ends = true},
+	{"deadlines", .thread = thread_deadline_restore, .ends = true},
+	{"dispatch of system calls", .thread = thread_dispatch_restore, .ends = true},
+	{"stopped", .task = stop_again, .ends = true},
+};
+
+static const struct restore_step traced_steps[] = {
+	{"traced threads", .all = traced_restore},
 };
 
 /* CPUs that poll are for turns; reading much memory takes few of them. */
@@ -424,6 +454,7 @@ static void restore_clear(struct restore *r)
 	g_clear_pointer(&r->linked, g_hash_table_unref);
 	g_clear_pointer(&r->gone, g_hash_table_unref);
 	g_clear_pointer(&r->urings, g_hash_table_unref);
+	g_clear_pointer(&r->traced, g_ptr_array_unref);
 	g_clear_pointer(&r->locks, g_ptr_array_unref);
 	g_clear_pointer(&r->groups, g_array_unref);
 	g_clear_pointer(&r->ghosts_made, g_hash_table_unref);
@@ -473,6 +504,12 @@ static int thaw(struct restore *r, const struct cryo_box *box)
 		ret = run(r, fork_steps, ARRAY_SIZE(fork_steps), &r->stats.forking_time);
 	if (ret == 0)
 		ret = run(r, restore_steps, ARRAY_SIZE(restore_steps), &r->stats.restore_time);
+	if (ret == 0)
+		ret = run(r, end_steps, ARRAY_SIZE(end_steps), &r->stats.restore_time);
+	if (ret == 0 && r->traced->len)
+		ret = run(r, traced_steps, ARRAY_SIZE(traced_steps), &r->stats.restore_time);
+	if (ret == 0 && r->tracers)
+		ret = run(r, end_steps, ARRAY_SIZE(end_steps), &r->stats.restore_time);
 	r->stats.restore_time += planning + r->stats.forking_time;
 	if (ret == 0)
 		ret = step_begin("restore", "end");

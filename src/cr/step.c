@@ -116,7 +116,8 @@ int restore_step_run(struct restore *r, const struct restore_step *s)
 	if (ret == 0 && s->tell)
 		ret = tell_all(r, s);
 	for (unsigned i = 0; ret == 0 && i < r->nimages; i++)
-		if (!restore_task(r, i)->zombie)
+		if (!restore_task(r, i)->zombie &&
+		    (!s->ends || restore_task(r, i)->traces == r->tracers))
 			ret = restore_one(r, s, restore_task(r, i));
 	return ret < 0 ? ret : 0;
 }

@@ -24,6 +24,7 @@ struct restore_step {
 	/* What each thread's agent is to do, composed; all threads do it at the same time. */
 	int (*tell)(struct restore *r, struct rthread *h, struct batch *b);
 	int (*thread)(struct restore *r, struct rthread *h);
+	bool ends; /* tracers have a turn of their own: restore.tracers */
 };
 
 int dump_step_run(struct dump *d, const struct dump_step *s) MUST_CHECK;

@@ -57,6 +57,7 @@ struct dtask {
 	bool zombie, reaper;
 	bool leader_dead;     /* its first thread has ended before others: task/leader.c */
 	bool lends;	      /* has children that share its pages since fork(2) */
+	bool traced;	      /* by another of the tree: task/traced.h */
 	bool settled, looked; /* it stands still; its children then have been seen */
 	pid_t nspid, nspgid, nssid;
 	struct procstat stat;
@@ -109,6 +110,10 @@ struct dump {
 	GHashTable *waits;	     /* tid -> struct wait: state/task/waits.c */
 	GHashTable *vforks;	     /* pid: between vfork(2) and execve(2), at the last look */
 	int64_t frozen_ns;	     /* CLOCK_MONOTONIC */
+	GPtrArray *traced;	     /* struct tracee: state/task/traced.h */
+	bool stops_traced;	     /* by SIGSTOP, once they are given back */
+	bool traced_passing;	     /* one of them is where it will not be for long */
+	GHashTable *homes;	     /* tid -> struct seized_home, theirs */
 	GHashTable *scouted;	     /* pid -> struct insns, from the look */
 	struct conns_dump *conns;    /* state/sock/conns.c */
 	struct socks_dump *socks;    /* state/sock/sock.h */

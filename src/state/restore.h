@@ -52,6 +52,8 @@ struct rtask {
 	bool helper;   /* not in the images: lives while the tree is made */
 	unsigned slot; /* of the leader; of a living thread if that one was to end */
 	bool born;
+	bool traced;	 /* by another of the tree: task/traced.h */
+	bool traces;	 /* others of the tree: its agents stay until these are its again */
 	CoreEntry *core; /* NULL for a helper */
 	MmEntry *mm;	 /* this and below: NULL or empty for zombies and helpers */
 	FsEntry *fs;
@@ -132,6 +134,8 @@ struct restore {
 	bool netlinks;		     /* messages in netlink sockets are there again */
 	GHashTable *shmem;	     /* shmid -> struct shmem_restore: state/mem/shmem.c */
 	GHashTable *bpfmaps;	     /* map_id -> content: state/fd/bpfmap.c */
+	GPtrArray *traced;	     /* struct tracee: state/task/traced.h */
+	bool tracers;		     /* these have theirs again */
 	GHashTable *urings;	     /* file id -> struct uring: state/fd/uring.h */
 	GHashTable *mqueues;	     /* inode -> our descriptor + 1: state/ns/mqueue.c */
 	GHashTable *shms;	     /* number -> struct shm: state/ns/ipc_shm.c */

@@ -11,6 +11,7 @@
 #include "state/mem/track.h"
 #include "state/task/levels.h"
 #include "state/task/task.h"
+#include "state/task/traced.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -18,6 +19,8 @@
 
 #define STOP_TIMEOUT_MS 5000
 #define TASKS_MAX	65536
+#define FREEZES_MAX	100
+#define FREEZE_PAUSE_US 5000
 
 static void thread_clear(struct dthread *h)
 {
@@ -197,6 +200,13 @@ static int begin(struct dtask *t)
 	if (t->zombie)
 		return 0;
 	r = seize_begin(t->pid, 0, &t->seized);
+	if (r == -EBUSY) {
+		r = traced_take(t->dump, t);
+		if (r == 0)
+			r = seize_begin(t->pid, 0, &t->seized);
+		if (r == 0)
+			traced_taken(t->dump, t);
+	}
 	if (r == 1)
 		t->zombie = true;
 	return r < 0 ? r : 0;
@@ -449,12 +459,28 @@ static int freeze_all(struct dump *d)
 	return r < 0 ? r : finish(d);
 }
 
-int tree_freeze(struct dump *d)
+/* Somebody traced may be where nothing leads back to, just then. */
+static int freeze_patiently(struct dump *d)
 {
 	int r;
 
-	d->frozen = true;
-	r = freeze_all(d);
+	for (unsigned i = 0;; i++) {
+		d->frozen = true;
+		d->traced_passing = false;
+		r = freeze_all(d);
+		if (!d->traced_passing || d->was_frozen || i == FREEZES_MAX)
+			return r;
+		log_debug("dump: freeze %u: %s", i, err_message());
+		err_clear();
+		tree_resume(d);
+		g_usleep(FREEZE_PAUSE_US);
+	}
+}
+
+int tree_freeze(struct dump *d)
+{
+	int r = freeze_patiently(d);
+
 	if (r == 0)
 		r = tree_check_strangers(d);
 	if (r == 0 && dump_task(d, 0)->zombie)
@@ -473,15 +499,20 @@ void tree_resume(struct dump *d)
 	ERR_KEEP;
 	unsigned n = d->frozen && d->tasks ? d->tasks->len : 0;
 
-	for (unsigned i = n; d->was_frozen && i-- > 0;)
+	for (unsigned i = n; (d->was_frozen || d->traced) && i-- > 0;)
 		cure(dump_task(d, i));
+	for (unsigned i = n; d->traced && i-- > 0;)
+		if (dump_task(d, i)->traced)
+			waits_resume(dump_task(d, i));
+	if (n && traced_give_back(d) < 0)
+		log_warn("%s", err_message());
 	if (n && d->was_frozen) /* before the first is let go */
 		thaw_undo(d);
 	for (unsigned i = n; i-- > 0;) {
 		struct dtask *t = dump_task(d, i);
 
 		cure(t);
-		if (!t->zombie)
+		if (!t->zombie && !t->traced)
 			waits_resume(t);
 		seized_release(&t->seized);
 		t->seized = SEIZED_NONE;

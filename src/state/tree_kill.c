@@ -164,9 +164,10 @@ void tree_stop(struct dump *d)
 	for (unsigned i = 0; i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
 
-		if (!t->zombie && proc_signal(&t->proc, SIGSTOP) < 0)
+		if (!t->zombie && !t->traced && proc_signal(&t->proc, SIGSTOP) < 0)
 			err_clear();
 	}
+	d->stops_traced = true;
 }
 
 void tree_await_stop(const struct dump *d)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that others trace: a whole one, one thread of one, one that stands in a stop of which
- * its tracer has not been told, a dead one.  Who does so is said by the number that the tree knows,
- * all of it at once, and none of them is disturbed.
+ * Processes that others trace and cannot be taken from them: a whole one and one thread of one,
+ * whose tracer is not above them, a dead one; one that is stopped by a signal, one within its end.
+ * Who does so is said by the number that the tree knows, all of it at once, and none of them is
+ * disturbed.
  */
 #include "cr.h"
 
@@ -50,17 +51,22 @@ static pid_t waits(bool thread)
 		pause();
 }
 
-/* Stopped by a signal, which its parent is still to be asked about. */
-static pid_t stands(void)
+/* Its parent lets it be stopped by a signal, or end, and is still to be told of that. */
+static pid_t stands(int how)
 {
 	pid_t child = fork();
+	siginfo_t si;
+	int status;
 
 	if (child == 0) {
 		check(ptrace(PTRACE_TRACEME, 0, 0, 0) == 0);
-		raise(SIGUSR1);
-		for (;;)
-			pause();
+		raise(SIGSTOP);
+		_exit(0);
 	}
+	check(waitpid(child, &status, 0) == child && WIFSTOPPED(status));
+	check(ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACEEXIT) == 0);
+	check(ptrace(PTRACE_CONT, child, 0, how) == 0);
+	check(waitid(P_PID, (id_t)child, &si, WSTOPPED | WNOWAIT) == 0);
 	return child;
 }
 
@@ -97,7 +103,7 @@ static void expect(const char *before, pid_t tracee, pid_t tracer)
 
 int main(void)
 {
-	pid_t tids[3], whole, threaded, dead, stopped, tracer;
+	pid_t tids[3], whole, threaded, dead, stopped, ends, tracer;
 	pthread_t t;
 	int status;
 	char c;
@@ -113,24 +119,32 @@ int main(void)
 		for (;;)
 			pause();
 	}
-	stopped = stands();
+	stopped = stands(SIGSTOP);
+	ends = stands(0);
 	check(read(ready_fd[0], &c, 1) == 1 && c == 'y');
 	await_state(dead, 'Z');
-	await_state(stopped, 't');
 	expect("task ", whole, 0);
 	expect("thread ", tids[1], tracer);
 	expect("task ", dead, 0);
 	expect("task ", stopped, 0);
+	expect("task ", ends, 0);
+	say("expect: it detach (the tracer is not above it in the tree)\n");
+	say("expect: it detach (its process is stopped by a signal, too)\n");
+	say("expect: it detach (in a stop that cannot be entered again: PTRACE_EVENT 6)\n");
 	expect("(cr-traced): process ", getpid(), 0);
 
 	ready();
 
 	/* nobody has been told of the stop in our place, nor has anything ended it */
 	check(waitpid(stopped, &status, WNOHANG) == stopped && WIFSTOPPED(status) &&
-		      WSTOPSIG(status) == SIGUSR1,
+		      WSTOPSIG(status) == SIGSTOP,
+	      "status %#x", status);
+	check(waitpid(ends, &status, WNOHANG) == ends &&
+		      status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8),
 	      "status %#x", status);
 	check(waitpid(-1, &status, WNOHANG) == 0 && kill(whole, 0) == 0 && kill(threaded, 0) == 0);
 	check(kill(tracer, SIGKILL) == 0 && kill(whole, SIGKILL) == 0 &&
-	      kill(threaded, SIGKILL) == 0 && kill(stopped, SIGKILL) == 0);
+	      kill(threaded, SIGKILL) == 0 && kill(stopped, SIGKILL) == 0 &&
+	      kill(ends, SIGKILL) == 0);
 	return ok();
 }

@@ -57,16 +57,19 @@ if os.fork() == 0: os.execv("/bin/sleep", ["sleep", "1000"])'
 	goes_on a
 }
 
-@test "a traced process" {
-	# the child: PTRACE_TRACEME; its parent goes on when that has been done
-	beside a --cap-add sys_ptrace -- 'import ctypes, os, time
-done, tell = os.pipe()
-if os.fork() == 0:
-    ctypes.CDLL(None).ptrace(0, 0, 0, 0)
-    os.write(tell, b"x")
+@test "a traced process that is stopped by a signal" {
+	# the child: PTRACE_TRACEME; its parent lets it take the SIGSTOP (PTRACE_CONT)
+	beside a --cap-add sys_ptrace -- 'import ctypes, os, signal, time
+libc = ctypes.CDLL(None)
+child = os.fork()
+if child == 0:
+    libc.ptrace(0, 0, 0, 0)
+    os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(1000)
-os.read(done, 1)'
-	untouched a 'python3' 'traces it' 'end that one'
+os.waitpid(child, 0)
+libc.ptrace(7, child, 0, signal.SIGSTOP)
+os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOWAIT)'
+	untouched a 'python3' 'traces it' 'end that one' 'stopped by a signal, too'
 }
 
 @test "an exec session with more privileges than the container" {

@@ -15,6 +15,7 @@
  * that of a goroutine or coroutine may be anything, so nothing is left there.
  */
 #include "state/extra.h"
+#include "state/task/traced.h"
 #include "state/task/waits.h"
 
 #include <errno.h>
@@ -164,7 +165,8 @@ static int go_on(const struct dump *d, const struct dthread *h, const struct reg
 void waits_resume(struct dtask *t)
 {
 	for (unsigned i = 0; t->dump->waits && i < t->nthreads; i++)
-		if (go_on(t->dump, &t->threads[i], &seized_at(&t->seized, i)->regs) < 0)
+		if (!traced_stands(t->dump, t->threads[i].tid) &&
+		    go_on(t->dump, &t->threads[i], &seized_at(&t->seized, i)->regs) < 0)
 			err_clear(); /* all of it again */
 }
 
