@@ -177,7 +177,9 @@ int mnt_ours_leave(const struct mnt_plan *p)
 	for (unsigned i = 0; i < p->unmounted->len; i++) {
 		const char *target = g_ptr_array_index(p->unmounted, i);
 
-		if (umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		/* gone meanwhile, or locked (fs/namespace.c: can_umount()): it stays */
+		if (umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL &&
+		    errno != ENOENT)
 			return err_errno("unmount %s, as the tree has", target);
 	}
 	return 0;
