@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between pages.c and stream.c: one process whose pages are on their way out. */
+/* Between pages.c, snapshots.c and stream.c: one process whose pages are on their way out. */
 #pragma once
 
 #include "state/mem/mem.h"
@@ -8,6 +8,9 @@
 #include "image/pages.h"
 
 #define SNAPSHOT_SLOT 1 /* the first spare one */
+
+/* Below this, writing takes no longer than a fork and its end. */
+#define SNAPSHOT_MIN_PAGES ((UINT64_C(32) << 20) / IMAGE_PAGE_SIZE)
 
 struct lane { /* one process */
 	struct dtask *t;
@@ -47,3 +50,18 @@ int lane_open_mem(struct lane *l) MUST_CHECK;
 
 /* stream.c: all that the lanes have, in order, to d->o.pages_stream. */
 int stream_lanes(struct dump *d, struct pages_dump *p) MUST_CHECK;
+
+/* The agent has the image. */
+int lane_connect(struct dump *d, struct lane *l) MUST_CHECK;
+
+/* A snapshot is not watched: what has changed is seen in the process itself, while it stands. */
+int lane_scan(struct dump *d, struct lane *l) MUST_CHECK;
+
+/* Looked for and given to the agents, who write until lanes_finish(). */
+int lanes_post(struct dump *d, struct pages_dump *p) MUST_CHECK;
+int lanes_finish(struct dump *d, struct pages_dump *p) MUST_CHECK;
+void lanes_free(struct dump *d); /* d->pages; what is still being written is waited for */
+
+/* snapshots.c: is there enough for them; makes one, connected and scanned. */
+bool snapshots_pay(const struct dump *d);
+int lane_snapshot(struct dump *d, struct lane *l) MUST_CHECK;

@@ -44,6 +44,9 @@ int mem_dump_layout(struct dump *d, struct dtask *t) MUST_CHECK;
 /* What the agent knows of it: end of the heap, dumpable. */
 extern const struct question mem_question;
 
+/* Of the tree, as its processes told when they were looked at. */
+uint64_t mem_resident_pages(const struct dump *d);
+
 /* Before the freeze: the files of what the next one writes. */
 int mem_prepare_pages(struct dump *d) MUST_CHECK;
 /* Did it seem to have more than what was prepared, or was nothing? */
@@ -104,7 +107,7 @@ int mem_protect(struct restore *r, struct rtask *t) MUST_CHECK; /* protections, 
 
 /* state/mem/extra.c: what only cryo.json has a place for */
 void mem_extra_dump(struct dtask *t);
-int mem_guards_dump(struct dtask *t) MUST_CHECK;		 /* looks at all page tables */
+int mem_guards_dump(struct dtask *t) MUST_CHECK; /* looks at all page tables */
 /* with an agent: mlockall(MCL_FUTURE) */
 int mem_future_ask(struct dtask *t, struct batch *b);
 int mem_future_dump(struct dump *d, struct dtask *t, int64_t answer) MUST_CHECK;

@@ -8,11 +8,6 @@
  * Where pages go to a stream (an archive), they are read from outside, in order, process by
  * process; but not while somebody stands still who is to go on afterwards: that would be for as
  * long as it takes to compress them.
- *
- * When the tree goes on afterwards and has much memory, a copy-on-write child of each process holds
- * the memory as it is now and writes it, while the original runs already: the pause is that of a
- * fork(2), whatever is to be written.  Such a child sees all private memory but what MADV_DONTFORK
- * and MADV_WIPEONFORK keep from it: processes with those are written while they are frozen.
  */
 #include "state/mem/cow.h"
 #include "state/mem/lanes.h"
@@ -39,9 +34,6 @@
 #define AHEAD_BYTES (UINT64_C(32) << 20)
 #define AHEAD_PART  4			  /* of little: what is left is found in the meantime */
 #define SMALL_BYTES (UINT64_C(512) << 10) /* copied by us: a channel to its agent costs more */
-
-/* Below this, writing takes no longer than a fork and its end. */
-#define SNAPSHOT_MIN_PAGES ((UINT64_C(32) << 20) / IMAGE_PAGE_SIZE)
 
 static void lane_clear(struct lane *l)
 {
@@ -110,8 +102,7 @@ static int lane_begin(struct dump *d, struct lane *l)
 	return r;
 }
 
-/* The agent has the image. */
-static int lane_connect(struct dump *d, struct lane *l)
+int lane_connect(struct dump *d, struct lane *l)
 {
 	uint64_t prepared = pages_prepared_bytes(&l->w);
 	struct dtask *t = l->t;
@@ -299,8 +290,7 @@ static int write_found(void *arg, const struct vma *v, uint64_t start, uint64_t 
 	return batch_post(&l->b);
 }
 
-/* A snapshot is not watched: what has changed is seen in the process itself, while it stands. */
-static int lane_scan(struct dump *d, struct lane *l)
+int lane_scan(struct dump *d, struct lane *l)
 {
 	if (!l->t->track)
 		return 0;
@@ -347,7 +337,7 @@ static int find_guards(struct pages_dump *p)
 	return r;
 }
 
-static int finish_lanes(struct dump *d, struct pages_dump *p)
+int lanes_finish(struct dump *d, struct pages_dump *p)
 {
 	int r = 0;
 
@@ -356,8 +346,7 @@ static int finish_lanes(struct dump *d, struct pages_dump *p)
 	return r;
 }
 
-/* Looked for and given to the agents, who write. */
-static int post_lanes(struct dump *d, struct pages_dump *p)
+int lanes_post(struct dump *d, struct pages_dump *p)
 {
 	int r = 0;
 
@@ -382,7 +371,7 @@ static int post_lanes(struct dump *d, struct pages_dump *p)
 	return r;
 }
 
-static void pages_dump_free(struct dump *d)
+void lanes_free(struct dump *d)
 {
 	struct pages_dump *p = g_steal_pointer(&d->pages);
 
@@ -393,60 +382,13 @@ static void pages_dump_free(struct dump *d)
 	g_free(p);
 }
 
-static bool hides_memory(const struct dtask *t)
-{
-	if (json_object_get(t->extra, "watched"))
-		return true; /* fork(2) may have to wait until its handler has read of it */
-	for (size_t i = 0; i < t->maps.n; i++)
-		if (aio_is_ring(&t->maps.v[i]) ||
-		    (mem_has_pages(&t->maps.v[i]) &&
-		     t->maps.v[i].vmflags & (VMF(DC) | VMF(WF) | VMF(HT))))
-			return true;
-	return false;
-}
-
-static uint64_t pages_of(const struct dump *d)
+uint64_t mem_resident_pages(const struct dump *d)
 {
 	uint64_t pages = 0;
 
 	for (unsigned i = 0; i < d->tasks->len; i++)
 		pages += dump_task(d, i)->stat.rss_pages;
 	return pages;
-}
-
-static bool snapshot_pays(const struct dump *d)
-{
-	for (unsigned i = 0; i < d->tasks->len; i++)
-		if (!dump_task(d, i)->zombie && hides_memory(dump_task(d, i)))
-			return false;
-	return d->o.snapshot && pages_of(d) >= SNAPSHOT_MIN_PAGES;
-}
-
-static int lane_snapshot(struct lane *l)
-{
-	char path[32];
-	pid_t nspid;
-	int r = agent_snapshot(l->t->agent, SNAPSHOT_SLOT, &nspid);
-
-	if (r < 0)
-		return r;
-	snprintf(path, sizeof(path), "/proc/%d", agent_tid(l->t->agent, SNAPSHOT_SLOT));
-	l->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	l->nspid = nspid;
-	batch_end(&l->b);
-	batch_begin(&l->b, l->t->agent, SNAPSHOT_SLOT);
-	return l->dir < 0 ? err_errno("open %s", path) : 0;
-}
-
-static int lane_hold(struct dump *d, struct lane *l)
-{
-	int r = lane_connect(d, l);
-
-	if (r == 0)
-		r = mem_guards_dump(l->t);
-	if (r == 0)
-		r = lane_scan(d, l);
-	return r < 0 ? r : lane_snapshot(l);
 }
 
 static int dump_here(struct dump *d)
@@ -456,7 +398,7 @@ static int dump_here(struct dump *d)
 
 	lanes_make(d);
 	l = d->pages->lanes;
-	d->pages->snapshot = snapshot_pays(d);
+	d->pages->snapshot = snapshots_pay(d);
 	d->pages->stream = d->o.pages_stream && (d->pages->snapshot || !d->o.leave_running);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		struct dtask *t = dump_task(d, i);
@@ -469,12 +411,12 @@ static int dump_here(struct dump *d)
 		}
 		r = lane_begin(d, l);
 		if (r == 0 && d->pages->snapshot)
-			r = lane_hold(d, l);
+			r = lane_snapshot(d, l);
 		r = dtask_wrap(t, r);
 		l++;
 	}
 	if (r == 0 && !d->pages->snapshot)
-		r = post_lanes(d, d->pages);
+		r = lanes_post(d, d->pages);
 	return r < 0 ? r : shmem_dump_pages(d);
 }
 
@@ -514,7 +456,7 @@ int mem_find_pages(struct dump *d)
 	int r = 0;
 
 	if (d->o.pages_elsewhere || d->o.pages_out || d->o.pages_stream || d->o.lazy ||
-	    d->o.track_mem || d->o.parent || pages_of(d) >= SNAPSHOT_MIN_PAGES)
+	    d->o.track_mem || d->o.parent || mem_resident_pages(d) >= SNAPSHOT_MIN_PAGES)
 		return 0;
 	lanes_make(d);
 	for (unsigned i = 0; r == 0 && i < d->pages->n; i++) {
@@ -539,44 +481,7 @@ int mem_end_pages(struct dump *d)
 
 	if (!d->pages || d->pages->snapshot)
 		return 0;
-	r = mem_why_unreadable(d, finish_lanes(d, d->pages));
-	pages_dump_free(d);
+	r = mem_why_unreadable(d, lanes_finish(d, d->pages));
+	lanes_free(d);
 	return r;
-}
-
-bool mem_has_snapshots(const struct dump *d)
-{
-	return d->pages && d->pages->snapshot;
-}
-
-int mem_dump_snapshots(struct dump *d)
-{
-	int r = post_lanes(d, d->pages);
-
-	return r < 0 ? r : finish_lanes(d, d->pages);
-}
-
-/*
- * A snapshot is a child that its parent does not know of, and that stays a zombie until a wait(2)
- * for it is made in the parent's name.
- */
-void mem_end_snapshots(struct dump *d)
-{
-	ERR_KEEP;
-
-	for (unsigned i = 0; d->pages && i < d->pages->n; i++) {
-		struct lane *l = &d->pages->lanes[i];
-		struct dtask *t = l->t;
-
-		if (!l->nspid)
-			continue;
-		batch_end(&l->b);
-		l->begun = false;
-		if (agent_snapshot_end(t->agent, SNAPSHOT_SLOT) < 0)
-			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
-		agent_free(&t->agent);
-		if (agent_snapshot_reap(t->pid, l->nspid) < 0)
-			log_warn("task %d (%s): %s", t->nspid, t->stat.comm, err_message());
-	}
-	pages_dump_free(d);
 }
