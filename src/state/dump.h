@@ -97,12 +97,13 @@ struct dump {
 	const void *was_frozen;			  /* by somebody else: state/thaw.c */
 	bool told_lock;				  /* somebody else has locked its network */
 	const char *external_net, *external_pids; /* names of namespaces that will be given */
-	bool uprobes;  /* some of it has met a breakpoint of those */
+	bool uprobes;				  /* some of it has met a breakpoint of those */
 	bool own_root; /* of a standalone tree: its mounts are all made anew */
 	int dir;       /* images; -1 while looking */
 	struct image_writer w;
 	struct files_dump *files;
 	GPtrArray *thread_tables;    /* struct dtask: state/fd/threads.c */
+	GHashTable *fine_sockets;    /* inodes that the look has found nothing wrong with */
 	struct questions *questions; /* state/question.c */
 	struct beside *beside;	     /* what is being read meanwhile */
 	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name, "": state/fd/find.c */

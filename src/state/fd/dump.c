@@ -15,9 +15,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
+struct known {
+	uint32_t id;
+	FdTypes type;
+};
+
 struct files_dump {
 	struct kcmp_set *set; /* of descriptions, by kcmp(2): its ids count from 1 */
-	GArray *ids;	      /* file id of description i + 1 */
+	GArray *ids;	      /* struct known of description i + 1 */
 	uint32_t next;
 	GArray *seen; /* struct fd_seen, by task, then by number */
 	GArray *late; /* struct late */
@@ -49,7 +54,7 @@ int files_dump_begin(struct dump *d)
 	struct files_dump *f = g_new0(struct files_dump, 1);
 
 	f->set = kcmp_set_new(KCMP_FILE);
-	f->ids = g_array_new(FALSE, TRUE, sizeof(uint32_t));
+	f->ids = g_array_new(FALSE, TRUE, sizeof(struct known));
 	f->seen = g_array_new(FALSE, TRUE, sizeof(struct fd_seen));
 	f->late = g_array_new(FALSE, TRUE, sizeof(struct late));
 	g_array_set_clear_func(f->late, late_clear);
@@ -67,6 +72,7 @@ void files_dump_end(struct dump *d)
 	struct files_dump *f = g_steal_pointer(&d->files);
 
 	g_clear_pointer(&d->thread_tables, g_ptr_array_unref);
+	g_clear_pointer(&d->fine_sockets, g_hash_table_unref);
 	if (!f)
 		return;
 	kcmp_set_drop(&f->set);
@@ -133,18 +139,40 @@ uint32_t files_ghost_id(struct dump *d, const struct stat *st)
 	return id;
 }
 
+/*
+ * Nobody can open a socket again: it has one description, which is the same for all who have it.
+ * As long as nothing stands still it is enough to have looked at it once.
+ */
+static bool was_fine(struct dump *d, uint64_t ino)
+{
+	return d->fine_sockets && g_hash_table_contains(d->fine_sockets, &ino);
+}
+
+static void is_fine(struct dump *d, uint64_t ino)
+{
+	if (!d->fine_sockets)
+		d->fine_sockets = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+	g_hash_table_add(d->fine_sockets, g_memdup2(&ino, sizeof(ino)));
+}
+
 static int check_view(struct dump *d, struct fd_view *v)
 {
+	const bool once = !d->frozen && S_ISSOCK(v->st.st_mode);
+	const size_t refused = d->refused->len;
 	const struct fd_kind *k;
 	int r;
 
-	if (track_is(d, v))
+	if ((once && was_fine(d, v->st.st_ino)) || track_is(d, v))
 		return 0;
 	k = fd_kind_of(d, v);
 	if (!k)
 		return fd_refuse(v);
 	r = locks_check(d, v);
-	return r == 0 && k->check ? k->check(d, v) : r;
+	if (r == 0 && k->check)
+		r = k->check(d, v);
+	if (r == 0 && once && d->refused->len == refused)
+		is_fine(d, v->st.st_ino);
+	return r;
 }
 
 static int look_at(struct dump *d, struct dtask *t, int tfd)
@@ -289,7 +317,6 @@ int files_dump_one(struct dump *d, struct dtask *t, int tfd)
 {
 	CLEANUP(fd_view_clear) struct fd_view v = {0};
 	struct table_entry e;
-	const struct fd_kind *k;
 	struct fd_seen seen;
 	uint32_t known, id;
 	bool first;
@@ -312,14 +339,14 @@ int files_dump_one(struct dump *d, struct dtask *t, int tfd)
 	if (first) {
 		id = files_new_id(d);
 		g_array_set_size(d->files->ids, known);
-		g_array_index(d->files->ids, uint32_t, known - 1) = id;
+		g_array_index(d->files->ids, struct known, known - 1).id = id;
 		r = dump_description(d, &v, id, &e.type);
 		if (r < 0)
 			return r;
+		g_array_index(d->files->ids, struct known, known - 1).type = e.type;
 	} else {
-		id = g_array_index(d->files->ids, uint32_t, known - 1);
-		k = fd_kind_of(d, &v);
-		e.type = k ? k->type : FD_TYPES__UND;
+		id = g_array_index(d->files->ids, struct known, known - 1).id;
+		e.type = g_array_index(d->files->ids, struct known, known - 1).type;
 	}
 	seen.id = e.id = id;
 	g_array_append_val(d->files->seen, seen);
@@ -383,12 +410,12 @@ static int dump_flight(struct dump *d, int fd, uint32_t *ret_id)
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		*ret_id = g_array_index(f->ids, uint32_t, known - 1);
+		*ret_id = g_array_index(f->ids, struct known, known - 1).id;
 		return 0;
 	}
 	*ret_id = files_new_id(d);
 	g_array_set_size(f->ids, known);
-	g_array_index(f->ids, uint32_t, known - 1) = *ret_id;
+	g_array_index(f->ids, struct known, known - 1).id = *ret_id;
 	if (!all)
 		json_object_set_new(d->extra, "flight", all = json_array());
 	json_array_append_new(all, json_integer(*ret_id));
@@ -397,6 +424,8 @@ static int dump_flight(struct dump *d, int fd, uint32_t *ret_id)
 	r = locks_dump_flight(d, &v, *ret_id);
 	if (r == 0)
 		r = dump_description(d, &v, *ret_id, &type);
+	if (r == 0)
+		g_array_index(f->ids, struct known, known - 1).type = type;
 	return r < 0 ? err_wrap(r, "a descriptor on its way (SCM_RIGHTS)") : 1;
 }
 
