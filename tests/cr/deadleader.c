@@ -6,6 +6,7 @@
 #include "cr.h"
 
 #include <pthread.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -63,6 +64,7 @@ static void *speaker(void *arg)
 	await_leader();
 	check(leader_code == 7 << 8 && *memory == 77, "code %#x", leader_code);
 	check(prctl(PR_GET_NAME, name) == 0 && strcmp(name, "second") == 0, "name %s", name);
+	check(personality(0xffffffff) == ADDR_NO_RANDOMIZE);
 	check(write(pair[0], "x", 1) == 1 && read(pair[1], &c, 1) == 1 && c == 'x');
 	check(kill(orphan, SIGKILL) == 0);
 	check(waitpid(orphan, &status, 0) == orphan && WTERMSIG(status) == SIGKILL);
@@ -101,6 +103,7 @@ static pid_t start(bool threads, int fd[2], pid_t *ret_orphan)
 	check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	check(!threads || setuid(1234) == 0);
 	prctl(PR_SET_NAME, "second");
+	check(personality(ADDR_NO_RANDOMIZE) >= 0);
 	check(pthread_create(&t, NULL, speaker, NULL) == 0);
 	for (int i = 0; threads && i < 3; i++)
 		check(pthread_create(&t, NULL, other, NULL) == 0);

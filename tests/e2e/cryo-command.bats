@@ -167,6 +167,26 @@ time.sleep(1000)'
 	diff "$DIR/known" "$DIR/told"
 }
 
+@test "personality is that of the thread's record; that of the process may be digits read wrong, by CRIU" {
+	launch setarch --addr-no-randomize sleep 1000
+	wait_for 5 eval '[ "$(cat "/proc/$PID/comm")" = sleep ]'
+	[ "$(cat "/proc/$PID/personality")" = 00040000 ]
+	dump
+	reap
+	restore
+	[ "$(cat "/proc/$PID/personality")" = 00040000 ]
+	kill -9 "$PID"
+	wait_for 5 test ! -e "/proc/$PID"
+	crit decode -i "$IMG/core-$PID.img" | python3 -c 'import json, sys
+core = json.load(sys.stdin)
+core["entries"][0]["tc"]["personality"] = 40000
+core["entries"][0]["thread_core"].pop("personality", None)
+json.dump(core, sys.stdout)' >"$DIR/json"
+	crit encode -i "$DIR/json" -o "$IMG/core-$PID.img"
+	restore
+	[ "$(cat "/proc/$PID/personality")" = 00000000 ]
+}
+
 @test "names of images are not the terminal's: an error is one line" {
 	launch sleep 1000
 	dump

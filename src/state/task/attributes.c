@@ -178,6 +178,8 @@ static int attributes_take(struct dump *d, struct dthread *h, const struct answe
 	if (r < 0)
 		return r;
 	dump_modes(h, a, ops->modes);
+	h->core->thread_core->has_personality = true;
+	h->core->thread_core->personality = (uint32_t)answer(a, ops->personality);
 	if ((uint32_t)answer(a, ops->personality) != h->task->core->tc->personality)
 		put(h, "personality", json_integer((json_int_t)answer(a, ops->personality)));
 	if (answer(a, ops->cpuid) == 0)

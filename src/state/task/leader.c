@@ -46,6 +46,8 @@ void leader_dump(struct dtask *t)
 	c->thread_core->seccomp_mode = living->thread_core->seccomp_mode;
 	c->thread_core->has_seccomp_filter = living->thread_core->has_seccomp_filter;
 	c->thread_core->seccomp_filter = living->thread_core->seccomp_filter;
+	c->thread_core->has_personality = true;
+	c->thread_core->personality = c->tc->personality;
 	c->thread_core->has_cg_set = c->tc->has_cg_set;
 	c->thread_core->cg_set = c->tc->cg_set;
 	c->thread_core->comm = g_strdup(t->stat.comm);

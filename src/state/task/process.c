@@ -130,6 +130,17 @@ static int components_restore(struct rtask *t)
 	return 0;
 }
 
+/*
+ * In the record of the thread: CRIU has long read the digits of /proc/PID/personality, which are
+ * hexadecimal, as decimal ones for that of the process.
+ */
+static uint32_t personality_of(const CoreEntry *core)
+{
+	if (core->thread_core && core->thread_core->has_personality)
+		return core->thread_core->personality;
+	return core->tc->personality < 10 ? core->tc->personality : 0;
+}
+
 int process_restore(struct restore *r, struct rtask *t)
 {
 	const TaskCoreEntry *tc = t->core->tc;
@@ -139,7 +150,7 @@ int process_restore(struct restore *r, struct rtask *t)
 	int ret;
 
 	rtask_batch(t, &b);
-	batch_add(&b, SYS_personality, IMM(tc->personality));
+	batch_add(&b, SYS_personality, IMM(personality_of(t->core)));
 	if (tc->has_child_subreaper && tc->child_subreaper)
 		batch_add(&b, SYS_prctl, IMM(PR_SET_CHILD_SUBREAPER), IMM(1));
 	for (unsigned i = 0; tc->has_membarrier_registration_mask && i < 32; i++)
