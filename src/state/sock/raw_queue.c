@@ -37,7 +37,7 @@
 #define HEADERS_MAX 2048 /* before what the socket gets */
 #define PACKET_MAX  65535
 #define ROOM	    (16u << 20) /* until it gets its own SO_RCVBUF */
-#define PATIENCE_US 500000
+#define PATIENCE_US 2000000	/* together, with those that do not arrive */
 #define TABLE_MAX   (4u << 20)
 #define TO_ALL	    0x7fffffff /* 127.255.255.255 */
 #define NET	    "/proc/thread-self/net/"
@@ -109,6 +109,7 @@ struct place {
 	uint32_t net;
 	char *raws, *udps;
 	bool answers; /* the kernel does, also what was sent to all */
+	unsigned waited_us;
 };
 
 static void place_clear(struct place *p)
@@ -290,18 +291,19 @@ static int send_whole(struct restore *r, const struct packet *p)
 	return 0;
 }
 
-/* ksoftirqd may have to bring it. */
-static bool arrives(int fd, uint32_t before)
+/* ksoftirqd may have to bring it; a firewall may have dropped it. */
+static bool arrives(int fd, uint32_t before, struct place *at)
 {
-	for (unsigned waited = 0; waited < PATIENCE_US; waited += 1000) {
-		if (inet_memory(fd) > before)
-			return true;
+	while (inet_memory(fd) <= before) {
+		if (at->waited_us >= PATIENCE_US)
+			return false;
 		usleep(1000);
+		at->waited_us += 1000;
 	}
-	return false;
+	return true;
 }
 
-static int fill_one(struct restore *r, int fd, const struct packet *p, const struct place *at)
+static int fill_one(struct restore *r, int fd, const struct packet *p, struct place *at)
 {
 	uint32_t before = inet_memory(fd);
 	const char *why = why_not(p, at);
@@ -312,7 +314,7 @@ static int fill_one(struct restore *r, int fd, const struct packet *p, const str
 	ret = set_filter(fd, (uint32_t)MAX(p->len - p->skip, 1));
 	if (ret == 0)
 		ret = send_whole(r, p);
-	if (ret == 0 && !arrives(fd, before))
+	if (ret == 0 && !arrives(fd, before, at))
 		ret = err_set(EIO, "it does not arrive");
 	return ret;
 }
@@ -327,7 +329,7 @@ static size_t whole_of(const InetSkEntry *e, const struct sock_packet *k)
 	return CLAMP(len, k->len, PACKET_MAX);
 }
 
-static int fill(struct restore *r, struct file *f, const GPtrArray *queue, const struct place *at)
+static int fill(struct restore *r, struct file *f, const GPtrArray *queue, struct place *at)
 {
 	const InetSkEntry *e = f->entry->isk;
 	const json_t *packets = json_object_get(sock_extra(r, f->id), "packets");
