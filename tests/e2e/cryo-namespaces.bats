@@ -442,6 +442,18 @@ below_dir() {
 	[ "$(echo $(cat "$DIR/said"))" = "0 1" ]
 }
 
+@test "mounts: what is locked in a copy of ours stays, also if the tree had unmounted it" {
+	mkdir "$DIR/locked" && mount -t tmpfs locked "$DIR/locked"
+	unshare -Urpfm --mount-proc --kill-child bash -euc 'setsid unshare -m sleep 1000 </dev/null >/dev/null 2>&1 3>&- & p=$!
+		until [ "$(cat /proc/$p/comm)" = sleep ]; do sleep 0.02; done
+		"$0" dump -D "$1" -t $p; wait $p || true
+		jq --arg at "$2" ".unmounted[\"77\"] = [\$at, \"/\", \"tmpfs\", 0]" "$1/cryo.json" >"$1/edited"
+		mv "$1/edited" "$1/cryo.json"
+		"$0" restore -D "$1" -d
+		grep -q " $2 " /proc/$p/mountinfo; kill $p' "$CRYO" "$IMG" "$DIR/locked"
+	umount "$DIR/locked"
+}
+
 @test "mounts: a copy of ours, seen from a root directory after chroot(2)" {
 	make_root
 	umount "$ROOT" && mount -t tmpfs ours "$ROOT/mnt" && echo ours >"$ROOT/mnt/file"
