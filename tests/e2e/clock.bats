@@ -37,3 +37,72 @@ earlier() {
 	[ "$now" -ge "$last" ] && [ "$now" -lt $((last + 60)) ]
 	earlier 90 rm -f -t 0 clock
 }
+
+@test "timers without an interval that fire while their process is being saved are not lost" {
+	local dir=$BATS_TEST_TMPDIR l n
+	cc -static -pthread -x c -o "$dir/timers" - <<-'END'
+	#define _GNU_SOURCE
+	#include <pthread.h>
+	#include <signal.h>
+	#include <string.h>
+	#include <sys/syscall.h>
+	#include <sys/time.h>
+	#include <time.h>
+	#include <unistd.h>
+	#ifndef sigev_notify_thread_id
+	#define sigev_notify_thread_id _sigev_un._tid
+	#endif
+	static timer_t process, thread;
+	static void arm(timer_t t)
+	{
+		struct itimerspec v = {.it_value.tv_nsec = 300000000};
+		timer_settime(t, 0, &v, NULL);
+	}
+	static void fired(int sig)
+	{
+		struct itimerval v = {.it_value.tv_usec = 300000};
+		if (sig == SIGALRM)
+			setitimer(ITIMER_REAL, &v, NULL);
+		else
+			arm(sig == SIGRTMIN ? process : thread);
+		write(1, sig == SIGALRM ? "real\n" : sig == SIGRTMIN ? "process\n" : "thread\n",
+		      sig == SIGALRM ? 5 : sig == SIGRTMIN ? 8 : 7);
+	}
+	static void *second(void *arg)
+	{
+		struct sigevent e = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN + 1};
+		e.sigev_notify_thread_id = syscall(SYS_gettid);
+		timer_create(CLOCK_MONOTONIC, &e, &thread);
+		arm(thread);
+		for (;;)
+			pause();
+	}
+	int main(void)
+	{
+		struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+		struct sigaction a = {.sa_handler = fired};
+		pthread_t t;
+		sigfillset(&a.sa_mask);
+		sigaction(SIGALRM, &a, NULL);
+		sigaction(SIGRTMIN, &a, NULL);
+		sigaction(SIGRTMIN + 1, &a, NULL);
+		timer_create(CLOCK_MONOTONIC, &e, &process);
+		pthread_create(&t, NULL, second, NULL);
+		arm(process);
+		fired(SIGALRM);
+		for (;;)
+			pause();
+	}
+	END
+	cryopod run -d --name once --network none -v "$dir:/p:ro" $IMAGE /p/timers >/dev/null
+	has() { [ "$(cryopod logs once | grep -c "^$1$")" -gt "$2" ]; }
+	for l in real process thread; do wait_for 30 has $l 1; done
+	for _ in 1 2; do
+		# longer than any of them has left
+		CRYOPOD_BIN=$REPO/build/cryopod-faults CRYO_FAULT=dump:agent:run CRYO_FAULT_RUN='sleep 1' \
+			"$CP" container checkpoint once
+		n=$(cryopod logs once)
+		cryopod container restore once
+		for l in real process thread; do wait_for 30 has $l "$(grep -c "^$l$" <<<"$n")"; done
+	done
+}

@@ -3,6 +3,7 @@
 #include "state/task/task.h"
 
 #include "kernel/procmisc.h"
+#include "kernel/procstatus.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #define PR_TIMER_CREATE_RESTORE_IDS_ON_	 1
 #define TIMERS_MAX			 65536
 #define SIGEV_THREAD_ID_		 4
+#define SIGNAL_BIT(sig)			 (UINT64_C(1) << ((sig)-1))
 
 struct ksigevent { /* struct sigevent of the kernel, 64 bytes */
 	uint64_t value;
@@ -41,6 +43,7 @@ struct told {
 	struct itimerspec *left;
 	int *overrun; /* operations */
 	size_t n;
+	uint64_t pending; /* signals of the first thread and the process, after all that */
 };
 
 static int timers_ask(struct dthread *h, struct batch *b, void *data)
@@ -50,15 +53,17 @@ static int timers_ask(struct dthread *h, struct batch *b, void *data)
 
 	for (int i = 0; i < 3; i++)
 		batch_add(b, SYS_getitimer, IMM(i), batch_out(b, &t->it[i], sizeof(t->it[i])));
-	if (r < 0 || t->n == 0)
-		return r == -ENOENT ? 0 : r;
-	t->left = g_new0(struct itimerspec, t->n);
-	t->overrun = g_new0(int, t->n);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	t->left = g_new0(struct itimerspec, t->n + 1);
+	t->overrun = g_new0(int, t->n + 1);
 	for (size_t i = 0; i < t->n; i++) {
 		batch_add(b, SYS_timer_gettime, IMM(t->v[i].id),
 			  batch_out(b, &t->left[i], sizeof(t->left[i])));
 		t->overrun[i] = batch_add(b, SYS_timer_getoverrun, IMM(t->v[i].id));
 	}
+	/* agents have all signals blocked, so these are all that are pending */
+	batch_add(b, SYS_rt_sigpending, batch_out(b, &t->pending, sizeof(t->pending)), IMM(8));
 	return 0;
 }
 
@@ -69,6 +74,63 @@ static void timers_clear(void *data)
 	g_free(t->v);
 	g_free(t->left);
 	g_free(t->overrun);
+}
+
+static uint64_t signals_in(const SignalQueueEntry *q)
+{
+	uint64_t set = 0;
+	int sig;
+
+	for (size_t i = 0; q && i < q->n_signals; i++) {
+		memcpy(&sig, q->signals[i]->siginfo.data, sizeof(sig));
+		set |= SIGNAL_BIT(sig);
+	}
+	return set;
+}
+
+/*
+ * What has become pending since the queues were read, which timers do that go on while all stand
+ * still: a timer without an interval would have fired, and its signal be in no image.  It fires
+ * once more, at once.
+ */
+static uint64_t late_signals(const struct dtask *task, const struct told *t)
+{
+	return t->pending & ~signals_in(task->core->tc->signals_s) &
+	       ~signals_in(task->threads[0].core->thread_core->signals_p);
+}
+
+/* The same of another thread than the first. */
+static uint64_t late_of_thread(const struct dtask *task, pid_t tid)
+{
+	CLEANUP(procstatus_clear) struct procstatus st = {0};
+
+	for (unsigned i = 1; i < task->nthreads; i++)
+		if (task->threads[i].tid == tid &&
+		    procstatus_read_task(task->proc.dir, tid, &st) == 0)
+			return st.sigpnd &
+			       ~signals_in(task->threads[i].core->thread_core->signals_p);
+	err_clear();
+	return 0;
+}
+
+static bool fired_late(const struct dtask *task, const struct told *t, size_t i)
+{
+	const struct proc_timer *v = &t->v[i];
+	const struct itimerspec *left = &t->left[i];
+	uint64_t set;
+
+	if ((v->notify & ~SIGEV_THREAD_ID_) == SIGEV_NONE || left->it_value.tv_sec ||
+	    left->it_value.tv_nsec || left->it_interval.tv_sec || left->it_interval.tv_nsec)
+		return false;
+	set = v->tid && v->tid != task->threads[0].tid ? late_of_thread(task, v->tid)
+						       : late_signals(task, t);
+	return set & SIGNAL_BIT(v->signal);
+}
+
+static void itimer_late(ItimerEntry *e, uint64_t late, int sig)
+{
+	if (late & SIGNAL_BIT(sig) && !e->vsec && !e->vusec)
+		e->vusec = 1;
 }
 
 static PosixTimerEntry *posix_message(const struct dtask *task, const struct answers *a, size_t i)
@@ -88,7 +150,7 @@ static PosixTimerEntry *posix_message(const struct dtask *task, const struct ans
 	p->isec = (uint64_t)left->it_interval.tv_sec;
 	p->insec = (uint64_t)left->it_interval.tv_nsec;
 	p->vsec = (uint64_t)left->it_value.tv_sec;
-	p->vnsec = (uint64_t)left->it_value.tv_nsec;
+	p->vnsec = (uint64_t)left->it_value.tv_nsec + fired_late(task, t, i);
 	for (unsigned k = 0; v->tid && k < task->nthreads; k++)
 		if (task->threads[k].tid == v->tid) {
 			p->has_notify_thread_id = true;
@@ -100,6 +162,7 @@ static PosixTimerEntry *posix_message(const struct dtask *task, const struct ans
 static int timers_take(struct dump *d, struct dthread *h, const struct answers *a)
 {
 	const struct told *t = a->data;
+	uint64_t late = late_signals(h->task, t);
 	TaskTimersEntry *e = g_new0(TaskTimersEntry, 1);
 
 	h->task->core->tc->timers = e;
@@ -107,6 +170,9 @@ static int timers_take(struct dump *d, struct dthread *h, const struct answers *
 	e->real = itimer_message(&t->it[ITIMER_REAL]);
 	e->virt = itimer_message(&t->it[ITIMER_VIRTUAL]);
 	e->prof = itimer_message(&t->it[ITIMER_PROF]);
+	itimer_late(e->real, late, SIGALRM);
+	itimer_late(e->virt, late, SIGVTALRM);
+	itimer_late(e->prof, late, SIGPROF);
 	e->posix = g_new0(PosixTimerEntry *, t->n + 1);
 	for (size_t i = 0; i < t->n; i++)
 		e->posix[e->n_posix++] = posix_message(h->task, a, i);
