@@ -32,10 +32,12 @@ int sysv_check(struct dump *d, const struct dtask *t, size_t i)
 	if (r < 0)
 		return r;
 	if (!own && spaces_id(d, NS_IPC, spaces_of(d, t->proc.pid)[NS_IPC]) < NSID_FIRST_SPACE)
-		return err_set(EOPNOTSUPP,
-			       "mapping %" PRIx64 " is System V shared memory of the host; "
-			       "give the container an IPC namespace of its own (--ipc=private)",
-			       v->start);
+		return err_set(
+			EOPNOTSUPP,
+			"mapping %" PRIx64 " is System V shared memory of the host; "
+			"start it in an IPC namespace of its own (containers: --ipc=private; "
+			"others: unshare --ipc)",
+			v->start);
 	if (v->offset == 0)
 		return 0;
 	for (size_t k = 0; k < i; k++)
