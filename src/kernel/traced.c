@@ -89,7 +89,8 @@ static int look(struct peek *k, uint64_t task, struct traced *ret)
 	ret->options = how >> PT_OPTIONS & PT_O_MASK;
 	ret->calls = work & WORK_TRACE;
 	ret->listens = jobctl & LISTENING;
-	ret->steps = (work & WORK_EMU) || (flags & TIF_STEPS);
+	ret->steps = flags & TIF_STEPS;
+	ret->emulated = work & WORK_EMU;
 	ret->dispatches = work & WORK_DISPATCH;
 	ret->group = (group & STOP_STOPPED) || stopping || (jobctl & STOP_PENDING);
 	return look_at_stop(k, info, ret);

@@ -14,7 +14,8 @@ struct traced {
 	uint32_t status;  /* of a stop that is still to be told: as wait(2) would, from bit 8 on */
 	bool calls;	  /* it stops at the next border of a system call: PTRACE_SYSCALL */
 	bool listens;	  /* PTRACE_LISTEN */
-	bool steps;	  /* PTRACE_SINGLESTEP, _SINGLEBLOCK, _SYSEMU */
+	bool steps;	  /* PTRACE_SINGLESTEP, _SINGLEBLOCK: until it is resumed otherwise */
+	bool emulated;	  /* PTRACE_SYSEMU, _SYSEMU_SINGLESTEP */
 	bool dispatches;  /* PR_SET_SYSCALL_USER_DISPATCH */
 	bool group;	  /* its process is stopped by a signal, or is about to be */
 	int signo, code;  /* of the siginfo_t of its stop; 0, 0: it does not stand in one */

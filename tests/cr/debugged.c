@@ -14,10 +14,23 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 
-enum kind { RUNS, WAITS, IN_CALL, ENTRY, EXIT, SIGNAL, SLEEP, BREAK, WATCH, INTERRUPT, KINDS };
-static const char *const names[] = {"running",	  "waiting",	"in a call", "entry",
-				    "exit",	  "signal",	"sleep",     "breakpoint",
-				    "watchpoint", "interrupted"};
+enum kind {
+	RUNS,
+	WAITS,
+	IN_CALL,
+	ENTRY,
+	EXIT,
+	SIGNAL,
+	SLEEP,
+	BREAK,
+	WATCH,
+	STEP,
+	INTERRUPT,
+	KINDS
+};
+static const char *const names[] = {"running",	  "waiting", "in a call",  "entry",
+				    "exit",	  "signal",  "sleep",	   "breakpoint",
+				    "watchpoint", "step",    "interrupted"};
 
 #define OPTIONS                                                                                    \
 	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL)
@@ -189,6 +202,10 @@ static void lead(enum kind k, pid_t pid, bool seized)
 	}
 	if (k == SLEEP)
 		must(kill(pid, SIGINT) == 0);
+	if (k == STEP) {
+		must(await_stop(pid) == SIGUSR1);
+		go(pid, PTRACE_SINGLESTEP, 0);
+	}
 	if (k == INTERRUPT) {
 		must(await_stop(pid) == SIGUSR1);
 		go(pid, PTRACE_CONT, 0);
@@ -295,6 +312,12 @@ static void goes_on(enum kind k, pid_t pid)
 	case INTERRUPT:
 		go(pid, PTRACE_CONT, 0);
 		await_count(k == INTERRUPT ? 0 : 1);
+		break;
+	case STEP:
+		go(pid, PTRACE_SINGLESTEP, 0);
+		must(await_stop(pid) == SIGTRAP);
+		go(pid, PTRACE_CONT, 0);
+		await_count(1);
 		break;
 	case KINDS:
 		break;

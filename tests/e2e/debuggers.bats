@@ -73,6 +73,8 @@ again() {
 	echo $! >tree
 	says 'break next if x == 20' run
 	told 'Breakpoint 1, next (x=20)'
+	says stepi 'printf "at %d\n", n'
+	told 'at 20'
 	again
 	says 'printf "n is %d\n", n' 'delete 1' 'watch n' continue
 	told 'n is 20'

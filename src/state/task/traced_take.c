@@ -47,8 +47,10 @@ static int check_state(const struct traced *s)
 			       EVENT(s->code));
 	if (s->group || s->listens)
 		return err_set(EOPNOTSUPP, "its process is stopped by a signal, too");
-	if (s->steps)
+	if (s->steps && !s->signo) /* afterwards it stands, and nothing is left of it */
 		return err_set(EAGAIN, "in the middle of a single step");
+	if (s->emulated)
+		return err_set(EOPNOTSUPP, "its system calls are the tracer's (PTRACE_SYSEMU)");
 	if (s->dispatches)
 		return err_set(EOPNOTSUPP, "its system calls are dispatched to itself");
 	return 0;
