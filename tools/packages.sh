@@ -4,7 +4,7 @@
 PACKAGES_BUILD="gcc libc6-dev make meson ninja-build pkg-config binutils protobuf-c-compiler libprotobuf-c-dev libglib2.0-dev libsqlite3-dev libjansson-dev libarchive-dev libcmocka-dev libmnl-dev libnftables-dev libgnutls28-dev scdoc"
 PACKAGES_RUN="libnftables1 libgnutls30 libseccomp2 runc conmon netavark aardvark-dns skopeo iptables golang-github-containers-common ca-certificates"
 PACKAGES_DEMO="busybox-static tar"
-PACKAGES_TEST="bats jq criu docker-registry iproute2 procps util-linux python3 curl musl-tools mmdebstrap tmux openssh-client openssh-server podman sudo gnutls-bin bubblewrap"
+PACKAGES_TEST="bats jq criu docker-registry iproute2 procps util-linux python3 curl musl-tools mmdebstrap tmux openssh-client openssh-server podman sudo gnutls-bin bubblewrap gdb strace"
 
 # need_packages NAME...: installs what is missing with apt-get, or says what is needed.
 need_packages() {

@@ -3,7 +3,6 @@
  * The story of a dump.  Its second half, dump_steps(), runs while the tree is frozen: each step in
  * its order for all that it is about.  Whatever fails, the tree is cured and goes on.
  */
-#include "cr/cryo.h"
 #include "cr/dump_steps.h"
 #include "cr/lazy.h"
 #include "cr/look.h"
@@ -13,7 +12,6 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "kernel/pace.h"
 #include "kernel/peek.h"
 #include "state/fd/files.h"
 #include "state/mem/mem.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A tree while it is being dumped: what is known of each process and thread, and what collects
- * the records.  Filled by the steps of cr/dump.c in their order.
+ * the records.  Filled by the steps of cr/dump_steps.c in their order.
  *
  * Looking (before the freeze) and dumping use the same structures: what was read while the tree
  * ran is dropped and read again when it is frozen.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A tree while it is being restored: its records, and what has been made of them so far.  Filled by
- * the steps of cr/restore.c in their order.
+ * the steps of cr/restore_steps.c in their order.
  *
  * Numbers in records come from files: records_load() has checked that they lead somewhere.
  */

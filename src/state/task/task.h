@@ -5,7 +5,7 @@
  *	_question the same, where only the thread itself knows (state/question.h)
  *	_restore the record into the task, through its agent
  *	_tell	 the same, composed for the agent of each thread: all threads do it at once
- * The lists of all of them, in their order, are the tables of cr/dump.c and cr/restore.c.
+ * The lists of all of them, in their order, are the tables of cr/dump_steps.c and cr/restore_steps.c.
  */
 #pragma once
 
