@@ -125,6 +125,8 @@ static void end_all_asked(struct dump *d)
 
 	if (beside_end(&d->beside) < 0)
 		err_clear();
+	if (beside_end(&d->finding) < 0)
+		err_clear();
 	questions_end(d);
 }
 
@@ -148,6 +150,7 @@ static int write_all(struct dump *d)
 	start = step_now_us();
 	prepare_heap(d);
 	d->beside = beside_new();
+	d->finding = beside_new();
 	log_debug("dump: heap before: %" PRIu64 " us", step_now_us() - start);
 	start = step_now_us();
 	pace_begin(&pace);

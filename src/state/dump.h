@@ -105,7 +105,8 @@ struct dump {
 	GPtrArray *thread_tables;    /* struct dtask: state/fd/threads.c */
 	GHashTable *fine_sockets;    /* inodes that the look has found nothing wrong with */
 	struct questions *questions; /* state/question.c */
-	struct beside *beside;	     /* what is being read meanwhile */
+	struct beside *beside;	     /* who reads its mappings meanwhile */
+	struct beside *finding;	     /* who looks for its pages meanwhile */
 	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name, "": state/fd/find.c */
 	GPtrArray *linked;	     /* state/fd/linked.c */
 	GHashTable *waits;	     /* tid -> struct wait: state/task/waits.c */

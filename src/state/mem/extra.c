@@ -47,21 +47,26 @@ static bool may_have_guards(const struct vma *v)
 	return !(v->vmflags & (VMF(IO) | VMF(PF))) && v->special < VMA_VDSO;
 }
 
-static void note_guards(struct dtask *t, uint64_t start, uint64_t end)
+void mem_guards_note(struct dtask *t, const GArray *guards)
 {
-	json_t *all = json_object_get(t->extra, "guards");
+	json_t *all = guards->len ? json_array() : NULL;
 
-	if (!all)
-		json_object_set_new(t->extra, "guards", all = json_array());
-	json_array_append_new(all, json_integer((json_int_t)start));
-	json_array_append_new(all, json_integer((json_int_t)((end - start) / IMAGE_PAGE_SIZE)));
+	for (unsigned i = 0; i < guards->len; i++) {
+		const struct page_piece *p = &g_array_index(guards, struct page_piece, i);
+		uint64_t pages = (p->end - p->start) / IMAGE_PAGE_SIZE;
+
+		json_array_append_new(all, json_integer((json_int_t)p->start));
+		json_array_append_new(all, json_integer((json_int_t)pages));
+	}
+	if (all)
+		json_object_set_new(t->extra, "guards", all);
 }
 
 /*
  * Neighbours are scanned together: of thousands of mappings one call for each is most of the time.
  * What is between them is a hole, which costs PAGEMAP_SCAN nothing.
  */
-int mem_guards_dump(struct dtask *t)
+int mem_guards_find(const struct dtask *t, GArray *ret)
 {
 	static const struct page_filter guards = {.all = PAGE_GUARD};
 	CLEANUP(pagemap_close) struct pagemap pm = PAGEMAP_NONE;
@@ -81,10 +86,24 @@ int mem_guards_dump(struct dtask *t)
 				continue;
 			while (v[i].end <= run.start)
 				i++;
-			for (size_t k = i; k < to && v[k].start < run.end; k++)
-				note_guards(t, MAX(run.start, v[k].start), MIN(run.end, v[k].end));
+			for (size_t k = i; k < to && v[k].start < run.end; k++) {
+				const struct page_piece p = {MAX(run.start, v[k].start),
+							     MIN(run.end, v[k].end), 0};
+
+				g_array_append_val(ret, p);
+			}
 		}
 	}
+	return r;
+}
+
+int mem_guards_dump(struct dtask *t)
+{
+	g_autoptr(GArray) guards = g_array_new(FALSE, FALSE, sizeof(struct page_piece));
+	int r = mem_guards_find(t, guards);
+
+	if (r == 0)
+		mem_guards_note(t, guards);
 	return r;
 }
 

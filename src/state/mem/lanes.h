@@ -18,10 +18,11 @@ struct lane { /* one process */
 	struct batch b;
 	struct transfer x;
 	bool begun;
-	int dir, mem;  /* /proc/PID of whoever holds the memory; mem in it, when it is needed */
-	pid_t nspid;   /* of the snapshot, as its parent sees it; 0: there is none */
-	GArray *found; /* struct found: what is to be written later; may be NULL */
-	uint64_t kept; /* bytes of it, as long as it is not clear whether there is much */
+	int dir, mem;	/* /proc/PID of whoever holds the memory; mem in it, when it is needed */
+	pid_t nspid;	/* of the snapshot, as its parent sees it; 0: there is none */
+	GArray *found;	/* struct found: what is to be written later; may be NULL */
+	GArray *guards; /* struct page_piece; NULL: not looked for yet */
+	uint64_t kept;	/* bytes of it, as long as it is not clear whether there is much */
 	uint64_t ahead_bytes; /* so much is written while we look for the rest */
 	bool scanned;	      /* all of that is known */
 	bool outside;	      /* it can be given no descriptor */

@@ -52,7 +52,7 @@ int mem_prepare_pages(struct dump *d) MUST_CHECK;
 /* Did it seem to have more than what was prepared, or was nothing? */
 bool mem_has_more(const struct dtask *t, uint64_t prepared);
 
-/* Looks for them already, where it is known how; while agents think. */
+/* Looks for them already, where it is known how: by a thread of ours, until the next one. */
 int mem_find_pages(struct dump *d) MUST_CHECK;
 
 /*
@@ -108,6 +108,9 @@ int mem_protect(struct restore *r, struct rtask *t) MUST_CHECK; /* protections, 
 /* state/mem/extra.c: what only cryo.json has a place for */
 void mem_extra_dump(struct dtask *t);
 int mem_guards_dump(struct dtask *t) MUST_CHECK; /* looks at all page tables */
+/* The same in two: what is found, struct page_piece, may be found by another thread of ours. */
+int mem_guards_find(const struct dtask *t, GArray *ret) MUST_CHECK;
+void mem_guards_note(struct dtask *t, const GArray *guards);
 /* with an agent: mlockall(MCL_FUTURE) */
 int mem_future_ask(struct dtask *t, struct batch *b);
 int mem_future_dump(struct dump *d, struct dtask *t, int64_t answer) MUST_CHECK;

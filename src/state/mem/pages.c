@@ -20,6 +20,7 @@
 #include "base/fd.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "image/pages.h"
 
 #include <errno.h>
@@ -45,6 +46,8 @@ static void lane_clear(struct lane *l)
 		cleanup_close(&l->dir);
 	if (l->found)
 		g_array_unref(l->found);
+	if (l->guards)
+		g_array_unref(l->guards);
 }
 
 bool mem_is_shared(const struct dump *d, const struct dtask *t)
@@ -331,9 +334,14 @@ static int find_guards(struct pages_dump *p)
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < p->n; i++)
-		if (!p->lanes[i].nspid)
-			r = dtask_wrap(p->lanes[i].t, mem_guards_dump(p->lanes[i].t));
+	for (unsigned i = 0; r == 0 && i < p->n; i++) {
+		struct lane *l = &p->lanes[i];
+
+		if (l->guards)
+			mem_guards_note(l->t, l->guards);
+		else if (!l->nspid)
+			r = dtask_wrap(l->t, mem_guards_dump(l->t));
+	}
 	return r;
 }
 
@@ -450,28 +458,42 @@ static int find_early(void *arg, const struct vma *v, uint64_t start, uint64_t e
 	return lane_keep_found(arg, v, start, end, flags);
 }
 
-/* Of little memory, of which nothing is decided by the agents or the mappings' guards. */
-int mem_find_pages(struct dump *d)
+static int find_all_early(void *arg)
 {
+	struct dump *d = arg;
 	int r = 0;
 
-	if (d->o.pages_elsewhere || d->o.pages_out || d->o.pages_stream || d->o.lazy ||
-	    d->o.track_mem || d->o.parent || mem_resident_pages(d) >= SNAPSHOT_MIN_PAGES)
-		return 0;
-	lanes_make(d);
 	for (unsigned i = 0; r == 0 && i < d->pages->n; i++) {
 		struct lane *l = &d->pages->lanes[i];
 
 		l->scanned = true;
-		r = dtask_wrap(l->t, track_pages(d, l->t, l->dir, find_early, l));
+		l->guards = g_array_new(FALSE, FALSE, sizeof(struct page_piece));
+		r = track_pages(d, l->t, l->dir, find_early, l);
+		if (r == 0)
+			r = mem_guards_find(l->t, l->guards);
+		r = dtask_wrap(l->t, r);
 	}
 	return r;
+}
+
+/* Of little memory, of which nothing is decided by the agents or the mappings' guards. */
+int mem_find_pages(struct dump *d)
+{
+	if (d->o.pages_elsewhere || d->o.pages_out || d->o.pages_stream || d->o.lazy ||
+	    d->o.track_mem || d->o.parent || mem_resident_pages(d) >= SNAPSHOT_MIN_PAGES)
+		return 0;
+	lanes_make(d);
+	beside_begin(d->finding, find_all_early, d);
+	return 0;
 }
 
 int mem_dump_pages(struct dump *d)
 {
 	bool elsewhere = d->o.pages_elsewhere || d->o.pages_out;
+	int r = beside_end(&d->finding);
 
+	if (r < 0)
+		return r;
 	return mem_why_unreadable(d, elsewhere ? dump_elsewhere(d) : dump_here(d));
 }
 
