@@ -111,6 +111,7 @@ int cryo_dump_serve_lazy(struct cryo_dump *d, int sock) MUST_CHECK;
 
 /* Memory of the tree when it was looked at: about as much as will be written. */
 uint64_t cryo_dump_bytes(const struct cryo_dump *d);
+unsigned cryo_dump_threads(const struct cryo_dump *d); /* then; of all processes */
 
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *d);
 

@@ -278,6 +278,15 @@ uint64_t cryo_dump_bytes(const struct cryo_dump *c)
 	return mem_resident_pages(&c->d) * IMAGE_PAGE_SIZE;
 }
 
+unsigned cryo_dump_threads(const struct cryo_dump *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->d.tasks->len; i++)
+		n += dtask_nthreads(dump_task(&c->d, i));
+	return n;
+}
+
 const struct cryo_dump_stats *cryo_dump_stats(const struct cryo_dump *c)
 {
 	return &c->d.stats;

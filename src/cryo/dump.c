@@ -173,6 +173,8 @@ static int write_patiently(struct job *j, const struct cryo_dump_options *o, str
 			g_usleep(MIN(200u * i, 20000));
 		}
 		r = cryo_dump_new(o, &d);
+		if (r == 0 && cryo_dump_threads(d) >= IMAGES_MANY)
+			images_spread(&j->images);
 		if (r == 0)
 			r = cryo_dump_write(d, j->images.aside);
 		if (r == 0)

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #define PREFIX	  ".cryo-"
@@ -69,6 +71,30 @@ int images_begin(struct images *i, int dir)
 	i->dir = dir;
 	i->aside = openat(dir, i->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return i->aside < 0 ? err_errno("open %s", i->name) : 0;
+}
+
+/*
+ * ext4 makes files where their directory is, and looks for each at all that were deleted there in
+ * the last minutes (fs/ext4/ialloc.c: recently_deleted(), without a journal).  A directory below
+ * one that is the top of hierarchies (FS_TOPDIR_FL) has a place of its own (find_group_orlov()).
+ */
+void images_spread(struct images *i)
+{
+	int flags = 0, own;
+
+	if (i->spread)
+		return;
+	i->spread = true;
+	if (ioctl(i->aside, FS_IOC_GETFLAGS, &flags) < 0)
+		return;
+	flags |= FS_TOPDIR_FL;
+	if (ioctl(i->aside, FS_IOC_SETFLAGS, &flags) < 0 || mkdirat(i->aside, i->name, 0700) < 0)
+		return;
+	own = openat(i->aside, i->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (own < 0)
+		return;
+	close(i->aside);
+	i->aside = own;
 }
 
 static bool is_page_image(const char *name)

@@ -11,12 +11,17 @@
 struct images {
 	int dir, aside;	 /* DIR is borrowed */
 	bool pages_stay; /* a page server has written them there */
+	bool spread;
 	char name[32];
 };
 #define IMAGES_NONE ((struct images){.dir = -1, .aside = -1})
 
 /* Also removes what an interrupted dump of a dead process has left. */
 int images_begin(struct images *i, int dir) MUST_CHECK;
+
+/* Thousands of files are about to be made aside, where there is nothing yet. */
+#define IMAGES_MANY 1000
+void images_spread(struct images *i);
 
 /* Images of an earlier dump go; stats-dump goes to WORK.  Nothing is synced. */
 int images_commit(struct images *i, int work) MUST_CHECK;

@@ -60,6 +60,22 @@ load ../lib/cryo
 	"$CRYO" check --no-lazy-pages >/dev/null
 }
 
+@test "thousands of images: each in its place, and nothing else is left" {
+	launch python3 -c '
+import threading, time
+for _ in range(1100):
+    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+open("'"$DIR"'/ready", "w").close()
+time.sleep(1000)'
+	wait_for 10 test -e "$DIR/ready"
+	dump
+	reap
+	[ "$(find "$IMG" -mindepth 1 -type d | wc -l)" = 0 ]
+	[ "$(find "$IMG" -name 'core-*.img' | wc -l)" = 1101 ]
+	restore
+	[ "$(find "/proc/$PID/task" -maxdepth 1 -mindepth 1 | wc -l)" = 1101 ]
+}
+
 @test "spellings: options before the action, =, glued, negated, abbreviated, after --" {
 	launch sleep 1000
 	"$CRYO" -v4 --tree="$PID" -R "-D$IMG" --no-shell-job dump
