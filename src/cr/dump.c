@@ -122,11 +122,11 @@ static void prepare_heap(const struct dump *d)
 static void end_all_asked(struct dump *d)
 {
 	ERR_KEEP;
+	struct beside **all[] = {&d->reading[0], &d->reading[1], &d->finding};
 
-	if (beside_end(&d->beside) < 0)
-		err_clear();
-	if (beside_end(&d->finding) < 0)
-		err_clear();
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		if (beside_end(all[i]) < 0)
+			err_clear();
 	questions_end(d);
 }
 
@@ -149,7 +149,8 @@ static int write_all(struct dump *d)
 	log_debug("dump: waits before: %" PRIu64 " us", step_now_us() - start);
 	start = step_now_us();
 	prepare_heap(d);
-	d->beside = beside_new();
+	d->reading[0] = beside_new();
+	d->reading[1] = beside_new();
 	d->finding = beside_new();
 	log_debug("dump: heap before: %" PRIu64 " us", step_now_us() - start);
 	start = step_now_us();

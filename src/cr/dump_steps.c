@@ -18,37 +18,38 @@
 #include "state/task/levels.h"
 #include "state/task/task.h"
 #include "state/task/traced.h"
+#include "state/tree.h"
 #include "state/tty/tty.h"
 
 #include <sched.h>
 
-static int read_maps(struct dtask *t)
-{
-	maps_clear(&t->maps);
-	return dtask_wrap(t, maps_read_vmflags(t->proc.dir, &t->maps));
-}
-
-static int read_all_maps(void *arg)
+static int read_other_maps(void *arg)
 {
 	struct dump *d = arg;
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++)
+	for (unsigned i = 1; r == 0 && i < d->tasks->len; i++)
 		if (!dump_task(d, i)->zombie)
-			r = read_maps(dump_task(d, i));
+			r = dtask_wrap(dump_task(d, i), task_read_maps(dump_task(d, i)));
 	return r;
 }
 
-/* Looks at each page that is there (fs/proc/task_mmu.c: smaps_pte_entry()): others go on. */
+/*
+ * Looks at each page that is there (fs/proc/task_mmu.c: smaps_pte_entry()): others go on.  Those of
+ * the first task are being read since it stands still (tree_freeze()).
+ */
 static int begin_maps(struct dump *d)
 {
-	beside_begin(d->beside, read_all_maps, d);
+	if (d->tasks->len > 1)
+		beside_begin(d->reading[1], read_other_maps, d);
 	return 0;
 }
 
 static int end_maps(struct dump *d)
 {
-	return beside_end(&d->beside);
+	int r = dtask_wrap(dump_task(d, 0), beside_end(&d->reading[0]));
+
+	return r < 0 ? r : beside_end(&d->reading[1]);
 }
 
 static int begin_records(struct dump *d)

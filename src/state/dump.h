@@ -105,7 +105,7 @@ struct dump {
 	GPtrArray *thread_tables;    /* struct dtask: state/fd/threads.c */
 	GHashTable *fine_sockets;    /* inodes that the look has found nothing wrong with */
 	struct questions *questions; /* state/question.c */
-	struct beside *beside;	     /* who reads its mappings meanwhile */
+	struct beside *reading[2];   /* mappings, meanwhile: of the first task, of others */
 	struct beside *finding;	     /* who looks for its pages meanwhile */
 	GHashTable *found;	     /* "MAJOR:MINOR:INODE" -> name, "": state/fd/find.c */
 	GPtrArray *linked;	     /* state/fd/linked.c */

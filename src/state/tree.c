@@ -445,6 +445,9 @@ static int freeze_all(struct dump *d)
 		if (r == 0)
 			r = settle_all(d);
 	}
+	/* of others it is not known yet whether they stay */
+	if (r == 0 && !t->zombie && d->reading[0])
+		beside_begin(d->reading[0], task_read_maps, t);
 	for (unsigned i = 0; r == 0 && i < d->tasks->len; i++) {
 		r = fill_threads(dump_task(d, i));
 		if (r < 0 && i > 0 && dump_task(d, i)->zombie && has_gone(r)) {
@@ -469,7 +472,11 @@ static int freeze_patiently(struct dump *d)
 			return r;
 		log_debug("dump: freeze %u: %s", i, err_message());
 		err_clear();
+		r = beside_end(&d->reading[0]);
 		tree_resume(d);
+		if (r < 0)
+			return r;
+		d->reading[0] = beside_new();
 		g_usleep(FREEZE_PAUSE_US);
 	}
 }

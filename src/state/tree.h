@@ -57,5 +57,10 @@ int tree_see_threads(struct dtask *t) MUST_CHECK;
 int task_read(struct dtask *t) MUST_CHECK;
 /* The process is looked at through its thread TID from now on. */
 int task_look_through(struct dtask *t, pid_t tid) MUST_CHECK;
+/*
+ * TASK, a struct dtask: t->maps with VmFlags, of one that stands still.  Uses nothing else of it
+ * but t->seized, so that another thread of ours may do it (base/parallel.h: beside_begin()).
+ */
+int task_read_maps(void *task) MUST_CHECK;
 /* It shows things that no task at rest has: memory, namespaces and descriptors go one by one. */
 bool task_is_ending(const struct dtask *t);

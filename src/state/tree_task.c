@@ -2,9 +2,12 @@
 /* What is known of a process from outside. */
 #include "state/tree.h"
 
+#include "base/fd.h"
 #include "state/task/levels.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PF_EXITING_ 0x4 /* include/linux/sched.h: set before anything is given up */
@@ -95,4 +98,18 @@ bool task_is_ending(const struct dtask *t)
 		return true;
 	}
 	return st.flags & PF_EXITING_;
+}
+
+int task_read_maps(void *task)
+{
+	struct dtask *t = task;
+	char path[32];
+	autoclose int dir = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d", seized_alive(&t->seized));
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_errno("open %s", path);
+	maps_clear(&t->maps);
+	return maps_read_vmflags(dir, &t->maps);
 }
