@@ -43,10 +43,12 @@ static int find_task(struct peek *k, int fd, uint64_t *ret)
 		r = peek_at(k, 0, "task_struct", "pid_links", &offset);
 	if (r == 0)
 		r = peek_read(k, users, ret, sizeof(*ret));
-	if (r == 0 && !*ret)
+	if (r < 0)
+		return r;
+	if (!*ret)
 		return err_set(ESRCH, "it has ended");
 	*ret -= offset;
-	return r;
+	return 0;
 }
 
 static int look_at_stop(struct peek *k, uint64_t info, struct traced *ret)

@@ -79,5 +79,9 @@ int traced_restore(struct restore *r) MUST_CHECK;
 /* The settled task whose thread TID is, and which of them. */
 struct dtask *traced_by(struct dump *d, pid_t tid, unsigned *ret_thread);
 
+/* An agent in the tracer BY, whose thread number THREAD then does what is asked of *RET. */
+int traced_enter(struct dump *d, struct dtask *by, unsigned thread, struct agent **agent,
+		 struct tracer *ret) MUST_CHECK;
+
 /* give.c: X, which we hold, becomes T's. */
 int traced_give(const struct tracer *t, const struct tracee *x) MUST_CHECK;

@@ -42,13 +42,9 @@ static int give_one(struct dump *d, const struct tracee *x)
 	if (r == 0 && !by)
 		return err_set(ESRCH, "the tracer of thread %d has gone", x->own_tid);
 	if (r == 0)
-		r = agent_inject(&by->seized,
-				 g_hash_table_lookup(d->scouted, GINT_TO_POINTER(by->proc.pid)),
-				 NULL, &a);
-	if (r < 0)
-		return r;
-	t = (struct tracer){a, agent_thread_slot(a, thread)};
-	r = traced_give(&t, x);
+		r = traced_enter(d, by, thread, &a, &t);
+	if (r == 0)
+		r = traced_give(&t, x);
 	return r < 0 ? r : agent_cure(a);
 }
 

@@ -71,6 +71,17 @@ struct dtask *traced_by(struct dump *d, pid_t tid, unsigned *ret_thread)
 	return NULL;
 }
 
+int traced_enter(struct dump *d, struct dtask *by, unsigned thread, struct agent **agent,
+		 struct tracer *ret)
+{
+	const struct insns *known = g_hash_table_lookup(d->scouted, GINT_TO_POINTER(by->proc.pid));
+	int r = agent_inject(&by->seized, known, NULL, agent);
+
+	if (r == 0)
+		*ret = (struct tracer){*agent, agent_thread_slot(*agent, thread)};
+	return r;
+}
+
 static const struct tracee *find(const struct dump *d, pid_t tid)
 {
 	for (unsigned i = 0; d->traced && i < d->traced->len; i++) {
@@ -372,12 +383,9 @@ static int take_thread(struct dump *d, struct dtask *by, unsigned thread, struct
 	int r = sigchld_pending(by, x->tracer, &pending);
 
 	if (r == 0)
-		r = agent_inject(&by->seized,
-				 g_hash_table_lookup(d->scouted, GINT_TO_POINTER(by->proc.pid)),
-				 NULL, &a);
+		r = traced_enter(d, by, thread, &a, &k.tracer);
 	if (r < 0)
 		return r;
-	k.tracer = (struct tracer){a, agent_thread_slot(a, thread)};
 	r = take(&k);
 	if (r == 0 && !pending && (x->told || x->how == TRACED_RUNS || x->how == TRACED_IN_CALL) &&
 	    !awaits_child(by))
