@@ -3,6 +3,7 @@
 #include "agent/private.h"
 #include "base/fd.h"
 #include "kernel/maps.h"
+#include "kernel/touch.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -14,9 +15,8 @@
 #define STACK_BYTES 1024 /* the agent needs about 200, and never gets a signal */
 #define ALIGNMENT   64
 /* Distance from other mappings: nothing merges, and a stack may still grow. */
-#define HOLE_MARGIN	     (2 * 1024 * 1024)
-#define MADV_POPULATE_WRITE_ 23 /* Linux 5.14 */
-#define USER_END	     UINT64_C(0x7ffffffff000)
+#define HOLE_MARGIN (2 * 1024 * 1024)
+#define USER_END    UINT64_C(0x7ffffffff000)
 
 struct slot_layout {
 	uint32_t nops, ops, arena, arena_bytes, box, frame, stack, bytes;
@@ -100,7 +100,7 @@ static void populate_small(struct agent *a)
 
 	from = ROUND_DOWN(from, PAGE_BYTES);
 	if (from < a->bytes)
-		madvise(a->map + from, a->bytes - from, MADV_POPULATE_WRITE_);
+		madvise(a->map + from, a->bytes - from, MADV_POPULATE_WRITE);
 }
 
 int agent_map_mailbox(struct agent *a, int fd)

@@ -71,6 +71,9 @@ const struct feature features[] = {
 
 	USEFUL("mem_dirty_track", feature_mem_dirty_track, "saving only memory that has changed",
 	       "pre-dumps are refused, a dump saves all memory"),
+	USEFUL("populate_write", feature_populate_write,
+	       "memory of a virtual machine that is there before a freeze",
+	       "processes with much memory, or many threads, are frozen for longer"),
 	USEFUL("pagemap_scan", pagemap_scan, "finding the pages to save",
 	       "pagemap is read entry by entry, slower"),
 	USEFUL("pagemap_scan_guard_pages", feature_scan_guards, "guard regions in memory",

@@ -59,6 +59,7 @@ int feature_dispatch(void);
 int feature_robust_list(void);
 int feature_latency(void);
 int feature_process_vm(void);
+int feature_populate_write(void);
 int feature_dev_uffd(void);
 
 int feature_tun(void);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "kernel/ns.h"
 #include "kernel/ptrace.h"
+#include "kernel/touch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,18 @@ int feature_process_vm(void)
 	if (r == 0)
 		r = task_write_memory(getpid(), (uintptr_t)&to, &from, sizeof(from));
 	return r < 0 ? 0 : 1;
+}
+
+int feature_populate_write(void)
+{
+	uint8_t *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int r;
+
+	if (p == MAP_FAILED)
+		return feature_answer(-1, "mmap");
+	r = feature_answer(madvise(p, PAGE, MADV_POPULATE_WRITE), "madvise");
+	munmap(p, PAGE);
+	return r;
 }
 
 int feature_mem_dirty_track(void)

@@ -4,7 +4,12 @@
 #include "base/base.h"
 
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/types.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 /*
  * Makes the pages of [AT, AT + BYTES), one mapping of the process PID that it may write to, without

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "kernel/cgroup.h"
 #include "kernel/procmisc.h"
+#include "kernel/touch.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -18,10 +19,6 @@
 #define HUGE	  (UINT64_C(2) << 20)
 #define HYPERVISOR_BIT                                                                             \
 	(1u << 31) /* of ECX, leaf 1: left to hypervisors by the processor's makers */
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
 
 static bool is_virtual(void)
 {
